@@ -1,0 +1,16 @@
+'use strict'
+
+const { SyncMode, SyncStatus } = require('./lib/types.js')
+const { fromWire, ...errors } = require('./lib/errors.js')
+const { RedisClient, createRedisClient, createRedisPubSubClient } = require('./lib/RedisClient.js')
+const { RedisStateManager } = require('./lib/RedisStateManager.js')
+
+module.exports = {
+  RedisStateManager,
+  RedisClient,
+  createRedisClient,
+  createRedisPubSubClient,
+  SyncMode,
+  SyncStatus,
+  ...errors,
+}

@@ -1,0 +1,176 @@
+'use strict'
+
+const { NativeFeed } = require('../native.js')
+const { read } = require('./document.js')
+const { ClosedError } = require('./errors.js')
+const { RedisClient } = require('./RedisClient.js')
+const { Failure, News, close, occupy, open, vacate } = require('./settle.js')
+
+/**
+ * What all instances publish, on its way to the callbacks of one manager.
+ *
+ * Callbacks run in order and synchronously. One that throws, or whose promise rejects, is
+ * reported, and the next one runs. Each gets a state of its own.
+ */
+class Feed {
+  #native
+  #slot
+  #completions = open()
+  #logger
+  /** @type {readonly { callback: Function }[]} */
+  #updates = []
+  /** @type {readonly { callback: Function }[]} */
+  #webSocket = []
+  /** The number of the latest interest, and of the latest that Redis has confirmed. */
+  #wanted = 0
+  #confirmed = 0
+  /** @type {{ resolve: () => void, reject: (error: Error) => void }[]} */
+  #waiting = []
+  #holding = false
+  #ended = false
+
+  /**
+   * @param {RedisClient} client
+   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, logger: import('..').Logger }} options
+   */
+  constructor(client, options) {
+    this.#logger = options.logger
+    this.#slot = occupy(this)
+    this.#native = new NativeFeed(
+      this.#completions,
+      RedisClient.native(client),
+      this.#slot,
+      options.keyPrefix,
+      options.updatesChannel,
+      options.wsChannelPrefix,
+    )
+    client.once('end', () => this.#end())
+  }
+
+  /** @param {Function} callback */
+  onUpdate(callback) {
+    const entry = { callback }
+    this.#updates = [...this.#updates, entry]
+    this.#listen()
+    return () => {
+      this.#updates = this.#updates.filter((other) => other !== entry)
+      this.#listen()
+    }
+  }
+
+  /** @param {Function} callback */
+  onWebSocket(callback) {
+    const entry = { callback }
+    this.#webSocket = [...this.#webSocket, entry]
+    this.#listen()
+    return () => {
+      this.#webSocket = this.#webSocket.filter((other) => other !== entry)
+      this.#listen()
+    }
+  }
+
+  /** Resolves when Redis has confirmed all that is listened to. @returns {Promise<void>} */
+  confirmed() {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) reject(new ClosedError())
+      else if (this.#confirmed === this.#wanted) resolve()
+      else this.#waiting.push({ resolve, reject })
+    })
+  }
+
+  /** @type {{ updates: boolean, webSocket: boolean }} */
+  #told = { updates: false, webSocket: false }
+
+  #listen() {
+    if (this.#ended) return
+    const updates = this.#updates.length > 0
+    const webSocket = this.#webSocket.length > 0
+    if (updates === this.#told.updates && webSocket === this.#told.webSocket) return
+    this.#told = { updates, webSocket }
+    this.#native.listenTo(updates, webSocket, ++this.#wanted)
+    this.#hold(updates || webSocket)
+  }
+
+  /** A subscription keeps the process alive. @param {boolean} holding */
+  #hold(holding) {
+    if (holding === this.#holding) return
+    this.#holding = holding
+    if (holding) this.#completions.hold()
+    else this.#completions.release()
+  }
+
+  #end() {
+    this.#ended = true
+    this.#hold(false)
+    vacate(this.#slot)
+    close()
+    for (const { reject } of this.#waiting.splice(0)) reject(new ClosedError())
+  }
+
+  /**
+   * @param {number} kind
+   * @param {number} number
+   * @param {string | null} text
+   * @param {string | null} more
+   */
+  news(kind, number, text, more) {
+    switch (kind) {
+      case News.UPDATE:
+        this.#update(/** @type {string} */ (text), more, number)
+        break
+      case News.WEB_SOCKET:
+        this.#message(/** @type {string} */ (text), /** @type {string} */ (more))
+        break
+      case News.CONFIRMED:
+        this.#confirmed = number
+        if (number === this.#wanted) for (const { resolve } of this.#waiting.splice(0)) resolve()
+        break
+      case News.GAP:
+        this.#logger.warn(
+          { gap: JSON.parse(/** @type {string} */ (text)) },
+          'the subscription was interrupted; sessions that changed meanwhile were passed on',
+        )
+        break
+      case News.MALFORMED:
+        this.#malformed(/** @type {string} */ (text))
+        break
+      case News.LOST:
+        this.#confirmed = 0
+        this.#logger.warn({ reason: text }, 'the subscription is interrupted')
+        break
+    }
+  }
+
+  /** @param {string} sessionId @param {string | null} document @param {number} dates */
+  #update(sessionId, document, dates) {
+    for (const { callback } of this.#updates) {
+      const state = document === null ? null : read(document, dates, sessionId)
+      if (state instanceof Failure) return this.#malformed('updates', sessionId)
+      this.#run(callback, sessionId, state)
+    }
+  }
+
+  /** @param {string} sessionId @param {string} json */
+  #message(sessionId, json) {
+    for (const { callback } of this.#webSocket) this.#run(callback, sessionId, JSON.parse(json))
+  }
+
+  /** @param {Function} callback @param {string} sessionId @param {unknown} argument */
+  #run(callback, sessionId, argument) {
+    const report = (/** @type {unknown} */ err) =>
+      this.#logger.error({ err, sessionId }, 'a subscription callback failed')
+    try {
+      const returned = callback(sessionId, argument)
+      if (typeof returned?.then === 'function') returned.then(undefined, report)
+    } catch (err) {
+      report(err)
+    }
+  }
+
+  /** @param {string} channel @param {string} [sessionId] */
+  #malformed(channel, sessionId) {
+    this.#logger.warn({ channel, sessionId }, 'a malformed message was skipped')
+  }
+}
+
+module.exports = { Feed }

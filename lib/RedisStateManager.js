@@ -1,0 +1,311 @@
+'use strict'
+
+const { NativeStore } = require('../native.js')
+const { read, revive, write } = require('./document.js')
+const {
+  ClosedError,
+  ConcurrencyError,
+  InvalidStateError,
+  RedisUnavailableError,
+  SessionNotFoundError,
+} = require('./errors.js')
+const { Feed } = require('./Feed.js')
+const { RedisClient, checkPositive } = require('./RedisClient.js')
+const { Call, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
+
+const DEFAULTS = Object.freeze({
+  keyPrefix: 'session:',
+  ttlSeconds: 3600,
+  commandTimeoutMs: 5000,
+  maxInFlight: 10_000,
+  maxStateBytes: 1 << 20,
+  updatesChannel: 'session-updates',
+  wsChannelPrefix: 'ws:',
+  logger: Object.freeze({ debug() {}, info() {}, warn() {}, error() {} }),
+})
+
+/** The public documentation is in `index.d.ts`. */
+class RedisStateManager {
+  #options
+  #redis
+  #pubSub
+  #queue
+  #store
+  #feed
+  /** How many calls are in flight; `Call` keeps it. */
+  #calls = { inFlight: 0 }
+  /** @type {Promise<void> | undefined} */
+  #closing
+
+  /**
+   * @param {unknown} redis
+   * @param {unknown} [pubSub]
+   * @param {unknown} [dbQueue]
+   * @param {unknown} [options]
+   */
+  constructor(redis, pubSub, dbQueue, options) {
+    this.#options = toOptions(options)
+    this.#queue = toQueue(dbQueue)
+    this.#redis = toClient('redis', redis)
+    this.#pubSub = pubSub == null ? this.#redis.duplicate() : toClient('pubSub', pubSub)
+    const { keyPrefix, updatesChannel, wsChannelPrefix } = this.#options
+    const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
+    this.#store = new NativeStore(
+      open(),
+      RedisClient.native(this.#redis),
+      keyPrefix,
+      updatesChannel,
+      wsChannelPrefix,
+      ttlSeconds,
+      commandTimeoutMs,
+      maxStateBytes,
+    )
+    this.#feed = new Feed(this.#pubSub, this.#options)
+    this.#redis.once('end', close)
+    this.#redis.on('error', (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'))
+  }
+
+  /** @param {string} sessionId */
+  async getSession(sessionId) {
+    const call = this.#call(readOne, checkId(sessionId))
+    this.#store.get(call.slot, sessionId)
+    return unwrap(await call.promise)
+  }
+
+  /** @param {readonly string[]} sessionIds */
+  async getSessions(sessionIds) {
+    if (!Array.isArray(sessionIds)) throw new InvalidStateError('session_id', 'no array of ids')
+    const ids = sessionIds.map(checkId)
+    const call = this.#call((_text, _number, { parts = [] }) => {
+      const states = []
+      for (const [index, [text, dates]] of parts.entries()) {
+        const state = text === null ? null : read(text, dates, /** @type {string} */ (ids[index]))
+        if (state instanceof Failure) return state
+        states.push(state)
+      }
+      return states
+    })
+    this.#store.getMany(call.slot, JSON.stringify(ids))
+    return unwrap(await call.promise)
+  }
+
+  /** @param {any} state @param {{ ifAbsent?: boolean }} [options] */
+  async createSession(state, options) {
+    const text = write(state)
+    const sessionId = checkId(state.session_id)
+    const now = Date.now()
+    const call = this.#call(number, sessionId)
+    this.#store.create(call.slot, sessionId, text, options?.ifAbsent === true, now)
+    const version = unwrap(await call.promise)
+    if (this.#queue) {
+      const written = { ...state, version, created_at: new Date(now), updated_at: new Date(now) }
+      this.#audit(sessionId, written, 'session_created')
+    }
+  }
+
+  /** @param {string} sessionId @param {any} state @param {number} [expectedVersion] */
+  async updateSession(sessionId, state, expectedVersion) {
+    await this.#update(sessionId, state, write(state, sessionId), expectedVersion, Date.now())
+  }
+
+  /**
+   * @param {string} sessionId
+   * @param {any} state
+   * @param {string} text
+   * @param {number | undefined} expectedVersion
+   * @param {number} now
+   * @returns {Promise<number>} the version written
+   */
+  async #update(sessionId, state, text, expectedVersion, now) {
+    checkId(sessionId)
+    if (expectedVersion !== undefined && !(Number.isSafeInteger(expectedVersion) && expectedVersion > 0)) {
+      throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
+    }
+    const call = this.#call(number, sessionId)
+    this.#store.update(call.slot, sessionId, text, expectedVersion ?? 0, now)
+    const version = unwrap(await call.promise)
+    if (this.#queue) {
+      const written = { ...state, version, updated_at: new Date(now) }
+      this.#audit(sessionId, written, 'session_updated')
+    }
+    return version
+  }
+
+  /**
+   * @param {string} sessionId
+   * @param {(state: any) => any} fn
+   * @param {{ retries?: number }} [options]
+   */
+  async modifySession(sessionId, fn, { retries = 3 } = {}) {
+    if (typeof fn !== 'function') throw new InvalidStateError('fn', 'it is not a function', sessionId)
+    if (!Number.isSafeInteger(retries) || retries < 0) {
+      throw new InvalidStateError('retries', 'it is not a non-negative integer', sessionId)
+    }
+    for (let conflicts = 0; ; conflicts++) {
+      const current = await this.getSession(sessionId)
+      if (current === null) throw new SessionNotFoundError(sessionId)
+      const { version } = current
+      const next = await fn(current)
+      const now = Date.now()
+      const text = write(next, sessionId)
+      try {
+        const written = await this.#update(sessionId, next, text, version, now)
+        const state = revive(JSON.parse(text), Number.POSITIVE_INFINITY)
+        return Object.assign(state, { version: written, updated_at: new Date(now) })
+      } catch (error) {
+        if (!(error instanceof ConcurrencyError) || conflicts >= retries) throw error
+      }
+    }
+  }
+
+  /** @param {string} sessionId */
+  async deleteSession(sessionId) {
+    const call = this.#call(nothing, checkId(sessionId))
+    this.#store.delete(call.slot, sessionId, Date.now())
+    return unwrap(await call.promise)
+  }
+
+  /** @param {string} sessionId */
+  async touchSession(sessionId) {
+    const call = this.#call(number, checkId(sessionId))
+    this.#store.touch(call.slot, sessionId)
+    return unwrap(await call.promise) === 1
+  }
+
+  /** @param {string} sessionId @param {unknown} message */
+  async broadcastToSession(sessionId, message) {
+    checkId(sessionId)
+    let text
+    try {
+      text = JSON.stringify(message)
+    } catch (cause) {
+      throw new InvalidStateError('message', 'it cannot be written as JSON', sessionId, cause)
+    }
+    // `undefined` and functions are nothing to JSON; the field is left out, as it always was.
+    if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
+    const call = this.#call(nothing, sessionId)
+    this.#store.broadcast(call.slot, sessionId, text, Date.now())
+    return unwrap(await call.promise)
+  }
+
+  /** @param {(sessionId: string, state: any) => void} callback */
+  subscribeToUpdates(callback) {
+    this.#checkSubscribable(callback)
+    return this.#feed.onUpdate(callback)
+  }
+
+  /** @param {(sessionId: string, message: any) => void} callback */
+  subscribeToWebSocket(callback) {
+    this.#checkSubscribable(callback)
+    return this.#feed.onWebSocket(callback)
+  }
+
+  async subscribed() {
+    if (this.#closing) throw new ClosedError()
+    return this.#feed.confirmed()
+  }
+
+  close() {
+    this.#closing ??= Promise.all([this.#redis.quit(), this.#pubSub.quit()]).then(() => {})
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    return this.close()
+  }
+
+  /** @param {import('./settle.js').Read} read @param {string} [sessionId] */
+  #call(read, sessionId) {
+    if (this.#closing) throw new ClosedError(sessionId)
+    const { maxInFlight } = this.#options
+    if (this.#calls.inFlight >= maxInFlight) {
+      throw new RedisUnavailableError(`${maxInFlight} calls are in flight (maxInFlight)`, sessionId)
+    }
+    return new Call(this.#calls, read, sessionId)
+  }
+
+  /** @param {unknown} callback */
+  #checkSubscribable(callback) {
+    if (typeof callback !== 'function') {
+      throw new InvalidStateError('callback', 'it is not a function')
+    }
+    if (this.#closing) throw new ClosedError()
+  }
+
+  /** Not awaited: the write has happened, whatever becomes of its record. */
+  /** @param {string} sessionId @param {any} state @param {string} eventType */
+  #audit(sessionId, state, eventType) {
+    const report = (/** @type {unknown} */ err) =>
+      this.#options.logger.error({ err, sessionId, eventType }, 'the audit record was not queued')
+    try {
+      Promise.resolve(this.#queue?.queueWrite(sessionId, state, eventType)).catch(report)
+    } catch (err) {
+      report(err)
+    }
+  }
+}
+
+/** @type {import('./settle.js').Read} */
+function readOne(text, dates, call) {
+  return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
+}
+
+/**
+ * Of the rest (empty, too long) the core takes care; it gets strings only.
+ *
+ * @param {unknown} sessionId
+ */
+function checkId(sessionId) {
+  if (typeof sessionId !== 'string') {
+    throw new InvalidStateError('session_id', 'it is not a string')
+  }
+  // Half a surrogate pair has no UTF-8: two such ids would become one key.
+  if (!sessionId.isWellFormed()) {
+    throw new InvalidStateError('session_id', 'it is not well-formed Unicode')
+  }
+  return sessionId
+}
+
+/** @param {string} name @param {unknown} value */
+function toClient(name, value) {
+  if (value instanceof RedisClient) return value
+  if (typeof value === 'string') return new RedisClient(value)
+  throw new InvalidStateError(name, 'it is neither a client of this module nor a URL')
+}
+
+/**
+ * @param {any} value
+ * @returns {import('..').WriteQueue | undefined}
+ */
+function toQueue(value) {
+  if (value == null) return undefined
+  if (typeof value.queueWrite === 'function') return value
+  throw new InvalidStateError('dbQueue', 'it has no queueWrite()')
+}
+
+/** @param {any} value */
+function toOptions(value) {
+  const given = typeof value === 'string' ? { keyPrefix: value } : (value ?? {})
+  if (typeof given !== 'object') throw new InvalidStateError('options', 'no string and no object')
+  for (const name of Object.keys(given)) {
+    if (!(name in DEFAULTS)) throw new InvalidStateError(`options.${name}`, 'there is no such option')
+  }
+  const set = Object.entries(given).filter(([, option]) => option !== undefined)
+  /** @type {typeof DEFAULTS} */
+  const options = { ...DEFAULTS, ...Object.fromEntries(set) }
+  for (const name of /** @type {const} */ (['keyPrefix', 'updatesChannel', 'wsChannelPrefix'])) {
+    if (typeof options[name] !== 'string') throw new InvalidStateError(name, 'it is not a string')
+  }
+  checkPositive('ttlSeconds', options.ttlSeconds)
+  checkPositive('commandTimeoutMs', options.commandTimeoutMs)
+  checkPositive('maxInFlight', options.maxInFlight)
+  checkPositive('maxStateBytes', options.maxStateBytes, 512 * (1 << 20))
+  for (const level of /** @type {const} */ (['warn', 'error'])) {
+    if (typeof options.logger?.[level] !== 'function') {
+      throw new InvalidStateError('logger', `it has no ${level}()`)
+    }
+  }
+  return options
+}
+
+module.exports = { RedisStateManager }

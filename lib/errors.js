@@ -1,0 +1,175 @@
+'use strict'
+
+/** The base of all errors of this module: a stable `code`, and the session it is about. */
+class StateError extends Error {
+  /**
+   * @param {string} message
+   * @param {string} code
+   * @param {string} [sessionId]
+   * @param {unknown} [cause]
+   */
+  constructor(message, code, sessionId, cause) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.sessionId = sessionId
+  }
+}
+
+// On the prototype, as with the errors of the language: `name` is no field of each error.
+/** @param {string} name @param {Function} errorClass */
+function named(name, errorClass) {
+  Object.defineProperty(errorClass.prototype, 'name', {
+    value: name,
+    configurable: true,
+    writable: true,
+  })
+}
+
+/** There is no such session. Nothing changed. */
+class SessionNotFoundError extends StateError {
+  /** @param {string} sessionId */
+  constructor(sessionId) {
+    super(`Session ${sessionId} not found`, 'SESSION_NOT_FOUND', sessionId)
+  }
+}
+
+/** `ifAbsent` was asked for, and there is such a session. Nothing changed. */
+class SessionExistsError extends StateError {
+  /** @param {string} sessionId */
+  constructor(sessionId) {
+    super(`Session ${sessionId} exists already`, 'SESSION_EXISTS', sessionId)
+  }
+}
+
+/** Another writer was first. Nothing changed. */
+class ConcurrencyError extends StateError {
+  /**
+   * @param {string} sessionId
+   * @param {number} expectedVersion
+   * @param {number} actualVersion
+   */
+  constructor(sessionId, expectedVersion, actualVersion) {
+    super(
+      `Concurrent modification detected on session ${sessionId}: expected version ${expectedVersion}, found ${actualVersion}`,
+      'CONCURRENT_MODIFICATION',
+      sessionId,
+    )
+    this.expectedVersion = expectedVersion
+    this.actualVersion = actualVersion
+  }
+}
+
+/** What is stored under the session's key is no session. Nothing changed. */
+class StateDeserializationError extends StateError {
+  /**
+   * @param {string} sessionId
+   * @param {string} rawData
+   * @param {unknown} [cause]
+   */
+  constructor(sessionId, rawData, cause) {
+    super(
+      `Failed to deserialize state for session ${sessionId}`,
+      'STATE_DESERIALIZATION_ERROR',
+      sessionId,
+      cause,
+    )
+    // Not enumerable: a session's content does not belong into a log that prints errors whole.
+    Object.defineProperty(this, 'rawData', { value: rawData, enumerable: false })
+  }
+}
+
+/** The caller's input, refused before anything was sent. */
+class InvalidStateError extends StateError {
+  /**
+   * @param {string} field
+   * @param {string} reason
+   * @param {string} [sessionId]
+   * @param {unknown} [cause]
+   */
+  constructor(field, reason, sessionId, cause) {
+    super(`Invalid ${field}: ${reason}`, 'INVALID_STATE', sessionId, cause)
+    this.field = field
+  }
+}
+
+/** No answer could be had, and nothing changed. */
+class RedisUnavailableError extends StateError {
+  /** @param {string} reason @param {string} [sessionId] */
+  constructor(reason, sessionId) {
+    super(`Redis is unavailable: ${reason}`, 'REDIS_UNAVAILABLE', sessionId)
+  }
+}
+
+/** The call was sent, and no answer came that tells whether it was applied. */
+class OutcomeUnknownError extends StateError {
+  /** @param {string} reason @param {string} [sessionId] */
+  constructor(reason, sessionId) {
+    super(`The outcome is unknown: ${reason}`, 'OUTCOME_UNKNOWN', sessionId)
+  }
+}
+
+/** Redis refused the command; the message is its own. Nothing changed. */
+class RedisReplyError extends StateError {
+  /** @param {string} message @param {string} [sessionId] */
+  constructor(message, sessionId) {
+    super(message, 'REDIS_REPLY', sessionId)
+  }
+}
+
+/** The manager or client is closed. Nothing changed. */
+class ClosedError extends StateError {
+  /** @param {string} [sessionId] */
+  constructor(sessionId) {
+    super('Closed: no more calls are accepted', 'CLOSED', sessionId)
+  }
+}
+
+const classes = {
+  StateError,
+  SessionNotFoundError,
+  SessionExistsError,
+  ConcurrencyError,
+  StateDeserializationError,
+  InvalidStateError,
+  RedisUnavailableError,
+  OutcomeUnknownError,
+  RedisReplyError,
+  ClosedError,
+}
+for (const [name, errorClass] of Object.entries(classes)) named(name, errorClass)
+
+/**
+ * The error that the core tells of, made in the caller's realm.
+ *
+ * @param {string} wire JSON, as `to_wire` in `src/node/completions.rs` writes it
+ * @param {string} [sessionId]
+ * @returns {StateError}
+ */
+function fromWire(wire, sessionId) {
+  const error = JSON.parse(wire)
+  const id = error.sessionId ?? sessionId
+  switch (error.code) {
+    case 'SESSION_NOT_FOUND':
+      return new SessionNotFoundError(id)
+    case 'SESSION_EXISTS':
+      return new SessionExistsError(id)
+    case 'CONCURRENT_MODIFICATION':
+      return new ConcurrencyError(id, error.expectedVersion, error.actualVersion)
+    case 'STATE_DESERIALIZATION_ERROR':
+      return new StateDeserializationError(id, error.rawData)
+    case 'INVALID_STATE':
+      return new InvalidStateError(error.field, error.reason, id)
+    case 'REDIS_UNAVAILABLE':
+      return new RedisUnavailableError(error.reason, id)
+    case 'OUTCOME_UNKNOWN':
+      return new OutcomeUnknownError(error.reason, id)
+    case 'REDIS_REPLY':
+      return new RedisReplyError(error.message, id)
+    case 'CLOSED':
+      return new ClosedError(id)
+    default:
+      return new StateError(error.message, error.code, id)
+  }
+}
+
+module.exports = { ...classes, fromWire }

@@ -1,0 +1,111 @@
+//! Every name that this library uses in Redis, and the rules for the part a caller chooses.
+
+use crate::error::{Error, Result};
+
+/// The longest session id, in bytes of UTF-8.
+pub const MAX_SESSION_ID_BYTES: usize = 512;
+
+/// The names of one manager: where its sessions live and where it tells others about them.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Before each session id in a session's key. Default `session:`.
+    pub session_prefix: String,
+    /// The channel of updates and deletions, not prefixed. Default `session-updates`.
+    pub updates_channel: String,
+    /// Before each session id in a WebSocket channel. Default `ws:`.
+    pub ws_channel_prefix: String,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            session_prefix: "session:".into(),
+            updates_channel: "session-updates".into(),
+            ws_channel_prefix: "ws:".into(),
+        }
+    }
+}
+
+impl Keys {
+    /// The key of a session's document.
+    #[must_use]
+    pub fn session(&self, session_id: &str) -> String {
+        [&self.session_prefix, session_id].concat()
+    }
+
+    /// The channel of a session's WebSocket messages.
+    #[must_use]
+    pub fn ws_channel(&self, session_id: &str) -> String {
+        [&self.ws_channel_prefix, session_id].concat()
+    }
+
+    /// The pattern that matches every WebSocket channel of this prefix and no other.
+    #[must_use]
+    pub fn ws_pattern(&self) -> String {
+        let mut pattern = String::with_capacity(self.ws_channel_prefix.len() + 1);
+        for c in self.ws_channel_prefix.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern.push('*');
+        pattern
+    }
+
+    /// The session that a WebSocket channel is about.
+    #[must_use]
+    pub fn session_of_ws_channel<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        channel.strip_prefix(&self.ws_channel_prefix).filter(|id| !id.is_empty())
+    }
+}
+
+/// Refuses ids that cannot be a part of a key.
+pub(crate) fn check_session_id(session_id: &str) -> Result<()> {
+    if session_id.is_empty() {
+        return Err(Error::invalid("session_id", "it is empty"));
+    }
+    if session_id.len() > MAX_SESSION_ID_BYTES {
+        return Err(Error::invalid(
+            "session_id",
+            format!("it has {} bytes, at most {MAX_SESSION_ID_BYTES} are allowed", session_id.len()),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_running_instances() {
+        let keys = Keys::default();
+        assert_eq!(keys.session("a"), "session:a");
+        assert_eq!(keys.ws_channel("a"), "ws:a");
+        assert_eq!(keys.ws_pattern(), "ws:*");
+        assert_eq!(keys.updates_channel, "session-updates");
+    }
+
+    #[test]
+    fn a_prefix_with_glob_characters_matches_itself_only() {
+        let keys = Keys { ws_channel_prefix: r"w*s?[x]\".into(), ..Keys::default() };
+        assert_eq!(keys.ws_pattern(), r"w\*s\?\[x\]\\*");
+    }
+
+    #[test]
+    fn the_session_id_is_what_follows_the_prefix() {
+        let keys = Keys::default();
+        assert_eq!(keys.session_of_ws_channel("ws:a:b"), Some("a:b"));
+        assert_eq!(keys.session_of_ws_channel("ws:"), None);
+        assert_eq!(keys.session_of_ws_channel("other"), None);
+    }
+
+    #[test]
+    fn ids_are_bounded_in_bytes_not_characters() {
+        assert!(check_session_id(&"x".repeat(512)).is_ok());
+        assert!(check_session_id(&"x".repeat(513)).is_err());
+        assert!(check_session_id(&"é".repeat(257)).is_err());
+        assert!(check_session_id("").is_err());
+    }
+}

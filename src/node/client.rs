@@ -1,0 +1,106 @@
+//! `NativeClient`: where a Redis is, and a connection for commands to it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use napi::bindgen_prelude::{Buffer, Error, Result};
+use napi_derive::napi;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::completions::{Completion, Completions, Kind, Lane};
+use super::runtime;
+use crate::error::Error as CoreError;
+use crate::redis::call::Call;
+use crate::redis::connection::{Connection, Status, StatusSink};
+use crate::redis::options::Options;
+
+/// A Redis server, connected to when first used.
+#[napi]
+pub struct NativeClient {
+    pub(crate) options: Options,
+    pub(crate) connection: Connection,
+    /// Ends the feeds that were opened with this client.
+    pub(crate) closed: watch::Sender<bool>,
+    /// Tells of feeds, too: a client for subscriptions has no other connection.
+    pub(crate) status: StatusSink,
+    lane: Rc<Lane>,
+}
+
+#[napi]
+impl NativeClient {
+    /// News for `slot`: the status' name, and the reason where there is one.
+    #[napi(constructor)]
+    pub fn new(completions: &Completions, slot: u32, url: String) -> Result<Self> {
+        let options = Options::from_url(&url).map_err(|error| match error {
+            CoreError::InvalidState { reason, .. } => Error::from_reason(reason),
+            other => Error::from_reason(other.to_string()),
+        })?;
+        let queue = completions.lane.queue.clone();
+        let status: StatusSink = std::sync::Arc::new(move |status| {
+            let (name, reason) = match status {
+                Status::Idle => ("wait", None),
+                Status::Connecting => ("connecting", None),
+                Status::Ready => ("ready", None),
+                Status::Reconnecting { reason } => ("reconnecting", Some(reason)),
+                Status::Closed => ("end", None),
+            };
+            queue.push(Completion {
+                slot,
+                kind: Kind::Status,
+                number: 0.0,
+                text: Some(name.to_owned()),
+                more: reason,
+            });
+        });
+        let (connection, supervisor) = Connection::new(options.clone(), status.clone());
+        runtime::spawn(supervisor)?;
+        let (closed, _) = watch::channel(false);
+        Ok(Self { options, connection, closed, status, lane: completions.lane.clone() })
+    }
+
+    /// Any command. `arguments`: for each, its length (u32, little-endian), then its bytes.
+    /// Done with the reply as JSON text.
+    #[napi]
+    pub fn call(&self, slot: u32, arguments: Buffer, timeout_ms: u32) {
+        let ticket = self.lane.ticket(slot);
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
+        let call = Call::new(unpack(&arguments), deadline, move |outcome| match outcome {
+            Ok(reply) => ticket.text(reply.to_string(), 0.0),
+            Err(error) => ticket.failed(&error),
+        });
+        self.connection.submit(Box::new(call));
+    }
+
+    /// Lets what is in flight end, then disconnects.
+    #[napi]
+    pub fn quit(&self) {
+        self.closed.send_replace(true);
+        self.connection.close();
+    }
+
+    /// Disconnects at once.
+    #[napi]
+    pub fn disconnect(&self) {
+        self.closed.send_replace(true);
+        self.connection.abort();
+    }
+}
+
+impl Drop for NativeClient {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+/// The arguments that `lib/RedisClient.js` has packed. A length past the end takes what is there.
+fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
+    let mut arguments = Vec::new();
+    while let Some((length, rest)) = packed.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let (argument, rest) = rest.split_at(length.min(rest.len()));
+        arguments.push(argument.to_vec());
+        packed = rest;
+    }
+    arguments
+}

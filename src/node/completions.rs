@@ -1,0 +1,285 @@
+//! Answers and events on their way back to JavaScript.
+//!
+//! The I/O thread appends to a list and wakes JavaScript once for all that has come together;
+//! JavaScript then drains the list in one go. Many calls in flight cost one wake-up.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi::bindgen_prelude::{FnArgs, Function, Result, ToNapiValue};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status, check_status, sys};
+use napi_derive::napi;
+use tokio::sync::Notify;
+
+use super::runtime;
+use crate::error::Error;
+
+/// What a completion is. The numbers are those of `lib/settle.js`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Kind {
+    /// The end of a call: nothing, or a number.
+    Done = 0,
+    /// The end of a call: a text, and a number about it.
+    Text = 1,
+    /// The end of a call: an error, as JSON.
+    Failed = 2,
+    /// One of several texts; the end follows.
+    Part = 3,
+    /// News of a client: its status, and why.
+    Status = 4,
+    /// News of a feed: an update. Session id; document or null; how many ISO dates it holds.
+    Update = 5,
+    /// News of a feed: a WebSocket message. Session id; JSON text.
+    WebSocket = 6,
+    /// News of a feed: the interest of that number is confirmed.
+    Confirmed = 7,
+    /// News of a feed: there was a gap. JSON: `lastedMs`, `reread`, `changed`.
+    Gap = 8,
+    /// News of a feed: a message that is none. The channel.
+    Malformed = 9,
+    /// News of a feed: the connection was lost. The reason.
+    Lost = 10,
+}
+
+pub(crate) struct Completion {
+    pub slot: u32,
+    pub kind: Kind,
+    pub number: f64,
+    pub text: Option<String>,
+    pub more: Option<String>,
+}
+
+/// The list, as the I/O thread sees it.
+#[derive(Default)]
+pub(crate) struct Queue {
+    list: Mutex<Vec<Completion>>,
+    /// Wakes the task that wakes JavaScript: it runs after whatever is being answered now, so
+    /// that one wake-up serves a whole batch.
+    flush: Notify,
+}
+
+impl Queue {
+    pub fn push(&self, completion: Completion) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = list.is_empty();
+        list.push(completion);
+        drop(list);
+        if first {
+            self.flush.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<Completion> {
+        std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The duty to end one call. Dropped without an answer (a task that panicked), it says so.
+pub(crate) struct Ticket {
+    queue: Arc<Queue>,
+    slot: u32,
+    open: bool,
+}
+
+impl Ticket {
+    pub fn done(self, number: f64) {
+        self.end(Kind::Done, number, None);
+    }
+
+    pub fn text(self, text: String, number: f64) {
+        self.end(Kind::Text, number, Some(text));
+    }
+
+    pub fn part(&self, text: Option<String>, number: f64) {
+        let (slot, kind) = (self.slot, Kind::Part);
+        self.queue.push(Completion { slot, kind, number, text, more: None });
+    }
+
+    pub fn failed(self, error: &Error) {
+        self.end(Kind::Failed, 0.0, Some(to_wire(error)));
+    }
+
+    fn end(mut self, kind: Kind, number: f64, text: Option<String>) {
+        self.open = false;
+        self.queue.push(Completion { slot: self.slot, kind, number, text, more: None });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.open {
+            let error = Error::unknown("an internal error; please report it");
+            let (slot, kind, text) = (self.slot, Kind::Failed, Some(to_wire(&error)));
+            self.queue.push(Completion { slot, kind, number: 0.0, text, more: None });
+        }
+    }
+}
+
+/// An error as `lib/errors.js` reads it. The session id is known there.
+fn to_wire(error: &Error) -> String {
+    let mut wire = serde_json::json!({ "code": error.code(), "message": error.to_string() });
+    match error {
+        Error::ConcurrentModification { expected, actual, .. } => {
+            wire["expectedVersion"] = (*expected).into();
+            wire["actualVersion"] = (*actual).into();
+        }
+        Error::Deserialization { raw, session_id } => {
+            wire["rawData"] = raw.as_str().into();
+            wire["sessionId"] = session_id.as_str().into();
+        }
+        Error::InvalidState { field, reason } => {
+            wire["field"] = field.as_str().into();
+            wire["reason"] = reason.as_str().into();
+        }
+        Error::Unavailable { reason } | Error::OutcomeUnknown { reason } => {
+            wire["reason"] = reason.as_str().into();
+        }
+        _ => {}
+    }
+    wire.to_string()
+}
+
+/// Wakes JavaScript. Weak: by itself it does not keep the process alive.
+type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
+
+/// The JavaScript thread's side.
+pub(crate) struct Lane {
+    pub queue: Arc<Queue>,
+    env: sys::napi_env,
+    wake: Arc<Wake>,
+    /// Calls in flight and subscriptions: while there are any, the process stays alive.
+    holds: Cell<u32>,
+}
+
+impl Lane {
+    pub fn ticket(&self, slot: u32) -> Ticket {
+        self.hold();
+        Ticket { queue: self.queue.clone(), slot, open: true }
+    }
+
+    fn hold(&self) {
+        let holds = self.holds.get();
+        self.holds.set(holds + 1);
+        if holds == 0 && !self.wake.aborted() {
+            // SAFETY: called on the JavaScript thread, from a call of that same environment,
+            // which therefore lives; the function has not been released, as `wake` owns it.
+            unsafe { sys::napi_ref_threadsafe_function(self.env, self.wake.raw()) };
+        }
+    }
+
+    fn release(&self, count: u32) {
+        let holds = self.holds.get().saturating_sub(count);
+        self.holds.set(holds);
+        if count > 0 && holds == 0 && !self.wake.aborted() {
+            // SAFETY: as in `hold`.
+            unsafe { sys::napi_unref_threadsafe_function(self.env, self.wake.raw()) };
+        }
+    }
+}
+
+/// The way back to one realm of JavaScript.
+#[napi]
+pub struct Completions {
+    pub(crate) lane: Rc<Lane>,
+    stop: Arc<Notify>,
+}
+
+type Settle<'a> = Function<'a, FnArgs<(u32, u32, f64, Option<Text>, Option<Text>)>, ()>;
+
+#[napi]
+impl Completions {
+    /// `wake` is called when there is something to drain.
+    #[napi(constructor)]
+    pub fn new(env: Env, wake: Function<'_, (), ()>) -> Result<Self> {
+        let wake: Arc<Wake> = Arc::new(
+            wake.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build()?,
+        );
+        let queue = Arc::new(Queue::default());
+        let stop = Arc::new(Notify::new());
+        runtime::spawn(flush(queue.clone(), wake.clone(), stop.clone()))?;
+        let lane = Lane { queue, env: env.raw(), wake, holds: Cell::new(0) };
+        Ok(Self { lane: Rc::new(lane), stop })
+    }
+
+    /// Calls `settle(slot, kind, number, text, more)` for all that has come.
+    #[napi]
+    pub fn drain(
+        &self,
+        #[napi(
+            ts_arg_type = "(slot: number, kind: number, number: number, text: string | null, more: string | null) => void"
+        )]
+        settle: Settle<'_>,
+    ) -> Result<()> {
+        let mut ended = 0;
+        let mut outcome = Ok(());
+        for Completion { slot, kind, number, text, more } in self.lane.queue.take() {
+            ended += u32::from(matches!(kind, Kind::Done | Kind::Text | Kind::Failed));
+            let arguments = (slot, kind as u32, number, text.map(Text), more.map(Text));
+            // One that throws must not cost the others their answer.
+            outcome = outcome.and(settle.call(arguments.into()));
+        }
+        self.lane.release(ended);
+        outcome
+    }
+
+    /// Keeps the process alive until `release`.
+    #[napi]
+    pub fn hold(&self) {
+        self.lane.hold();
+    }
+
+    /// Undoes one `hold`.
+    #[napi]
+    pub fn release(&self) {
+        self.lane.release(1);
+    }
+
+    /// Ends the way back: nothing is delivered any more, and JavaScript's function is let go.
+    #[napi]
+    pub fn close(&self) {
+        self.stop.notify_one();
+    }
+}
+
+impl Drop for Completions {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+async fn flush(queue: Arc<Queue>, wake: Arc<Wake>, stop: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            () = queue.flush.notified() => {}
+            () = stop.notified() => return,
+        }
+        if wake.call((), ThreadsafeFunctionCallMode::NonBlocking) != Status::Ok {
+            return; // The environment has ended.
+        }
+    }
+}
+
+/// A text on its way to JavaScript: one byte a character where it is ASCII, as almost all are.
+pub struct Text(String);
+
+impl ToNapiValue for Text {
+    /// # Safety
+    /// `env` is the environment of the call in progress, as for every `ToNapiValue`.
+    unsafe fn to_napi_value(env: sys::napi_env, Self(text): Self) -> Result<sys::napi_value> {
+        if !text.is_ascii() {
+            // SAFETY: the same `env`, valid by this function's own contract.
+            return unsafe { String::to_napi_value(env, text) };
+        }
+        let mut value = std::ptr::null_mut();
+        let length = isize::try_from(text.len()).unwrap_or(isize::MAX);
+        // SAFETY: `env` is valid by contract; pointer and length are those of `text`, which
+        // outlives the call; Node copies the bytes before it returns.
+        check_status!(unsafe {
+            sys::napi_create_string_latin1(env, text.as_ptr().cast(), length, &mut value)
+        })?;
+        Ok(value)
+    }
+}

@@ -1,0 +1,77 @@
+//! `NativeFeed`: what all instances publish, on its way to a manager's callbacks.
+
+use napi::bindgen_prelude::Result;
+use napi_derive::napi;
+use tokio::sync::watch;
+
+use super::client::NativeClient;
+use super::completions::{Completion, Completions, Kind};
+use super::runtime;
+use crate::document::count_iso_strings;
+use crate::keys::Keys;
+use crate::redis::connection::{Status, StatusSink};
+use crate::session::feed::{Feed, FeedEvent, Interest};
+
+/// The updates and WebSocket messages of one manager.
+#[napi]
+pub struct NativeFeed {
+    feed: Feed,
+}
+
+#[napi]
+impl NativeFeed {
+    /// News for `slot`, as `Kind` lists it.
+    #[napi(constructor)]
+    pub fn new(
+        completions: &Completions,
+        client: &NativeClient,
+        slot: u32,
+        session_prefix: String,
+        updates_channel: String,
+        ws_channel_prefix: String,
+    ) -> Result<Self> {
+        let keys = Keys { session_prefix, updates_channel, ws_channel_prefix };
+        let queue = completions.lane.queue.clone();
+        let sink = move |event| {
+            queue.push(to_completion(slot, event));
+        };
+        // That a feed ends does not end the client.
+        let tell: StatusSink = client.status.clone();
+        let status: StatusSink = std::sync::Arc::new(move |status| {
+            if status != Status::Closed {
+                tell(status);
+            }
+        });
+        let closed: watch::Receiver<bool> = client.closed.subscribe();
+        let (feed, task) = Feed::new(client.options.clone(), keys, status, closed, sink);
+        runtime::spawn(task)?;
+        Ok(Self { feed })
+    }
+
+    /// Listens to this and nothing else. `number` comes back when Redis has confirmed it.
+    #[napi]
+    pub fn listen_to(&self, updates: bool, web_socket: bool, number: u32) {
+        self.feed.listen_to(Interest { updates, web_socket, number });
+    }
+}
+
+fn to_completion(slot: u32, event: FeedEvent) -> Completion {
+    let (kind, number, text, more) = match event {
+        FeedEvent::Update { session_id, document } => {
+            let dates = document.as_deref().map_or(0, count_iso_strings);
+            (Kind::Update, f64::from(dates), Some(session_id), document)
+        }
+        FeedEvent::WebSocket { session_id, message } => {
+            (Kind::WebSocket, 0.0, Some(session_id), Some(message))
+        }
+        FeedEvent::Confirmed { interest } => (Kind::Confirmed, f64::from(interest), None, None),
+        FeedEvent::Gap { lasted, reread, changed } => {
+            let lasted_ms = lasted.as_millis();
+            let gap = format!(r#"{{"lastedMs":{lasted_ms},"reread":{reread},"changed":{changed}}}"#);
+            (Kind::Gap, 0.0, Some(gap), None)
+        }
+        FeedEvent::Malformed { channel } => (Kind::Malformed, 0.0, Some(channel), None),
+        FeedEvent::Lost { reason } => (Kind::Lost, 0.0, Some(reason), None),
+    };
+    Completion { slot, kind, number, text, more }
+}

@@ -1,0 +1,14 @@
+//! The N-API boundary, and the only place that knows Node.
+//!
+//! - `runtime`: the I/O thread.
+//! - `completions`: answers and events on their way back to JavaScript, one wake-up for many.
+//! - `client`, `store`, `feed`: one file a class that JavaScript sees.
+//!
+//! Nothing with a prototype crosses: strings, numbers, booleans and buffers only. States, dates,
+//! errors and promises are made in `lib/`, in the caller's own realm.
+
+mod client;
+mod completions;
+mod feed;
+mod runtime;
+mod store;

@@ -1,0 +1,140 @@
+//! `NativeStore`: the calls of a manager that look at sessions or change them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use napi_derive::napi;
+
+use super::client::NativeClient;
+use super::completions::{Completions, Lane, Ticket};
+use crate::document::count_iso_strings;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::session::store::{Rule, Store, StoreOptions};
+
+/// The sessions of one Redis.
+#[napi]
+pub struct NativeStore {
+    store: Store,
+    lane: Rc<Lane>,
+}
+
+#[napi]
+impl NativeStore {
+    /// The store of one manager.
+    #[napi(constructor)]
+    #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
+    pub fn new(
+        completions: &Completions,
+        client: &NativeClient,
+        session_prefix: String,
+        updates_channel: String,
+        ws_channel_prefix: String,
+        ttl_seconds: u32,
+        command_timeout_ms: u32,
+        max_state_bytes: u32,
+    ) -> Self {
+        let options = StoreOptions {
+            keys: Keys { session_prefix, updates_channel, ws_channel_prefix },
+            ttl_seconds,
+            command_timeout: Duration::from_millis(command_timeout_ms.into()),
+            max_state_bytes: usize::try_from(max_state_bytes).unwrap_or(usize::MAX),
+        };
+        Self {
+            store: Store::new(client.connection.clone(), options),
+            lane: completions.lane.clone(),
+        }
+    }
+
+    /// Text: the document, and how many ISO dates it holds. Done where there is none.
+    #[napi]
+    pub fn get(&self, slot: u32, session_id: String) {
+        let ticket = self.lane.ticket(slot);
+        self.store.get(session_id, move |outcome| match outcome {
+            Ok(Some(document)) => {
+                let dates = count_iso_strings(&document);
+                ticket.text(document, dates.into());
+            }
+            Ok(None) => ticket.done(0.0),
+            Err(error) => ticket.failed(&error),
+        });
+    }
+
+    /// A part for each id, then done. `session_ids` is a JSON list of strings.
+    #[napi]
+    pub fn get_many(&self, slot: u32, session_ids: String) {
+        let ticket = self.lane.ticket(slot);
+        let ids = match serde_json::from_str(&session_ids) {
+            Ok(ids) => ids,
+            Err(_) => return ticket.failed(&Error::invalid("session_id", "it is not a string")),
+        };
+        self.store.get_many(ids, move |outcome| match outcome {
+            Ok(documents) => {
+                for document in documents {
+                    let dates = document.as_deref().map_or(0, count_iso_strings);
+                    ticket.part(document, dates.into());
+                }
+                ticket.done(0.0);
+            }
+            Err(error) => ticket.failed(&error),
+        });
+    }
+
+    /// Done with version 1.
+    #[napi]
+    pub fn create(&self, slot: u32, session_id: String, text: String, if_absent: bool, now_ms: f64) {
+        let rule = if if_absent { Rule::CreateIfAbsent } else { Rule::Create };
+        self.write(slot, session_id, text, rule, now_ms);
+    }
+
+    /// Done with the version written. `expected` is 0 where no version is expected.
+    #[napi]
+    pub fn update(&self, slot: u32, session_id: String, text: String, expected: f64, now_ms: f64) {
+        let rule = match expected as u64 {
+            0 => Rule::Any,
+            expected => Rule::Locked { expected },
+        };
+        self.write(slot, session_id, text, rule, now_ms);
+    }
+
+    fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
+        let ticket = self.lane.ticket(slot);
+        self.store.write(session_id, text, rule, now_ms as i64, move |outcome| {
+            ended(ticket, outcome.map(|version| version as f64));
+        });
+    }
+
+    /// Done.
+    #[napi]
+    pub fn delete(&self, slot: u32, session_id: String, now_ms: f64) {
+        let ticket = self.lane.ticket(slot);
+        self.store.delete(session_id, now_ms as i64, move |outcome| {
+            ended(ticket, outcome.map(|()| 0.0));
+        });
+    }
+
+    /// Done with 1, or 0 where there is no such session.
+    #[napi]
+    pub fn touch(&self, slot: u32, session_id: String) {
+        let ticket = self.lane.ticket(slot);
+        self.store.touch(session_id, move |outcome| {
+            ended(ticket, outcome.map(|found| f64::from(u8::from(found))));
+        });
+    }
+
+    /// Done. `message` is JSON text.
+    #[napi]
+    pub fn broadcast(&self, slot: u32, session_id: String, message: String, now_ms: f64) {
+        let ticket = self.lane.ticket(slot);
+        self.store.broadcast(session_id, message, now_ms as i64, move |outcome| {
+            ended(ticket, outcome.map(|()| 0.0));
+        });
+    }
+}
+
+fn ended(ticket: Ticket, outcome: Result<f64, Error>) {
+    match outcome {
+        Ok(number) => ticket.done(number),
+        Err(error) => ticket.failed(&error),
+    }
+}

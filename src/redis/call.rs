@@ -1,0 +1,122 @@
+//! Any command at all, for health checks, rate limiters and other callers of their own.
+
+use redis::{Cmd, Value};
+use serde_json::Value as Json;
+use tokio::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::redis::request::{Attempt, Effect, Request};
+
+/// A command of the caller's. It is never repeated once it may have been sent: what it does is
+/// not known here.
+pub struct Call<D> {
+    arguments: Vec<Vec<u8>>,
+    deadline: Instant,
+    done: D,
+}
+
+/// Commands that change what the connection is, under everybody else who uses it.
+const REFUSED: [&str; 22] = [
+    "AUTH", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE",
+    "QUIT", "READONLY", "READWRITE", "REPLCONF", "RESET", "SELECT", "SSUBSCRIBE", "SUBSCRIBE",
+    "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE", "UNWATCH", "WATCH",
+];
+
+impl<D: FnOnce(Result<Json>) + Send + 'static> Call<D> {
+    /// A command and its arguments, to be answered by `deadline`.
+    #[must_use]
+    pub fn new(arguments: Vec<Vec<u8>>, deadline: Instant, done: D) -> Self {
+        Self { arguments, deadline, done }
+    }
+}
+
+impl<D: FnOnce(Result<Json>) + Send + 'static> Request for Call<D> {
+    fn prepare(&mut self) -> Result<()> {
+        let Some(name) = self.arguments.first().filter(|name| !name.is_empty()) else {
+            return Err(Error::invalid("command", "it is empty"));
+        };
+        let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+        let sub = self.arguments.get(1).map(|sub| sub.to_ascii_uppercase());
+        let silences = name == "CLIENT"
+            && matches!(sub.as_deref(), Some(b"REPLY" | b"TRACKING" | b"SETNAME" | b"NO-TOUCH"));
+        if silences || REFUSED.contains(&name.as_str()) {
+            return Err(Error::invalid(
+                "command",
+                format!("{name} would change the connection that others share"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn command(&self, _attempt: Attempt) -> Cmd {
+        let mut command = Cmd::new();
+        for argument in &self.arguments {
+            command.arg(argument);
+        }
+        command
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Once
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn settle(self: Box<Self>, outcome: Result<Value>) {
+        (self.done)(outcome.map(to_json));
+    }
+}
+
+/// A reply in the types that RESP2 clients know: strings, integers, null and lists.
+fn to_json(value: Value) -> Json {
+    match value {
+        Value::Nil => Json::Null,
+        Value::Int(int) => int.into(),
+        Value::BulkString(bytes) | Value::BigNumber(bytes) => {
+            String::from_utf8_lossy(&bytes).into_owned().into()
+        }
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text.into(),
+        Value::Okay => "OK".into(),
+        Value::Double(double) => double.to_string().into(),
+        Value::Boolean(boolean) => i64::from(boolean).into(),
+        Value::Array(items) | Value::Set(items) | Value::Push { data: items, .. } => {
+            items.into_iter().map(to_json).collect()
+        }
+        Value::Map(pairs) => {
+            pairs.into_iter().flat_map(|(key, value)| [to_json(key), to_json(value)]).collect()
+        }
+        Value::Attribute { data, .. } => to_json(*data),
+        Value::ServerError(error) => super::connection::error_line(&error).into(),
+        _ => Json::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(words: &[&str]) -> bool {
+        let arguments = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        Call::new(arguments, Instant::now(), |_| {}).prepare().is_err()
+    }
+
+    #[test]
+    fn what_would_change_the_shared_connection_is_refused() {
+        assert!(refused(&[]));
+        assert!(refused(&[""]));
+        assert!(refused(&["subscribe", "x"]));
+        assert!(refused(&["MULTI"]));
+        assert!(refused(&["client", "reply", "off"]));
+        assert!(!refused(&["client", "list"]));
+        assert!(!refused(&["EVALSHA", "x", "0"]));
+    }
+
+    #[test]
+    fn resp3_replies_come_as_resp2_clients_know_them() {
+        let map = Value::Map(vec![(Value::SimpleString("a".into()), Value::Double(1.5))]);
+        assert_eq!(to_json(map), serde_json::json!(["a", "1.5"]));
+        assert_eq!(to_json(Value::Array(vec![Value::Nil, Value::Boolean(true)])), serde_json::json!([null, 1]));
+    }
+}

@@ -1,0 +1,303 @@
+//! The feed: what all instances publish, in order, on a connection of its own.
+//!
+//! After a gap it re-reads the sessions whose updates it has seen, and passes on what changed
+//! meanwhile, so that subscribers converge on what is stored.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use lru::LruCache;
+use redis::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::message::{Update, read_broadcast};
+use crate::document::Identity;
+use crate::keys::Keys;
+use crate::redis::connection::{Status, StatusSink};
+use crate::redis::options::Options;
+use crate::redis::subscriber::{Event, Subscriber, Topics};
+
+/// How many sessions the feed remembers to re-read after a gap; the least recently updated is
+/// forgotten first. About 200 bytes each.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+/// How many documents are re-read at a time, so that Redis is not held up by one command.
+const REREAD_BATCH: usize = 100;
+
+/// What the feed has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FeedEvent {
+    /// A session was created, updated or (without a document) deleted.
+    Update {
+        /// Which.
+        session_id: String,
+        /// Its document now; `None`: deleted.
+        document: Option<String>,
+    },
+    /// A message to the WebSocket clients of a session.
+    WebSocket {
+        /// Which session.
+        session_id: String,
+        /// JSON text.
+        message: String,
+    },
+    /// Redis has confirmed the interest with this number, and all before it.
+    Confirmed {
+        /// From [`Feed::listen_to`].
+        interest: u32,
+    },
+    /// There was no connection for a while. Messages to WebSocket clients of that time are lost;
+    /// of the sessions known to this feed, those that changed were passed on.
+    Gap {
+        /// How long.
+        lasted: Duration,
+        /// How many sessions were re-read.
+        reread: usize,
+        /// How many of them had changed.
+        changed: usize,
+    },
+    /// A message that is none was skipped.
+    Malformed {
+        /// Where it was published.
+        channel: String,
+    },
+    /// The connection was lost, or could not be made; the next try is on its way.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a feed listens to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Updates and deletions of sessions.
+    pub updates: bool,
+    /// WebSocket messages.
+    pub web_socket: bool,
+    /// A number of the caller's, for [`FeedEvent::Confirmed`].
+    pub number: u32,
+}
+
+/// A handle to a feed. Dropping it, or closing what it was opened with, ends the feed.
+pub struct Feed {
+    interests: mpsc::UnboundedSender<Interest>,
+}
+
+impl Feed {
+    /// A feed, and its task, to be spawned on a runtime. It connects when it is told to listen,
+    /// and ends when `closed` becomes true.
+    #[must_use]
+    pub fn new(
+        options: Options,
+        keys: Keys,
+        status: StatusSink,
+        closed: watch::Receiver<bool>,
+        sink: impl Fn(FeedEvent) + Send + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (interests, changes) = mpsc::unbounded_channel();
+        let task = Task {
+            options,
+            keys,
+            status,
+            sink,
+            subscriber: None,
+            interest: Interest::default(),
+            seen: LruCache::new(REMEMBERED),
+            to_compare: 0,
+        };
+        (Self { interests }, task.run(changes, closed))
+    }
+
+    /// Listens to this and nothing else from now on.
+    pub fn listen_to(&self, interest: Interest) {
+        // A feed that has ended listens to nothing any more.
+        let _ = self.interests.send(interest);
+    }
+}
+
+struct Task<S> {
+    options: Options,
+    keys: Keys,
+    status: StatusSink,
+    sink: S,
+    subscriber: Option<Subscriber>,
+    interest: Interest,
+    /// What was passed on last, for each session heard of.
+    seen: LruCache<String, Identity>,
+    /// So many of the next messages may have been published before the sessions were re-read.
+    to_compare: usize,
+}
+
+impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
+    async fn run(
+        mut self,
+        mut changes: mpsc::UnboundedReceiver<Interest>,
+        mut closed: watch::Receiver<bool>,
+    ) {
+        let work = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    change = changes.recv() => match change {
+                        Some(interest) => self.listen_to(interest).await,
+                        None => break,
+                    },
+                    event = next(&mut self.subscriber) => self.handle(event).await,
+                }
+            }
+        };
+        tokio::select! {
+            _ = closed.wait_for(|closed| *closed) => {}
+            () = work => {}
+        }
+        (self.status)(Status::Closed);
+    }
+
+    async fn listen_to(&mut self, interest: Interest) {
+        self.interest = interest;
+        if !interest.updates {
+            self.seen.clear();
+        }
+        let topics = self.topics();
+        if topics.is_empty() {
+            self.subscriber = None;
+            (self.status)(Status::Idle);
+            self.confirmed();
+            return;
+        }
+        match &mut self.subscriber {
+            Some(subscriber) => {
+                if subscriber.listen_to(topics).await {
+                    self.confirmed();
+                }
+            }
+            None => {
+                (self.status)(Status::Connecting);
+                let status = self.status.clone();
+                self.subscriber = Some(Subscriber::new(self.options.clone(), topics, status));
+            }
+        }
+    }
+
+    fn topics(&self) -> Topics {
+        let one = |wanted: bool, name: String| BTreeSet::from_iter(wanted.then_some(name));
+        Topics {
+            channels: one(self.interest.updates, self.keys.updates_channel.clone()),
+            patterns: one(self.interest.web_socket, self.keys.ws_pattern()),
+        }
+    }
+
+    fn confirmed(&self) {
+        (self.sink)(FeedEvent::Confirmed { interest: self.interest.number });
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Confirmed { gap } => {
+                if let Some(lasted) = gap {
+                    self.catch_up(lasted).await;
+                }
+                self.confirmed();
+            }
+            Event::Lost { reason } => (self.sink)(FeedEvent::Lost { reason }),
+            Event::Message { channel, payload } => self.message(channel, payload),
+        }
+    }
+
+    fn message(&mut self, channel: String, payload: Result<String, Vec<u8>>) {
+        let compare = self.to_compare > 0;
+        self.to_compare = self.to_compare.saturating_sub(1);
+        let event = payload.ok().and_then(|payload| {
+            if channel == self.keys.updates_channel {
+                let Update { session_id, document } = Update::read(&payload)?;
+                let identity = match &document {
+                    Some(document) => Some(Identity::of(document)?),
+                    None => None,
+                };
+                let stale = compare && self.is_stale(&session_id, identity);
+                self.remember(&session_id, identity);
+                Some((!stale).then_some(FeedEvent::Update { session_id, document }))
+            } else {
+                let session_id = self.keys.session_of_ws_channel(&channel)?.to_owned();
+                let message = read_broadcast(&payload)?.to_owned();
+                Some(Some(FeedEvent::WebSocket { session_id, message }))
+            }
+        });
+        match event {
+            Some(Some(event)) => (self.sink)(event),
+            Some(None) => {}
+            None => (self.sink)(FeedEvent::Malformed { channel }),
+        }
+    }
+
+    /// Whether what was passed on already is as new as this, which was published before the
+    /// sessions were re-read.
+    fn is_stale(&self, session_id: &str, identity: Option<Identity>) -> bool {
+        match (self.seen.peek(session_id), identity) {
+            (Some(seen), Some(this)) => seen.life == this.life && seen.version >= this.version,
+            _ => false,
+        }
+    }
+
+    fn remember(&mut self, session_id: &str, identity: Option<Identity>) {
+        match identity {
+            Some(identity) => {
+                // Found again, the key needs no copy.
+                match self.seen.get_mut(session_id) {
+                    Some(seen) => *seen = identity,
+                    None => drop(self.seen.put(session_id.to_owned(), identity)),
+                }
+            }
+            None => drop(self.seen.pop(session_id)),
+        }
+    }
+
+    /// Re-reads what was heard of, and passes on what changed.
+    async fn catch_up(&mut self, lasted: Duration) {
+        let ids: Vec<String> = self.seen.iter().map(|(id, _)| id.clone()).collect();
+        let mut changed = 0;
+        for ids in ids.chunks(REREAD_BATCH) {
+            let Some(subscriber) = &mut self.subscriber else { return };
+            let mut command = redis::cmd("MGET");
+            for id in ids {
+                command.arg(self.keys.session(id));
+            }
+            // Lost again: the next confirmation comes here again.
+            let Some(Value::Array(values)) = subscriber.ask(&command).await else { return };
+            self.to_compare = subscriber.backlog();
+            for (session_id, value) in ids.iter().zip(values) {
+                changed += usize::from(self.compare(session_id, value));
+            }
+        }
+        (self.sink)(FeedEvent::Gap { lasted, reread: ids.len(), changed });
+    }
+
+    /// Passes on a re-read session if it is another than the one passed on last.
+    fn compare(&mut self, session_id: &str, value: Value) -> bool {
+        let document = match value {
+            Value::Nil => None,
+            value => match redis::from_redis_value::<String>(value) {
+                Ok(document) => Some(document),
+                Err(_) => return false,
+            },
+        };
+        let identity = document.as_deref().and_then(Identity::of);
+        if document.is_some() && (identity.is_none() || identity.as_ref() == self.seen.peek(session_id)) {
+            return false;
+        }
+        self.remember(session_id, identity);
+        (self.sink)(FeedEvent::Update { session_id: session_id.to_owned(), document });
+        true
+    }
+}
+
+async fn next(subscriber: &mut Option<Subscriber>) -> Event {
+    match subscriber {
+        Some(subscriber) => subscriber.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,154 @@
+//! The sessions of one Redis, as one service instance sees them.
+//!
+//! Each call hands one request to the connection and returns; `done` is called exactly once, on
+//! the I/O thread, by the call's deadline. No call spawns a task or waits for another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::read::{Get, GetMany};
+pub use super::write::Rule;
+use super::write::{Broadcast, Delete, Touch, Write};
+use crate::error::Result;
+use crate::keys::Keys;
+use crate::redis::connection::Connection;
+
+/// What holds for all calls of a store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The names in Redis.
+    pub keys: Keys,
+    /// How long a session lives after its last write or touch, seconds. Default 3600.
+    pub ttl_seconds: u32,
+    /// The time from a call to its deadline. Default 5 s.
+    pub command_timeout: Duration,
+    /// The largest state, bytes of its JSON. Default 1 MiB.
+    pub max_state_bytes: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            keys: Keys::default(),
+            ttl_seconds: 3600,
+            command_timeout: Duration::from_millis(5000),
+            max_state_bytes: 1 << 20,
+        }
+    }
+}
+
+pub(crate) type Settings = Arc<StoreOptions>;
+
+/// The sessions of one Redis.
+#[derive(Clone)]
+pub struct Store {
+    connection: Connection,
+    settings: Settings,
+}
+
+impl Store {
+    /// A store on a connection, which others may share.
+    #[must_use]
+    pub fn new(connection: Connection, options: StoreOptions) -> Self {
+        Self { connection, settings: Arc::new(options) }
+    }
+
+    /// The document of a session, or `None`.
+    pub fn get(&self, session_id: String, done: impl FnOnce(Result<Option<String>>) + Send + 'static) {
+        self.connection.submit(Box::new(Get {
+            settings: self.settings.clone(),
+            session_id,
+            deadline: self.deadline(),
+            done,
+        }));
+    }
+
+    /// The documents of several sessions, in their order, in one round trip.
+    pub fn get_many(
+        &self,
+        session_ids: Vec<String>,
+        done: impl FnOnce(Result<Vec<Option<String>>>) + Send + 'static,
+    ) {
+        if session_ids.is_empty() {
+            return done(Ok(Vec::new())); // Redis refuses an MGET of nothing.
+        }
+        self.connection.submit(Box::new(GetMany {
+            settings: self.settings.clone(),
+            session_ids,
+            deadline: self.deadline(),
+            done,
+        }));
+    }
+
+    /// Creates or updates a session from the JSON text of a state; its version and the dates of
+    /// the write are set here, whatever the text says. Done with the version written.
+    pub fn write(
+        &self,
+        session_id: String,
+        text: String,
+        rule: Rule,
+        now_ms: i64,
+        done: impl FnOnce(Result<u64>) + Send + 'static,
+    ) {
+        self.connection.submit(Box::new(Write {
+            settings: self.settings.clone(),
+            session_id,
+            text,
+            rule,
+            now_ms,
+            deadline: self.deadline(),
+            done,
+            prepared: None,
+        }));
+    }
+
+    /// Deletes a session and tells all instances, also where there is none.
+    pub fn delete(
+        &self,
+        session_id: String,
+        now_ms: i64,
+        done: impl FnOnce(Result<()>) + Send + 'static,
+    ) {
+        self.connection.submit(Box::new(Delete {
+            settings: self.settings.clone(),
+            session_id,
+            now_ms,
+            deadline: self.deadline(),
+            done,
+        }));
+    }
+
+    /// Renews a session's TTL; `false` where there is no such session.
+    pub fn touch(&self, session_id: String, done: impl FnOnce(Result<bool>) + Send + 'static) {
+        self.connection.submit(Box::new(Touch {
+            settings: self.settings.clone(),
+            session_id,
+            deadline: self.deadline(),
+            done,
+        }));
+    }
+
+    /// Publishes a message (JSON text) to the session's WebSocket channel, at most once.
+    pub fn broadcast(
+        &self,
+        session_id: String,
+        message: String,
+        now_ms: i64,
+        done: impl FnOnce(Result<()>) + Send + 'static,
+    ) {
+        self.connection.submit(Box::new(Broadcast {
+            settings: self.settings.clone(),
+            session_id,
+            message,
+            now_ms,
+            deadline: self.deadline(),
+            done,
+        }));
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.settings.command_timeout
+    }
+}
