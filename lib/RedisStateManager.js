@@ -118,7 +118,10 @@ class RedisStateManager {
    */
   async #update(sessionId, state, text, expectedVersion, now) {
     checkId(sessionId)
-    if (expectedVersion !== undefined && !(Number.isSafeInteger(expectedVersion) && expectedVersion > 0)) {
+    if (
+      expectedVersion !== undefined &&
+      !(Number.isSafeInteger(expectedVersion) && expectedVersion > 0)
+    ) {
       throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
     }
     const call = this.#call(number, sessionId)
@@ -137,7 +140,8 @@ class RedisStateManager {
    * @param {{ retries?: number }} [options]
    */
   async modifySession(sessionId, fn, { retries = 3 } = {}) {
-    if (typeof fn !== 'function') throw new InvalidStateError('fn', 'it is not a function', sessionId)
+    if (typeof fn !== 'function')
+      throw new InvalidStateError('fn', 'it is not a function', sessionId)
     if (!Number.isSafeInteger(retries) || retries < 0) {
       throw new InvalidStateError('retries', 'it is not a non-negative integer', sessionId)
     }
@@ -288,7 +292,8 @@ function toOptions(value) {
   const given = typeof value === 'string' ? { keyPrefix: value } : (value ?? {})
   if (typeof given !== 'object') throw new InvalidStateError('options', 'no string and no object')
   for (const name of Object.keys(given)) {
-    if (!(name in DEFAULTS)) throw new InvalidStateError(`options.${name}`, 'there is no such option')
+    if (!(name in DEFAULTS))
+      throw new InvalidStateError(`options.${name}`, 'there is no such option')
   }
   const set = Object.entries(given).filter(([, option]) => option !== undefined)
   /** @type {typeof DEFAULTS} */

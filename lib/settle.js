@@ -3,9 +3,7 @@
 const { Completions } = require('../native.js')
 const { fromWire } = require('./errors.js')
 
-// The kinds of `src/node/completions.rs`.
-const DONE = 0
-const TEXT = 1
+// The kinds of `src/node/completions.rs`. 0 and 1 end a call, without and with a text.
 const FAILED = 2
 const PART = 3
 

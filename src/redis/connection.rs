@@ -230,7 +230,7 @@ impl Supervisor {
         let mut incoming = Vec::with_capacity(BATCH);
         let mut grace: Option<Instant> = None;
         let end = loop {
-            while !self.waiting.is_empty() {
+            while !self.waiting.is_empty() && flight.batches.len() < 2 {
                 flight.send(&link, &mut self.waiting);
             }
             if grace.is_some() && flight.batches.is_empty() {

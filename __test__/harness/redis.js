@@ -1,0 +1,126 @@
+'use strict'
+
+const { spawn } = require('node:child_process')
+const fs = require('node:fs')
+const net = require('node:net')
+const os = require('node:os')
+const path = require('node:path')
+const Redis = require('ioredis').default
+const { until } = require('./until.js')
+
+/** A port that nobody listens on. */
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+/**
+ * A real Redis of the test's own, in a directory of its own. Fails where there is no redis-server:
+ * a test that cannot run is a failed test.
+ */
+class RedisServer {
+  #process
+  #args
+  /** ioredis clients made by `client()`, disconnected by `stop()`. */
+  #clients = []
+
+  constructor(port, directory, args) {
+    this.port = port
+    this.directory = directory
+    this.#args = args
+  }
+
+  /** @param {string[]} [args] more arguments for redis-server, such as `--appendonly yes` */
+  static async start(args = []) {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-redis-'))
+    const server = new RedisServer(await freePort(), directory, args)
+    await server.up()
+    return server
+  }
+
+  get url() {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  get pid() {
+    return this.#process.pid
+  }
+
+  /** Starts the server (again), on the same port and data, and waits until it answers. */
+  async up() {
+    const args = ['--port', this.port, '--bind', '127.0.0.1', '--dir', this.directory]
+    args.push('--save', '', '--appendonly', 'no', ...this.#args)
+    const child = spawn('redis-server', args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#process = child
+    let output = ''
+    child.stdout.on('data', (data) => {
+      output += data
+    })
+    child.stderr.on('data', (data) => {
+      output += data
+    })
+    let failure
+    child.once('error', (error) => {
+      failure = error
+    })
+    await until(() => {
+      if (failure) throw new Error(`redis-server could not be started: ${failure.message}`)
+      if (child.exitCode !== null) throw new Error(`redis-server ended:\n${output}`)
+      return answers(this.port)
+    }, 10_000)
+  }
+
+  /** Ends the process, without a chance to say goodbye. Its data stays for `up()`. */
+  async kill() {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve))
+    this.#process.kill('SIGKILL')
+    await ended
+  }
+
+  /** Stops it from doing anything, while its connections stay. */
+  pause() {
+    this.#process.kill('SIGSTOP')
+  }
+
+  /** Undoes `pause()`. */
+  resume() {
+    this.#process.kill('SIGCONT')
+  }
+
+  /** An ioredis client of this server: another pair of eyes, and what an old instance uses. */
+  client(options = {}) {
+    const client = new Redis(this.port, '127.0.0.1', options)
+    client.on('error', () => {})
+    this.#clients.push(client)
+    return client
+  }
+
+  async stop() {
+    for (const client of this.#clients) client.disconnect()
+    await this.kill()
+    fs.rmSync(this.directory, { recursive: true, force: true })
+  }
+}
+
+/** Whether a Redis answers PING on this port. */
+function answers(port) {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
+    const end = (answer) => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.once('data', (data) => end(data.toString().startsWith('+PONG')))
+    socket.once('error', () => end(false))
+    socket.setTimeout(1000, () => end(false))
+  })
+}
+
+module.exports = { RedisServer, freePort }
