@@ -21,6 +21,8 @@ class Feed {
   #updates = []
   /** @type {readonly { callback: Function }[]} */
   #webSocket = []
+  /** What the core was told to listen to. */
+  #told = { updates: false, webSocket: false }
   /** The number of the latest interest, and of the latest that Redis has confirmed. */
   #wanted = 0
   #confirmed = 0
@@ -30,7 +32,7 @@ class Feed {
   #ended = false
 
   /**
-   * @param {RedisClient} client
+   * @param {InstanceType<typeof RedisClient>} client
    * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, logger: import('..').Logger }} options
    */
   constructor(client, options) {
@@ -77,9 +79,6 @@ class Feed {
       else this.#waiting.push({ resolve, reject })
     })
   }
-
-  /** @type {{ updates: boolean, webSocket: boolean }} */
-  #told = { updates: false, webSocket: false }
 
   #listen() {
     if (this.#ended) return

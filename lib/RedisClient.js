@@ -4,7 +4,7 @@ const { Buffer } = require('node:buffer')
 const { EventEmitter } = require('node:events')
 const { NativeClient } = require('../native.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
-const { Call, News, close, occupy, open, unwrap, vacate } = require('./settle.js')
+const { Call, close, occupy, open, unwrap, vacate } = require('./settle.js')
 
 const DEFAULT_URL = 'redis://localhost:6379'
 const DEFAULT_COMMAND_TIMEOUT_MS = 5000

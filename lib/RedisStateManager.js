@@ -21,7 +21,7 @@ const DEFAULTS = Object.freeze({
   maxStateBytes: 1 << 20,
   updatesChannel: 'session-updates',
   wsChannelPrefix: 'ws:',
-  logger: Object.freeze({ debug() {}, info() {}, warn() {}, error() {} }),
+  logger: /** @type {import('..').Logger} */ ({ warn() {}, error() {} }),
 })
 
 /** The public documentation is in `index.d.ts`. */
@@ -236,8 +236,13 @@ class RedisStateManager {
     if (this.#closing) throw new ClosedError()
   }
 
-  /** Not awaited: the write has happened, whatever becomes of its record. */
-  /** @param {string} sessionId @param {any} state @param {string} eventType */
+  /**
+   * Not awaited: the write has happened, whatever becomes of its record.
+   *
+   * @param {string} sessionId
+   * @param {any} state
+   * @param {string} eventType
+   */
   #audit(sessionId, state, eventType) {
     const report = (/** @type {unknown} */ err) =>
       this.#options.logger.error({ err, sessionId, eventType }, 'the audit record was not queued')

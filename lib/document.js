@@ -129,8 +129,12 @@ function daysIn(month, year) {
   return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
 }
 
-/** The number that two digits write; NaN, which fails every comparison, if they are none. */
-/** @param {string} text @param {number} at */
+/**
+ * The number that two digits write; NaN, which fails every comparison, if they are none.
+ *
+ * @param {string} text
+ * @param {number} at
+ */
 function two(text, at) {
   return one(text, at) * 10 + one(text, at + 1)
 }

@@ -16,7 +16,6 @@ impl Backoff {
     ///
     /// The jitter spans everything from the floor to the doubled bound, so that instances which
     /// lost one Redis at the same moment do not come back at the same moment.
-    #[must_use]
     pub fn delay(&self, attempt: u32, random: f64) -> Duration {
         // 2^20 times any sensible floor is past any sensible ceiling, and cannot overflow.
         let bound = self.floor.saturating_mul(2 << attempt.min(20)).min(self.ceiling);

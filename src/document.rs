@@ -73,7 +73,6 @@ pub struct Identity {
 
 impl Identity {
     /// Reads a stored document's version and life; `None` where it is no session document.
-    #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Head<'a> {
@@ -97,7 +96,6 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// Milliseconds since the epoch as `Date.prototype.toISOString()` writes them.
-#[must_use]
 pub fn iso_timestamp(epoch_ms: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(epoch_ms) * 1_000_000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -118,7 +116,6 @@ pub fn iso_timestamp(epoch_ms: i64) -> String {
 /// The reader turns such strings into dates wherever they stand. Counting them here, off the
 /// JavaScript thread, lets it skip the walk through a document that has none besides the five
 /// known fields.
-#[must_use]
 pub fn count_iso_strings(text: &str) -> u32 {
     const PATTERN: &[u8; 26] = b"\"0000-00-00T00:00:00.000Z\"";
     let bytes = text.as_bytes();
@@ -156,7 +153,8 @@ struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 impl<'a> Members<'a> {
     fn of(text: &'a str) -> Result<Self> {
         serde_json::from_str(text).map_err(|error| {
-            let reason = if error.is_data() { "it is not an object" } else { "it is not valid JSON" };
+            let reason =
+                if error.is_data() { "it is not an object" } else { "it is not valid JSON" };
             Error::invalid("state", reason)
         })
     }

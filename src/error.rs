@@ -80,7 +80,6 @@ pub enum Error {
 
 impl Error {
     /// The stable name of the case, as callers compare it.
-    #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::SessionNotFound { .. } => "SESSION_NOT_FOUND",
@@ -96,7 +95,6 @@ impl Error {
     }
 
     /// Whether the caller can rely on it that nothing changed.
-    #[must_use]
     pub fn is_outcome_known(&self) -> bool {
         !matches!(self, Self::OutcomeUnknown { .. })
     }

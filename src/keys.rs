@@ -28,19 +28,16 @@ impl Default for Keys {
 
 impl Keys {
     /// The key of a session's document.
-    #[must_use]
     pub fn session(&self, session_id: &str) -> String {
         [&self.session_prefix, session_id].concat()
     }
 
     /// The channel of a session's WebSocket messages.
-    #[must_use]
     pub fn ws_channel(&self, session_id: &str) -> String {
         [&self.ws_channel_prefix, session_id].concat()
     }
 
     /// The pattern that matches every WebSocket channel of this prefix and no other.
-    #[must_use]
     pub fn ws_pattern(&self) -> String {
         let mut pattern = String::with_capacity(self.ws_channel_prefix.len() + 1);
         for c in self.ws_channel_prefix.chars() {
@@ -54,7 +51,6 @@ impl Keys {
     }
 
     /// The session that a WebSocket channel is about.
-    #[must_use]
     pub fn session_of_ws_channel<'a>(&self, channel: &'a str) -> Option<&'a str> {
         channel.strip_prefix(&self.ws_channel_prefix).filter(|id| !id.is_empty())
     }
@@ -68,7 +64,10 @@ pub(crate) fn check_session_id(session_id: &str) -> Result<()> {
     if session_id.len() > MAX_SESSION_ID_BYTES {
         return Err(Error::invalid(
             "session_id",
-            format!("it has {} bytes, at most {MAX_SESSION_ID_BYTES} are allowed", session_id.len()),
+            format!(
+                "it has {} bytes, at most {MAX_SESSION_ID_BYTES} are allowed",
+                session_id.len()
+            ),
         ));
     }
     Ok(())

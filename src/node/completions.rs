@@ -195,7 +195,10 @@ impl Completions {
     #[napi(constructor)]
     pub fn new(env: Env, wake: Function<'_, (), ()>) -> Result<Self> {
         let wake: Arc<Wake> = Arc::new(
-            wake.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build()?,
+            wake.build_threadsafe_function::<()>()
+                .weak::<true>()
+                .callee_handled::<false>()
+                .build()?,
         );
         let queue = Arc::new(Queue::default());
         let stop = Arc::new(Notify::new());

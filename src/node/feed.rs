@@ -67,7 +67,8 @@ fn to_completion(slot: u32, event: FeedEvent) -> Completion {
         FeedEvent::Confirmed { interest } => (Kind::Confirmed, f64::from(interest), None, None),
         FeedEvent::Gap { lasted, reread, changed } => {
             let lasted_ms = lasted.as_millis();
-            let gap = format!(r#"{{"lastedMs":{lasted_ms},"reread":{reread},"changed":{changed}}}"#);
+            let gap =
+                format!(r#"{{"lastedMs":{lasted_ms},"reread":{reread},"changed":{changed}}}"#);
             (Kind::Gap, 0.0, Some(gap), None)
         }
         FeedEvent::Malformed { channel } => (Kind::Malformed, 0.0, Some(channel), None),

@@ -82,7 +82,14 @@ impl NativeStore {
 
     /// Done with version 1.
     #[napi]
-    pub fn create(&self, slot: u32, session_id: String, text: String, if_absent: bool, now_ms: f64) {
+    pub fn create(
+        &self,
+        slot: u32,
+        session_id: String,
+        text: String,
+        if_absent: bool,
+        now_ms: f64,
+    ) {
         let rule = if if_absent { Rule::CreateIfAbsent } else { Rule::Create };
         self.write(slot, session_id, text, rule, now_ms);
     }

@@ -17,14 +17,32 @@ pub struct Call<D> {
 
 /// Commands that change what the connection is, under everybody else who uses it.
 const REFUSED: [&str; 22] = [
-    "AUTH", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE",
-    "QUIT", "READONLY", "READWRITE", "REPLCONF", "RESET", "SELECT", "SSUBSCRIBE", "SUBSCRIBE",
-    "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE", "UNWATCH", "WATCH",
+    "AUTH",
+    "DISCARD",
+    "EXEC",
+    "HELLO",
+    "MONITOR",
+    "MULTI",
+    "PSUBSCRIBE",
+    "PSYNC",
+    "PUNSUBSCRIBE",
+    "QUIT",
+    "READONLY",
+    "READWRITE",
+    "REPLCONF",
+    "RESET",
+    "SELECT",
+    "SSUBSCRIBE",
+    "SUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "SYNC",
+    "UNSUBSCRIBE",
+    "UNWATCH",
+    "WATCH",
 ];
 
 impl<D: FnOnce(Result<Json>) + Send + 'static> Call<D> {
     /// A command and its arguments, to be answered by `deadline`.
-    #[must_use]
     pub fn new(arguments: Vec<Vec<u8>>, deadline: Instant, done: D) -> Self {
         Self { arguments, deadline, done }
     }
@@ -117,6 +135,9 @@ mod tests {
     fn resp3_replies_come_as_resp2_clients_know_them() {
         let map = Value::Map(vec![(Value::SimpleString("a".into()), Value::Double(1.5))]);
         assert_eq!(to_json(map), serde_json::json!(["a", "1.5"]));
-        assert_eq!(to_json(Value::Array(vec![Value::Nil, Value::Boolean(true)])), serde_json::json!([null, 1]));
+        assert_eq!(
+            to_json(Value::Array(vec![Value::Nil, Value::Boolean(true)])),
+            serde_json::json!([null, 1])
+        );
     }
 }

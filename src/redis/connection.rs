@@ -65,7 +65,6 @@ enum Closing {
 impl Connection {
     /// A connection that is made when the first request comes, and its supervisor, to be spawned
     /// on a runtime. The supervisor ends when it is told to close or its last handle is dropped.
-    #[must_use]
     pub fn new(options: Options, status: StatusSink) -> (Self, impl Future<Output = ()> + Send) {
         let (inbox, requests) = mpsc::unbounded_channel();
         let (closing, closing_seen) = watch::channel(Closing::No);
@@ -284,7 +283,8 @@ impl Supervisor {
                 End::Broken(reason)
             }
             End::Closed => {
-                for pending in flight.batches.into_iter().flat_map(|batch| batch.pending).flatten() {
+                for pending in flight.batches.into_iter().flat_map(|batch| batch.pending).flatten()
+                {
                     pending.close(true);
                 }
                 End::Closed

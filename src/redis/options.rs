@@ -38,10 +38,7 @@ impl Options {
             info: info.set_redis_settings(redis).set_tcp_settings(tcp_settings()),
             connect_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
-            backoff: Backoff {
-                floor: Duration::from_millis(50),
-                ceiling: Duration::from_secs(2),
-            },
+            backoff: Backoff { floor: Duration::from_millis(50), ceiling: Duration::from_secs(2) },
         })
     }
 }

@@ -12,7 +12,6 @@ pub struct Script {
 
 impl Script {
     /// A script from its source.
-    #[must_use]
     pub fn new(source: &'static str) -> Self {
         let digest = redis::Script::new(source).get_hash().to_owned();
         Self { source, digest }
@@ -22,7 +21,6 @@ impl Script {
     ///
     /// `EVAL` leaves the script in the server's cache, so one round trip with the source heals a
     /// flushed cache for everyone.
-    #[must_use]
     pub fn command(&self, attempt: Attempt, keys: usize) -> Cmd {
         let mut command = Cmd::new();
         if attempt.with_source {

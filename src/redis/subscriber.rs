@@ -26,7 +26,6 @@ pub struct Topics {
 
 impl Topics {
     /// Whether there is nothing to listen to.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.channels.is_empty() && self.patterns.is_empty()
     }
@@ -76,7 +75,6 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// A subscription to `topics`, made by the first call of [`Subscriber::next`].
-    #[must_use]
     pub fn new(options: Options, topics: Topics, status: StatusSink) -> Self {
         Self {
             options,
@@ -145,7 +143,6 @@ impl Subscriber {
     }
 
     /// How many messages have arrived and wait to be taken by `next`.
-    #[must_use]
     pub fn backlog(&self) -> usize {
         self.link.as_ref().map_or(0, |link| link.pushes.len())
     }

@@ -90,7 +90,6 @@ pub struct Feed {
 impl Feed {
     /// A feed, and its task, to be spawned on a runtime. It connects when it is told to listen,
     /// and ends when `closed` becomes true.
-    #[must_use]
     pub fn new(
         options: Options,
         keys: Keys,
@@ -286,7 +285,9 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
             },
         };
         let identity = document.as_deref().and_then(Identity::of);
-        if document.is_some() && (identity.is_none() || identity.as_ref() == self.seen.peek(session_id)) {
+        if document.is_some()
+            && (identity.is_none() || identity.as_ref() == self.seen.peek(session_id))
+        {
             return false;
         }
         self.remember(session_id, identity);

@@ -18,11 +18,7 @@ pub(crate) struct UpdateParts {
 
 pub(crate) fn update(session_id: &str, draft: &Draft, now_ms: i64) -> UpdateParts {
     UpdateParts {
-        before: format!(
-            r#"{{"sessionId":"{}","state":"{}"#,
-            escape(session_id),
-            escape(HEAD)
-        ),
+        before: format!(r#"{{"sessionId":"{}","state":"{}"#, escape(session_id), escape(HEAD)),
         after: format!(r#"{}","timestamp":{now_ms}}}"#, escape(&draft.tail)),
     }
 }
@@ -112,7 +108,15 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_refused() {
-        for text in ["", "null", "[]", "{}", r#"{"sessionId":"s"}"#, r#"{"sessionId":5,"deleted":true}"#, r#"{"sessionId":"s","state":{}}"#] {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"{"sessionId":"s"}"#,
+            r#"{"sessionId":5,"deleted":true}"#,
+            r#"{"sessionId":"s","state":{}}"#,
+        ] {
             assert_eq!(Update::read(text), None, "{text}");
         }
         assert_eq!(read_broadcast("{}"), None);

@@ -36,7 +36,11 @@ impl<D: FnOnce(Result<Option<String>>) + Send> Request for Get<D> {
 
     fn settle(self: Box<Self>, outcome: Result<Value>) {
         let Self { session_id, done, .. } = *self;
-        done(outcome.map_err(|error| wrong_type(error, &session_id)).and_then(|value| document(value, &session_id)));
+        done(
+            outcome
+                .map_err(|error| wrong_type(error, &session_id))
+                .and_then(|value| document(value, &session_id)),
+        );
     }
 }
 
@@ -83,12 +87,12 @@ impl<D: FnOnce(Result<Vec<Option<String>>>) + Send> Request for GetMany<D> {
 fn document(value: Value, session_id: &str) -> Result<Option<String>> {
     match value {
         Value::Nil => Ok(None),
-        Value::BulkString(bytes) => String::from_utf8(bytes).map(Some).map_err(|error| {
-            Error::Deserialization {
+        Value::BulkString(bytes) => {
+            String::from_utf8(bytes).map(Some).map_err(|error| Error::Deserialization {
                 session_id: session_id.to_owned(),
                 raw: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            }
-        }),
+            })
+        }
         other => Err(unexpected(&other)),
     }
 }

@@ -50,13 +50,16 @@ pub struct Store {
 
 impl Store {
     /// A store on a connection, which others may share.
-    #[must_use]
     pub fn new(connection: Connection, options: StoreOptions) -> Self {
         Self { connection, settings: Arc::new(options) }
     }
 
     /// The document of a session, or `None`.
-    pub fn get(&self, session_id: String, done: impl FnOnce(Result<Option<String>>) + Send + 'static) {
+    pub fn get(
+        &self,
+        session_id: String,
+        done: impl FnOnce(Result<Option<String>>) + Send + 'static,
+    ) {
         self.connection.submit(Box::new(Get {
             settings: self.settings.clone(),
             session_id,

@@ -78,7 +78,10 @@ impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
         if let Rule::Locked { expected } = self.rule
             && !(1..MAX_VERSION).contains(&expected)
         {
-            return Err(Error::invalid("expectedVersion", "it is not a positive integer below 2^53"));
+            return Err(Error::invalid(
+                "expectedVersion",
+                "it is not a positive integer below 2^53",
+            ));
         }
         let stamp = iso_timestamp(self.now_ms);
         let draft = Draft::new(&self.text, &self.session_id, self.rule.stamp(), &stamp)?;
@@ -246,9 +249,11 @@ impl<D: FnOnce(Result<()>) + Send> Request for Broadcast<D> {
 
     fn command(&self, _attempt: Attempt) -> Cmd {
         let mut command = redis::cmd("PUBLISH");
-        command
-            .arg(self.settings.keys.ws_channel(&self.session_id))
-            .arg(message::broadcast(&self.session_id, &self.message, self.now_ms));
+        command.arg(self.settings.keys.ws_channel(&self.session_id)).arg(message::broadcast(
+            &self.session_id,
+            &self.message,
+            self.now_ms,
+        ));
         command
     }
 

@@ -1,0 +1,72 @@
+// A type test: compiled by `npm run lint`, never run. A wrong type fails the compilation, and so
+// does an error that is expected and does not come.
+import {
+  ConcurrencyError,
+  createRedisClient,
+  createRedisPubSubClient,
+  InvalidStateError,
+  RedisStateManager,
+  StateError,
+  type SyncMode,
+  type SyncState,
+  SyncStatus,
+} from 'synckairos-state'
+
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+const same = <A, B>(equal: Equal<A, B>) => equal
+
+interface ChessState extends SyncState {
+  current_cycle: number
+  moves: { at: Date; san: string }[]
+}
+
+export async function service(state: ChessState) {
+  const redis = createRedisClient()
+  const pubSub = createRedisPubSubClient(process.env.REDIS_URL, { commandTimeoutMs: 1000 })
+  const manager = new RedisStateManager<ChessState>(redis, pubSub, null, 'session:')
+  new RedisStateManager('redis://localhost')
+  new RedisStateManager(redis, undefined, { queueWrite: async () => {} }, { ttlSeconds: 60 })
+
+  const read = await manager.getSession('a')
+  same<typeof read, ChessState | null>(true)
+  same<Awaited<ReturnType<typeof manager.getSessions>>, (ChessState | null)[]>(true)
+  await manager.createSession(state, { ifAbsent: true })
+  await manager.updateSession('a', { ...state, status: SyncStatus.RUNNING }, state.version)
+  const written = await manager.modifySession('a', (s) => ({ ...s, moves: [] }), { retries: 1 })
+  same<typeof written, ChessState>(true)
+  same<Awaited<ReturnType<typeof manager.touchSession>>, boolean>(true)
+
+  const unsubscribe = manager.subscribeToUpdates((id, s) => {
+    same<typeof id, string>(true)
+    same<typeof s, ChessState | null>(true)
+  })
+  same<typeof unsubscribe, () => void>(true)
+  manager.subscribeToWebSocket((id, message) => console.log(id, message.type))
+  await manager.subscribed()
+  await using other = new RedisStateManager(redis)
+  await other.broadcastToSession('a', { type: 'TIMER_TICK' })
+
+  try {
+    await manager.deleteSession('a')
+  } catch (error) {
+    if (error instanceof ConcurrencyError) same<typeof error.actualVersion, number>(true)
+    if (error instanceof InvalidStateError) same<typeof error.field, string>(true)
+    if (error instanceof StateError) same<typeof error.code, string>(true)
+  }
+  redis.on('error', () => {})
+  same<Awaited<ReturnType<typeof redis.ping>>, string>(true)
+  same<`${SyncMode.GLOBAL}`, 'global'>(true)
+
+  // @ts-expect-error: no such status
+  await manager.updateSession('a', { ...state, status: 'asleep' })
+  // @ts-expect-error: a field of the state's own type is missing
+  await manager.createSession({ ...state, moves: undefined })
+  // @ts-expect-error: no such option
+  new RedisStateManager(redis, null, null, { prefix: 'x' })
+  // @ts-expect-error: a client is needed
+  new RedisStateManager()
+  // @ts-expect-error: fn must return a state
+  await manager.modifySession('a', () => {})
+  await manager.close()
+}

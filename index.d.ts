@@ -1,0 +1,332 @@
+/// <reference types="node" />
+import { EventEmitter } from 'node:events'
+
+// ---------------------------------------------------------------------------------------------
+// Sessions
+
+/** What a session's clock measures. */
+export declare enum SyncMode {
+  PER_PARTICIPANT = 'per_participant',
+  PER_CYCLE = 'per_cycle',
+  PER_GROUP = 'per_group',
+  GLOBAL = 'global',
+  COUNT_UP = 'count_up',
+}
+
+/** Where a session is in its life. */
+export declare enum SyncStatus {
+  PENDING = 'pending',
+  RUNNING = 'running',
+  PAUSED = 'paused',
+  EXPIRED = 'expired',
+  COMPLETED = 'completed',
+  CANCELLED = 'cancelled',
+}
+
+/** One participant. Services add fields of their own, which come back unchanged. */
+export interface SyncParticipant {
+  participant_id: string
+  total_time_ms: number
+  time_remaining_ms: number
+  has_gone: boolean
+  is_active: boolean
+}
+
+/** A session's state. Services add fields of their own, which come back unchanged. */
+export interface SyncState {
+  session_id: string
+  /** Set by every write; grows by 1 with each, from 1. */
+  version: number
+  sync_mode: SyncMode
+  status: SyncStatus
+  participants: SyncParticipant[]
+  active_participant_id: string | null
+  total_time_ms: number
+  time_per_cycle_ms: number | null
+  increment_ms: number | null
+  max_time_ms: number | null
+  cycle_started_at: Date | null
+  session_started_at: Date | null
+  session_completed_at: Date | null
+  /** Set by `createSession`. */
+  created_at: Date
+  /** Set by every write. */
+  updated_at: Date
+}
+
+// ---------------------------------------------------------------------------------------------
+// The manager
+
+/** Options of a manager. An unknown option is refused. */
+export interface RedisStateManagerOptions {
+  /** Before each session id in a session's key. Default `'session:'`. */
+  keyPrefix?: string
+  /** How long a session lives after its last write or touch, seconds. Default 3600. */
+  ttlSeconds?: number
+  /** The time in which every call settles, milliseconds. Default 5000. */
+  commandTimeoutMs?: number
+  /** How many calls may be in flight; one more rejects at once. Default 10000. */
+  maxInFlight?: number
+  /** The largest state, bytes of its JSON. Default 1 MiB. */
+  maxStateBytes?: number
+  /** The channel of updates and deletions. Default `'session-updates'`. */
+  updatesChannel?: string
+  /** Before each session id in a WebSocket channel. Default `'ws:'`. */
+  wsChannelPrefix?: string
+  /** Told of what no caller is: lost connections, gaps, failing callbacks. Default: silent. */
+  logger?: Logger
+}
+
+/** pino's signature. */
+export interface Logger {
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** Where a manager's writes are queued for the audit. Called after the write, not awaited. */
+export interface WriteQueue<S extends SyncState = SyncState> {
+  queueWrite(sessionId: string, state: S, eventType: string): unknown
+}
+
+/**
+ * Sessions that many service instances share through one Redis.
+ *
+ * Every promise settles within `commandTimeoutMs`, with one of four outcomes: done; refused, and
+ * nothing changed (`SessionNotFoundError`, `ConcurrencyError`, …); not sent, and nothing changed
+ * (`RedisUnavailableError`, `ClosedError`); sent, and no answer came (`OutcomeUnknownError`).
+ *
+ * @example
+ * const manager = new RedisStateManager('redis://localhost:6379')
+ * await manager.createSession(state)
+ * await manager.modifySession(state.session_id, (s) => ({ ...s, status: SyncStatus.RUNNING }))
+ * await manager.close()
+ */
+export declare class RedisStateManager<S extends SyncState = SyncState> implements AsyncDisposable {
+  /**
+   * @param redis a client of this module, or a URL
+   * @param pubSub the same, for the subscription's own connection; default: as `redis`
+   * @param dbQueue where writes are queued for the audit
+   * @param keyPrefix the key prefix, or all options
+   * @throws {InvalidStateError} for a bad URL or option
+   */
+  constructor(
+    redis: RedisClient | string,
+    pubSub?: RedisClient | string | null,
+    dbQueue?: WriteQueue<S> | null,
+    keyPrefix?: string | RedisStateManagerOptions,
+  )
+
+  /**
+   * The session's state, or null where there is none (any more).
+   * @throws {StateDeserializationError} where the stored value is no session
+   */
+  getSession(sessionId: string): Promise<S | null>
+
+  /** Several sessions in one round trip, in the order of their ids. */
+  getSessions(sessionIds: readonly string[]): Promise<(S | null)[]>
+
+  /**
+   * Begins a session: version 1, `created_at` and `updated_at` now, a fresh TTL, and all instances
+   * are told. Overwrites an existing session unless told otherwise.
+   * @throws {SessionExistsError} with `ifAbsent`, where there is one
+   */
+  createSession(state: S, options?: { ifAbsent?: boolean }): Promise<void>
+
+  /**
+   * Changes a session: stored version + 1, `updated_at` now, a fresh TTL, and all instances are
+   * told. With `expectedVersion`, exactly one of any number of concurrent writers wins. Without,
+   * the last writer's content stays, and where nothing is stored the session is written with the
+   * passed version + 1.
+   * @throws {ConcurrencyError} where another version is stored than the expected one
+   * @throws {SessionNotFoundError} where a version is expected and nothing is stored
+   */
+  updateSession(sessionId: string, state: S, expectedVersion?: number): Promise<void>
+
+  /**
+   * Reads, calls `fn`, writes what it returns with the version read; again on a conflict. `fn` may
+   * be called several times, each time with the state as it is then.
+   * @param options.retries how many conflicts to bear. Default 3.
+   * @returns the state written
+   * @throws {ConcurrencyError} after the last retry
+   * @throws {SessionNotFoundError} where there is none
+   */
+  modifySession(
+    sessionId: string,
+    fn: (state: S) => S | Promise<S>,
+    options?: { retries?: number },
+  ): Promise<S>
+
+  /** Deletes a session and tells all instances, also where there is none. */
+  deleteSession(sessionId: string): Promise<void>
+
+  /** Renews the session's TTL; false where there is none. */
+  touchSession(sessionId: string): Promise<boolean>
+
+  /**
+   * Calls back for every update (state) and deletion (null), by all instances and this one, in
+   * order. After an interruption it also calls back for what changed meanwhile, of the sessions it
+   * has heard of (10 000 at most). Keeps the process alive.
+   * @returns a function that unsubscribes this callback
+   */
+  subscribeToUpdates(callback: (sessionId: string, state: S | null) => void): () => void
+
+  /**
+   * Calls back for every message of `broadcastToSession`, by all instances and this one. Messages
+   * sent during an interruption are lost. Keeps the process alive.
+   * @returns a function that unsubscribes this callback
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: a message is whatever its sender sent
+  subscribeToWebSocket(callback: (sessionId: string, message: any) => void): () => void
+
+  /** Resolves once Redis has confirmed all subscriptions made so far. */
+  subscribed(): Promise<void>
+
+  /** Sends a message to the session's WebSocket clients on all instances, at most once. */
+  broadcastToSession(sessionId: string, message: unknown): Promise<void>
+
+  /**
+   * Closes both clients, also those that were passed in. What is in flight has a second to end;
+   * all is settled within two. May be called twice; afterwards every call rejects with
+   * `ClosedError`.
+   */
+  close(): Promise<void>
+
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+// ---------------------------------------------------------------------------------------------
+// The client
+
+/** Options of a client. */
+export interface RedisClientOptions {
+  /** The time in which `ping` and `call` settle, milliseconds. Default 5000. */
+  commandTimeoutMs?: number
+}
+
+/** `wait`: not used yet. `end`: closed by its owner. */
+export type RedisClientStatus = 'wait' | 'connecting' | 'ready' | 'reconnecting' | 'end'
+
+/** A reply, as clients of RESP2 know it. */
+export type RedisReply = string | number | null | RedisReply[]
+
+/**
+ * One Redis server: connected to when first used, reconnected to for ever (after 50 ms to 2 s).
+ *
+ * Events: `connect`, `ready`, `reconnecting`, `error` (needs no listener), `end`.
+ */
+export declare class RedisClient extends EventEmitter {
+  /**
+   * @param url `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS) or `unix:///path`.
+   *   Default: the environment's `REDIS_URL`, then `redis://localhost:6379`.
+   * @throws {InvalidStateError} for a bad URL, naming it without its password
+   */
+  constructor(url?: string, options?: RedisClientOptions)
+
+  readonly status: RedisClientStatus
+
+  /** Resolves to `'PONG'`. */
+  ping(): Promise<string>
+
+  /**
+   * Any command, for health checks, rate limiters and the like. Never sent twice. It shares the
+   * connection with all others: commands that would change it (`SUBSCRIBE`, `MULTI`, `SELECT`, …)
+   * are refused, and one that blocks holds up the rest and, after 2 s, loses the connection.
+   * @throws {RedisReplyError} with Redis' own message
+   * @throws {OutcomeUnknownError} where it may have been sent and no answer came
+   * @example await client.call('INCRBY', 'hits', 5) // 5
+   */
+  call(command: string, ...args: (string | number | Uint8Array)[]): Promise<RedisReply>
+
+  /** Lets what is in flight end (a second at most), then disconnects for good. */
+  quit(): Promise<'OK'>
+
+  /** Disconnects for good, at once. */
+  disconnect(): void
+
+  /** Another client of the same server. */
+  duplicate(): RedisClient
+}
+
+/** A client; see the class for its parameters. */
+export declare function createRedisClient(url?: string, options?: RedisClientOptions): RedisClient
+
+/** A client for a manager's `pubSub`. */
+export declare function createRedisPubSubClient(
+  url?: string,
+  options?: RedisClientOptions,
+): RedisClient
+
+// ---------------------------------------------------------------------------------------------
+// Errors
+
+/** The base of all errors of this module. */
+export declare class StateError extends Error {
+  /** Stable, for programs. */
+  readonly code: string
+  /** The session it is about, where it is about one. */
+  readonly sessionId: string | undefined
+}
+
+/** There is no such session; nothing changed. */
+export declare class SessionNotFoundError extends StateError {
+  constructor(sessionId: string)
+  readonly code: 'SESSION_NOT_FOUND'
+  readonly sessionId: string
+}
+
+/** `ifAbsent`, and there is such a session; nothing changed. */
+export declare class SessionExistsError extends StateError {
+  constructor(sessionId: string)
+  readonly code: 'SESSION_EXISTS'
+  readonly sessionId: string
+}
+
+/** Another writer was first; nothing changed. Read again and retry, or use `modifySession`. */
+export declare class ConcurrencyError extends StateError {
+  constructor(sessionId: string, expectedVersion: number, actualVersion: number)
+  readonly code: 'CONCURRENT_MODIFICATION'
+  readonly sessionId: string
+  readonly expectedVersion: number
+  readonly actualVersion: number
+}
+
+/** What is stored under the session's key is no session. `createSession` overwrites it. */
+export declare class StateDeserializationError extends StateError {
+  constructor(sessionId: string, rawData: string, cause?: unknown)
+  readonly code: 'STATE_DESERIALIZATION_ERROR'
+  readonly sessionId: string
+  /** The stored value. Not enumerable: it is the session's content. */
+  readonly rawData: string
+}
+
+/** The caller's input, refused before anything was sent. */
+export declare class InvalidStateError extends StateError {
+  constructor(field: string, reason: string, sessionId?: string, cause?: unknown)
+  readonly code: 'INVALID_STATE'
+  /** The field, argument or option at fault. */
+  readonly field: string
+}
+
+/** No answer could be had in time, and nothing changed. Safe to retry. */
+export declare class RedisUnavailableError extends StateError {
+  constructor(reason: string, sessionId?: string)
+  readonly code: 'REDIS_UNAVAILABLE'
+}
+
+/** It was sent, and no answer tells whether it was applied. Read before you retry. */
+export declare class OutcomeUnknownError extends StateError {
+  constructor(reason: string, sessionId?: string)
+  readonly code: 'OUTCOME_UNKNOWN'
+}
+
+/** Redis refused the command, in its own words; nothing changed. */
+export declare class RedisReplyError extends StateError {
+  constructor(message: string, sessionId?: string)
+  readonly code: 'REDIS_REPLY'
+}
+
+/** The manager or client is closed; nothing changed. */
+export declare class ClosedError extends StateError {
+  constructor(sessionId?: string)
+  readonly code: 'CLOSED'
+}

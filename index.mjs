@@ -1,0 +1,21 @@
+// One set of classes for both module systems: `instanceof` holds across them.
+import api from './index.js'
+
+export const {
+  RedisStateManager,
+  RedisClient,
+  createRedisClient,
+  createRedisPubSubClient,
+  SyncMode,
+  SyncStatus,
+  StateError,
+  SessionNotFoundError,
+  SessionExistsError,
+  ConcurrencyError,
+  StateDeserializationError,
+  InvalidStateError,
+  RedisUnavailableError,
+  OutcomeUnknownError,
+  RedisReplyError,
+  ClosedError,
+} = api

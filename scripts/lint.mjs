@@ -1,0 +1,27 @@
+// Everything that CI checks without running the product, from cheap to dear; all of it runs, so
+// that one run shows every fault.
+
+import { spawnSync } from 'node:child_process'
+import process from 'node:process'
+
+const CHECKS = [
+  ['the formatter and linter of JavaScript', 'node_modules/.bin/biome ci --error-on-warnings .'],
+  ['the types of lib/ and of index.d.ts', 'node_modules/.bin/tsc -p .'],
+  ['the layering', 'node scripts/layering.mjs'],
+  ['the formatter of Rust', 'cargo fmt --check'],
+  ['clippy, the core alone', 'cargo clippy --locked --all-targets -- -D warnings'],
+  [
+    'clippy, with the N-API boundary',
+    'cargo clippy --locked --all-targets --features node -- -D warnings',
+  ],
+]
+
+let failed = 0
+for (const [what, command] of CHECKS) {
+  const started = performance.now()
+  const { status } = spawnSync(command, { shell: true, stdio: ['ignore', 'inherit', 'inherit'] })
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  process.stdout.write(`${status === 0 ? 'ok    ' : 'FAILED'} ${what} (${seconds} s)\n`)
+  if (status !== 0) failed++
+}
+process.exit(failed > 0 ? 1 : 0)

@@ -1,0 +1,91 @@
+// Makes a fresh clone ready: checks what must be there, installs and builds what can be. Run again
+// it does nothing and is quick. `npm run demo`, `npm test` and `npm run bench` begin with it.
+
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { build, isBuilt } from './build.mjs'
+
+const root = path.join(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '..')
+process.chdir(root)
+
+checkNode()
+checkRust()
+installPackages()
+if (!isBuilt()) {
+  say('building the native module (release; one to three minutes the first time)')
+  build()
+}
+installRedis()
+
+function checkNode() {
+  const [major = 0] = process.versions.node.split('.').map(Number)
+  if (major < 20) stop(`Node.js 20 or later is needed; this is ${process.version}`)
+}
+
+function checkRust() {
+  const wanted = /rust-version = "(\d+)\.(\d+)"/.exec(fs.readFileSync('Cargo.toml', 'utf8'))
+  const found = /(\d+)\.(\d+)/.exec(output('rustc', ['--version']) ?? '')
+  if (!found) stop('Rust is needed: https://rustup.rs')
+  const version = (match) => Number(match[1]) * 1000 + Number(match[2])
+  if (wanted && version(found) < version(wanted)) {
+    stop(`Rust ${wanted[1]}.${wanted[2]} or later is needed: run \`rustup update\``)
+  }
+}
+
+/** `npm ci`, unless what is installed is what the lockfile says. */
+function installPackages() {
+  const installed = 'node_modules/.package-lock.json'
+  if (fs.existsSync(installed) && modified(installed) >= modified('package-lock.json')) return
+  say('installing the npm packages')
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+}
+
+function installRedis() {
+  if (output('redis-server', ['--version'])) return
+  if (output('apt-get', ['--version'])) {
+    say('installing redis-server with apt-get')
+    const sudo = process.getuid?.() === 0 ? [] : ['sudo']
+    const [name, ...apt] = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q']
+    run(name, [...apt, 'update'])
+    run(name, [...apt, 'install', '-y', 'redis-server'])
+  } else if (output('brew', ['--version'])) {
+    say('installing redis with brew')
+    run('brew', ['install', 'redis'])
+  } else {
+    stop('redis-server is needed (7 or later) and was not found: install it and put it on the PATH')
+  }
+  if (!output('redis-server', ['--version']))
+    stop('redis-server was installed and is not on the PATH')
+}
+
+function modified(file) {
+  return fs.statSync(file).mtimeMs
+}
+
+function output(name, args) {
+  const { status, stdout } = spawnSync(name, args, { encoding: 'utf8', shell: onWindows(name) })
+  return status === 0 ? stdout : undefined
+}
+
+function run(name, args) {
+  // The installers' own chatter goes to stderr: stdout is the demo's and the tests'.
+  const options = { stdio: ['ignore', 2, 2], shell: onWindows(name) }
+  const { status } = spawnSync(name, args, options)
+  if (status !== 0) stop(`\`${[name, ...args].join(' ')}\` failed`)
+}
+
+/** npm is a batch file there. */
+function onWindows(name) {
+  return process.platform === 'win32' && name === 'npm'
+}
+
+function say(text) {
+  process.stderr.write(`setup: ${text}\n`)
+}
+
+function stop(text) {
+  say(text)
+  process.exit(1)
+}

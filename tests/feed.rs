@@ -1,0 +1,111 @@
+//! The feed on a real Redis, without Node.
+
+mod harness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use harness::{RedisServer, state, write};
+use synckairos_state::keys::Keys;
+use synckairos_state::session::feed::{Feed, FeedEvent, Interest};
+use synckairos_state::session::store::Rule;
+use tokio::sync::{mpsc, watch};
+
+struct Listener {
+    feed: Feed,
+    events: mpsc::UnboundedReceiver<FeedEvent>,
+    closed: watch::Sender<bool>,
+}
+
+impl Listener {
+    fn new(server: &RedisServer) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let (closed, seen) = watch::channel(false);
+        let sink = move |event| drop(sender.send(event));
+        let (feed, task) =
+            Feed::new(server.options(), Keys::default(), Arc::new(|_| {}), seen, sink);
+        tokio::spawn(task);
+        Self { feed, events, closed }
+    }
+
+    async fn listen(&mut self) {
+        self.feed.listen_to(Interest { updates: true, web_socket: true, number: 1 });
+        assert_eq!(self.next().await, FeedEvent::Confirmed { interest: 1 });
+    }
+
+    async fn next(&mut self) -> FeedEvent {
+        let next = tokio::time::timeout(Duration::from_secs(10), self.events.recv());
+        next.await.expect("no event in time").expect("the feed has ended")
+    }
+
+    async fn next_update(&mut self) -> (String, Option<String>) {
+        loop {
+            if let FeedEvent::Update { session_id, document } = self.next().await {
+                return (session_id, document);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn updates_and_messages_arrive_and_what_is_malformed_is_skipped() {
+    let server = RedisServer::start();
+    let mut listener = Listener::new(&server);
+    listener.listen().await;
+    server.ask(&["PUBLISH", "session-updates", "no json"]);
+    server.ask(&["PUBLISH", "ws:s", r#"{"sessionId":"s","message":{"a":[]},"timestamp":1}"#]);
+    write(&server.store(), "s", &state("s"), Rule::Create).await.unwrap();
+    let channel = String::from("session-updates");
+    assert_eq!(listener.next().await, FeedEvent::Malformed { channel });
+    let message = FeedEvent::WebSocket { session_id: "s".into(), message: r#"{"a":[]}"#.into() };
+    assert_eq!(listener.next().await, message);
+    let (id, document) = listener.next_update().await;
+    assert_eq!(id, "s");
+    assert!(document.unwrap().starts_with(r#"{"version":1,"session_id":"s""#));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_gap_it_tells_what_changed_and_nothing_else() {
+    let mut server = RedisServer::start();
+    let mut listener = Listener::new(&server);
+    listener.listen().await;
+    let store = server.store();
+    for id in ["changed", "deleted", "same"] {
+        write(&store, id, &state(id), Rule::Create).await.unwrap();
+        listener.next_update().await;
+    }
+    server.kill();
+    assert!(matches!(listener.next().await, FeedEvent::Lost { .. }));
+    server.restart();
+    // As another instance would, while the feed is away; it may be back already, then it hears
+    // of these as they happen.
+    server.ask(&["DEL", "session:deleted"]);
+    server.ask(&["SET", "session:changed", r#"{"version":9}"#]);
+    let mut heard = Vec::new();
+    let changed = loop {
+        match listener.next().await {
+            FeedEvent::Update { session_id, document } => heard.push((session_id, document)),
+            FeedEvent::Gap { changed, reread, .. } => {
+                assert_eq!(reread, 3);
+                break changed;
+            }
+            _ => {}
+        }
+    };
+    heard.sort();
+    assert_eq!(changed, heard.len());
+    let expected = [("changed".into(), Some(r#"{"version":9}"#.into())), ("deleted".into(), None)];
+    assert!(heard.iter().all(|update| expected.contains(update)), "{heard:?}");
+}
+
+#[tokio::test]
+async fn it_ends_when_it_is_closed() {
+    let server = RedisServer::start();
+    let mut listener = Listener::new(&server);
+    listener.listen().await;
+    listener.closed.send_replace(true);
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+        while listener.events.recv().await.is_some() {}
+    });
+    ended.await.expect("the feed goes on");
+}

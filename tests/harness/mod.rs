@@ -1,0 +1,105 @@
+//! A real Redis of the test's own. A missing redis-server fails the test.
+
+#![allow(dead_code)] // Each test binary uses its part of it.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use synckairos_state::error::Result;
+use synckairos_state::redis::connection::Connection;
+use synckairos_state::redis::options::Options;
+use synckairos_state::session::store::{Rule, Store, StoreOptions};
+use tokio::sync::oneshot;
+
+pub struct RedisServer {
+    pub port: u16,
+    directory: PathBuf,
+    process: Child,
+}
+
+impl RedisServer {
+    pub fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let directory = std::env::temp_dir().join(format!("synckairos-redis-rs-{port}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let process = spawn(port, &directory);
+        Self { port, directory, process }
+    }
+
+    pub fn options(&self) -> Options {
+        Options::from_url(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
+    }
+
+    pub fn store(&self) -> Store {
+        let (connection, supervisor) = Connection::new(self.options(), Arc::new(|_| {}));
+        tokio::spawn(supervisor);
+        Store::new(connection, StoreOptions::default())
+    }
+
+    /// A command by another connection.
+    pub fn ask(&self, words: &[&str]) -> redis::Value {
+        let client = redis::Client::open(("127.0.0.1", self.port)).unwrap();
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query(&mut client.get_connection().unwrap()).unwrap()
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub fn restart(&mut self) {
+        self.process = spawn(self.port, &self.directory);
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn spawn(port: u16, directory: &PathBuf) -> Child {
+    let process = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
+        .arg(directory)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server must be on the PATH");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "redis-server did not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process
+}
+
+/// A call of the store, as a future.
+pub async fn settled<T: Send + 'static>(
+    call: impl FnOnce(Box<dyn FnOnce(Result<T>) + Send>),
+) -> Result<T> {
+    let (sender, receiver) = oneshot::channel();
+    call(Box::new(move |outcome| drop(sender.send(outcome))));
+    receiver.await.expect("a call was dropped without an answer")
+}
+
+pub async fn write(store: &Store, id: &str, text: &str, rule: Rule) -> Result<u64> {
+    settled(|done| store.write(id.into(), text.into(), rule, 1_767_323_045_006, done)).await
+}
+
+pub async fn get(store: &Store, id: &str) -> Result<Option<String>> {
+    settled(|done| store.get(id.into(), done)).await
+}
+
+pub fn state(id: &str) -> String {
+    format!(
+        r#"{{"session_id":"{id}","version":1,"sync_mode":"global","status":"running","participants":[],"own":{{"a":[],"big":9007199254740993}}}}"#
+    )
+}
