@@ -1,5 +1,7 @@
 //! The feed on a real Redis, without Node.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may.
+
 mod harness;
 
 use std::sync::Arc;

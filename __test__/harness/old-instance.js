@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * An instance that runs today, as `docs/interop.md` describes it: hand-written ioredis code,
+ * An instance that runs today, as `docs/design.md` describes it: hand-written ioredis code,
  * with nothing of this module in it.
  */
 class OldInstance {
