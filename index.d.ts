@@ -201,6 +201,8 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
 export interface RedisClientOptions {
   /** The time in which `ping` and `call` settle, milliseconds. Default 5000. */
   commandTimeoutMs?: number
+  /** How many of them may be in flight; one more rejects at once. Default 10000. */
+  maxInFlight?: number
 }
 
 /** `wait`: not used yet. `end`: closed by its owner. */

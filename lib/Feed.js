@@ -28,6 +28,7 @@ class Feed {
   #confirmed = 0
   /** @type {{ resolve: () => void, reject: (error: Error) => void }[]} */
   #waiting = []
+  #interrupted = false
   #holding = false
   #ended = false
 
@@ -46,7 +47,7 @@ class Feed {
       options.updatesChannel,
       options.wsChannelPrefix,
     )
-    client.once('end', () => this.#end())
+    RedisClient.dependOn(client, { ended: () => this.#end() })
   }
 
   /** @param {Function} callback */
@@ -121,6 +122,7 @@ class Feed {
         this.#message(/** @type {string} */ (text), /** @type {string} */ (more))
         break
       case News.CONFIRMED:
+        this.#interrupted = false
         this.#confirmed = number
         if (number === this.#wanted) for (const { resolve } of this.#waiting.splice(0)) resolve()
         break
@@ -134,8 +136,12 @@ class Feed {
         this.#malformed(/** @type {string} */ (text))
         break
       case News.LOST:
+        // Told once an outage, not at every attempt.
+        if (!this.#interrupted) {
+          this.#logger.warn({ reason: text }, 'the subscription is interrupted')
+        }
+        this.#interrupted = true
         this.#confirmed = 0
-        this.#logger.warn({ reason: text }, 'the subscription is interrupted')
         break
     }
   }

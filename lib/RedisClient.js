@@ -7,7 +7,16 @@ const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./err
 const { Call, close, occupy, open, unwrap, vacate } = require('./settle.js')
 
 const DEFAULT_URL = 'redis://localhost:6379'
-const DEFAULT_COMMAND_TIMEOUT_MS = 5000
+const DEFAULTS = Object.freeze({ commandTimeoutMs: 5000, maxInFlight: 10_000 })
+
+/**
+ * Who in this module depends on a client. Not a listener: with many managers on one client, Node
+ * would warn of a leak.
+ *
+ * @typedef {object} Dependent
+ * @property {(error: Error) => void} [lost] there is no connection, or none any more
+ * @property {() => void} ended the client is closed
+ */
 
 /**
  * One Redis server, connected to when first used, and reconnected to for ever.
@@ -17,25 +26,29 @@ const DEFAULT_COMMAND_TIMEOUT_MS = 5000
  */
 class RedisClient extends EventEmitter {
   #url
-  #commandTimeoutMs
+  #options
   #slot
   #status = 'wait'
   /** @type {NativeClient} */
   #native
   /** @type {Promise<'OK'> | undefined} */
   #ending
-  inFlight = 0
+  /** @type {Dependent[]} */
+  #dependents = []
+  /** How many calls are in flight; `Call` keeps it. */
+  #calls = { inFlight: 0 }
 
   /**
    * @param {string} [url]
-   * @param {{ commandTimeoutMs?: number }} [options]
+   * @param {{ commandTimeoutMs?: number, maxInFlight?: number }} [options]
    */
   constructor(url = process.env.REDIS_URL || DEFAULT_URL, options = {}) {
     super()
     if (typeof url !== 'string') throw new InvalidStateError('url', 'it is not a string')
     this.#url = url
-    this.#commandTimeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS
-    checkPositive('commandTimeoutMs', this.#commandTimeoutMs)
+    this.#options = { ...DEFAULTS, ...options }
+    checkPositive('commandTimeoutMs', this.#options.commandTimeoutMs)
+    checkPositive('maxInFlight', this.#options.maxInFlight)
     const completions = open()
     this.#slot = occupy({ news: (_kind, _number, status, reason) => this.#moved(status, reason) })
     try {
@@ -66,26 +79,28 @@ class RedisClient extends EventEmitter {
   async call(command, ...args) {
     const packed = pack([command, ...args])
     if (this.#ending) throw new ClosedError()
-    const call = new Call(this, (text) => JSON.parse(/** @type {string} */ (text)))
-    this.#native.call(call.slot, packed, this.#commandTimeoutMs)
+    const { commandTimeoutMs, maxInFlight } = this.#options
+    if (this.#calls.inFlight >= maxInFlight) throw RedisUnavailableError.full(maxInFlight)
+    const call = new Call(this.#calls, (text) => JSON.parse(/** @type {string} */ (text)))
+    this.#native.call(call.slot, packed, commandTimeoutMs)
     return unwrap(await call.promise)
   }
 
   /** Lets what is in flight end (for a second at most), then disconnects for good. */
   quit() {
-    this.#end(() => this.#native.quit())
-    return /** @type {Promise<'OK'>} */ (this.#ending)
+    this.#native.quit()
+    return this.#end()
   }
 
   /** Disconnects for good, at once. */
   disconnect() {
-    this.#end(() => this.#native.disconnect())
     this.#native.disconnect()
+    this.#end()
   }
 
   /** Another client of the same server. */
   duplicate() {
-    return new RedisClient(this.#url, { commandTimeoutMs: this.#commandTimeoutMs })
+    return new RedisClient(this.#url, this.#options)
   }
 
   /** The core's client, for the classes of this module. @param {RedisClient} client */
@@ -93,40 +108,50 @@ class RedisClient extends EventEmitter {
     return client.#native
   }
 
-  /** @param {() => void} how */
-  #end(how) {
-    if (this.#ending) return
-    const completions = open()
-    completions.hold()
-    this.#ending = new Promise((resolve) => {
-      this.once('end', () => {
+  /** @param {RedisClient} client @param {Dependent} dependent */
+  static dependOn(client, dependent) {
+    if (client.#status === 'end') dependent.ended()
+    else client.#dependents.push(dependent)
+  }
+
+  /** Resolves when the core has let go; until then the process stays alive. */
+  #end() {
+    this.#ending ??= new Promise((resolve) => {
+      const completions = open()
+      completions.hold()
+      const ended = () => {
         completions.release()
         close()
         resolve('OK')
-      })
+      }
+      this.#dependents.push({ ended })
     })
-    how()
+    return this.#ending
   }
 
   /** @param {string | null} status @param {string | null} reason */
   #moved(status, reason) {
     if (status === null || this.#status === 'end') return
+    const before = this.#status
     this.#status = status
     switch (status) {
       case 'ready':
         this.emit('connect')
         this.emit('ready')
         break
-      case 'reconnecting':
-        if (this.listenerCount('error') > 0) {
-          this.emit('error', new RedisUnavailableError(reason ?? 'the connection was lost'))
-        }
+      case 'reconnecting': {
+        const error = new RedisUnavailableError(reason ?? 'the connection was lost')
+        // Told once an outage, not at every attempt.
+        if (before !== 'reconnecting') for (const { lost } of this.#dependents) lost?.(error)
+        if (this.listenerCount('error') > 0) this.emit('error', error)
         this.emit('reconnecting')
         break
+      }
       case 'end':
         vacate(this.#slot)
-        this.emit('end')
         close()
+        for (const { ended } of this.#dependents.splice(0)) ended()
+        this.emit('end')
         break
     }
   }

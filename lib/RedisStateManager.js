@@ -61,8 +61,10 @@ class RedisStateManager {
       maxStateBytes,
     )
     this.#feed = new Feed(this.#pubSub, this.#options)
-    this.#redis.once('end', close)
-    this.#redis.on('error', (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'))
+    RedisClient.dependOn(this.#redis, {
+      lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
+      ended: close,
+    })
   }
 
   /** @param {string} sessionId */
@@ -222,9 +224,8 @@ class RedisStateManager {
   #call(read, sessionId) {
     if (this.#closing) throw new ClosedError(sessionId)
     const { maxInFlight } = this.#options
-    if (this.#calls.inFlight >= maxInFlight) {
-      throw new RedisUnavailableError(`${maxInFlight} calls are in flight (maxInFlight)`, sessionId)
-    }
+    if (this.#calls.inFlight >= maxInFlight)
+      throw RedisUnavailableError.full(maxInFlight, sessionId)
     return new Call(this.#calls, read, sessionId)
   }
 

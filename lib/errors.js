@@ -98,6 +98,12 @@ class RedisUnavailableError extends StateError {
   constructor(reason, sessionId) {
     super(`Redis is unavailable: ${reason}`, 'REDIS_UNAVAILABLE', sessionId)
   }
+
+  /** @param {number} maxInFlight @param {string} [sessionId] */
+  static full(maxInFlight, sessionId) {
+    const reason = `${maxInFlight} calls are in flight, and no more are allowed (maxInFlight)`
+    return new RedisUnavailableError(reason, sessionId)
+  }
 }
 
 /** The call was sent, and no answer came that tells whether it was applied. */

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use lru::LruCache;
@@ -21,7 +20,7 @@ use crate::redis::subscriber::{Event, Subscriber, Topics};
 
 /// How many sessions the feed remembers to re-read after a gap; the least recently updated is
 /// forgotten first. About 200 bytes each.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+const REMEMBERED: usize = 10_000;
 
 /// How many documents are re-read at a time, so that Redis is not held up by one command.
 const REREAD_BATCH: usize = 100;
@@ -105,7 +104,7 @@ impl Feed {
             sink,
             subscriber: None,
             interest: Interest::default(),
-            seen: LruCache::new(REMEMBERED),
+            seen: LruCache::unbounded(),
             to_compare: 0,
         };
         (Self { interests }, task.run(changes, closed))
@@ -245,10 +244,13 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
     fn remember(&mut self, session_id: &str, identity: Option<Identity>) {
         match identity {
             Some(identity) => {
-                // Found again, the key needs no copy.
-                match self.seen.get_mut(session_id) {
-                    Some(seen) => *seen = identity,
-                    None => drop(self.seen.put(session_id.to_owned(), identity)),
+                if let Some(seen) = self.seen.get_mut(session_id) {
+                    *seen = identity; // Found again, the key needs no copy.
+                    return;
+                }
+                self.seen.put(session_id.to_owned(), identity);
+                if self.seen.len() > REMEMBERED {
+                    self.seen.pop_lru();
                 }
             }
             None => drop(self.seen.pop(session_id)),

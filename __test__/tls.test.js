@@ -1,0 +1,44 @@
+'use strict'
+
+const path = require('node:path')
+const { runScript } = require('./harness/child.js')
+const { RedisServer, freePort } = require('./harness/redis.js')
+
+const certificate = path.join(__dirname, 'harness', 'tls', 'cert.pem')
+const key = path.join(__dirname, 'harness', 'tls', 'key.pem')
+
+let server
+let tlsPort
+
+beforeAll(async () => {
+  tlsPort = await freePort()
+  const files = ['--tls-cert-file', certificate, '--tls-key-file', key]
+  server = await RedisServer.start(['--tls-port', tlsPort, '--tls-auth-clients', 'no', ...files])
+})
+afterAll(() => server.stop())
+
+// In a process of its own: the trusted roots are part of the environment.
+async function ping(url, env = {}) {
+  const script = `
+    const { createRedisClient } = require('.')
+    const client = createRedisClient(${JSON.stringify(url)}, { commandTimeoutMs: 2000 })
+    client.ping().catch((error) => error.message).then(console.log).then(() => client.quit())`
+  const { stdout, stderr, code } = await runScript(script, { env })
+  expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
+  return stdout.trim()
+}
+
+test('a server whose certificate is trusted is talked to', async () => {
+  const env = { SSL_CERT_FILE: certificate }
+  expect(await ping(`rediss://localhost:${tlsPort}`, env)).toBe('PONG')
+})
+
+test('a server whose certificate is not trusted is refused', async () => {
+  expect(await ping(`rediss://localhost:${tlsPort}`)).toMatch(
+    /^Redis is unavailable: invalid peer certificate/,
+  )
+})
+
+test('verification is off only where the URL says so', async () => {
+  expect(await ping(`rediss://localhost:${tlsPort}/#insecure`)).toBe('PONG')
+})
