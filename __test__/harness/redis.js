@@ -40,7 +40,12 @@ class RedisServer {
   static async start(args = []) {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-redis-'))
     const server = new RedisServer(await freePort(), directory, args)
-    await server.up()
+    try {
+      await server.up()
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
     return server
   }
 
@@ -78,7 +83,9 @@ class RedisServer {
 
   /** Ends the process, without a chance to say goodbye. Its data stays for `up()`. */
   async kill() {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
+    // Without a pid it was never started.
+    const { pid, exitCode, signalCode } = this.#process
+    if (pid === undefined || exitCode !== null || signalCode !== null) return
     const ended = new Promise((resolve) => this.#process.once('exit', resolve))
     this.#process.kill('SIGKILL')
     await ended

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use redis::{Pipeline, RedisResult, ServerError, Value};
+use redis::{Arg, Cmd, Pipeline, RedisResult, ServerError, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant};
 
@@ -20,9 +20,14 @@ use crate::redis::link::{Identity, Link, within};
 use crate::redis::options::Options;
 use crate::redis::request::{Effect, Pending, Request};
 
-/// The most commands in one pipeline: enough to share the cost of a system call, few enough that
-/// the first of them is answered soon.
-const BATCH: usize = 256;
+/// The most commands in one pipeline, and bytes: enough to share the cost of a system call, few
+/// enough that its answer is not mistaken for one that does not come.
+const BATCH: usize = 128;
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// The most pipelines in flight: one that Redis works on, and one that is on its way meanwhile.
+/// With more, callers that each wait for their own answer break up into ever smaller pipelines.
+const PIPELINES: usize = 2;
 
 /// How long [`Connection::close`] lets answers come in before it settles without them.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -131,6 +136,7 @@ struct Batch {
 #[derive(Default)]
 struct Flight {
     batches: VecDeque<Batch>,
+    last_answer: Option<Instant>,
     answers: FuturesOrdered<BoxFuture<'static, RedisResult<Vec<Value>>>>,
 }
 
@@ -229,7 +235,7 @@ impl Supervisor {
         let mut incoming = Vec::with_capacity(BATCH);
         let mut grace: Option<Instant> = None;
         let end = loop {
-            while !self.waiting.is_empty() && flight.batches.len() < 2 {
+            while !self.waiting.is_empty() && flight.batches.len() < PIPELINES {
                 flight.send(&link, &mut self.waiting);
             }
             if grace.is_some() && flight.batches.is_empty() {
@@ -310,6 +316,7 @@ impl Supervisor {
     ) -> Result<(), String> {
         let values = answer.map_err(|error| error.to_string())?;
         let Some(batch) = flight.batches.pop_front() else { return Ok(()) };
+        flight.last_answer = Some(Instant::now());
         let mut again = Vec::new();
         let mut unfit = None;
         for (pending, value) in batch.pending.into_iter().zip(values) {
@@ -398,26 +405,37 @@ impl Supervisor {
 impl Flight {
     /// Sends up to one batch of what waits.
     fn send(&mut self, link: &Link, waiting: &mut VecDeque<Pending>) {
-        let batch: Vec<_> = waiting.drain(..waiting.len().min(BATCH)).collect();
-        let count = batch.len();
-        let mut pipeline = Pipeline::with_capacity(count);
-        for pending in &batch {
-            pipeline.add_command(pending.request.command(pending.attempt));
+        let mut pipeline = Pipeline::with_capacity(waiting.len().min(BATCH));
+        let mut pending = Vec::with_capacity(waiting.len().min(BATCH));
+        let mut bytes = 0;
+        while pending.len() < BATCH && bytes < BATCH_BYTES {
+            let Some(next) = waiting.pop_front() else { break };
+            let command = next.request.command(next.attempt);
+            bytes += size(&command);
+            pipeline.add_command(command);
+            pending.push(Some(next));
         }
+        let count = pending.len();
         let mut connection = link.connection.clone();
         self.answers.push_back(
             async move { connection.send_packed_commands(&pipeline, 0, count).await }.boxed(),
         );
-        self.batches.push_back(Batch {
-            sent: Instant::now(),
-            pending: batch.into_iter().map(Some).collect(),
-        });
+        self.batches.push_back(Batch { sent: Instant::now(), pending });
     }
 
-    /// When the oldest batch will have waited for too long.
+    /// When the oldest batch will have waited for too long. Answers come in order, so its time
+    /// does not run while those before it are answered.
     fn stalled_at(&self, timeout: Duration) -> Option<Instant> {
-        self.batches.front().map(|batch| batch.sent + timeout)
+        let oldest = self.batches.front()?;
+        Some(self.last_answer.map_or(oldest.sent, |last| last.max(oldest.sent)) + timeout)
     }
+}
+
+fn size(command: &Cmd) -> usize {
+    command
+        .args_iter()
+        .map(|argument| if let Arg::Simple(a) = argument { a.len() } else { 0 })
+        .sum()
 }
 
 /// What a server error means for the request that drew it.
