@@ -1,0 +1,90 @@
+'use strict'
+
+const { RedisStateManager, createRedisClient } = require('..')
+const { TcpProxy } = require('./harness/proxy.js')
+const { RedisServer } = require('./harness/redis.js')
+const { makeState } = require('./harness/sessions.js')
+
+// What the README says that a user needs.
+const COMMANDS =
+  '+get +mget +set +del +expire +getrange +eval +evalsha +publish +subscribe +psubscribe +unsubscribe +punsubscribe +ping'
+
+let server
+let admin
+
+beforeAll(async () => {
+  server = await RedisServer.start()
+  admin = server.client()
+  const rules = ['~session:*', '&session-updates', '&ws:*', ...COMMANDS.split(' ')]
+  await admin.acl('SETUSER', 'least', 'on', '>secret', 'resetkeys', 'resetchannels', ...rules)
+  await admin.acl('SETUSER', 'fenced', 'on', '>secret', '~session:*', '&*', ...rules.slice(3))
+  await admin.acl('SETUSER', 'fenced', '+client')
+})
+afterAll(() => server.stop())
+
+const urlFor = (user, port = server.port) => `redis://${user}:secret@127.0.0.1:${port}`
+
+test('a user with the documented permissions and no more can do everything', async () => {
+  const manager = new RedisStateManager(urlFor('least'))
+  const heard = []
+  manager.subscribeToUpdates((_id, state) => heard.push(state?.version ?? null))
+  manager.subscribeToWebSocket((_id, message) => heard.push(message))
+  await manager.subscribed()
+  const state = makeState()
+  const id = state.session_id
+  await manager.createSession(state)
+  await manager.updateSession(id, state, 1)
+  await manager.modifySession(id, (s) => s)
+  expect((await manager.getSessions([id]))[0].version).toBe(3)
+  expect(await manager.touchSession(id)).toBe(true)
+  await manager.broadcastToSession(id, 'hello')
+  await manager.deleteSession(id)
+  expect(await manager.getSession(id)).toBeNull()
+  // An answer to a later command on the same server: what was published before has arrived.
+  await manager.broadcastToSession(id, 'end')
+  while (heard.at(-1) !== 'end') await new Promise(setImmediate)
+  expect(heard).toEqual([1, 2, 3, 'hello', null, 'end'])
+  await manager.close()
+})
+
+test.each([
+  ['may not end its old connection', 'least', 'OUTCOME_UNKNOWN'],
+  ['may end its old connection', 'fenced', undefined],
+])('a user that %s: an unlocked update whose answer was lost', async (_what, user, code) => {
+  const proxy = await TcpProxy.start(server.port)
+  const manager = new RedisStateManager(urlFor(user, proxy.port))
+  const state = makeState()
+  await manager.createSession(state)
+  proxy.mode = 'swallow'
+  const sent = proxy.nextRequest()
+  const update = manager.updateSession(state.session_id, state).catch((error) => error)
+  await sent
+  proxy.mode = 'pass'
+  proxy.reset()
+  expect((await update)?.code).toBe(code)
+  const version = (await manager.getSession(state.session_id)).version
+  // Sent and applied, or reset on the way: but never applied twice, and known if it may be.
+  expect(code === undefined ? version === 2 : version <= 2).toBe(true)
+  await manager.close()
+  await proxy.stop()
+})
+
+test('a wrong password is told by its deadline, and is not in the message', async () => {
+  const client = createRedisClient(`redis://least:wrong-one@127.0.0.1:${server.port}`, {
+    commandTimeoutMs: 500,
+  })
+  const error = await client.ping().catch((error) => error)
+  expect(error).toMatchObject({ code: 'REDIS_UNAVAILABLE' })
+  expect(error.message).toMatch(/WRONGPASS|authentication/i)
+  expect(error.message).not.toMatch(/wrong-one/)
+  await client.quit()
+})
+
+test('a command that the user may not run is refused in the words of Redis', async () => {
+  const client = createRedisClient(urlFor('least'))
+  await expect(client.call('CONFIG', 'GET', '*')).rejects.toMatchObject({
+    code: 'REDIS_REPLY',
+    message: expect.stringMatching(/^NOPERM /),
+  })
+  await client.quit()
+})
