@@ -1,7 +1,7 @@
 'use strict'
 
 const { NativeStore } = require('../native.js')
-const { read, revive, write } = require('./document.js')
+const { read, write, written } = require('./document.js')
 const {
   ClosedError,
   ConcurrencyError,
@@ -100,25 +100,24 @@ class RedisStateManager {
     this.#store.create(call.slot, sessionId, text, options?.ifAbsent === true, now)
     const version = unwrap(await call.promise)
     if (this.#queue) {
-      const written = { ...state, version, created_at: new Date(now), updated_at: new Date(now) }
-      this.#audit(sessionId, written, 'session_created')
+      const set = { version, created_at: new Date(now), updated_at: new Date(now) }
+      this.#audit(sessionId, written(text, set), 'session_created')
     }
   }
 
   /** @param {string} sessionId @param {any} state @param {number} [expectedVersion] */
   async updateSession(sessionId, state, expectedVersion) {
-    await this.#update(sessionId, state, write(state, sessionId), expectedVersion, Date.now())
+    await this.#update(sessionId, write(state, sessionId), expectedVersion, Date.now())
   }
 
   /**
    * @param {string} sessionId
-   * @param {any} state
    * @param {string} text
    * @param {number | undefined} expectedVersion
    * @param {number} now
    * @returns {Promise<number>} the version written
    */
-  async #update(sessionId, state, text, expectedVersion, now) {
+  async #update(sessionId, text, expectedVersion, now) {
     checkId(sessionId)
     if (
       expectedVersion !== undefined &&
@@ -130,8 +129,8 @@ class RedisStateManager {
     this.#store.update(call.slot, sessionId, text, expectedVersion ?? 0, now)
     const version = unwrap(await call.promise)
     if (this.#queue) {
-      const written = { ...state, version, updated_at: new Date(now) }
-      this.#audit(sessionId, written, 'session_updated')
+      const set = { version, updated_at: new Date(now) }
+      this.#audit(sessionId, written(text, set), 'session_updated')
     }
     return version
   }
@@ -155,9 +154,8 @@ class RedisStateManager {
       const now = Date.now()
       const text = write(next, sessionId)
       try {
-        const written = await this.#update(sessionId, next, text, version, now)
-        const state = revive(JSON.parse(text), Number.POSITIVE_INFINITY)
-        return Object.assign(state, { version: written, updated_at: new Date(now) })
+        const stored = await this.#update(sessionId, text, version, now)
+        return written(text, { version: stored, updated_at: new Date(now) })
       } catch (error) {
         if (!(error instanceof ConcurrencyError) || conflicts >= retries) throw error
       }
@@ -187,7 +185,6 @@ class RedisStateManager {
     } catch (cause) {
       throw new InvalidStateError('message', 'it cannot be written as JSON', sessionId, cause)
     }
-    // `undefined` and functions are nothing to JSON; the field is left out, as it always was.
     if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
     const call = this.#call(nothing, sessionId)
     this.#store.broadcast(call.slot, sessionId, text, Date.now())
@@ -298,7 +295,7 @@ function toOptions(value) {
   const given = typeof value === 'string' ? { keyPrefix: value } : (value ?? {})
   if (typeof given !== 'object') throw new InvalidStateError('options', 'no string and no object')
   for (const name of Object.keys(given)) {
-    if (!(name in DEFAULTS))
+    if (!Object.hasOwn(DEFAULTS, name))
       throw new InvalidStateError(`options.${name}`, 'there is no such option')
   }
   const set = Object.entries(given).filter(([, option]) => option !== undefined)

@@ -11,7 +11,8 @@ const COLON = 0x3a
 const T = 0x54
 const Z = 0x5a
 
-const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
+const RFC_3339 =
+  /^(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
 
 /**
  * The state of a stored document, or the failure to read it.
@@ -27,9 +28,8 @@ function read(text, isoStrings, sessionId) {
   } catch (cause) {
     return corrupt(text, sessionId, cause)
   }
-  if (typeof state !== 'object' || state === null || !Number.isInteger(state.version)) {
-    return corrupt(text, sessionId)
-  }
+  if (typeof state !== 'object' || state === null) return corrupt(text, sessionId)
+  if (!Number.isSafeInteger(state.version) || state.version < 0) return corrupt(text, sessionId)
   return revive(state, isoStrings)
 }
 
@@ -73,27 +73,12 @@ function reviveWithin(state) {
       const value = container[key]
       if (typeof value === 'string') {
         const date = fromIso(value)
-        if (date !== undefined) put(container, key, date)
+        if (date !== undefined) container[key] = date
       } else if (typeof value === 'object' && value !== null && !types.isDate(value)) {
         containers.push(value)
       }
     }
   }
-}
-
-/** @param {any} container @param {string} key @param {Date} date */
-function put(container, key, date) {
-  if (key !== '__proto__') {
-    container[key] = date
-    return
-  }
-  // Assigned, it would change the prototype instead of the field that `JSON.parse` made.
-  Object.defineProperty(container, key, {
-    value: date,
-    writable: true,
-    enumerable: true,
-    configurable: true,
-  })
 }
 
 /**
@@ -232,4 +217,14 @@ function findUnwritable(container, above, depth) {
   return undefined
 }
 
-module.exports = { read, revive, write }
+/**
+ * The state that a write has stored: what its text says, with what the write has set.
+ *
+ * @param {string} text
+ * @param {object} set
+ */
+function written(text, set) {
+  return Object.assign(revive(JSON.parse(text), Number.POSITIVE_INFINITY), set)
+}
+
+module.exports = { read, write, written }

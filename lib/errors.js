@@ -162,7 +162,7 @@ function fromWire(wire, sessionId) {
     case 'CONCURRENT_MODIFICATION':
       return new ConcurrencyError(id, error.expectedVersion, error.actualVersion)
     case 'STATE_DESERIALIZATION_ERROR':
-      return new StateDeserializationError(id, error.rawData)
+      return new StateDeserializationError(id, error.rawData, whyNoJson(error.rawData))
     case 'INVALID_STATE':
       return new InvalidStateError(error.field, error.reason, id)
     case 'REDIS_UNAVAILABLE':
@@ -175,6 +175,16 @@ function fromWire(wire, sessionId) {
       return new ClosedError(id)
     default:
       return new StateError(error.message, error.code, id)
+  }
+}
+
+/** What `JSON.parse` says of a text, if it refuses it. @param {string} text */
+function whyNoJson(text) {
+  try {
+    JSON.parse(text)
+    return undefined
+  } catch (error) {
+    return error
   }
 }
 

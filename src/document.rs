@@ -51,7 +51,7 @@ impl Draft {
         let version = match members.raw("version") {
             None | Some("null") => None,
             Some(raw) => Some(parse_version(raw).ok_or_else(|| {
-                Error::invalid("version", "it is not a non-negative integer below 2^53")
+                Error::invalid("version", "it is not a non-negative integer below 2^53 - 1")
             })?),
         };
         let stamped: &[&str] = match stamp {
@@ -144,7 +144,8 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 fn parse_version(raw: &str) -> Option<u64> {
-    raw.parse().ok().filter(|version| *version <= MAX_VERSION)
+    // The largest is left to be counted up to.
+    raw.parse().ok().filter(|version| *version < MAX_VERSION)
 }
 
 /// The top level of an object: keys and values as they are written.
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(fault("running", "asleep"), "status");
         assert_eq!(fault(":7", ":-7"), "version");
         assert_eq!(fault(":7", ":7.5"), "version");
-        assert_eq!(fault(":7", ":9007199254740992"), "version");
+        assert_eq!(fault(":7", ":9007199254740991"), "version");
         for text in ["[]", "null", "1", "\"x\""] {
             assert_eq!(field_of(Draft::new(text, "s", Stamp::Updated, NOW)), "state");
         }

@@ -15,8 +15,12 @@ use crate::keys::check_session_id;
 use crate::redis::request::{Attempt, Effect, Request};
 use crate::redis::script::Script;
 
-static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
-static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/delete.lua")));
+static WRITE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/look.lua"), include_str!("scripts/write.lua")))
+});
+static DELETE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/look.lua"), include_str!("scripts/delete.lua")))
+});
 
 /// What a write demands of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,12 +7,13 @@
 --
 -- Returns how many keys were deleted: 0 or 1.
 
-if ARGV[3] ~= '' then
+local stamp = ARGV[3]
+if stamp ~= '' then
   local raw = redis.call('GET', KEYS[1])
-  local ok, state = pcall(cjson.decode, raw or '')
-  local created = ok and type(state) == 'table' and state.created_at
+  local state = raw and look(raw)
+  local created = state and state.created_at
   -- Made anew since: the first try had landed, and this life is not ours to end.
-  if type(created) == 'string' and #created == #ARGV[3] and created >= ARGV[3] then return 0 end
+  if type(created) == 'string' and #created == #stamp and created >= stamp then return 0 end
 end
 
 local deleted = redis.call('DEL', KEYS[1])

@@ -16,43 +16,34 @@
 -- the first try had landed.
 
 local HEAD = '{"version":'
-local rule, given, ttl, tail, stamp = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[8]
-local key = KEYS[1]
+local key, rule, given, tail, stamp = KEYS[1], ARGV[1], ARGV[2], ARGV[4], ARGV[8]
+local repeated = stamp ~= ''
 
--- A document that an old instance wrote has its version anywhere: decoded to look, never to
--- write back.
-local function decode(raw)
-  local ok, state = pcall(cjson.decode, raw)
-  if ok and type(state) == 'table' then return state end
-end
-
--- The stored version; nil where nothing is stored, false where it is no session document.
-local function stored_version()
-  -- The largest version has 16 digits: 32 bytes hold it with the head and the comma.
-  local head = redis.call('GETRANGE', key, 0, 31)
-  local version = tonumber(string.match(head, '^{"version":(%d+),'))
+-- The version of a stored document; nil where it is none. The anchored match is for what we
+-- write; a document of an old instance has its version anywhere.
+local function version_of(raw)
+  local version = string.sub(raw, -1) == '}' and tonumber(string.match(raw, '^{"version":(%d+),'))
   if not version then
-    local raw = redis.call('GET', key)
-    if not raw then return nil end
-    local state = decode(raw)
+    local state = look(raw)
     version = state and state.version
-    if type(version) ~= 'number' or version < 0 or version % 1 ~= 0 then return false end
+    if type(version) ~= 'number' or version < 0 or version % 1 ~= 0 then return nil end
   end
-  return version <= 9007199254740990 and version
+  return version < 9007199254740991 and version or nil
 end
 
 local version = 1
 if rule == 'locked' or rule == 'any' then
-  local stored = stored_version()
-  if stored == false then return {'corrupt', redis.call('GET', key)} end
-  if stamp ~= '' then
-    local raw = redis.call('GET', key)
+  local raw = redis.call('GET', key)
+  local stored = raw and version_of(raw)
+  if raw and not stored then return {'corrupt', raw} end
+  if repeated then
     if raw and raw == HEAD .. string.format('%.0f', stored) .. tail then return stored end
     if rule == 'locked' then
       if stored ~= tonumber(given) then return {'unknown'} end
     elseif raw then
-      local changed = decode(raw).updated_at
-      if type(changed) ~= 'string' or #changed ~= #stamp or changed >= stamp then return {'unknown'} end
+      local changed = look(raw).updated_at
+      local before = type(changed) == 'string' and #changed == #stamp and changed < stamp
+      if not before then return {'unknown'} end
     end
   end
   if rule == 'locked' then
@@ -62,10 +53,10 @@ if rule == 'locked' or rule == 'any' then
   else
     version = stored and stored + 1 or tonumber(given)
   end
-elseif stamp ~= '' then
+elseif repeated then
   local raw = redis.call('GET', key)
   -- Ours, or ours changed since: a life begins with the stamp of its creation.
-  local state = raw and decode(raw)
+  local state = raw and look(raw)
   local created = state and state.created_at
   if created == stamp then return 1 end
   if rule == 'absent' and type(created) == 'string' and created > stamp then return {'unknown'} end
@@ -74,9 +65,9 @@ end
 local number = string.format('%.0f', version)
 local document = HEAD .. number .. tail
 if rule == 'absent' then
-  if not redis.call('SET', key, document, 'EX', ttl, 'NX') then return {'exists'} end
+  if not redis.call('SET', key, document, 'EX', ARGV[3], 'NX') then return {'exists'} end
 else
-  redis.call('SET', key, document, 'EX', ttl)
+  redis.call('SET', key, document, 'EX', ARGV[3])
 end
 redis.call('PUBLISH', ARGV[5], ARGV[6] .. number .. ARGV[7])
 return version

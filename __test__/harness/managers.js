@@ -1,0 +1,38 @@
+'use strict'
+
+const { RedisStateManager } = require('../../index.js')
+
+/** The managers of one test file, to be closed after each test. */
+class Managers {
+  #open = []
+
+  /** @param {string} url @param {object} [options] those of the manager, and `queue` */
+  open(url, { queue, ...options } = {}) {
+    return this.keep(new RedisStateManager(url, undefined, queue, options))
+  }
+
+  /** Closes this one too: anything with a `close()`, or a client with a `quit()`. */
+  keep(manager) {
+    this.#open.push(manager)
+    return manager
+  }
+
+  async close() {
+    await Promise.all(this.#open.splice(0).map((one) => (one.close ? one.close() : one.quit())))
+  }
+}
+
+/** A logger that remembers what it was told: `[level, fields, text]` each. */
+function recordingLogger() {
+  const entries = []
+  const log = (level) => (fields, text) => entries.push([level, fields, text])
+  return {
+    entries,
+    debug: log('debug'),
+    info: log('info'),
+    warn: log('warn'),
+    error: log('error'),
+  }
+}
+
+module.exports = { Managers, recordingLogger }
