@@ -102,10 +102,22 @@ function fromIso(text) {
   if (!(hour <= 23 && minute <= 59 && second <= 59 && ms <= 999)) return undefined
   if (!(year >= 0 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(month, year)))
     return undefined
-  const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second, ms))
-  // Date.UTC takes the years 0 to 99 for 1900 to 1999.
-  if (year < 100) date.setUTCFullYear(year, month - 1, day)
-  return date
+  const minutes = (epochDay(year, month, day) * 24 + hour) * 60 + minute
+  return new Date((minutes * 60 + second) * 1000 + ms)
+}
+
+/**
+ * Days since 1970 in the Gregorian calendar, counted in years that begin with March.
+ *
+ * @param {number} year
+ * @param {number} month from 1
+ * @param {number} day from 1
+ */
+function epochDay(year, month, day) {
+  const y = month > 2 ? year : year - 1
+  const leapDays = Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400)
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1
+  return y * 365 + leapDays + dayOfYear - 719_468
 }
 
 /** @param {number} month from 1 @param {number} year */
