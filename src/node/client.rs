@@ -12,8 +12,9 @@ use super::completions::{Completion, Completions, Kind, Lane};
 use super::runtime;
 use crate::error::Error as CoreError;
 use crate::redis::call::Call;
-use crate::redis::connection::{Connection, Status, StatusSink};
+use crate::redis::connection::Connection;
 use crate::redis::options::Options;
+use crate::redis::status::{Status, StatusSink};
 
 /// A Redis server, connected to when first used.
 #[napi]

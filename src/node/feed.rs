@@ -9,7 +9,7 @@ use super::completions::{Completion, Completions, Kind};
 use super::runtime;
 use crate::document::count_iso_strings;
 use crate::keys::Keys;
-use crate::redis::connection::{Status, StatusSink};
+use crate::redis::status::{Status, StatusSink};
 use crate::session::feed::{Feed, FeedEvent, Interest};
 
 /// The updates and WebSocket messages of one manager.

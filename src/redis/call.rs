@@ -106,7 +106,7 @@ fn to_json(value: Value) -> Json {
             pairs.into_iter().flat_map(|(key, value)| [to_json(key), to_json(value)]).collect()
         }
         Value::Attribute { data, .. } => to_json(*data),
-        Value::ServerError(error) => super::connection::error_line(&error).into(),
+        Value::ServerError(error) => super::flight::error_line(&error).into(),
         _ => Json::Null,
     }
 }

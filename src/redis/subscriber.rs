@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use redis::{Cmd, PushInfo, PushKind, RedisResult, Value};
 use tokio::time::{Duration, Instant};
 
-use crate::redis::connection::{Refusal, Status, StatusSink, error_line};
+use crate::redis::flight::{Refusal, error_line};
 use crate::redis::link::{Link, within};
 use crate::redis::options::Options;
+use crate::redis::status::{Status, StatusSink};
 
 /// A silent connection is asked for a sign of life this often.
 const PING_INTERVAL: Duration = Duration::from_secs(2);

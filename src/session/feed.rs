@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, watch};
 use super::message::{Update, read_broadcast};
 use crate::document::Identity;
 use crate::keys::Keys;
-use crate::redis::connection::{Status, StatusSink};
 use crate::redis::options::Options;
+use crate::redis::status::{Status, StatusSink};
 use crate::redis::subscriber::{Event, Subscriber, Topics};
 
 /// How many sessions the feed remembers to re-read after a gap; the least recently updated is

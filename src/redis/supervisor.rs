@@ -1,0 +1,334 @@
+//! The task behind a connection: replaces broken links for ever, and settles every request.
+//!
+//! Requests that have queued up go out together as one pipeline, answered in order.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+
+use redis::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::redis::flight::{BATCH, Flight, Refusal, error_line};
+use crate::redis::link::{Identity, Link, within};
+use crate::redis::options::Options;
+use crate::redis::request::{Effect, Pending, Request};
+use crate::redis::status::{Status, StatusSink};
+
+/// How long a graceful end lets answers come in before it settles without them.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// How much of an end the owner wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(crate) enum Closing {
+    No,
+    Gracefully,
+    AtOnce,
+}
+
+pub(crate) struct Supervisor {
+    options: Options,
+    requests: mpsc::UnboundedReceiver<Box<dyn Request>>,
+    closing: watch::Receiver<Closing>,
+    status: StatusSink,
+    /// Not sent, or to be sent again, in order.
+    waiting: VecDeque<Pending>,
+    /// No pending request's deadline is before this. Only ever too early, never too late.
+    earliest: Option<Instant>,
+    /// Why there is no connection, for the errors of those who wait for it.
+    reason: String,
+}
+
+/// Why a link is no longer served.
+enum End {
+    Broken(String),
+    Closed,
+}
+
+impl Drop for Supervisor {
+    /// Also after a panic: whoever waits for the end learns of it.
+    fn drop(&mut self) {
+        (self.status)(Status::Closed);
+    }
+}
+
+impl Supervisor {
+    pub fn new(
+        options: Options,
+        requests: mpsc::UnboundedReceiver<Box<dyn Request>>,
+        closing: watch::Receiver<Closing>,
+        status: StatusSink,
+    ) -> Self {
+        Self {
+            options,
+            requests,
+            closing,
+            status,
+            waiting: VecDeque::new(),
+            earliest: None,
+            reason: String::from("no connection was made in time"),
+        }
+    }
+
+    pub async fn run(mut self) {
+        if self.first_request().await {
+            (self.status)(Status::Connecting);
+            self.keep_connected().await;
+        }
+        // Nothing is accepted any more; what slipped in before that is settled.
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            request.settle(Err(Error::Closed));
+        }
+        for pending in self.waiting.drain(..) {
+            pending.close(false);
+        }
+    }
+
+    async fn first_request(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            _ = closing(&mut self.closing, Closing::No) => false,
+            request = self.requests.recv() => request.map(|request| self.accept(request)).is_some(),
+        }
+    }
+
+    /// Until closed: connects, serves, and starts over when the connection is lost.
+    async fn keep_connected(&mut self) {
+        let mut previous: Option<Identity> = None;
+        let mut failures = 0;
+        loop {
+            let options = self.options.clone();
+            let old = previous.clone();
+            let must_fence = self.waiting.iter().any(needs_fence);
+            let connecting = within(options.connect_timeout, async move {
+                let mut link = Link::open(&options).await?;
+                let fenced = must_fence && link.fence(old.as_ref()).await?;
+                Ok((link, fenced))
+            });
+            let Some(connected) = self.meanwhile(connecting).await else { return };
+            let ended = match connected {
+                Ok((link, fenced)) => {
+                    if must_fence && !fenced {
+                        self.drop_unfenced();
+                    }
+                    previous.clone_from(&link.identity);
+                    (self.status)(Status::Ready);
+                    let served = Instant::now();
+                    let end = self.serve(link).await;
+                    // A link that served for a while was a good one: the next try is prompt. One
+                    // that answers LOADING or READONLY every time is not.
+                    if served.elapsed() > self.options.backoff.ceiling {
+                        failures = 0;
+                    }
+                    end
+                }
+                Err(error) => End::Broken(error.to_string()),
+            };
+            let End::Broken(reason) = ended else { return };
+            self.reason.clone_from(&reason);
+            (self.status)(Status::Reconnecting { reason });
+            let delay = self.options.backoff.delay(failures, fastrand::f64());
+            failures = failures.saturating_add(1);
+            if self.meanwhile(tokio::time::sleep(delay)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Runs `work` while accepting requests and keeping deadlines; `None` when told to close.
+    async fn meanwhile<F: Future>(&mut self, work: F) -> Option<F::Output> {
+        let mut work = pin!(work);
+        loop {
+            let earliest = self.earliest;
+            tokio::select! {
+                biased;
+                _ = closing(&mut self.closing, Closing::No) => return None,
+                done = &mut work => return Some(done),
+                request = self.requests.recv() => self.accept(request?),
+                () = until(earliest) => self.expire(None),
+            }
+        }
+    }
+
+    /// Sends what waits and settles what is answered, until the link breaks or all is closed.
+    async fn serve(&mut self, mut link: Link) -> End {
+        let mut flight = Flight::default();
+        let mut incoming = Vec::with_capacity(BATCH);
+        let mut grace: Option<Instant> = None;
+        let end = loop {
+            flight.fill(&link, &mut self.waiting);
+            if grace.is_some() && flight.is_empty() {
+                break End::Closed;
+            }
+            let told = if grace.is_some() { Closing::Gracefully } else { Closing::No };
+            let timer = [self.earliest, flight.stalled_at(self.options.stall_timeout), grace]
+                .into_iter()
+                .flatten()
+                .min();
+            tokio::select! {
+                biased;
+                Some(answer) = flight.next() => match answer {
+                    Ok(settled) => if let Err(reason) = self.answered(settled) {
+                        break End::Broken(reason);
+                    },
+                    Err(error) => break End::Broken(error.to_string()),
+                },
+                count = self.requests.recv_many(&mut incoming, BATCH), if grace.is_none() => {
+                    if count == 0 {
+                        break End::Closed; // The last handle is gone, and with it every caller.
+                    }
+                    for request in incoming.drain(..) {
+                        self.accept(request);
+                    }
+                }
+                how = closing(&mut self.closing, told) => {
+                    if how == Closing::AtOnce {
+                        break End::Closed;
+                    }
+                    self.requests.close();
+                    while let Ok(request) = self.requests.try_recv() {
+                        self.accept(request);
+                    }
+                    grace = Some(Instant::now() + CLOSE_GRACE);
+                }
+                () = link.broken() => break End::Broken(String::from("the connection was lost")),
+                () = until(timer) => {
+                    let now = Instant::now();
+                    if grace.is_some_and(|grace| grace <= now) {
+                        break End::Closed;
+                    }
+                    if flight.stalled_at(self.options.stall_timeout).is_some_and(|at| at <= now) {
+                        break End::Broken(String::from("Redis stopped answering"));
+                    }
+                    self.expire(Some(&mut flight));
+                }
+            }
+        };
+        match end {
+            End::Broken(reason) => {
+                self.take_back(flight, &reason);
+                End::Broken(reason)
+            }
+            End::Closed => {
+                flight.into_pending().for_each(|pending| pending.close(true));
+                End::Closed
+            }
+        }
+    }
+
+    fn accept(&mut self, mut request: Box<dyn Request>) {
+        if let Err(error) = request.prepare() {
+            request.settle(Err(error));
+            return;
+        }
+        let deadline = request.deadline();
+        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+        self.waiting.push_back(Pending::new(request));
+    }
+
+    /// Settles what was answered. `Err` when the link is not to be used any longer.
+    fn answered(&mut self, answered: Vec<(Pending, Value)>) -> Result<(), String> {
+        let mut again = Vec::new();
+        let mut unfit = None;
+        for (mut pending, value) in answered {
+            match value {
+                Value::ServerError(error) => match Refusal::of(&error) {
+                    Refusal::UnknownScript if !pending.attempt.with_source => {
+                        pending.attempt.with_source = true;
+                        again.push(pending);
+                    }
+                    Refusal::NotNow => {
+                        unfit = Some(error_line(&error));
+                        again.push(pending);
+                    }
+                    _ => pending.request.settle(Err(Error::Reply { message: error_line(&error) })),
+                },
+                value => pending.request.settle(Ok(value)),
+            }
+        }
+        self.wait_again(again);
+        unfit.map_or(Ok(()), Err)
+    }
+
+    /// What was in flight on a broken link waits again, unless it must not be repeated.
+    fn take_back(&mut self, flight: Flight, reason: &str) {
+        let mut again = Vec::new();
+        for mut pending in flight.into_pending() {
+            if pending.request.effect() == Effect::Once {
+                pending.give_up(true, reason);
+            } else {
+                pending.attempt.repeated = true;
+                again.push(pending);
+            }
+        }
+        self.wait_again(again);
+    }
+
+    /// Before those that have not been sent yet, in their order.
+    fn wait_again(&mut self, pending: Vec<Pending>) {
+        for pending in pending.into_iter().rev() {
+            self.waiting.push_front(pending);
+        }
+    }
+
+    /// The old connection may still be executing: what could be overtaken by it is not repeated.
+    fn drop_unfenced(&mut self) {
+        let reason = "the connection was lost, and Redis does not let this user end it for good";
+        for pending in std::mem::take(&mut self.waiting) {
+            if needs_fence(&pending) {
+                pending.give_up(true, reason);
+            } else {
+                self.waiting.push_back(pending);
+            }
+        }
+    }
+
+    /// Gives up whatever is past its deadline, and finds the next deadline.
+    fn expire(&mut self, flight: Option<&mut Flight>) {
+        let now = Instant::now();
+        let mut earliest: Option<Instant> = None;
+        let mut keep = |pending: &Pending| {
+            let deadline = pending.request.deadline();
+            let keep = deadline > now;
+            if keep {
+                earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+            }
+            keep
+        };
+        for pending in std::mem::take(&mut self.waiting) {
+            if keep(&pending) {
+                self.waiting.push_back(pending);
+            } else {
+                pending.give_up(false, &self.reason);
+            }
+        }
+        if let Some(flight) = flight {
+            for pending in flight.take_unless(keep) {
+                pending.give_up(true, "Redis did not answer in time");
+            }
+        }
+        self.earliest = earliest;
+    }
+}
+
+fn needs_fence(pending: &Pending) -> bool {
+    pending.attempt.repeated && pending.request.effect() == Effect::Recognised
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when the owner wants more of an end than it was `told`; also when no owner is left.
+async fn closing(closing: &mut watch::Receiver<Closing>, told: Closing) -> Closing {
+    match closing.wait_for(|closing| *closing > told).await {
+        Ok(closing) => *closing,
+        Err(_) => Closing::AtOnce,
+    }
+}
