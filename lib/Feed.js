@@ -17,10 +17,10 @@ class Feed {
   #slot
   #completions = open()
   #logger
-  /** @type {readonly { callback: Function }[]} */
-  #updates = []
-  /** @type {readonly { callback: Function }[]} */
-  #webSocket = []
+  /** @type {Set<{ callback: Function }>} */
+  #updates = new Set()
+  /** @type {Set<{ callback: Function }>} */
+  #webSocket = new Set()
   /** What the core was told to listen to. */
   #told = { updates: false, webSocket: false }
   /** The number of the latest interest, and of the latest that Redis has confirmed. */
@@ -50,24 +50,24 @@ class Feed {
     RedisClient.dependOn(client, { ended: () => this.#end() })
   }
 
-  /** @param {Function} callback */
+  /** @param {Function} callback @returns {() => void} what unsubscribes it */
   onUpdate(callback) {
-    const entry = { callback }
-    this.#updates = [...this.#updates, entry]
-    this.#listen()
-    return () => {
-      this.#updates = this.#updates.filter((other) => other !== entry)
-      this.#listen()
-    }
+    return this.#subscribe(this.#updates, callback)
   }
 
-  /** @param {Function} callback */
+  /** @param {Function} callback @returns {() => void} what unsubscribes it */
   onWebSocket(callback) {
-    const entry = { callback }
-    this.#webSocket = [...this.#webSocket, entry]
+    return this.#subscribe(this.#webSocket, callback)
+  }
+
+  /** @param {Set<{ callback: Function }>} subscriptions @param {Function} callback */
+  #subscribe(subscriptions, callback) {
+    if (this.#ended) throw new ClosedError()
+    const subscription = { callback } // One callback may be subscribed twice.
+    subscriptions.add(subscription)
     this.#listen()
     return () => {
-      this.#webSocket = this.#webSocket.filter((other) => other !== entry)
+      subscriptions.delete(subscription)
       this.#listen()
     }
   }
@@ -83,8 +83,8 @@ class Feed {
 
   #listen() {
     if (this.#ended) return
-    const updates = this.#updates.length > 0
-    const webSocket = this.#webSocket.length > 0
+    const updates = this.#updates.size > 0
+    const webSocket = this.#webSocket.size > 0
     if (updates === this.#told.updates && webSocket === this.#told.webSocket) return
     this.#told = { updates, webSocket }
     this.#native.listenTo(updates, webSocket, ++this.#wanted)
@@ -148,16 +148,31 @@ class Feed {
 
   /** @param {string} sessionId @param {string | null} document @param {number} dates */
   #update(sessionId, document, dates) {
-    for (const { callback } of this.#updates) {
-      const state = document === null ? null : read(document, dates, sessionId)
-      if (state instanceof Failure) return this.#malformed('updates', sessionId)
-      this.#run(callback, sessionId, state)
-    }
+    this.#callBack(this.#updates, 'updates', sessionId, () =>
+      document === null ? null : read(document, dates, sessionId),
+    )
   }
 
   /** @param {string} sessionId @param {string} json */
   #message(sessionId, json) {
-    for (const { callback } of this.#webSocket) this.#run(callback, sessionId, JSON.parse(json))
+    this.#callBack(this.#webSocket, 'messages', sessionId, () => JSON.parse(json))
+  }
+
+  /**
+   * @param {Set<{ callback: Function }>} subscriptions
+   * @param {string} channel
+   * @param {string} sessionId
+   * @param {() => unknown} make an argument for each callback, as none may change another's
+   */
+  #callBack(subscriptions, channel, sessionId, make) {
+    // Those that subscribe meanwhile begin with the next message; those that unsubscribe, and
+    // those that others unsubscribe, are not called any more.
+    for (const subscription of [...subscriptions]) {
+      if (!subscriptions.has(subscription)) continue
+      const argument = make()
+      if (argument instanceof Failure) return this.#malformed(channel, sessionId)
+      this.#run(subscription.callback, sessionId, argument)
+    }
   }
 
   /** @param {Function} callback @param {string} sessionId @param {unknown} argument */

@@ -34,6 +34,8 @@ class RedisStateManager {
   #feed
   /** How many calls are in flight; `Call` keeps it. */
   #calls = { inFlight: 0 }
+  /** Closed, or its client was by the client's owner. */
+  #ended = false
   /** @type {Promise<void> | undefined} */
   #closing
 
@@ -63,7 +65,10 @@ class RedisStateManager {
     this.#feed = new Feed(this.#pubSub, this.#options)
     RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
-      ended: close,
+      ended: () => {
+        this.#ended = true
+        close()
+      },
     })
   }
 
@@ -204,11 +209,12 @@ class RedisStateManager {
   }
 
   async subscribed() {
-    if (this.#closing) throw new ClosedError()
+    if (this.#ended) throw new ClosedError()
     return this.#feed.confirmed()
   }
 
   close() {
+    this.#ended = true
     this.#closing ??= Promise.all([this.#redis.quit(), this.#pubSub.quit()]).then(() => {})
     return this.#closing
   }
@@ -219,7 +225,7 @@ class RedisStateManager {
 
   /** @param {import('./settle.js').Read} read @param {string} [sessionId] */
   #call(read, sessionId) {
-    if (this.#closing) throw new ClosedError(sessionId)
+    if (this.#ended) throw new ClosedError(sessionId)
     const { maxInFlight } = this.#options
     if (this.#calls.inFlight >= maxInFlight)
       throw RedisUnavailableError.full(maxInFlight, sessionId)
@@ -231,7 +237,7 @@ class RedisStateManager {
     if (typeof callback !== 'function') {
       throw new InvalidStateError('callback', 'it is not a function')
     }
-    if (this.#closing) throw new ClosedError()
+    if (this.#ended) throw new ClosedError()
   }
 
   /**

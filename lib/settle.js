@@ -71,6 +71,7 @@ class Call {
     })
     this.slot = occupy(this)
     owner.inFlight++
+    open() // Not to be closed before this is settled.
   }
 
   /**
@@ -91,6 +92,7 @@ class Call {
     } else {
       this.resolve(this.read(text, number, this))
     }
+    close()
   }
 }
 

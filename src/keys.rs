@@ -56,6 +56,26 @@ impl Keys {
     }
 }
 
+/// The key of a connection's ledger, where its writes note that they were applied.
+pub(crate) fn ledger(connection: u128) -> String {
+    format!("synckairos:ledger:{connection:032x}")
+}
+
+/// What a connection is called in `CLIENT LIST`.
+pub(crate) fn link_name(link: u64) -> String {
+    format!("synckairos-state:{link:016x}")
+}
+
+/// The channel whose confirmation marks a moment in a subscription's stream.
+pub(crate) fn marker_channel(marker: u64) -> String {
+    format!("synckairos:marker:{marker}")
+}
+
+/// Which moment the confirmation of a channel marks.
+pub(crate) fn marker_of_channel(channel: &str) -> Option<u64> {
+    channel.strip_prefix("synckairos:marker:")?.parse().ok()
+}
+
 /// Refuses ids that cannot be a part of a key.
 pub(crate) fn check_session_id(session_id: &str) -> Result<()> {
     if session_id.is_empty() {

@@ -6,7 +6,8 @@ const net = require('node:net')
  * A TCP proxy to a server on this machine that misbehaves on demand.
  *
  *   pass       bytes go through
- *   swallow    requests go through, answers are thrown away
+ *   swallow    requests go through, answers are thrown away; a connection that has lost one
+ *              answer delivers none any more, whatever comes after
  *   blackhole  nothing goes through in either direction, connections are accepted and stay open;
  *              what was held back is lost, as the connections are reset by the next mode
  *   refuse     connections are reset at once
@@ -15,6 +16,8 @@ class TcpProxy {
   #server
   #pairs = new Set()
   #mode = 'pass'
+  /** @type {{ text: string, caught: (held: Held) => void } | undefined} */
+  #trap
   /** How many connections were made through it so far. */
   connections = 0
 
@@ -39,55 +42,96 @@ class TcpProxy {
   /** Resets all connections, as a machine does that went away. */
   reset() {
     for (const { near, far } of this.#pairs) {
-      near.resetAndDestroy()
-      far.resetAndDestroy()
+      resetSocket(near)
+      resetSocket(far)
     }
     this.#pairs.clear()
   }
 
-  async stop() {
-    this.reset()
-    await new Promise((resolve) => this.#server.close(resolve))
+  /** The connections of this moment fall silent for ever and stay open; new ones work. */
+  strand() {
+    for (const pair of this.#pairs) pair.stranded = true
   }
 
-  /** Resolves with the next request's bytes, before or after it is passed on. */
-  nextRequest() {
-    return new Promise((resolve) => {
-      this.#onRequest = resolve
+  /**
+   * Resolves when a request comes that holds this text. It and what follows on its connection
+   * is held back until `release()`, and reaches the server then even if its sender has left.
+   *
+   * @returns {Promise<{ release: () => void }>}
+   */
+  hold(text) {
+    return new Promise((caught) => {
+      this.#trap = { text, caught }
     })
   }
 
-  #onRequest = (_bytes) => {}
+  async stop() {
+    this.#mode = 'refuse'
+    const closed = new Promise((resolve) => this.#server.close(resolve))
+    this.reset()
+    await closed
+  }
 
   #connect(near, targetPort) {
     this.connections++
+    near.on('error', () => {})
     if (this.#mode === 'refuse') {
-      near.resetAndDestroy()
+      resetSocket(near)
       return
     }
     const far = net.connect(targetPort, '127.0.0.1')
-    const pair = { near, far }
+    const pair = { near, far, stranded: false, deaf: false, held: undefined }
     this.#pairs.add(pair)
     near.setNoDelay(true)
     far.setNoDelay(true)
+    const silent = () => pair.stranded || this.#mode === 'blackhole'
     near.on('data', (bytes) => {
-      if (this.#mode === 'blackhole') return
-      far.write(bytes)
-      this.#onRequest(bytes)
+      if (silent()) return
+      if (this.#trap && bytes.includes(this.#trap.text)) {
+        const { caught } = this.#trap
+        this.#trap = undefined
+        pair.held = []
+        caught({ release: () => this.#release(pair) })
+      }
+      if (pair.held) pair.held.push(bytes)
+      else far.write(bytes)
     })
     far.on('data', (bytes) => {
-      if (this.#mode === 'pass') near.write(bytes)
+      if (silent()) return
+      pair.deaf ||= this.#mode === 'swallow'
+      if (!pair.deaf) near.write(bytes)
     })
-    const end = () => {
-      near.destroy()
+    // The end of one side is the end of the other, unless news of it could not have got through.
+    far.on('error', () => {})
+    near.on('close', () => {
+      if (silent() || pair.held) return
       far.destroy()
       this.#pairs.delete(pair)
-    }
-    for (const socket of [near, far]) {
-      socket.on('error', end)
-      socket.on('close', end)
-    }
+    })
+    far.on('close', () => {
+      if (silent()) return
+      near.destroy()
+      this.#pairs.delete(pair)
+    })
+  }
+
+  #release(pair) {
+    for (const bytes of pair.held ?? []) if (!pair.far.destroyed) pair.far.write(bytes)
+    pair.held = undefined
+    if (pair.near.destroyed) pair.far.end()
   }
 }
+
+/**
+ * Node (20 at least) loses track of a socket that is reset while its end is on its way, and then
+ * spins for ever in place of exiting.
+ */
+function resetSocket(socket) {
+  if (socket.destroyed) return
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
+/** @typedef {{ release: () => void }} Held */
 
 module.exports = { TcpProxy }

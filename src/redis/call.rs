@@ -66,7 +66,7 @@ impl<D: FnOnce(Result<Json>) + Send + 'static> Request for Call<D> {
         Ok(())
     }
 
-    fn command(&self, _attempt: Attempt) -> Cmd {
+    fn command(&self, _attempt: &Attempt) -> Cmd {
         let mut command = Cmd::new();
         for argument in &self.arguments {
             command.arg(argument);

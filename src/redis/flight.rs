@@ -1,14 +1,16 @@
 //! Requests in flight on one link, pipeline by pipeline, and what their refusals mean.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use redis::{Arg, Cmd, Pipeline, RedisResult, ServerError, Value};
 use tokio::time::{Duration, Instant};
 
+use crate::keys;
 use crate::redis::link::Link;
-use crate::redis::request::Pending;
+use crate::redis::request::{Attempt, Entry, Pending};
 
 /// The most commands in one pipeline, and bytes: enough to share the cost of a system call, few
 /// enough that its answer is not mistaken for one that does not come.
@@ -18,6 +20,32 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// The most pipelines in flight: one that Redis works on, and one that is on its way meanwhile.
 /// With more, callers that each wait for their own answer break up into ever smaller pipelines.
 const PIPELINES: usize = 2;
+
+/// Numbers the requests of a connection, over all of its links.
+pub(crate) struct Ledger {
+    key: Arc<str>,
+    last: u64,
+}
+
+// What is in flight is the oldest of what is unsettled, so its numbers are never further apart
+// than there are requests in flight, and none of them shares a field of the ledger.
+const _: () = assert!(Entry::FIELDS > (PIPELINES * BATCH) as u64);
+
+impl Ledger {
+    pub fn new() -> Self {
+        Self { key: keys::ledger(fastrand::u128(..)).into(), last: 0 }
+    }
+
+    fn attempt(&mut self, pending: &mut Pending, renews: bool) -> Attempt {
+        let number = *pending.number.get_or_insert_with(|| {
+            self.last += 1;
+            self.last
+        });
+        let Pending { repeated, with_source, .. } = *pending;
+        let entry = Entry { ledger: self.key.clone(), number, renews };
+        Attempt { repeated, with_source, entry }
+    }
+}
 
 /// Requests that went out as one pipeline; `None` where one is settled already.
 struct Batch {
@@ -39,9 +67,9 @@ impl Flight {
     }
 
     /// Sends of what waits as much as may be in flight.
-    pub fn fill(&mut self, link: &Link, waiting: &mut VecDeque<Pending>) {
+    pub fn fill(&mut self, link: &Link, waiting: &mut VecDeque<Pending>, ledger: &mut Ledger) {
         while !waiting.is_empty() && self.batches.len() < PIPELINES {
-            self.send(link, waiting);
+            self.send(link, waiting, ledger);
         }
     }
 
@@ -71,13 +99,14 @@ impl Flight {
         self.batches.into_iter().flat_map(|batch| batch.pending).flatten()
     }
 
-    fn send(&mut self, link: &Link, waiting: &mut VecDeque<Pending>) {
+    fn send(&mut self, link: &Link, waiting: &mut VecDeque<Pending>, ledger: &mut Ledger) {
         let mut pipeline = Pipeline::with_capacity(waiting.len().min(BATCH));
         let mut pending = Vec::with_capacity(waiting.len().min(BATCH));
         let mut bytes = 0;
         while pending.len() < BATCH && bytes < BATCH_BYTES {
-            let Some(next) = waiting.pop_front() else { break };
-            let command = next.request.command(next.attempt);
+            let Some(mut next) = waiting.pop_front() else { break };
+            let attempt = ledger.attempt(&mut next, pending.is_empty());
+            let command = next.request.command(&attempt);
             bytes += size(&command);
             pipeline.add_command(command);
             pending.push(Some(next));

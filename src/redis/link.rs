@@ -7,6 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::mpsc;
 
+use crate::keys;
 use crate::redis::options::Options;
 
 /// An established connection (RESP3: the server's pushes and the news of its end arrive in
@@ -90,7 +91,7 @@ impl Link {
 impl Identity {
     /// Names the connection, for the fence and for whoever reads `CLIENT LIST`.
     async fn claim(connection: &mut MultiplexedConnection) -> RedisResult<Option<Self>> {
-        let name = format!("synckairos-state:{:016x}", fastrand::u64(..));
+        let name = keys::link_name(fastrand::u64(..));
         let mut pipeline = Pipeline::new();
         pipeline.cmd("CLIENT").arg("SETNAME").arg(&name).cmd("CLIENT").arg("ID");
         let answers = connection.send_packed_commands(&pipeline, 0, 2).await?;

@@ -1,5 +1,7 @@
 //! What a command must say about itself to be sent, repeated and settled.
 
+use std::sync::Arc;
+
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
@@ -10,7 +12,7 @@ use crate::error::{Error, Result};
 pub enum Effect {
     /// Changes nothing. Repeated freely; without an answer nothing has changed.
     Read,
-    /// Changes something, and repeating it, however late, changes nothing more.
+    /// Changes something, and its own first try, arriving after the repeat, changes nothing more.
     Idempotent,
     /// Recognises that it has landed, but must not be overtaken by its own first try: repeated
     /// once the connection that carried that try is known to be gone in Redis too.
@@ -20,12 +22,40 @@ pub enum Effect {
 }
 
 /// What is different about this try.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Attempt {
     /// An earlier try was sent and its answer lost: it may have been applied.
     pub repeated: bool,
     /// The server does not know the script: send all of it.
     pub with_source: bool,
+    /// Where a write notes that it was applied, so that its repeat finds out.
+    pub entry: Entry,
+}
+
+/// A place in the ledger of a connection: a hash in Redis where each write notes its outcome, in
+/// the same script that applies it. Every request has a number of its own, the same for all tries.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The ledger's key.
+    pub ledger: Arc<str>,
+    /// The request's number, from 1.
+    pub number: u64,
+    /// Whether this is the one of its pipeline that renews the ledger's TTL.
+    pub renews: bool,
+}
+
+impl Entry {
+    /// The fields of a ledger. Of more requests than are ever in flight the last outcomes are
+    /// kept, and no others.
+    pub const FIELDS: u64 = 512;
+
+    /// How long a ledger outlives its last entry, seconds. Longer than any deadline.
+    pub const TTL_SECONDS: u32 = 900;
+
+    /// The field of this entry.
+    pub fn field(&self) -> u64 {
+        self.number % Self::FIELDS
+    }
 }
 
 /// A command and what becomes of its answer. The supervisor owns it until it is settled, and
@@ -37,7 +67,7 @@ pub trait Request: Send {
     }
 
     /// The command to send.
-    fn command(&self, attempt: Attempt) -> Cmd;
+    fn command(&self, attempt: &Attempt) -> Cmd;
 
     /// What repeating it would do.
     fn effect(&self) -> Effect;
@@ -52,19 +82,22 @@ pub trait Request: Send {
 /// A request in the supervisor's hands.
 pub(crate) struct Pending {
     pub request: Box<dyn Request>,
-    pub attempt: Attempt,
+    /// Its number, from the first try on.
+    pub number: Option<u64>,
+    pub repeated: bool,
+    pub with_source: bool,
 }
 
 impl Pending {
     pub fn new(request: Box<dyn Request>) -> Self {
-        Self { request, attempt: Attempt::default() }
+        Self { request, number: None, repeated: false, with_source: false }
     }
 
     /// Gives up, with the error that tells the caller what it may rely on.
     ///
     /// `sent`: whether this try is on its way, besides any earlier one.
     pub fn give_up(self, sent: bool, reason: &str) {
-        let maybe_applied = self.attempt.repeated || sent;
+        let maybe_applied = self.repeated || sent;
         let error = if maybe_applied && self.request.effect() != Effect::Read {
             Error::unknown(reason)
         } else {
@@ -75,7 +108,7 @@ impl Pending {
 
     /// Ends it because its owner closed.
     pub fn close(self, sent: bool) {
-        if sent || self.attempt.repeated {
+        if sent || self.repeated {
             self.give_up(sent, "closed before the answer came");
         } else {
             self.request.settle(Err(Error::Closed));

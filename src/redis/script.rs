@@ -21,7 +21,7 @@ impl Script {
     ///
     /// `EVAL` leaves the script in the server's cache, so one round trip with the source heals a
     /// flushed cache for everyone.
-    pub fn command(&self, attempt: Attempt, keys: usize) -> Cmd {
+    pub fn command(&self, attempt: &Attempt, keys: usize) -> Cmd {
         let mut command = Cmd::new();
         if attempt.with_source {
             command.arg("EVAL").arg(self.source);

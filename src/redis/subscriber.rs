@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use redis::{Cmd, PushInfo, PushKind, RedisResult, Value};
+use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
 use tokio::time::{Duration, Instant};
 
+use crate::keys::{marker_channel, marker_of_channel};
 use crate::redis::flight::{Refusal, error_line};
 use crate::redis::link::{Link, within};
 use crate::redis::options::Options;
@@ -55,6 +56,8 @@ pub enum Event {
         /// Its bytes, if they are text.
         payload: Result<String, Vec<u8>>,
     },
+    /// The moment of an answer, see [`Subscriber::ask`].
+    Marker(u64),
     /// The connection was lost or could not be made; the next is on its way.
     Lost {
         /// Why.
@@ -99,6 +102,11 @@ impl Subscriber {
                         return message;
                     }
                 }
+                Ok(PushInfo { kind: PushKind::Unsubscribe, data }) => {
+                    if let Some(marker) = marker(&data) {
+                        return Event::Marker(marker);
+                    }
+                }
                 Ok(_) => {} // A confirmation, seen by whoever waited for it.
                 Err(reason) => return self.lost(reason),
             }
@@ -106,10 +114,10 @@ impl Subscriber {
     }
 
     /// Listens to `topics` and to nothing else. `true` when Redis has confirmed it; `false` when
-    /// the next connection will.
-    pub async fn listen_to(&mut self, topics: Topics) -> bool {
+    /// the next connection will. `Err` when the connection was lost over it.
+    pub async fn listen_to(&mut self, topics: Topics) -> Result<bool, Event> {
         let before = std::mem::replace(&mut self.topics, topics);
-        let Some(link) = &mut self.link else { return false };
+        let Some(link) = &mut self.link else { return Ok(false) };
         let added = self.topics.without(&before);
         let removed = before.without(&self.topics);
         let changed = within(self.options.stall_timeout, async {
@@ -117,35 +125,34 @@ impl Subscriber {
             unsubscribe(link, &removed).await
         });
         match changed.await {
-            Ok(()) => true,
-            Err(error) => {
-                self.lost(error.to_string());
-                false
-            }
+            Ok(()) => Ok(true),
+            Err(error) => Err(self.lost(error.to_string())),
         }
     }
 
-    /// Asks something on the subscription's own connection: what was published before the answer
-    /// was made has arrived before it. `None` where Redis refuses, or cannot answer now; the
-    /// connection is then given up, and `next` makes another.
-    pub async fn ask(&mut self, command: &Cmd) -> Option<Value> {
-        let link = self.link.as_mut()?;
-        let asked = link.connection.send_packed_command(command);
+    /// Asks something on the subscription's own connection, and marks the moment of the answer in
+    /// the stream of messages: [`Event::Marker`] comes between those that were published before
+    /// it and those after. `None` where Redis refuses. `Err` when the connection was lost over it.
+    pub async fn ask(&mut self, command: Cmd, marker: u64) -> Result<Option<Value>, Event> {
+        let Some(link) = &mut self.link else {
+            return Err(Event::Lost { reason: String::from("there is no connection") });
+        };
+        // The confirmation of an unsubscription is the one answer that comes as a push, in the
+        // order of the messages. Redis takes both commands from one buffer, one after the other.
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("UNSUBSCRIBE").arg(marker_channel(marker)).add_command(command);
+        let asked = link.connection.send_packed_commands(&pipeline, 0, 2);
         let reason = match within(self.options.stall_timeout, asked).await {
-            Ok(Value::ServerError(error)) => match Refusal::of(&error) {
-                Refusal::NotNow => error_line(&error),
-                _ => return None,
+            Ok(mut answers) => match answers.pop() {
+                Some(Value::ServerError(error)) => match Refusal::of(&error) {
+                    Refusal::NotNow => error_line(&error),
+                    _ => return Ok(None),
+                },
+                answer => return Ok(answer),
             },
-            Ok(value) => return Some(value),
             Err(error) => error.to_string(),
         };
-        self.lost(reason);
-        None
-    }
-
-    /// How many messages have arrived and wait to be taken by `next`.
-    pub fn backlog(&self) -> usize {
-        self.link.as_ref().map_or(0, |link| link.pushes.len())
+        Err(self.lost(reason))
     }
 
     async fn connect(&mut self) -> Event {
@@ -214,6 +221,12 @@ async fn unsubscribe(link: &mut Link, topics: &Topics) -> RedisResult<()> {
         link.connection.punsubscribe(&topics.patterns).await?;
     }
     Ok(())
+}
+
+/// `[channel, count]`.
+fn marker(data: &[Value]) -> Option<u64> {
+    let Value::BulkString(channel) = data.first()? else { return None };
+    marker_of_channel(std::str::from_utf8(channel).ok()?)
 }
 
 /// `[channel, payload]` or `[pattern, channel, payload]`.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::redis::flight::{BATCH, Flight, Refusal, error_line};
+use crate::redis::flight::{BATCH, Flight, Ledger, Refusal, error_line};
 use crate::redis::link::{Identity, Link, within};
 use crate::redis::options::Options;
 use crate::redis::request::{Effect, Pending, Request};
@@ -35,6 +35,7 @@ pub(crate) struct Supervisor {
     status: StatusSink,
     /// Not sent, or to be sent again, in order.
     waiting: VecDeque<Pending>,
+    ledger: Ledger,
     /// No pending request's deadline is before this. Only ever too early, never too late.
     earliest: Option<Instant>,
     /// Why there is no connection, for the errors of those who wait for it.
@@ -67,6 +68,7 @@ impl Supervisor {
             closing,
             status,
             waiting: VecDeque::new(),
+            ledger: Ledger::new(),
             earliest: None,
             reason: String::from("no connection was made in time"),
         }
@@ -159,7 +161,7 @@ impl Supervisor {
         let mut incoming = Vec::with_capacity(BATCH);
         let mut grace: Option<Instant> = None;
         let end = loop {
-            flight.fill(&link, &mut self.waiting);
+            flight.fill(&link, &mut self.waiting, &mut self.ledger);
             if grace.is_some() && flight.is_empty() {
                 break End::Closed;
             }
@@ -236,8 +238,8 @@ impl Supervisor {
         for (mut pending, value) in answered {
             match value {
                 Value::ServerError(error) => match Refusal::of(&error) {
-                    Refusal::UnknownScript if !pending.attempt.with_source => {
-                        pending.attempt.with_source = true;
+                    Refusal::UnknownScript if !pending.with_source => {
+                        pending.with_source = true;
                         again.push(pending);
                     }
                     Refusal::NotNow => {
@@ -260,7 +262,7 @@ impl Supervisor {
             if pending.request.effect() == Effect::Once {
                 pending.give_up(true, reason);
             } else {
-                pending.attempt.repeated = true;
+                pending.repeated = true;
                 again.push(pending);
             }
         }
@@ -315,7 +317,7 @@ impl Supervisor {
 }
 
 fn needs_fence(pending: &Pending) -> bool {
-    pending.attempt.repeated && pending.request.effect() == Effect::Recognised
+    pending.repeated && pending.request.effect() == Effect::Recognised
 }
 
 async fn until(instant: Option<Instant>) {

@@ -3,7 +3,7 @@
 //! After a gap it re-reads the sessions whose updates it has seen, and passes on what changed
 //! meanwhile, so that subscribers converge on what is stored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::time::Duration;
 
@@ -105,7 +105,8 @@ impl Feed {
             subscriber: None,
             interest: Interest::default(),
             seen: LruCache::unbounded(),
-            to_compare: 0,
+            superseded: HashMap::new(),
+            markers: 0,
         };
         (Self { interests }, task.run(changes, closed))
     }
@@ -126,8 +127,10 @@ struct Task<S> {
     interest: Interest,
     /// What was passed on last, for each session heard of.
     seen: LruCache<String, Identity>,
-    /// So many of the next messages may have been published before the sessions were re-read.
-    to_compare: usize,
+    /// Sessions that were re-read, and the marker of that moment: messages about them that come
+    /// before it are older than what was read.
+    superseded: HashMap<String, u64>,
+    markers: u64,
 }
 
 impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
@@ -168,11 +171,11 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
             return;
         }
         match &mut self.subscriber {
-            Some(subscriber) => {
-                if subscriber.listen_to(topics).await {
-                    self.confirmed();
-                }
-            }
+            Some(subscriber) => match subscriber.listen_to(topics).await {
+                Ok(true) => self.confirmed(),
+                Ok(false) => {}
+                Err(lost) => self.handle(lost).await,
+            },
             None => {
                 (self.status)(Status::Connecting);
                 let status = self.status.clone();
@@ -195,50 +198,45 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
 
     async fn handle(&mut self, event: Event) {
         match event {
-            Event::Confirmed { gap } => {
-                if let Some(lasted) = gap {
-                    self.catch_up(lasted).await;
-                }
-                self.confirmed();
-            }
+            Event::Confirmed { gap: None } => self.confirmed(),
+            Event::Confirmed { gap: Some(lasted) } => match self.catch_up(lasted).await {
+                Ok(()) => self.confirmed(),
+                Err(Event::Lost { reason }) => (self.sink)(FeedEvent::Lost { reason }),
+                Err(_) => {}
+            },
             Event::Lost { reason } => (self.sink)(FeedEvent::Lost { reason }),
             Event::Message { channel, payload } => self.message(channel, payload),
+            Event::Marker(marker) => self.superseded.retain(|_, until| *until > marker),
         }
     }
 
     fn message(&mut self, channel: String, payload: Result<String, Vec<u8>>) {
-        let compare = self.to_compare > 0;
-        self.to_compare = self.to_compare.saturating_sub(1);
-        let event = payload.ok().and_then(|payload| {
+        let understood = payload.ok().and_then(|payload| {
             if channel == self.keys.updates_channel {
-                let Update { session_id, document } = Update::read(&payload)?;
-                let identity = match &document {
-                    Some(document) => Some(Identity::of(document)?),
-                    None => None,
-                };
-                let stale = compare && self.is_stale(&session_id, identity);
-                self.remember(&session_id, identity);
-                Some((!stale).then_some(FeedEvent::Update { session_id, document }))
+                self.update(Update::read(&payload)?)
             } else {
                 let session_id = self.keys.session_of_ws_channel(&channel)?.to_owned();
                 let message = read_broadcast(&payload)?.to_owned();
-                Some(Some(FeedEvent::WebSocket { session_id, message }))
+                (self.sink)(FeedEvent::WebSocket { session_id, message });
+                Some(())
             }
         });
-        match event {
-            Some(Some(event)) => (self.sink)(event),
-            Some(None) => {}
-            None => (self.sink)(FeedEvent::Malformed { channel }),
+        if understood.is_none() {
+            (self.sink)(FeedEvent::Malformed { channel });
         }
     }
 
-    /// Whether what was passed on already is as new as this, which was published before the
-    /// sessions were re-read.
-    fn is_stale(&self, session_id: &str, identity: Option<Identity>) -> bool {
-        match (self.seen.peek(session_id), identity) {
-            (Some(seen), Some(this)) => seen.life == this.life && seen.version >= this.version,
-            _ => false,
+    /// `None` where the document is no session.
+    fn update(&mut self, Update { session_id, document }: Update) -> Option<()> {
+        let identity = match &document {
+            Some(document) => Some(Identity::of(document)?),
+            None => None,
+        };
+        if !self.superseded.contains_key(&session_id) {
+            self.remember(&session_id, identity);
+            (self.sink)(FeedEvent::Update { session_id, document });
         }
+        Some(())
     }
 
     fn remember(&mut self, session_id: &str, identity: Option<Identity>) {
@@ -257,24 +255,29 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
         }
     }
 
-    /// Re-reads what was heard of, and passes on what changed.
-    async fn catch_up(&mut self, lasted: Duration) {
+    /// Re-reads what was heard of, and passes on what changed. `Err` when the connection is lost
+    /// over it; the next confirmation comes here again.
+    async fn catch_up(&mut self, lasted: Duration) -> Result<(), Event> {
         let ids: Vec<String> = self.seen.iter().map(|(id, _)| id.clone()).collect();
+        self.superseded.clear(); // Its markers were on the connection that was lost.
         let mut changed = 0;
         for ids in ids.chunks(REREAD_BATCH) {
-            let Some(subscriber) = &mut self.subscriber else { return };
+            let Some(subscriber) = &mut self.subscriber else { break };
             let mut command = redis::cmd("MGET");
             for id in ids {
                 command.arg(self.keys.session(id));
             }
-            // Lost again: the next confirmation comes here again.
-            let Some(Value::Array(values)) = subscriber.ask(&command).await else { return };
-            self.to_compare = subscriber.backlog();
+            self.markers += 1;
+            let answer = subscriber.ask(command, self.markers).await?;
+            // Refused (a user that may not read): what changed shows with the next update.
+            let Some(Value::Array(values)) = answer else { break };
             for (session_id, value) in ids.iter().zip(values) {
+                self.superseded.insert(session_id.clone(), self.markers);
                 changed += usize::from(self.compare(session_id, value));
             }
         }
         (self.sink)(FeedEvent::Gap { lasted, reread: ids.len(), changed });
+        Ok(())
     }
 
     /// Passes on a re-read session if it is another than the one passed on last.

@@ -20,7 +20,7 @@ impl<D: FnOnce(Result<Option<String>>) + Send> Request for Get<D> {
         check_session_id(&self.session_id)
     }
 
-    fn command(&self, _attempt: Attempt) -> Cmd {
+    fn command(&self, _attempt: &Attempt) -> Cmd {
         let mut command = redis::cmd("GET");
         command.arg(self.settings.keys.session(&self.session_id));
         command
@@ -56,7 +56,7 @@ impl<D: FnOnce(Result<Vec<Option<String>>>) + Send> Request for GetMany<D> {
         self.session_ids.iter().try_for_each(|id| check_session_id(id))
     }
 
-    fn command(&self, _attempt: Attempt) -> Cmd {
+    fn command(&self, _attempt: &Attempt) -> Cmd {
         let mut command = redis::cmd("MGET");
         for id in &self.session_ids {
             command.arg(self.settings.keys.session(id));

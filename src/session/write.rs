@@ -12,15 +12,18 @@ use super::store::Settings;
 use crate::document::{Draft, MAX_VERSION, Stamp, iso_timestamp};
 use crate::error::{Error, Result};
 use crate::keys::check_session_id;
-use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::request::{Attempt, Effect, Entry, Request};
 use crate::redis::script::Script;
 
-static WRITE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("scripts/look.lua"), include_str!("scripts/write.lua")))
-});
-static DELETE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("scripts/look.lua"), include_str!("scripts/delete.lua")))
-});
+static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
+static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/delete.lua")));
+
+/// The end of both scripts' arguments: the entry in the ledger.
+fn note_in(command: &mut Cmd, Attempt { repeated, entry, .. }: &Attempt) {
+    command.arg(entry.field()).arg(entry.number);
+    command.arg(if *repeated { "repeated" } else { "" });
+    command.arg(if entry.renews { Entry::TTL_SECONDS } else { 0 });
+}
 
 /// What a write demands of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +66,6 @@ pub(crate) struct Write<D> {
 pub(crate) struct Prepared {
     draft: Draft,
     message: UpdateParts,
-    stamp: String,
 }
 
 impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
@@ -91,12 +93,12 @@ impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
         let draft = Draft::new(&self.text, &self.session_id, self.rule.stamp(), &stamp)?;
         let message = message::update(&self.session_id, &draft, self.now_ms);
         self.text = String::new(); // Spliced and escaped: the original is not needed any more.
-        self.prepared = Some(Prepared { draft, message, stamp });
+        self.prepared = Some(Prepared { draft, message });
         Ok(())
     }
 
-    fn command(&self, attempt: Attempt) -> Cmd {
-        let Some(Prepared { draft, message, stamp }) = &self.prepared else {
+    fn command(&self, attempt: &Attempt) -> Cmd {
+        let Some(Prepared { draft, message }) = &self.prepared else {
             return Cmd::new(); // Not reached: `prepare` comes first. Redis would refuse it.
         };
         let (rule, given) = match self.rule {
@@ -105,17 +107,18 @@ impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
             Rule::Locked { expected } => ("locked", expected),
             Rule::Any => ("any", draft.version.unwrap_or(0) + 1),
         };
-        let mut command = WRITE.command(attempt, 1);
+        let mut command = WRITE.command(attempt, 2);
         command
             .arg(self.settings.keys.session(&self.session_id))
+            .arg(&*attempt.entry.ledger)
             .arg(rule)
             .arg(given)
             .arg(self.settings.ttl_seconds)
             .arg(&draft.tail)
             .arg(&self.settings.keys.updates_channel)
             .arg(&message.before)
-            .arg(&message.after)
-            .arg(if attempt.repeated { stamp.as_str() } else { "" });
+            .arg(&message.after);
+        note_in(&mut command, attempt);
         command
     }
 
@@ -159,10 +162,6 @@ fn read_answer(value: Value, session_id: String, rule: Rule) -> Result<u64> {
         (Some("corrupt"), _, Some(Value::BulkString(raw))) => {
             Error::Deserialization { session_id, raw: String::from_utf8_lossy(&raw).into_owned() }
         }
-        (Some("unknown"), ..) => Error::unknown(
-            "the answer was lost, and others have changed the session since: \
-             whether this write was applied before cannot be told",
-        ),
         _ => unexpected(&Value::Array(Vec::new())),
     })
 }
@@ -180,13 +179,14 @@ impl<D: FnOnce(Result<()>) + Send> Request for Delete<D> {
         check_session_id(&self.session_id)
     }
 
-    fn command(&self, attempt: Attempt) -> Cmd {
-        let mut command = DELETE.command(attempt, 1);
+    fn command(&self, attempt: &Attempt) -> Cmd {
+        let mut command = DELETE.command(attempt, 2);
         command
             .arg(self.settings.keys.session(&self.session_id))
+            .arg(&*attempt.entry.ledger)
             .arg(&self.settings.keys.updates_channel)
-            .arg(message::deletion(&self.session_id, self.now_ms))
-            .arg(if attempt.repeated { iso_timestamp(self.now_ms) } else { String::new() });
+            .arg(message::deletion(&self.session_id, self.now_ms));
+        note_in(&mut command, attempt);
         command
     }
 
@@ -216,7 +216,7 @@ impl<D: FnOnce(Result<bool>) + Send> Request for Touch<D> {
         check_session_id(&self.session_id)
     }
 
-    fn command(&self, _attempt: Attempt) -> Cmd {
+    fn command(&self, _attempt: &Attempt) -> Cmd {
         let mut command = redis::cmd("EXPIRE");
         command.arg(self.settings.keys.session(&self.session_id)).arg(self.settings.ttl_seconds);
         command
@@ -251,7 +251,7 @@ impl<D: FnOnce(Result<()>) + Send> Request for Broadcast<D> {
         check_session_id(&self.session_id)
     }
 
-    fn command(&self, _attempt: Attempt) -> Cmd {
+    fn command(&self, _attempt: &Attempt) -> Cmd {
         let mut command = redis::cmd("PUBLISH");
         command.arg(self.settings.keys.ws_channel(&self.session_id)).arg(message::broadcast(
             &self.session_id,

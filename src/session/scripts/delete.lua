@@ -1,21 +1,24 @@
 -- Deletes a session and tells the others, also where there is none.
 --
 -- KEYS[1]  the session's key
+-- KEYS[2]  the ledger of the connection
 -- ARGV[1]  channel of updates
 -- ARGV[2]  the message
--- ARGV[3]  this deletion's own time stamp (ISO), and only when it is repeated after a lost answer
+-- ARGV[3]  this request's field in the ledger
+-- ARGV[4]  its number
+-- ARGV[5]  'repeated' after a lost answer, else ''
+-- ARGV[6]  the ledger's TTL, seconds, where this request renews it, else 0
 --
 -- Returns how many keys were deleted: 0 or 1.
 
-local stamp = ARGV[3]
-if stamp ~= '' then
-  local raw = redis.call('GET', KEYS[1])
-  local state = raw and look(raw)
-  local created = state and state.created_at
-  -- Made anew since: the first try had landed, and this life is not ours to end.
-  if type(created) == 'string' and #created == #stamp and created >= stamp then return 0 end
+if ARGV[5] == 'repeated' then
+  local entry = redis.call('HGET', KEYS[2], ARGV[3])
+  local landed = entry and string.match(entry, '^' .. ARGV[4] .. ':(%d+)$')
+  if landed then return tonumber(landed) end
 end
 
 local deleted = redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[4] .. ':' .. deleted)
+if ARGV[6] ~= '0' then redis.call('EXPIRE', KEYS[2], ARGV[6]) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return deleted

@@ -1,6 +1,8 @@
--- Writes a session: compare, splice the version in, SET, PUBLISH; all of it or nothing.
+-- Writes a session: compare, splice the version in, SET, note it in the ledger, PUBLISH; all of it
+-- or nothing.
 --
 -- KEYS[1]  the session's key
+-- KEYS[2]  the ledger of the connection
 -- ARGV[1]  rule: 'create' overwrites, 'absent' wants no session there, 'locked' wants the expected
 --          version there, 'any' takes what it finds
 -- ARGV[2]  'locked': the expected version; 'any': the version to write where nothing is stored
@@ -9,15 +11,49 @@
 -- ARGV[5]  channel of updates
 -- ARGV[6]  the message up to the version number
 -- ARGV[7]  the message after it
--- ARGV[8]  this write's own time stamp (ISO), and only when it is repeated after a lost answer
+-- ARGV[8]  this request's field in the ledger
+-- ARGV[9]  its number
+-- ARGV[10] 'repeated' after a lost answer, else ''
+-- ARGV[11] the ledger's TTL, seconds, where this request renews it, else 0
 --
--- Returns the version written, or {'missing'}, {'exists'}, {'conflict', stored version},
--- {'corrupt', stored value}, or {'unknown'}: repeated, and what is stored does not tell whether
--- the first try had landed.
+-- Returns the version written, or {'missing'}, {'exists'}, {'conflict', stored version}, or
+-- {'corrupt', stored value}.
 
-local HEAD = '{"version":'
-local key, rule, given, tail, stamp = KEYS[1], ARGV[1], ARGV[2], ARGV[4], ARGV[8]
-local repeated = stamp ~= ''
+-- The top-level members of a document that cjson refuses (half a surrogate pair, a thousand
+-- levels) and JSON.parse does not: strings as they are written, numbers.
+local function skim(raw)
+  local found, depth, at = {}, 0, 1
+  while true do
+    local from = string.find(raw, '["{}%[%]]', at)
+    if not from then return depth == 0 and found or nil end
+    local to, byte = from, string.byte(raw, from)
+    if byte == 34 then
+      repeat
+        to = string.find(raw, '["\\]', to + 1)
+        if not to then return nil end
+        local escaped = string.byte(raw, to) == 92
+        if escaped then to = to + 1 end
+      until not escaped
+      if depth == 1 then
+        local name = string.sub(raw, from + 1, to - 1)
+        local number = string.match(raw, '^%s*:%s*(-?[%d.eE+-]+)%s*[,}]', to + 1)
+        found[name] = tonumber(number) or string.match(raw, '^%s*:%s*"([^"\\]*)"', to + 1)
+      end
+    elseif byte == 123 or byte == 91 then
+      depth = depth + 1
+    else
+      depth = depth - 1
+    end
+    at = to + 1
+  end
+end
+
+-- The members of a document; nil where it is none.
+local function look(raw)
+  local ok, state = pcall(cjson.decode, raw)
+  if ok then return type(state) == 'table' and state or nil end
+  return string.find(raw, '^%s*{') and skim(raw) or nil
+end
 
 -- The version of a stored document; nil where it is none. The anchored match is for what we
 -- write; a document of an old instance has its version anywhere.
@@ -31,43 +67,35 @@ local function version_of(raw)
   return version < 9007199254740991 and version or nil
 end
 
+local key, rule = KEYS[1], ARGV[1]
+
+if ARGV[10] == 'repeated' then
+  local entry = redis.call('HGET', KEYS[2], ARGV[8])
+  local landed = entry and string.match(entry, '^' .. ARGV[9] .. ':(%d+)$')
+  if landed then return tonumber(landed) end
+end
+
 local version = 1
 if rule == 'locked' or rule == 'any' then
   local raw = redis.call('GET', key)
   local stored = raw and version_of(raw)
   if raw and not stored then return {'corrupt', raw} end
-  if repeated then
-    if raw and raw == HEAD .. string.format('%.0f', stored) .. tail then return stored end
-    if rule == 'locked' then
-      if stored ~= tonumber(given) then return {'unknown'} end
-    elseif raw then
-      local changed = look(raw).updated_at
-      local before = type(changed) == 'string' and #changed == #stamp and changed < stamp
-      if not before then return {'unknown'} end
-    end
-  end
-  if rule == 'locked' then
-    if not stored then return {'missing'} end
-    if stored ~= tonumber(given) then return {'conflict', stored} end
-    version = stored + 1
+  if rule == 'any' then
+    version = stored and stored + 1 or tonumber(ARGV[2])
   else
-    version = stored and stored + 1 or tonumber(given)
+    if not stored then return {'missing'} end
+    if stored ~= tonumber(ARGV[2]) then return {'conflict', stored} end
+    version = stored + 1
   end
-elseif repeated then
-  local raw = redis.call('GET', key)
-  -- Ours, or ours changed since: a life begins with the stamp of its creation.
-  local state = raw and look(raw)
-  local created = state and state.created_at
-  if created == stamp then return 1 end
-  if rule == 'absent' and type(created) == 'string' and created > stamp then return {'unknown'} end
+elseif rule == 'absent' and redis.call('EXISTS', key) == 1 then
+  return {'exists'}
 end
 
 local number = string.format('%.0f', version)
-local document = HEAD .. number .. tail
-if rule == 'absent' then
-  if not redis.call('SET', key, document, 'EX', ARGV[3], 'NX') then return {'exists'} end
-else
-  redis.call('SET', key, document, 'EX', ARGV[3])
-end
+-- The ledger first: should Redis refuse to write (its memory is full), it does so at the first
+-- command that writes, and nothing has changed.
+redis.call('HSET', KEYS[2], ARGV[8], ARGV[9] .. ':' .. number)
+if ARGV[11] ~= '0' then redis.call('EXPIRE', KEYS[2], ARGV[11]) end
+redis.call('SET', key, '{"version":' .. number .. ARGV[4], 'EX', ARGV[3])
 redis.call('PUBLISH', ARGV[5], ARGV[6] .. number .. ARGV[7])
 return version
