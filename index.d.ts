@@ -63,7 +63,7 @@ export interface RedisStateManagerOptions {
   keyPrefix?: string
   /** How long a session lives after its last write or touch, seconds. Default 3600. */
   ttlSeconds?: number
-  /** The time in which every call settles, milliseconds. Default 5000. */
+  /** The time in which every call settles, milliseconds, 600000 at most. Default 5000. */
   commandTimeoutMs?: number
   /** How many calls may be in flight; one more rejects at once. Default 10000. */
   maxInFlight?: number
@@ -199,7 +199,7 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
 
 /** Options of a client. */
 export interface RedisClientOptions {
-  /** The time in which `ping` and `call` settle, milliseconds. Default 5000. */
+  /** The time in which `ping` and `call` settle, milliseconds, 600000 at most. Default 5000. */
   commandTimeoutMs?: number
   /** How many of them may be in flight; one more rejects at once. Default 10000. */
   maxInFlight?: number

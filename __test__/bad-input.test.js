@@ -10,6 +10,7 @@ const {
 } = require('../index.js')
 const { listen } = require('./harness/channel.js')
 const { Managers } = require('./harness/managers.js')
+const { keysIn } = require('./harness/keys.js')
 const { RedisServer } = require('./harness/redis.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
@@ -44,7 +45,7 @@ afterEach(async () => {
 
 /** All of Redis: what is stored, and how many commands of a manager it has seen. */
 async function snapshot() {
-  const keys = (await redis.keys('*')).sort()
+  const keys = await keysIn(redis)
   const values = await Promise.all(keys.map((key) => redis.dump(key)))
   const commands = (await redis.info('commandstats'))
     .split('\r\n')
@@ -340,7 +341,7 @@ describe('a stored value', () => {
     expect((await manager.getSession(ID)).version).toBe(1)
     await redis.set(`session:${ID}`, 'no JSON')
     await manager.deleteSession(ID)
-    expect(await redis.dbsize()).toBe(0)
+    expect(await keysIn(redis)).toHaveLength(0)
   })
 })
 

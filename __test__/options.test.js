@@ -11,6 +11,7 @@ const {
 } = require('../index.js')
 const { listen } = require('./harness/channel.js')
 const { Managers, recordingLogger } = require('./harness/managers.js')
+const { keysIn } = require('./harness/keys.js')
 const { RedisServer } = require('./harness/redis.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
@@ -43,13 +44,13 @@ describe('options', () => {
     const manager = managers.keep(new RedisStateManager(server.url, undefined, undefined, options))
     const state = makeState()
     await manager.createSession(state)
-    expect(await redis.keys('*')).toEqual([`other:${state.session_id}`])
+    expect(await keysIn(redis)).toEqual([`other:${state.session_id}`])
     const read = await manager.getSession(state.session_id)
     expect(await manager.getSessions([state.session_id])).toEqual([read])
     await manager.updateSession(state.session_id, read, 1)
     expect(await manager.touchSession(state.session_id)).toBe(true)
     await manager.deleteSession(state.session_id)
-    expect(await redis.dbsize()).toBe(0)
+    expect(await keysIn(redis)).toHaveLength(0)
   })
 
   it('ttlSeconds is what create, both updates and touch set', async () => {
@@ -113,9 +114,9 @@ describe('options', () => {
     const less = managers.open(server.url, { maxStateBytes: bytes - 1 })
     const error = await refusalOf(() => less.createSession(state))
     expect(error).toBeInstanceOf(InvalidStateError)
-    expect(await redis.dbsize()).toBe(0)
+    expect(await keysIn(redis)).toHaveLength(0)
     await enough.createSession(state)
-    expect(await redis.dbsize()).toBe(1)
+    expect(await keysIn(redis)).toHaveLength(1)
   })
 
   it('maxInFlight refuses at once what is too much, and earlier calls still succeed', async () => {
@@ -188,7 +189,7 @@ describe('options', () => {
     expect(error.field).toContain('ttl')
     const manager = managers.open(server.url, { keyPrefix: undefined })
     await manager.createSession(makeState({ session_id: 's' }))
-    expect(await redis.keys('*')).toEqual(['session:s'])
+    expect(await keysIn(redis)).toEqual(['session:s'])
   })
 })
 
@@ -301,7 +302,7 @@ describe('close', () => {
       expect(each).toBeInstanceOf(ClosedError)
       expect(each.code).toBe('CLOSED')
     }
-    expect(await redis.dbsize()).toBe(0)
+    expect(await keysIn(redis)).toHaveLength(0)
   })
 
   it('makes both subscribe methods throw ClosedError', async () => {

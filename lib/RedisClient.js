@@ -9,6 +9,9 @@ const { Call, close, occupy, open, unwrap, vacate } = require('./settle.js')
 const DEFAULT_URL = 'redis://localhost:6379'
 const DEFAULTS = Object.freeze({ commandTimeoutMs: 5000, maxInFlight: 10_000 })
 
+/** Well below the time for which Redis remembers what was applied (`Entry::TTL_SECONDS`). */
+const MAX_COMMAND_TIMEOUT_MS = 600_000
+
 /**
  * Who in this module depends on a client. Not a listener: with many managers on one client, Node
  * would warn of a leak.
@@ -47,7 +50,7 @@ class RedisClient extends EventEmitter {
     if (typeof url !== 'string') throw new InvalidStateError('url', 'it is not a string')
     this.#url = url
     this.#options = { ...DEFAULTS, ...options }
-    checkPositive('commandTimeoutMs', this.#options.commandTimeoutMs)
+    checkPositive('commandTimeoutMs', this.#options.commandTimeoutMs, MAX_COMMAND_TIMEOUT_MS)
     checkPositive('maxInFlight', this.#options.maxInFlight)
     const completions = open()
     this.#slot = occupy({ news: (_kind, _number, status, reason) => this.#moved(status, reason) })
@@ -189,4 +192,10 @@ const createRedisClient = (...args) => new RedisClient(...args)
 /** For subscriptions: a manager keeps a connection of its own for them. @type {typeof createRedisClient} */
 const createRedisPubSubClient = createRedisClient
 
-module.exports = { RedisClient, checkPositive, createRedisClient, createRedisPubSubClient }
+module.exports = {
+  MAX_COMMAND_TIMEOUT_MS,
+  RedisClient,
+  checkPositive,
+  createRedisClient,
+  createRedisPubSubClient,
+}

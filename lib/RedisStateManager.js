@@ -10,7 +10,7 @@ const {
   SessionNotFoundError,
 } = require('./errors.js')
 const { Feed } = require('./Feed.js')
-const { RedisClient, checkPositive } = require('./RedisClient.js')
+const { MAX_COMMAND_TIMEOUT_MS, RedisClient, checkPositive } = require('./RedisClient.js')
 const { Call, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
 const DEFAULTS = Object.freeze({
@@ -311,7 +311,7 @@ function toOptions(value) {
     if (typeof options[name] !== 'string') throw new InvalidStateError(name, 'it is not a string')
   }
   checkPositive('ttlSeconds', options.ttlSeconds)
-  checkPositive('commandTimeoutMs', options.commandTimeoutMs)
+  checkPositive('commandTimeoutMs', options.commandTimeoutMs, MAX_COMMAND_TIMEOUT_MS)
   checkPositive('maxInFlight', options.maxInFlight)
   checkPositive('maxStateBytes', options.maxStateBytes, 512 * (1 << 20))
   for (const level of /** @type {const} */ (['warn', 'error'])) {
