@@ -1,7 +1,7 @@
 'use strict'
 
 const { RedisStateManager } = require('..')
-const { makeLogger } = require('./harness/recording-logger.js')
+const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
@@ -20,7 +20,7 @@ afterEach(async () => {
 
 /** A manager that is closed after the test, and its logger. */
 function manage() {
-  const logger = makeLogger()
+  const logger = recordingLogger()
   const manager = new RedisStateManager(server.url, undefined, undefined, { logger })
   managers.push(manager)
   return { manager, told: logger.told }

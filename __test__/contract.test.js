@@ -11,7 +11,8 @@ const {
   createRedisClient,
 } = require('../index.js')
 const { eavesdrop, listen } = require('./harness/channel.js')
-const { Managers, recordingLogger } = require('./harness/managers.js')
+const { Managers } = require('./harness/managers.js')
+const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
 const { refusalOf } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')

@@ -1,7 +1,8 @@
 'use strict'
 
 const { listen } = require('./harness/channel.js')
-const { Managers, recordingLogger } = require('./harness/managers.js')
+const { Managers } = require('./harness/managers.js')
+const { recordingLogger } = require('./harness/recording-logger.js')
 const { OldInstance } = require('./harness/old-instance.js')
 const { keysIn } = require('./harness/keys.js')
 const { RedisServer } = require('./harness/redis.js')

@@ -10,7 +10,8 @@ const {
   createRedisPubSubClient,
 } = require('../index.js')
 const { listen } = require('./harness/channel.js')
-const { Managers, recordingLogger } = require('./harness/managers.js')
+const { Managers } = require('./harness/managers.js')
+const { recordingLogger } = require('./harness/recording-logger.js')
 const { keysIn } = require('./harness/keys.js')
 const { RedisServer } = require('./harness/redis.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')

@@ -2,7 +2,7 @@
 
 const { ClosedError, RedisStateManager } = require('..')
 const { TcpProxy } = require('./harness/proxy.js')
-const { makeLogger } = require('./harness/recording-logger.js')
+const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
 const { makeState } = require('./harness/sessions.js')
 const { sleep, until } = require('./harness/until.js')
@@ -36,7 +36,7 @@ function manage(url, options) {
 
 /** A manager behind the proxy, what it is told of updates, and what it tells its logger. */
 async function subscriber() {
-  const logger = makeLogger()
+  const logger = recordingLogger()
   const manager = manage(proxy.url, { logger })
   const heard = []
   manager.subscribeToUpdates((id, state) => heard.push([id, state?.version ?? null]))

@@ -22,17 +22,4 @@ class Managers {
   }
 }
 
-/** A logger that remembers what it was told: `[level, fields, text]` each. */
-function recordingLogger() {
-  const entries = []
-  const log = (level) => (fields, text) => entries.push([level, fields, text])
-  return {
-    entries,
-    debug: log('debug'),
-    info: log('info'),
-    warn: log('warn'),
-    error: log('error'),
-  }
-}
-
-module.exports = { Managers, recordingLogger }
+module.exports = { Managers }
