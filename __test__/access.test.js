@@ -68,6 +68,21 @@ test.each([
   await proxy.stop()
 })
 
+test('a user that may not publish changes nothing', async () => {
+  await admin.acl('SETUSER', 'mute', 'on', '>secret', '~session:*', '~synckairos:*', '+@all')
+  await admin.acl('SETUSER', 'mute', 'resetchannels')
+  const manager = new RedisStateManager(urlFor('mute'))
+  const state = makeState()
+  const id = state.session_id
+  await expect(manager.createSession(state)).rejects.toMatchObject({ code: 'REDIS_REPLY' })
+  expect(await admin.get(`session:${id}`)).toBeNull()
+  await admin.set(`session:${id}`, JSON.stringify(state))
+  await expect(manager.updateSession(id, state, 1)).rejects.toMatchObject({ code: 'REDIS_REPLY' })
+  await expect(manager.deleteSession(id)).rejects.toMatchObject({ code: 'REDIS_REPLY' })
+  expect(await admin.get(`session:${id}`)).toBe(JSON.stringify(state))
+  await manager.close()
+})
+
 test('a wrong password is told by its deadline, and is not in the message', async () => {
   const client = createRedisClient(`redis://least:wrong-one@127.0.0.1:${server.port}`, {
     commandTimeoutMs: 500,

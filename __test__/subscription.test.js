@@ -1,6 +1,7 @@
 'use strict'
 
-const { ClosedError, RedisStateManager } = require('..')
+const { ClosedError, RedisStateManager, RedisUnavailableError } = require('..')
+const { startScript } = require('./harness/child.js')
 const { TcpProxy } = require('./harness/proxy.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
@@ -35,9 +36,9 @@ function manage(url, options) {
 }
 
 /** A manager behind the proxy, what it is told of updates, and what it tells its logger. */
-async function subscriber() {
+async function subscriber(url = proxy.url) {
   const logger = recordingLogger()
-  const manager = manage(proxy.url, { logger })
+  const manager = manage(url, { logger })
   const heard = []
   manager.subscribeToUpdates((id, state) => heard.push([id, state?.version ?? null]))
   await manager.subscribed()
@@ -53,6 +54,11 @@ async function known(writer, heard) {
   await writer.createSession(state)
   await until(() => of(heard, state.session_id).length === 1)
   return state
+}
+
+function busyFor(ms) {
+  const end = performance.now() + ms
+  while (performance.now() < end);
 }
 
 async function channels() {
@@ -85,7 +91,7 @@ describe('after a gap', () => {
     expect(of(heard, deleted.session_id)).toEqual([null])
     expect(of(heard, untouched.session_id)).toEqual([2])
     const gap = warned.map((warning) => warning.gap).filter(Boolean)
-    expect(gap).toEqual([{ lastedMs: expect.any(Number), reread: 3, changed: 2 }])
+    expect(gap).toEqual([{ lastedMs: expect.any(Number), known: 3, reread: 3, changed: 2 }])
     expect(gap[0].lastedMs).toBeGreaterThan(4500)
   })
 
@@ -128,6 +134,47 @@ describe('after a gap', () => {
     await until(() => heard.length > 1)
     await manager.subscribed()
     expect(of(heard, state.session_id)).toEqual([1, 1])
+  })
+
+  test('sessions of another key prefix on the same channel are not taken for deleted', async () => {
+    const { heard, warned } = await subscriber()
+    const other = manage(server.url, { keyPrefix: 'other:' })
+    const state = await known(other, heard)
+    const own = await known(manage(server.url), heard)
+    proxy.reset()
+    await until(() => warned.some(({ gap }) => gap?.known === 1))
+    await other.updateSession(state.session_id, state)
+    await until(() => of(heard, state.session_id).length === 2)
+    expect(of(heard, state.session_id)).toEqual([1, 2])
+    expect(of(heard, own.session_id)).toEqual([1])
+  })
+
+  test('callbacks that cannot keep up are not buried: they miss messages, and get the end', async () => {
+    const { heard, warned } = await subscriber(server.url) // A proxy would be busy, too.
+    const writer = manage(server.url)
+    const state = await known(writer, heard)
+    const text = await redis.get(`session:${state.session_id}`)
+    const last = text.replace('"version":1,', '"version":99,')
+    await redis.set(`session:${state.session_id}`, last)
+    // A process of its own publishes while this one is busy.
+    const script = `
+      const Redis = require('ioredis').default
+      const redis = new Redis(${server.port})
+      const message = ${JSON.stringify(JSON.stringify({ sessionId: state.session_id, state: text, timestamp: 1 }))}
+      const batch = () => Promise.all(Array.from({ length: 5000 }, () => redis.publish('session-updates', message)))
+      const run = async () => { for (let i = 0; i < 14; i++) await batch(); redis.disconnect(); process.send('done') }
+      run()`
+    const { child, ended } = startScript(script, { ipc: true })
+    const done = new Promise((resolve) => child.once('message', resolve))
+    const lag = setInterval(() => busyFor(200), 0)
+    await Promise.race([done, ended])
+    clearInterval(lag)
+    await ended
+    await until(() => of(heard, state.session_id).at(-1) === 99, 20_000)
+    expect(of(heard, state.session_id).length).toBeLessThan(70_000)
+    expect(warned.map(({ reason }) => reason)).toContainEqual(
+      expect.stringMatching(/messages behind/),
+    )
   })
 
   test('under continuous updates and resets no version comes twice or goes back', async () => {
@@ -261,6 +308,20 @@ describe('subscribed()', () => {
     manager.subscribeToWebSocket(() => {})
     await manager.subscribed()
     expect(await channels()).toEqual({ updates: 1, patterns: 1 })
+  })
+
+  test('rejects at its deadline where Redis stays away', async () => {
+    proxy.mode = 'refuse'
+    const manager = manage(proxy.url, { commandTimeoutMs: 200 })
+    manager.subscribeToUpdates(() => {})
+    await expect(manager.subscribed()).rejects.toBeInstanceOf(RedisUnavailableError)
+    proxy.mode = 'pass'
+    await until(() =>
+      manager.subscribed().then(
+        () => true,
+        () => false,
+      ),
+    )
   })
 
   test('waits while Redis is down', async () => {

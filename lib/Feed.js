@@ -2,9 +2,9 @@
 
 const { NativeFeed } = require('../native.js')
 const { read } = require('./document.js')
-const { ClosedError } = require('./errors.js')
+const { ClosedError, RedisUnavailableError } = require('./errors.js')
 const { RedisClient } = require('./RedisClient.js')
-const { Failure, News, close, occupy, open, vacate } = require('./settle.js')
+const { Failure, News, close, listen, open, unlisten } = require('./settle.js')
 
 /**
  * What all instances publish, on its way to the callbacks of one manager.
@@ -14,8 +14,9 @@ const { Failure, News, close, occupy, open, vacate } = require('./settle.js')
  */
 class Feed {
   #native
-  #slot
+  #listener
   #completions = open()
+  #options
   #logger
   /** @type {Set<{ callback: Function }>} */
   #updates = new Set()
@@ -26,8 +27,12 @@ class Feed {
   /** The number of the latest interest, and of the latest that Redis has confirmed. */
   #wanted = 0
   #confirmed = 0
-  /** @type {{ resolve: () => void, reject: (error: Error) => void }[]} */
-  #waiting = []
+  /**
+   * Who waits for that: called with nothing, or with why it will not come.
+   *
+   * @type {Set<(error?: Error) => void>}
+   */
+  #waiting = new Set()
   #interrupted = false
   #holding = false
   #ended = false
@@ -37,12 +42,13 @@ class Feed {
    * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, logger: import('..').Logger }} options
    */
   constructor(client, options) {
+    this.#options = options
     this.#logger = options.logger
-    this.#slot = occupy(this)
+    this.#listener = listen(this)
     this.#native = new NativeFeed(
       this.#completions,
       RedisClient.native(client),
-      this.#slot,
+      this.#listener,
       options.keyPrefix,
       options.updatesChannel,
       options.wsChannelPrefix,
@@ -72,12 +78,27 @@ class Feed {
     }
   }
 
-  /** Resolves when Redis has confirmed all that is listened to. @returns {Promise<void>} */
-  confirmed() {
+  /**
+   * Resolves when Redis has confirmed all that is listened to.
+   *
+   * @param {number} timeoutMs
+   * @returns {Promise<void>}
+   */
+  confirmed(timeoutMs) {
     return new Promise((resolve, reject) => {
-      if (this.#ended) reject(new ClosedError())
-      else if (this.#confirmed === this.#wanted) resolve()
-      else this.#waiting.push({ resolve, reject })
+      if (this.#ended) return reject(new ClosedError())
+      if (this.#confirmed === this.#wanted) return resolve()
+      const waiting = (/** @type {Error | undefined} */ error) => {
+        clearTimeout(timer)
+        if (error) reject(error)
+        else resolve()
+      }
+      // The timer also keeps the process alive meanwhile, as every pending call does.
+      const timer = setTimeout(() => {
+        this.#waiting.delete(waiting)
+        waiting(new RedisUnavailableError('the subscription was not confirmed in time'))
+      }, timeoutMs)
+      this.#waiting.add(waiting)
     })
   }
 
@@ -99,12 +120,19 @@ class Feed {
     else this.#completions.release()
   }
 
+  /** @param {Error} [error] */
+  #tellWaiting(error) {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const tell of waiting) tell(error)
+  }
+
   #end() {
     this.#ended = true
     this.#hold(false)
-    vacate(this.#slot)
+    unlisten(this.#listener)
     close()
-    for (const { reject } of this.#waiting.splice(0)) reject(new ClosedError())
+    this.#tellWaiting(new ClosedError())
   }
 
   /**
@@ -124,7 +152,7 @@ class Feed {
       case News.CONFIRMED:
         this.#interrupted = false
         this.#confirmed = number
-        if (number === this.#wanted) for (const { resolve } of this.#waiting.splice(0)) resolve()
+        if (number === this.#wanted) this.#tellWaiting()
         break
       case News.GAP:
         this.#logger.warn(
@@ -148,14 +176,15 @@ class Feed {
 
   /** @param {string} sessionId @param {string | null} document @param {number} dates */
   #update(sessionId, document, dates) {
-    this.#callBack(this.#updates, 'updates', sessionId, () =>
+    this.#callBack(this.#updates, this.#options.updatesChannel, sessionId, () =>
       document === null ? null : read(document, dates, sessionId),
     )
   }
 
   /** @param {string} sessionId @param {string} json */
   #message(sessionId, json) {
-    this.#callBack(this.#webSocket, 'messages', sessionId, () => JSON.parse(json))
+    const channel = this.#options.wsChannelPrefix + sessionId
+    this.#callBack(this.#webSocket, channel, sessionId, () => JSON.parse(json))
   }
 
   /**

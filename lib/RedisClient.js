@@ -2,16 +2,13 @@
 
 const { Buffer } = require('node:buffer')
 const { EventEmitter } = require('node:events')
+const { types } = require('node:util')
 const { NativeClient } = require('../native.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
-const { Call, close, occupy, open, unwrap, vacate } = require('./settle.js')
+const { clientOptions } = require('./options.js')
+const { Call, close, listen, open, unlisten, unwrap } = require('./settle.js')
 
 const DEFAULT_URL = 'redis://localhost:6379'
-const DEFAULTS = Object.freeze({ commandTimeoutMs: 5000, maxInFlight: 10_000 })
-
-/** Well below the time for which Redis remembers what was applied (`Entry::TTL_SECONDS`). */
-const MAX_COMMAND_TIMEOUT_MS = 600_000
-
 /**
  * Who in this module depends on a client. Not a listener: with many managers on one client, Node
  * would warn of a leak.
@@ -30,7 +27,7 @@ const MAX_COMMAND_TIMEOUT_MS = 600_000
 class RedisClient extends EventEmitter {
   #url
   #options
-  #slot
+  #listener
   #status = 'wait'
   /** @type {NativeClient} */
   #native
@@ -45,19 +42,19 @@ class RedisClient extends EventEmitter {
    * @param {string} [url]
    * @param {{ commandTimeoutMs?: number, maxInFlight?: number }} [options]
    */
-  constructor(url = process.env.REDIS_URL || DEFAULT_URL, options = {}) {
+  constructor(url = process.env.REDIS_URL || DEFAULT_URL, options = undefined) {
     super()
     if (typeof url !== 'string') throw new InvalidStateError('url', 'it is not a string')
     this.#url = url
-    this.#options = { ...DEFAULTS, ...options }
-    checkPositive('commandTimeoutMs', this.#options.commandTimeoutMs, MAX_COMMAND_TIMEOUT_MS)
-    checkPositive('maxInFlight', this.#options.maxInFlight)
+    this.#options = clientOptions(options)
     const completions = open()
-    this.#slot = occupy({ news: (_kind, _number, status, reason) => this.#moved(status, reason) })
+    this.#listener = listen({
+      news: (_kind, _number, status, reason) => this.#moved(status, reason),
+    })
     try {
-      this.#native = new NativeClient(completions, this.#slot, url)
+      this.#native = new NativeClient(completions, this.#listener, url)
     } catch (error) {
-      vacate(this.#slot)
+      unlisten(this.#listener)
       close()
       throw new InvalidStateError('url', /** @type {Error} */ (error).message)
     }
@@ -151,7 +148,7 @@ class RedisClient extends EventEmitter {
         break
       }
       case 'end':
-        vacate(this.#slot)
+        unlisten(this.#listener)
         close()
         for (const { ended } of this.#dependents.splice(0)) ended()
         this.emit('end')
@@ -168,22 +165,16 @@ class RedisClient extends EventEmitter {
 function pack(args) {
   const parts = []
   for (const arg of args) {
-    if (typeof arg !== 'string' && typeof arg !== 'number' && !(arg instanceof Uint8Array)) {
+    const isBuffer = types.isUint8Array(arg)
+    if (typeof arg !== 'string' && typeof arg !== 'number' && !isBuffer) {
       throw new InvalidStateError('command', 'an argument is no string, number or buffer')
     }
-    const bytes = arg instanceof Uint8Array ? arg : Buffer.from(String(arg))
+    const bytes = isBuffer ? arg : Buffer.from(String(arg))
     const length = Buffer.alloc(4)
     length.writeUInt32LE(bytes.length)
     parts.push(length, bytes)
   }
   return Buffer.concat(parts)
-}
-
-/** @param {string} name @param {unknown} value @param {number} [max] */
-function checkPositive(name, value, max = 2 ** 31 - 1) {
-  if (!Number.isInteger(value) || Number(value) < 1 || Number(value) > max) {
-    throw new InvalidStateError(name, `it is not an integer from 1 to ${max}`)
-  }
 }
 
 /** @param {ConstructorParameters<typeof RedisClient>} args */
@@ -192,10 +183,4 @@ const createRedisClient = (...args) => new RedisClient(...args)
 /** For subscriptions: a manager keeps a connection of its own for them. @type {typeof createRedisClient} */
 const createRedisPubSubClient = createRedisClient
 
-module.exports = {
-  MAX_COMMAND_TIMEOUT_MS,
-  RedisClient,
-  checkPositive,
-  createRedisClient,
-  createRedisPubSubClient,
-}
+module.exports = { RedisClient, createRedisClient, createRedisPubSubClient }

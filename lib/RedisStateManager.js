@@ -10,19 +10,9 @@ const {
   SessionNotFoundError,
 } = require('./errors.js')
 const { Feed } = require('./Feed.js')
-const { MAX_COMMAND_TIMEOUT_MS, RedisClient, checkPositive } = require('./RedisClient.js')
+const { managerOptions } = require('./options.js')
+const { RedisClient } = require('./RedisClient.js')
 const { Call, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
-
-const DEFAULTS = Object.freeze({
-  keyPrefix: 'session:',
-  ttlSeconds: 3600,
-  commandTimeoutMs: 5000,
-  maxInFlight: 10_000,
-  maxStateBytes: 1 << 20,
-  updatesChannel: 'session-updates',
-  wsChannelPrefix: 'ws:',
-  logger: /** @type {import('..').Logger} */ ({ warn() {}, error() {} }),
-})
 
 /** The public documentation is in `index.d.ts`. */
 class RedisStateManager {
@@ -46,10 +36,13 @@ class RedisStateManager {
    * @param {unknown} [options]
    */
   constructor(redis, pubSub, dbQueue, options) {
-    this.#options = toOptions(options)
+    // All that can be refused is, before anything is made that would have to be closed.
+    this.#options = managerOptions(options)
     this.#queue = toQueue(dbQueue)
-    this.#redis = toClient('redis', redis)
-    this.#pubSub = pubSub == null ? this.#redis.duplicate() : toClient('pubSub', pubSub)
+    const makeRedis = toClient('redis', redis)
+    const makePubSub = pubSub == null ? () => this.#redis.duplicate() : toClient('pubSub', pubSub)
+    this.#redis = makeRedis()
+    this.#pubSub = makePubSub()
     const { keyPrefix, updatesChannel, wsChannelPrefix } = this.#options
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     this.#store = new NativeStore(
@@ -83,6 +76,10 @@ class RedisStateManager {
   async getSessions(sessionIds) {
     if (!Array.isArray(sessionIds)) throw new InvalidStateError('session_id', 'no array of ids')
     const ids = sessionIds.map(checkId)
+    const { maxInFlight } = this.#options
+    if (ids.length > maxInFlight) {
+      throw new InvalidStateError('session_id', `more than ${maxInFlight} at once (maxInFlight)`)
+    }
     const call = this.#call((_text, _number, { parts = [] }) => {
       const states = []
       for (const [index, [text, dates]] of parts.entries()) {
@@ -112,6 +109,12 @@ class RedisStateManager {
 
   /** @param {string} sessionId @param {any} state @param {number} [expectedVersion] */
   async updateSession(sessionId, state, expectedVersion) {
+    if (
+      expectedVersion !== undefined &&
+      !(Number.isSafeInteger(expectedVersion) && expectedVersion > 0)
+    ) {
+      throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
+    }
     await this.#update(sessionId, write(state, sessionId), expectedVersion, Date.now())
   }
 
@@ -124,14 +127,8 @@ class RedisStateManager {
    */
   async #update(sessionId, text, expectedVersion, now) {
     checkId(sessionId)
-    if (
-      expectedVersion !== undefined &&
-      !(Number.isSafeInteger(expectedVersion) && expectedVersion > 0)
-    ) {
-      throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
-    }
     const call = this.#call(number, sessionId)
-    this.#store.update(call.slot, sessionId, text, expectedVersion ?? 0, now)
+    this.#store.update(call.slot, sessionId, text, expectedVersion ?? -1, now)
     const version = unwrap(await call.promise)
     if (this.#queue) {
       const set = { version, updated_at: new Date(now) }
@@ -210,7 +207,7 @@ class RedisStateManager {
 
   async subscribed() {
     if (this.#ended) throw new ClosedError()
-    return this.#feed.confirmed()
+    await this.#feed.confirmed(this.#options.commandTimeoutMs)
   }
 
   close() {
@@ -279,11 +276,17 @@ function checkId(sessionId) {
   return sessionId
 }
 
-/** @param {string} name @param {unknown} value */
+/**
+ * What makes the client that was meant.
+ *
+ * @param {string} name
+ * @param {unknown} value
+ */
 function toClient(name, value) {
-  if (value instanceof RedisClient) return value
-  if (typeof value === 'string') return new RedisClient(value)
-  throw new InvalidStateError(name, 'it is neither a client of this module nor a URL')
+  if (value instanceof RedisClient) return () => value
+  if (typeof value === 'string') return () => new RedisClient(value)
+  const reason = 'it is neither a URL nor a client made by createRedisClient() of this module'
+  throw new InvalidStateError(name, reason)
 }
 
 /**
@@ -294,32 +297,6 @@ function toQueue(value) {
   if (value == null) return undefined
   if (typeof value.queueWrite === 'function') return value
   throw new InvalidStateError('dbQueue', 'it has no queueWrite()')
-}
-
-/** @param {any} value */
-function toOptions(value) {
-  const given = typeof value === 'string' ? { keyPrefix: value } : (value ?? {})
-  if (typeof given !== 'object') throw new InvalidStateError('options', 'no string and no object')
-  for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(DEFAULTS, name))
-      throw new InvalidStateError(`options.${name}`, 'there is no such option')
-  }
-  const set = Object.entries(given).filter(([, option]) => option !== undefined)
-  /** @type {typeof DEFAULTS} */
-  const options = { ...DEFAULTS, ...Object.fromEntries(set) }
-  for (const name of /** @type {const} */ (['keyPrefix', 'updatesChannel', 'wsChannelPrefix'])) {
-    if (typeof options[name] !== 'string') throw new InvalidStateError(name, 'it is not a string')
-  }
-  checkPositive('ttlSeconds', options.ttlSeconds)
-  checkPositive('commandTimeoutMs', options.commandTimeoutMs, MAX_COMMAND_TIMEOUT_MS)
-  checkPositive('maxInFlight', options.maxInFlight)
-  checkPositive('maxStateBytes', options.maxStateBytes, 512 * (1 << 20))
-  for (const level of /** @type {const} */ (['warn', 'error'])) {
-    if (typeof options.logger?.[level] !== 'function') {
-      throw new InvalidStateError('logger', `it has no ${level}()`)
-    }
-  }
-  return options
 }
 
 module.exports = { RedisStateManager }

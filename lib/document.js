@@ -157,7 +157,7 @@ function fromRfc3339(text) {
 }
 
 /**
- * The JSON text of a state, for a write. What JSON would change in silence is refused.
+ * The JSON text of a state, for a write.
  *
  * @param {unknown} state
  * @param {string} [sessionId]

@@ -69,7 +69,8 @@ class Call {
     this.promise = new Promise((resolve) => {
       this.resolve = resolve
     })
-    this.slot = occupy(this)
+    this.slot = vacant.pop() ?? slots.length
+    slots[this.slot] = this
     owner.inFlight++
     open() // Not to be closed before this is settled.
   }
@@ -85,14 +86,27 @@ class Call {
       this.parts.push([text, number])
       return
     }
-    vacate(this.slot)
+    slots[this.slot] = undefined
+    vacant.push(this.slot)
     this.owner.inFlight--
-    if (kind === FAILED) {
-      this.resolve(new Failure(() => fromWire(/** @type {string} */ (text), this.sessionId)))
-    } else {
-      this.resolve(this.read(text, number, this))
-    }
+    this.resolve(this.#outcome(kind, number, text))
     close()
+  }
+
+  /**
+   * @param {number} kind
+   * @param {number} number
+   * @param {string | null} text
+   */
+  #outcome(kind, number, text) {
+    if (kind === FAILED) {
+      return new Failure(() => fromWire(/** @type {string} */ (text), this.sessionId))
+    }
+    try {
+      return this.read(text, number, this)
+    } catch (error) {
+      return new Failure(() => /** @type {Error} */ (error))
+    }
   }
 }
 
@@ -103,39 +117,36 @@ class Call {
  * @property {(kind: number, number: number, text: string | null, more: string | null) => void} news
  */
 
-/** @type {(Call | Listener | undefined)[]} */
+/** @type {(Call | undefined)[]} */
 const slots = []
 /** @type {number[]} */
 const vacant = []
 
-/** @param {Call | Listener} occupant */
-function occupy(occupant) {
-  const slot = vacant.pop() ?? slots.length
-  slots[slot] = occupant
-  return slot
+/** @type {Map<number, Listener>} */
+const listeners = new Map()
+let lastListener = 0
+
+/** The number by which the core names a listener. Never given twice: its news may come late. */
+function listen(/** @type {Listener} */ listener) {
+  listeners.set(++lastListener, listener)
+  return lastListener
 }
 
-/** @param {number} slot */
-function vacate(slot) {
-  slots[slot] = undefined
-  vacant.push(slot)
+/** @param {number} number */
+function unlisten(number) {
+  listeners.delete(number)
 }
 
 /**
- * @param {number} slot
+ * @param {number} slot of a call, or a listener's number
  * @param {number} kind
  * @param {number} number
  * @param {string | null} text
  * @param {string | null} more
  */
 function settle(slot, kind, number, text, more) {
-  const occupant = slots[slot]
-  if (occupant instanceof Call) {
-    // News for the slot's previous occupant, which has ended, finds nobody.
-    if (kind <= PART) occupant.settle(kind, number, text)
-  } else if (kind > PART) {
-    occupant?.news(kind, number, text, more)
-  }
+  if (kind > PART) listeners.get(slot)?.news(kind, number, text, more)
+  else slots[slot]?.settle(kind, number, text)
 }
 
 /** @type {Completions | undefined} */
@@ -164,4 +175,4 @@ const nothing = () => undefined
 
 function noop() {}
 
-module.exports = { Call, Failure, News, close, nothing, number, occupy, open, unwrap, vacate }
+module.exports = { Call, Failure, News, close, listen, nothing, number, open, unlisten, unwrap }

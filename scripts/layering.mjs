@@ -8,7 +8,7 @@ import process from 'node:process'
 const RUST = [['error'], ['backoff', 'document', 'keys'], ['redis'], ['session'], ['node'], ['lib']]
 const JAVASCRIPT = [
   ['errors', 'types'],
-  ['settle'],
+  ['options', 'settle'],
   ['document'],
   ['RedisClient'],
   ['Feed'],

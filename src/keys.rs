@@ -16,10 +16,13 @@ pub struct Keys {
     pub ws_channel_prefix: String,
 }
 
+/// The prefix that is meant where a message names none.
+pub(crate) const DEFAULT_SESSION_PREFIX: &str = "session:";
+
 impl Default for Keys {
     fn default() -> Self {
         Self {
-            session_prefix: "session:".into(),
+            session_prefix: DEFAULT_SESSION_PREFIX.into(),
             updates_channel: "session-updates".into(),
             ws_channel_prefix: "ws:".into(),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use harness::{RedisServer, state, write};
 use synckairos_state::keys::Keys;
-use synckairos_state::session::feed::{Feed, FeedEvent, Interest};
+use synckairos_state::session::feed::{Audience, Feed, FeedEvent, Interest};
 use synckairos_state::session::store::Rule;
 use tokio::sync::{mpsc, watch};
 
@@ -19,13 +19,24 @@ struct Listener {
     closed: watch::Sender<bool>,
 }
 
+struct Ears(mpsc::UnboundedSender<FeedEvent>);
+
+impl Audience for Ears {
+    fn tell(&self, event: FeedEvent) {
+        drop(self.0.send(event));
+    }
+
+    fn backlog(&self) -> usize {
+        0
+    }
+}
+
 impl Listener {
     fn new(server: &RedisServer) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let (closed, seen) = watch::channel(false);
-        let sink = move |event| drop(sender.send(event));
         let (feed, task) =
-            Feed::new(server.options(), Keys::default(), Arc::new(|_| {}), seen, sink);
+            Feed::new(server.options(), Keys::default(), Arc::new(|_| {}), seen, Ears(sender));
         tokio::spawn(task);
         Self { feed, events, closed }
     }

@@ -1,6 +1,8 @@
 //! `NativeClient`: where a Redis is, and a connection for commands to it.
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use napi::bindgen_prelude::{Buffer, Error, Result};
@@ -23,8 +25,10 @@ pub struct NativeClient {
     pub(crate) connection: Connection,
     /// Ends the feeds that were opened with this client.
     pub(crate) closed: watch::Sender<bool>,
-    /// Tells of feeds, too: a client for subscriptions has no other connection.
+    /// Tells of feeds, too, where a client has no other connection.
     pub(crate) status: StatusSink,
+    /// Whether it has been used for commands.
+    pub(crate) commanded: Arc<AtomicBool>,
     lane: Rc<Lane>,
 }
 
@@ -38,7 +42,7 @@ impl NativeClient {
             other => Error::from_reason(other.to_string()),
         })?;
         let queue = completions.lane.queue.clone();
-        let status: StatusSink = std::sync::Arc::new(move |status| {
+        let status: StatusSink = Arc::new(move |status| {
             let (name, reason) = match status {
                 Status::Idle => ("wait", None),
                 Status::Connecting => ("connecting", None),
@@ -54,10 +58,17 @@ impl NativeClient {
                 more: reason,
             });
         });
-        let (connection, supervisor) = Connection::new(options.clone(), status.clone());
+        let commanded = Arc::new(AtomicBool::new(false));
+        let (tell, used) = (status.clone(), commanded.clone());
+        let of_commands: StatusSink = Arc::new(move |status| {
+            used.store(true, Ordering::Relaxed);
+            tell(status);
+        });
+        let (connection, supervisor) = Connection::new(options.clone(), of_commands);
         runtime::spawn(supervisor)?;
         let (closed, _) = watch::channel(false);
-        Ok(Self { options, connection, closed, status, lane: completions.lane.clone() })
+        let lane = completions.lane.clone();
+        Ok(Self { options, connection, closed, status, commanded, lane })
     }
 
     /// Any command. `arguments`: for each, its length (u32, little-endian), then its bytes.

@@ -36,13 +36,16 @@ pub(crate) enum Kind {
     WebSocket = 6,
     /// News of a feed: the interest of that number is confirmed.
     Confirmed = 7,
-    /// News of a feed: there was a gap. JSON: `lastedMs`, `reread`, `changed`.
+    /// News of a feed: there was a gap. JSON: `lastedMs`, `known`, `reread`, `changed`.
     Gap = 8,
     /// News of a feed: a message that is none. The channel.
     Malformed = 9,
     /// News of a feed: the connection was lost. The reason.
     Lost = 10,
 }
+
+/// The most completions that are delivered without a pause.
+const SLICE: usize = 2048;
 
 pub(crate) struct Completion {
     pub slot: u32,
@@ -72,8 +75,20 @@ impl Queue {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The oldest, up to a slice; JavaScript is woken again for the rest, after whatever else its
+    /// event loop has to do.
     fn take(&self) -> Vec<Completion> {
-        std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.len() <= SLICE {
+            return std::mem::take(&mut *list);
+        }
+        let rest = list.split_off(SLICE);
+        self.flush.notify_one();
+        std::mem::replace(&mut *list, rest)
     }
 }
 

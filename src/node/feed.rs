@@ -1,16 +1,19 @@
 //! `NativeFeed`: what all instances publish, on its way to a manager's callbacks.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use napi::bindgen_prelude::Result;
 use napi_derive::napi;
 use tokio::sync::watch;
 
 use super::client::NativeClient;
-use super::completions::{Completion, Completions, Kind};
+use super::completions::{Completion, Completions, Kind, Queue};
 use super::runtime;
 use crate::document::count_iso_strings;
 use crate::keys::Keys;
 use crate::redis::status::{Status, StatusSink};
-use crate::session::feed::{Feed, FeedEvent, Interest};
+use crate::session::feed::{Audience, Feed, FeedEvent, Interest};
 
 /// The updates and WebSocket messages of one manager.
 #[napi]
@@ -31,19 +34,17 @@ impl NativeFeed {
         ws_channel_prefix: String,
     ) -> Result<Self> {
         let keys = Keys { session_prefix, updates_channel, ws_channel_prefix };
-        let queue = completions.lane.queue.clone();
-        let sink = move |event| {
-            queue.push(to_completion(slot, event));
-        };
-        // That a feed ends does not end the client.
-        let tell: StatusSink = client.status.clone();
-        let status: StatusSink = std::sync::Arc::new(move |status| {
-            if status != Status::Closed {
+        let callbacks = Callbacks { queue: completions.lane.queue.clone(), slot };
+        // A client that has a connection for commands is where that one is; and that a feed ends
+        // does not end the client.
+        let (tell, commanded) = (client.status.clone(), client.commanded.clone());
+        let status: StatusSink = Arc::new(move |status| {
+            if status != Status::Closed && !commanded.load(Ordering::Relaxed) {
                 tell(status);
             }
         });
         let closed: watch::Receiver<bool> = client.closed.subscribe();
-        let (feed, task) = Feed::new(client.options.clone(), keys, status, closed, sink);
+        let (feed, task) = Feed::new(client.options.clone(), keys, status, closed, callbacks);
         runtime::spawn(task)?;
         Ok(Self { feed })
     }
@@ -52,6 +53,22 @@ impl NativeFeed {
     #[napi]
     pub fn listen_to(&self, updates: bool, web_socket: bool, number: u32) {
         self.feed.listen_to(Interest { updates, web_socket, number });
+    }
+}
+
+/// JavaScript's, by way of the completions.
+struct Callbacks {
+    queue: Arc<Queue>,
+    slot: u32,
+}
+
+impl Audience for Callbacks {
+    fn tell(&self, event: FeedEvent) {
+        self.queue.push(to_completion(self.slot, event));
+    }
+
+    fn backlog(&self) -> usize {
+        self.queue.len()
     }
 }
 
@@ -65,11 +82,12 @@ fn to_completion(slot: u32, event: FeedEvent) -> Completion {
             (Kind::WebSocket, 0.0, Some(session_id), Some(message))
         }
         FeedEvent::Confirmed { interest } => (Kind::Confirmed, f64::from(interest), None, None),
-        FeedEvent::Gap { lasted, reread, changed } => {
-            let lasted_ms = lasted.as_millis();
-            let gap =
-                format!(r#"{{"lastedMs":{lasted_ms},"reread":{reread},"changed":{changed}}}"#);
-            (Kind::Gap, 0.0, Some(gap), None)
+        FeedEvent::Gap { lasted, known, reread, changed } => {
+            let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
+            let gap = serde_json::json!({
+                "lastedMs": lasted_ms, "known": known, "reread": reread, "changed": changed,
+            });
+            (Kind::Gap, 0.0, Some(gap.to_string()), None)
         }
         FeedEvent::Malformed { channel } => (Kind::Malformed, 0.0, Some(channel), None),
         FeedEvent::Lost { reason } => (Kind::Lost, 0.0, Some(reason), None),

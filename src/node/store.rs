@@ -94,13 +94,11 @@ impl NativeStore {
         self.write(slot, session_id, text, rule, now_ms);
     }
 
-    /// Done with the version written. `expected` is 0 where no version is expected.
+    /// Done with the version written. `expected` is negative where no version is expected.
     #[napi]
     pub fn update(&self, slot: u32, session_id: String, text: String, expected: f64, now_ms: f64) {
-        let rule = match expected as u64 {
-            0 => Rule::Any,
-            expected => Rule::Locked { expected },
-        };
+        let locked = Rule::Locked { expected: expected as u64 };
+        let rule = if expected < 0.0 { Rule::Any } else { locked };
         self.write(slot, session_id, text, rule, now_ms);
     }
 

@@ -43,10 +43,10 @@ impl Topics {
 /// What happened to a subscription.
 #[derive(Debug)]
 pub enum Event {
-    /// Redis has confirmed all topics on a new connection. `gap`: how long there was none, where
-    /// there had been one before.
+    /// Redis has confirmed all topics on a new connection. `gap`: since when there was
+    /// none that was caught up on, where there had been one before.
     Confirmed {
-        /// Since the previous connection was lost.
+        /// Since the first connection was lost that was not caught up on.
         gap: Option<Duration>,
     },
     /// A message.
@@ -71,8 +71,9 @@ pub struct Subscriber {
     topics: Topics,
     status: StatusSink,
     link: Option<Link>,
-    /// When the last confirmed connection was lost.
+    /// When the connection was lost after which [`Subscriber::caught_up`] was not called yet.
     lost_at: Option<Instant>,
+    connected_at: Instant,
     failures: u32,
     retry_at: Instant,
 }
@@ -86,6 +87,7 @@ impl Subscriber {
             status,
             link: None,
             lost_at: None,
+            connected_at: Instant::now(),
             failures: 0,
             retry_at: Instant::now(),
         }
@@ -155,6 +157,11 @@ impl Subscriber {
         Err(self.lost(reason))
     }
 
+    /// To be called after a gap, once nothing of it is left to be told.
+    pub fn caught_up(&mut self) {
+        self.lost_at = None;
+    }
+
     async fn connect(&mut self) -> Event {
         tokio::time::sleep_until(self.retry_at).await;
         let attempt = within(self.options.connect_timeout, async {
@@ -165,17 +172,22 @@ impl Subscriber {
         match attempt.await {
             Ok(link) => {
                 self.link = Some(link);
-                self.failures = 0;
+                self.connected_at = Instant::now();
                 (self.status)(Status::Ready);
-                Event::Confirmed { gap: self.lost_at.take().map(|at| at.elapsed()) }
+                Event::Confirmed { gap: self.lost_at.map(|at| at.elapsed()) }
             }
             Err(error) => self.lost(error.to_string()),
         }
     }
 
-    fn lost(&mut self, reason: String) -> Event {
+    /// Gives the connection up; `next` makes another.
+    pub fn lost(&mut self, reason: String) -> Event {
         if self.link.take().is_some() {
             self.lost_at.get_or_insert_with(Instant::now);
+            // A link that served for a while was a good one: the next try is prompt.
+            if self.connected_at.elapsed() > self.options.backoff.ceiling {
+                self.failures = 0;
+            }
         }
         let delay = self.options.backoff.delay(self.failures, fastrand::f64());
         self.retry_at = Instant::now() + delay;

@@ -104,7 +104,10 @@ impl Supervisor {
         loop {
             let options = self.options.clone();
             let old = previous.clone();
-            let must_fence = self.waiting.iter().any(needs_fence);
+            let must_fence = self
+                .waiting
+                .iter()
+                .any(|pending| pending.repeated && pending.request.effect() != Effect::Read);
             let connecting = within(options.connect_timeout, async move {
                 let mut link = Link::open(&options).await?;
                 let fenced = must_fence && link.fence(old.as_ref()).await?;
@@ -280,7 +283,7 @@ impl Supervisor {
     fn drop_unfenced(&mut self) {
         let reason = "the connection was lost, and Redis does not let this user end it for good";
         for pending in std::mem::take(&mut self.waiting) {
-            if needs_fence(&pending) {
+            if pending.repeated && pending.request.effect() == Effect::Recognised {
                 pending.give_up(true, reason);
             } else {
                 self.waiting.push_back(pending);
@@ -314,10 +317,6 @@ impl Supervisor {
         }
         self.earliest = earliest;
     }
-}
-
-fn needs_fence(pending: &Pending) -> bool {
-    pending.repeated && pending.request.effect() == Effect::Recognised
 }
 
 async fn until(instant: Option<Instant>) {

@@ -22,6 +22,9 @@ use crate::redis::subscriber::{Event, Subscriber, Topics};
 /// forgotten first. About 200 bytes each.
 const REMEMBERED: usize = 10_000;
 
+/// How many messages the audience may be behind.
+const BACKLOG: usize = 50_000;
+
 /// How many documents are re-read at a time, so that Redis is not held up by one command.
 const REREAD_BATCH: usize = 100;
 
@@ -53,7 +56,9 @@ pub enum FeedEvent {
     Gap {
         /// How long.
         lasted: Duration,
-        /// How many sessions were re-read.
+        /// How many sessions this feed knew of.
+        known: usize,
+        /// How many of them were re-read: all, or what Redis did not refuse.
         reread: usize,
         /// How many of them had changed.
         changed: usize,
@@ -68,6 +73,15 @@ pub enum FeedEvent {
         /// Why.
         reason: String,
     },
+}
+
+/// Who is told of what a feed hears.
+pub trait Audience: Send + 'static {
+    /// Takes note; called on the I/O thread, in order.
+    fn tell(&self, event: FeedEvent);
+
+    /// How much of what it was told it has not got to yet.
+    fn backlog(&self) -> usize;
 }
 
 /// What a feed listens to.
@@ -94,14 +108,14 @@ impl Feed {
         keys: Keys,
         status: StatusSink,
         closed: watch::Receiver<bool>,
-        sink: impl Fn(FeedEvent) + Send + 'static,
+        audience: impl Audience,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (interests, changes) = mpsc::unbounded_channel();
         let task = Task {
             options,
             keys,
             status,
-            sink,
+            audience,
             subscriber: None,
             interest: Interest::default(),
             seen: LruCache::unbounded(),
@@ -118,11 +132,11 @@ impl Feed {
     }
 }
 
-struct Task<S> {
+struct Task<A> {
     options: Options,
     keys: Keys,
     status: StatusSink,
-    sink: S,
+    audience: A,
     subscriber: Option<Subscriber>,
     interest: Interest,
     /// What was passed on last, for each session heard of.
@@ -133,7 +147,7 @@ struct Task<S> {
     markers: u64,
 }
 
-impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
+impl<A: Audience> Task<A> {
     async fn run(
         mut self,
         mut changes: mpsc::UnboundedReceiver<Interest>,
@@ -147,7 +161,10 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
                         Some(interest) => self.listen_to(interest).await,
                         None => break,
                     },
-                    event = next(&mut self.subscriber) => self.handle(event).await,
+                    event = next(&mut self.subscriber) => {
+                        self.handle(event).await;
+                        self.keep_pace().await;
+                    }
                 }
             }
         };
@@ -156,6 +173,22 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
             () = work => {}
         }
         (self.status)(Status::Closed);
+    }
+
+    /// An audience that is too far behind is not told more and more, until memory ends: the
+    /// connection is given up, and what was missed is caught up on when it is ready for it.
+    async fn keep_pace(&mut self) {
+        if self.audience.backlog() <= BACKLOG {
+            return;
+        }
+        if let Some(subscriber) = &mut self.subscriber {
+            let reason = format!("the callbacks are {BACKLOG} messages behind");
+            let lost = subscriber.lost(reason);
+            self.handle(lost).await;
+        }
+        while self.audience.backlog() > BACKLOG / 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn listen_to(&mut self, interest: Interest) {
@@ -193,7 +226,7 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
     }
 
     fn confirmed(&self) {
-        (self.sink)(FeedEvent::Confirmed { interest: self.interest.number });
+        self.audience.tell(FeedEvent::Confirmed { interest: self.interest.number });
     }
 
     async fn handle(&mut self, event: Event) {
@@ -201,10 +234,10 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
             Event::Confirmed { gap: None } => self.confirmed(),
             Event::Confirmed { gap: Some(lasted) } => match self.catch_up(lasted).await {
                 Ok(()) => self.confirmed(),
-                Err(Event::Lost { reason }) => (self.sink)(FeedEvent::Lost { reason }),
+                Err(Event::Lost { reason }) => self.audience.tell(FeedEvent::Lost { reason }),
                 Err(_) => {}
             },
-            Event::Lost { reason } => (self.sink)(FeedEvent::Lost { reason }),
+            Event::Lost { reason } => self.audience.tell(FeedEvent::Lost { reason }),
             Event::Message { channel, payload } => self.message(channel, payload),
             Event::Marker(marker) => self.superseded.retain(|_, until| *until > marker),
         }
@@ -217,25 +250,30 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
             } else {
                 let session_id = self.keys.session_of_ws_channel(&channel)?.to_owned();
                 let message = read_broadcast(&payload)?.to_owned();
-                (self.sink)(FeedEvent::WebSocket { session_id, message });
+                self.audience.tell(FeedEvent::WebSocket { session_id, message });
                 Some(())
             }
         });
         if understood.is_none() {
-            (self.sink)(FeedEvent::Malformed { channel });
+            self.audience.tell(FeedEvent::Malformed { channel });
         }
     }
 
     /// `None` where the document is no session.
-    fn update(&mut self, Update { session_id, document }: Update) -> Option<()> {
+    fn update(&mut self, Update { session_id, key_prefix, document }: Update) -> Option<()> {
         let identity = match &document {
             Some(document) => Some(Identity::of(document)?),
             None => None,
         };
-        if !self.superseded.contains_key(&session_id) {
-            self.remember(&session_id, identity);
-            (self.sink)(FeedEvent::Update { session_id, document });
+        // Another's session of that id is passed on, as ever, and cannot be re-read under our key.
+        let ours = key_prefix == self.keys.session_prefix;
+        if ours && self.superseded.contains_key(&session_id) {
+            return Some(());
         }
+        if ours {
+            self.remember(&session_id, identity);
+        }
+        self.audience.tell(FeedEvent::Update { session_id, document });
         Some(())
     }
 
@@ -260,7 +298,7 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
     async fn catch_up(&mut self, lasted: Duration) -> Result<(), Event> {
         let ids: Vec<String> = self.seen.iter().map(|(id, _)| id.clone()).collect();
         self.superseded.clear(); // Its markers were on the connection that was lost.
-        let mut changed = 0;
+        let (mut reread, mut changed) = (0, 0);
         for ids in ids.chunks(REREAD_BATCH) {
             let Some(subscriber) = &mut self.subscriber else { break };
             let mut command = redis::cmd("MGET");
@@ -271,12 +309,16 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
             let answer = subscriber.ask(command, self.markers).await?;
             // Refused (a user that may not read): what changed shows with the next update.
             let Some(Value::Array(values)) = answer else { break };
+            reread += ids.len();
             for (session_id, value) in ids.iter().zip(values) {
                 self.superseded.insert(session_id.clone(), self.markers);
                 changed += usize::from(self.compare(session_id, value));
             }
         }
-        (self.sink)(FeedEvent::Gap { lasted, reread: ids.len(), changed });
+        self.audience.tell(FeedEvent::Gap { lasted, known: ids.len(), reread, changed });
+        if let Some(subscriber) = &mut self.subscriber {
+            subscriber.caught_up();
+        }
         Ok(())
     }
 
@@ -296,7 +338,7 @@ impl<S: Fn(FeedEvent) + Send + 'static> Task<S> {
             return false;
         }
         self.remember(session_id, identity);
-        (self.sink)(FeedEvent::Update { session_id: session_id.to_owned(), document });
+        self.audience.tell(FeedEvent::Update { session_id: session_id.to_owned(), document });
         true
     }
 }

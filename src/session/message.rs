@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::document::{Draft, HEAD, escape};
+use crate::keys::DEFAULT_SESSION_PREFIX;
 
 /// An update's message without its version: `before`, any version, then `after` is the whole.
 ///
@@ -16,15 +17,32 @@ pub(crate) struct UpdateParts {
     pub after: String,
 }
 
-pub(crate) fn update(session_id: &str, draft: &Draft, now_ms: i64) -> UpdateParts {
+pub(crate) fn update(
+    session_id: &str,
+    key_prefix: &str,
+    draft: &Draft,
+    now_ms: i64,
+) -> UpdateParts {
+    let (id, head, tail) = (escape(session_id), escape(HEAD), escape(&draft.tail));
+    let prefix = prefix_member(key_prefix);
     UpdateParts {
-        before: format!(r#"{{"sessionId":"{}","state":"{}"#, escape(session_id), escape(HEAD)),
-        after: format!(r#"{}","timestamp":{now_ms}}}"#, escape(&draft.tail)),
+        before: format!(r#"{{"sessionId":"{id}","state":"{head}"#),
+        after: format!(r#"{tail}","timestamp":{now_ms}{prefix}}}"#),
     }
 }
 
-pub(crate) fn deletion(session_id: &str, now_ms: i64) -> String {
-    format!(r#"{{"sessionId":"{}","deleted":true,"timestamp":{now_ms}}}"#, escape(session_id))
+pub(crate) fn deletion(session_id: &str, key_prefix: &str, now_ms: i64) -> String {
+    let (id, prefix) = (escape(session_id), prefix_member(key_prefix));
+    format!(r#"{{"sessionId":"{id}","deleted":true,"timestamp":{now_ms}{prefix}}}"#)
+}
+
+/// Which of the sessions of that id it is, for those who share the channel and not the prefix.
+/// Old instances ignore it, and do not write it.
+fn prefix_member(key_prefix: &str) -> String {
+    if key_prefix == DEFAULT_SESSION_PREFIX {
+        return String::new();
+    }
+    format!(r#","keyPrefix":"{}""#, escape(key_prefix))
 }
 
 /// `message` is JSON text already.
@@ -37,6 +55,8 @@ pub(crate) fn broadcast(session_id: &str, message: &str, now_ms: i64) -> String 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Update {
     pub session_id: String,
+    /// Before the id in the session's key, as far as the message says.
+    pub key_prefix: String,
     /// The document; `None` where the session was deleted.
     pub document: Option<String>,
 }
@@ -51,12 +71,18 @@ impl Update {
             state: Option<Cow<'a, str>>,
             #[serde(default)]
             deleted: bool,
+            #[serde(borrow, default = "default_prefix", rename = "keyPrefix")]
+            key_prefix: Cow<'a, str>,
+        }
+        fn default_prefix() -> Cow<'static, str> {
+            Cow::Borrowed(DEFAULT_SESSION_PREFIX)
         }
         let wire: Wire<'_> = serde_json::from_str(payload).ok()?;
         let document = wire.state.map(Cow::into_owned);
         // One of the two it must say.
         (wire.deleted || document.is_some()).then(|| Self {
             session_id: wire.session_id.into_owned(),
+            key_prefix: wire.key_prefix.into_owned(),
             document: document.filter(|_| !wire.deleted),
         })
     }
@@ -79,7 +105,7 @@ mod tests {
     #[test]
     fn an_update_is_json_inside_json() {
         let draft = Draft { tail: r#","session_id":"a\"b"}"#.into(), version: None };
-        let parts = update("a\"b", &draft, 5);
+        let parts = update("a\"b", "session:", &draft, 5);
         let text = format!("{}12{}", parts.before, parts.after);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["sessionId"], "a\"b");
@@ -89,6 +115,7 @@ mod tests {
             Update::read(&text),
             Some(Update {
                 session_id: "a\"b".into(),
+                key_prefix: "session:".into(),
                 document: Some(r#"{"version":12,"session_id":"a\"b"}"#.into())
             })
         );
@@ -96,8 +123,9 @@ mod tests {
 
     #[test]
     fn a_deletion_has_no_document() {
-        let gone = Update { session_id: "s".into(), document: None };
-        assert_eq!(Update::read(&deletion("s", 1)), Some(gone));
+        let key_prefix = String::from("p");
+        let gone = Update { session_id: "s".into(), key_prefix, document: None };
+        assert_eq!(Update::read(&deletion("s", "p", 1)), Some(gone));
     }
 
     #[test]

@@ -82,16 +82,14 @@ impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
             ));
         }
         if let Rule::Locked { expected } = self.rule
-            && !(1..MAX_VERSION).contains(&expected)
+            && expected >= MAX_VERSION
         {
-            return Err(Error::invalid(
-                "expectedVersion",
-                "it is not a positive integer below 2^53",
-            ));
+            return Err(Error::invalid("expectedVersion", "it is no version: 2^53 - 1 or more"));
         }
         let stamp = iso_timestamp(self.now_ms);
         let draft = Draft::new(&self.text, &self.session_id, self.rule.stamp(), &stamp)?;
-        let message = message::update(&self.session_id, &draft, self.now_ms);
+        let prefix = &self.settings.keys.session_prefix;
+        let message = message::update(&self.session_id, prefix, &draft, self.now_ms);
         self.text = String::new(); // Spliced and escaped: the original is not needed any more.
         self.prepared = Some(Prepared { draft, message });
         Ok(())
@@ -185,7 +183,11 @@ impl<D: FnOnce(Result<()>) + Send> Request for Delete<D> {
             .arg(self.settings.keys.session(&self.session_id))
             .arg(&*attempt.entry.ledger)
             .arg(&self.settings.keys.updates_channel)
-            .arg(message::deletion(&self.session_id, self.now_ms));
+            .arg(message::deletion(
+                &self.session_id,
+                &self.settings.keys.session_prefix,
+                self.now_ms,
+            ));
         note_in(&mut command, attempt);
         command
     }

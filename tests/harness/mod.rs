@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // Each test binary uses its part of it.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -74,11 +74,17 @@ fn spawn(port: u16, directory: &PathBuf) -> Child {
         .spawn()
         .expect("redis-server must be on the PATH");
     let deadline = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while !answers(port) {
         assert!(Instant::now() < deadline, "redis-server did not start");
         std::thread::sleep(Duration::from_millis(10));
     }
     process
+}
+
+/// Whether it has loaded its data, too.
+fn answers(port: u16) -> bool {
+    let connection = redis::Client::open(("127.0.0.1", port)).and_then(|c| c.get_connection());
+    connection.is_ok_and(|mut connection| redis::cmd("PING").exec(&mut connection).is_ok())
 }
 
 /// A call of the store, as a future.

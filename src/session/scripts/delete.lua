@@ -17,8 +17,9 @@ if ARGV[5] == 'repeated' then
   if landed then return tonumber(landed) end
 end
 
+-- Told first: where this user may not publish, nothing has changed.
+redis.call('PUBLISH', ARGV[1], ARGV[2])
 local deleted = redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[2], ARGV[3], ARGV[4] .. ':' .. deleted)
 if ARGV[6] ~= '0' then redis.call('EXPIRE', KEYS[2], ARGV[6]) end
-redis.call('PUBLISH', ARGV[1], ARGV[2])
 return deleted

@@ -92,10 +92,14 @@ elseif rule == 'absent' and redis.call('EXISTS', key) == 1 then
 end
 
 local number = string.format('%.0f', version)
--- The ledger first: should Redis refuse to write (its memory is full), it does so at the first
--- command that writes, and nothing has changed.
+-- In this order nothing is half done. Where Redis refuses to write (its memory is full), it does
+-- so at the first command that writes. Where this user may not publish, only the entry is undone.
 redis.call('HSET', KEYS[2], ARGV[8], ARGV[9] .. ':' .. number)
 if ARGV[11] ~= '0' then redis.call('EXPIRE', KEYS[2], ARGV[11]) end
+local told = redis.pcall('PUBLISH', ARGV[5], ARGV[6] .. number .. ARGV[7])
+if type(told) == 'table' then
+  redis.call('HSET', KEYS[2], ARGV[8], '')
+  return told
+end
 redis.call('SET', key, '{"version":' .. number .. ARGV[4], 'EX', ARGV[3])
-redis.call('PUBLISH', ARGV[5], ARGV[6] .. number .. ARGV[7])
 return version
