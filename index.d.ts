@@ -69,9 +69,12 @@ export interface RedisStateManagerOptions {
   maxInFlight?: number
   /** The largest state, bytes of its JSON. Default 1 MiB. */
   maxStateBytes?: number
-  /** The channel of updates and deletions. Default `'session-updates'`. */
+  /**
+   * The channel of updates and deletions. Default `'session-updates'`. Managers whose sessions have
+   * other prefixes may share it, and hear of each other's.
+   */
   updatesChannel?: string
-  /** Before each session id in a WebSocket channel. Default `'ws:'`. */
+  /** Before each session id in a WebSocket channel, not empty. Default `'ws:'`. */
   wsChannelPrefix?: string
   /** Told of what no caller is: lost connections, gaps, failing callbacks. Default: silent. */
   logger?: Logger
@@ -89,7 +92,8 @@ export interface WriteQueue<S extends SyncState = SyncState> {
 }
 
 /**
- * Sessions that many service instances share through one Redis.
+ * Sessions that many service instances share through one Redis. It has connections of its own, so
+ * one that is not needed any more must be closed.
  *
  * Every promise settles within `commandTimeoutMs`, with one of four outcomes: done; refused, and
  * nothing changed (`SessionNotFoundError`, `ConcurrencyError`, …); not sent, and nothing changed
@@ -137,14 +141,17 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
    * told. With `expectedVersion`, exactly one of any number of concurrent writers wins. Without,
    * the last writer's content stays, and where nothing is stored the session is written with the
    * passed version + 1.
+   * Beware of `cached?.version`: an expected version that is `undefined` is none.
    * @throws {ConcurrencyError} where another version is stored than the expected one
    * @throws {SessionNotFoundError} where a version is expected and nothing is stored
+   * @throws {StateDeserializationError} where what is stored is no session
    */
   updateSession(sessionId: string, state: S, expectedVersion?: number): Promise<void>
 
   /**
    * Reads, calls `fn`, writes what it returns with the version read; again on a conflict. `fn` may
-   * be called several times, each time with the state as it is then.
+   * be called several times, each time with the state as it is then. Each of its reads and writes
+   * has `commandTimeoutMs`.
    * @param options.retries how many conflicts to bear. Default 3.
    * @returns the state written
    * @throws {ConcurrencyError} after the last retry
@@ -178,7 +185,11 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
   // biome-ignore lint/suspicious/noExplicitAny: a message is whatever its sender sent
   subscribeToWebSocket(callback: (sessionId: string, message: any) => void): () => void
 
-  /** Resolves once Redis has confirmed all subscriptions made so far. */
+  /**
+   * Resolves once Redis has confirmed all subscriptions made so far. They are made, again and
+   * again where need be, whether or not anybody waits for that.
+   * @throws {RedisUnavailableError} where that takes longer than `commandTimeoutMs`
+   */
   subscribed(): Promise<void>
 
   /** Sends a message to the session's WebSocket clients on all instances, at most once. */

@@ -11,7 +11,9 @@ const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs']
 
 /** Whether the binary and its loader are there and newer than the sources. */
 export function isBuilt() {
-  const binaries = fs.readdirSync('.').filter((name) => name.endsWith('.node'))
+  const platform = `.${process.platform}-${process.arch}` // napi adds the libc or the toolchain.
+  const isOurs = (name) => name.endsWith('.node') && name.includes(platform)
+  const binaries = fs.readdirSync('.').filter(isOurs)
   const built = [...binaries, 'native.js', 'native.d.ts']
   if (binaries.length === 0 || !built.every((name) => fs.existsSync(name))) return false
   // Cargo leaves a binary alone that is up to date: the loader's time is that of the last build.
