@@ -15,8 +15,8 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 })
-const ROUNDS = 5
-const MS = options.quick ? 300 : 1000
+const ROUNDS = options.quick ? 5 : 9
+const MS = options.quick ? 300 : 600
 const WARM_UP_MS = 300
 const IN_FLIGHT = [1, 64]
 

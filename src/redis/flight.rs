@@ -12,14 +12,18 @@ use crate::keys;
 use crate::redis::link::Link;
 use crate::redis::request::{Attempt, Entry, Pending};
 
-/// The most commands in one pipeline, and bytes: enough to share the cost of a system call, few
-/// enough that its answer is not mistaken for one that does not come.
-pub(crate) const BATCH: usize = 128;
-const BATCH_BYTES: usize = 256 * 1024;
-
 /// The most pipelines in flight: one that Redis works on, and one that is on its way meanwhile.
 /// With more, callers that each wait for their own answer break up into ever smaller pipelines.
 const PIPELINES: usize = 2;
+
+/// The most commands in one pipeline, and bytes: few enough that its answer, which comes as a
+/// whole, is not mistaken for one that does not come.
+pub(crate) const BATCH: usize = 128;
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// From so many commands on, what there is is divided among the pipelines: while JavaScript works
+/// on the answers of one, Redis works on the other. Fewer share the cost of a system call.
+const WORTHWHILE: usize = 32;
 
 /// Numbers the requests of a connection, over all of its links.
 pub(crate) struct Ledger {
@@ -100,10 +104,12 @@ impl Flight {
     }
 
     fn send(&mut self, link: &Link, waiting: &mut VecDeque<Pending>, ledger: &mut Ledger) {
-        let mut pipeline = Pipeline::with_capacity(waiting.len().min(BATCH));
-        let mut pending = Vec::with_capacity(waiting.len().min(BATCH));
+        let in_flight: usize = self.batches.iter().map(|batch| batch.pending.len()).sum();
+        let share = ((in_flight + waiting.len()) / PIPELINES).clamp(WORTHWHILE, BATCH);
+        let mut pipeline = Pipeline::with_capacity(waiting.len().min(share));
+        let mut pending = Vec::with_capacity(waiting.len().min(share));
         let mut bytes = 0;
-        while pending.len() < BATCH && bytes < BATCH_BYTES {
+        while pending.len() < share && bytes < BATCH_BYTES {
             let Some(mut next) = waiting.pop_front() else { break };
             let attempt = ledger.attempt(&mut next, pending.is_empty());
             let command = next.request.command(&attempt);
