@@ -162,7 +162,6 @@ describe('after a gap', () => {
     const { status } = spawnSync(process.execPath, ['-e', script], { cwd: __dirname })
     expect(status).toBe(0)
     await until(() => of(heard, state.session_id).at(-1) === 99, 20_000)
-    expect(heard.length).toBeLessThan(60_000)
     const reasons = warned.map(({ reason }) => reason)
     expect(reasons).toContainEqual(expect.stringMatching(/messages behind/))
   })
