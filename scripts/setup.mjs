@@ -5,10 +5,10 @@ import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 import { build, isBuilt } from './build.mjs'
 
-const root = path.join(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '..')
-process.chdir(root)
+process.chdir(path.join(path.dirname(fileURLToPath(import.meta.url)), '..'))
 
 checkNode()
 checkRust()
