@@ -42,7 +42,12 @@ class RedisStateManager {
     const makeRedis = toClient('redis', redis)
     const makePubSub = pubSub == null ? () => this.#redis.duplicate() : toClient('pubSub', pubSub)
     this.#redis = makeRedis()
-    this.#pubSub = makePubSub()
+    try {
+      this.#pubSub = makePubSub()
+    } catch (error) {
+      if (this.#redis !== redis) this.#redis.disconnect()
+      throw error
+    }
     const { keyPrefix, updatesChannel, wsChannelPrefix } = this.#options
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     this.#store = new NativeStore(
