@@ -4,6 +4,7 @@
 //! JavaScript then drains the list in one go. Many calls in flight cost one wake-up.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,7 +59,7 @@ pub(crate) struct Completion {
 /// The list, as the I/O thread sees it.
 #[derive(Default)]
 pub(crate) struct Queue {
-    list: Mutex<Vec<Completion>>,
+    list: Mutex<VecDeque<Completion>>,
     /// Wakes the task that wakes JavaScript: it runs after whatever is being answered now, so
     /// that one wake-up serves a whole batch.
     flush: Notify,
@@ -68,7 +69,7 @@ impl Queue {
     pub fn push(&self, completion: Completion) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let first = list.is_empty();
-        list.push(completion);
+        list.push_back(completion);
         drop(list);
         if first {
             self.flush.notify_one();
@@ -81,14 +82,13 @@ impl Queue {
 
     /// The oldest, up to a slice; JavaScript is woken again for the rest, after whatever else its
     /// event loop has to do.
-    fn take(&self) -> Vec<Completion> {
+    fn take(&self) -> VecDeque<Completion> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         if list.len() <= SLICE {
             return std::mem::take(&mut *list);
         }
-        let rest = list.split_off(SLICE);
         self.flush.notify_one();
-        std::mem::replace(&mut *list, rest)
+        list.drain(..SLICE).collect()
     }
 }
 
