@@ -5,7 +5,15 @@ import path from 'node:path'
 import process from 'node:process'
 
 /** From the bottom up: a room may import from itself and from rooms before it. */
-const RUST = [['error'], ['backoff', 'document', 'keys'], ['redis'], ['session'], ['node'], ['lib']]
+const RUST = [
+  ['error'],
+  ['backoff', 'document', 'keys'],
+  ['redis'],
+  ['audit'],
+  ['session'],
+  ['node'],
+  ['lib'],
+]
 const JAVASCRIPT = [
   ['errors', 'types'],
   ['options', 'settle'],

@@ -149,10 +149,11 @@ fn parse_version(raw: &str) -> Option<u64> {
 }
 
 /// The top level of an object: keys and values as they are written.
-struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+#[derive(Default)]
+pub(crate) struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    fn of(text: &'a str) -> Result<Self> {
+    pub(crate) fn of(text: &'a str) -> Result<Self> {
         serde_json::from_str(text).map_err(|error| {
             let reason =
                 if error.is_data() { "it is not an object" } else { "it is not valid JSON" };
@@ -161,7 +162,7 @@ impl<'a> Members<'a> {
     }
 
     /// The value of a key. The last one counts, as it does for `JSON.parse`.
-    fn raw(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a str> {
         self.0.iter().rev().find(|(key, _)| is_key(key, name)).map(|(_, value)| value.get())
     }
 

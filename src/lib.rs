@@ -6,10 +6,12 @@
 //!
 //! - [`error`], [`backoff`], [`document`], [`keys`]: the words of the house. Pure.
 //! - [`redis`]: how to talk to Redis. Knows no session.
+//! - [`audit`]: every change on its way to PostgreSQL.
 //! - [`session`]: the store (get, create, update, delete, broadcast) and the feed (what all
 //!   instances publish).
 //! - `node`: the N-API boundary, behind the feature of that name. Only it knows Node.
 
+pub mod audit;
 pub mod backoff;
 pub mod document;
 pub mod error;

@@ -1,0 +1,261 @@
+//! Which columns there are: those of `migrate()`, or those that services have had for years.
+//!
+//! The two differ in types alone (ids as `text` or `uuid`, milliseconds as `bigint` or `int`,
+//! modes as `text` or enums), so the types are asked for, and one sink serves both.
+
+use std::borrow::Cow;
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+
+use super::fault::{Fault, Whose};
+
+/// The columns of `sync_sessions` that are written.
+pub(super) const SESSIONS: (&str, &[&str]) = (
+    "sync_sessions",
+    &[
+        "session_id",
+        "sync_mode",
+        "time_per_cycle_ms",
+        "increment_ms",
+        "max_time_ms",
+        "created_at",
+        "started_at",
+        "completed_at",
+        "final_status",
+        "total_cycles",
+        "total_participants",
+        "metadata",
+        "last_updated_at",
+    ],
+);
+
+/// The columns of `sync_events` that are written.
+pub(super) const EVENTS: (&str, &[&str]) = (
+    "sync_events",
+    &[
+        "id",
+        "session_id",
+        "event_type",
+        "participant_id",
+        "time_remaining_ms",
+        "timestamp",
+        "state_snapshot",
+        "metadata",
+    ],
+);
+
+/// Both tables as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Schema {
+    pub sessions: Table,
+    pub events: Table,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Table {
+    pub name: &'static str,
+    pub columns: Vec<Column>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub name: &'static str,
+    /// As PostgreSQL writes it, quoted where it must be, without a length.
+    pub type_name: String,
+    pub kind: Kind,
+}
+
+/// What a column can hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Integer { min: i64, max: i64 },
+    Uuid,
+    Date,
+    Enum(Vec<String>),
+    Other,
+}
+
+/// Answered in one round trip and outside of a transaction, as it is sent without parameters.
+const QUERY: &str = "
+    SELECT t.name AS table_name, a.attname::text AS column_name,
+           format_type(a.atttypid, NULL) AS type_name, y.typname::text AS type_key,
+           (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text
+              FROM pg_catalog.pg_enum e WHERE e.enumtypid = a.atttypid) AS labels
+      FROM (VALUES ('sync_sessions'), ('sync_events')) AS t (name)
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = to_regclass(t.name)
+      JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+     WHERE a.attnum > 0 AND NOT a.attisdropped";
+
+impl Schema {
+    /// Asks for it.
+    pub async fn read(connection: &mut PgConnection) -> Result<Self, Fault> {
+        let rows = sqlx::raw_sql(QUERY).fetch_all(connection).await?;
+        let found = rows.iter().map(Found::of).collect::<sqlx::Result<Vec<_>>>()?;
+        Ok(Self { sessions: Table::of(SESSIONS, &found)?, events: Table::of(EVENTS, &found)? })
+    }
+}
+
+/// A column in PostgreSQL's words.
+struct Found {
+    table: String,
+    column: String,
+    type_name: String,
+    type_key: String,
+    labels: Option<String>,
+}
+
+impl Found {
+    fn of(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            table: row.try_get(0)?,
+            column: row.try_get(1)?,
+            type_name: row.try_get(2)?,
+            type_key: row.try_get(3)?,
+            labels: row.try_get(4)?,
+        })
+    }
+
+    fn kind(&self) -> Kind {
+        if let Some(labels) = &self.labels {
+            return Kind::Enum(serde_json::from_str(labels).unwrap_or_default());
+        }
+        match self.type_key.as_str() {
+            "text" | "varchar" | "bpchar" => Kind::Text,
+            "int2" => Kind::Integer { min: i16::MIN.into(), max: i16::MAX.into() },
+            "int4" => Kind::Integer { min: i32::MIN.into(), max: i32::MAX.into() },
+            "int8" => Kind::Integer { min: i64::MIN, max: i64::MAX },
+            "uuid" => Kind::Uuid,
+            "timestamptz" | "timestamp" => Kind::Date,
+            _ => Kind::Other,
+        }
+    }
+}
+
+impl Table {
+    fn of(
+        (name, columns): (&'static str, &[&'static str]),
+        found: &[Found],
+    ) -> Result<Self, Fault> {
+        let mut of_table = found.iter().filter(|found| found.table == name).peekable();
+        if of_table.peek().is_none() {
+            return Err(Fault::missing_table(name));
+        }
+        let of_table: Vec<&Found> = of_table.collect();
+        let column = |column: &&'static str| {
+            let found = of_table.iter().find(|found| found.column == **column);
+            let found = found.ok_or_else(|| Fault {
+                whose: Whose::Unclear,
+                sqlstate: Some(String::from("42703")),
+                message: format!("table \"{name}\" has no column \"{column}\""),
+            })?;
+            Ok(Column { name: column, type_name: found.type_name.clone(), kind: found.kind() })
+        };
+        Ok(Self { name, columns: columns.iter().map(column).collect::<Result<_, Fault>>()? })
+    }
+}
+
+impl Kind {
+    /// The text of a JSON value as PostgreSQL reads it, if a column of this kind can hold it.
+    pub fn text_of<'a>(&self, json: &'a str) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text => string_of(json),
+            Self::Integer { min, max } => {
+                let number = json.parse::<i64>().ok()?;
+                (*min..=*max).contains(&number).then_some(Cow::Borrowed(json))
+            }
+            Self::Uuid => string_of(json).filter(|text| is_uuid(text)),
+            Self::Date => date_of(json).map(|date| Cow::Owned(timestamp(date))),
+            Self::Enum(labels) => string_of(json).filter(|text| labels.iter().any(|l| l == text)),
+            Self::Other => string_of(json).or(Some(Cow::Borrowed(json))),
+        }
+    }
+}
+
+/// What a JSON string says; `None` for any other value.
+pub(super) fn string_of(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        return serde_json::from_str(json).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inner))
+}
+
+/// The date that a JSON string says, in UTC, where PostgreSQL knows it, too.
+pub(super) fn date_of(json: &str) -> Option<OffsetDateTime> {
+    let date = OffsetDateTime::parse(&string_of(json)?, &Rfc3339).ok()?;
+    date.checked_to_offset(UtcOffset::UTC).filter(|date| (1..=9999).contains(&date.year()))
+}
+
+/// A date in UTC as PostgreSQL reads it, to the microsecond.
+pub(super) fn timestamp(date: OffsetDateTime) -> String {
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        date.hour(),
+        date.minute(),
+        date.second(),
+        date.microsecond()
+    )
+}
+
+fn is_uuid(text: &str) -> bool {
+    let is_digit_or_hyphen = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(is_digit_or_hyphen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits(kind: &Kind, json: &str) -> bool {
+        kind.text_of(json).is_some()
+    }
+
+    #[test]
+    fn a_value_fits_a_column_or_does_not() {
+        let int4 = Kind::Integer { min: i32::MIN.into(), max: i32::MAX.into() };
+        assert!(fits(&int4, "-5") && fits(&int4, "2147483647"));
+        for json in ["2147483648", "1.5", "1e3", "\"5\"", "[]", "true", "99999999999999999999"] {
+            assert!(!fits(&int4, json), "{json}");
+        }
+        assert!(fits(&Kind::Uuid, "\"0190163D-8694-739b-aea5-966c26f8ad91\""));
+        for json in ["\"p1\"", "5", "\"0190163d8694-739b-aea5-966c26f8ad91-\"", "\"\\u0030\""] {
+            assert!(!fits(&Kind::Uuid, json), "{json}");
+        }
+        let status = Kind::Enum(vec!["running".into()]);
+        assert!(fits(&status, "\"running\"") && fits(&status, "\"r\\u0075nning\""));
+        assert!(!fits(&status, "\"Running\"") && !fits(&status, "5"));
+        assert!(fits(&Kind::Text, "\"\"") && !fits(&Kind::Text, "{}"));
+    }
+
+    #[test]
+    fn a_date_is_written_in_utc() {
+        let written = |json| Kind::Date.text_of(json).map(Cow::into_owned);
+        assert_eq!(
+            written("\"2026-01-02T03:04:05.006Z\"").as_deref(),
+            Some("2026-01-02 03:04:05.006000+00")
+        );
+        // PostgreSQL knows no offset of more than 16 hours, and no year 0.
+        assert_eq!(
+            written("\"2026-01-02T03:04:05-20:00\"").as_deref(),
+            Some("2026-01-02 23:04:05.000000+00")
+        );
+        for json in [
+            "\"0000-01-01T00:00:00Z\"",
+            "\"yesterday\"",
+            "1767323045006",
+            "\"+012026-01-01T00:00:00Z\"",
+        ] {
+            assert_eq!(written(json), None, "{json}");
+        }
+    }
+}
