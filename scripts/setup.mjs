@@ -6,7 +6,18 @@ import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { findPostgres } from '../__test__/harness/postgres-binaries.js'
 import { build, isBuilt } from './build.mjs'
+
+/** Debian's package would make a cluster, and start it now and with the machine: nobody asked for one. */
+const WITHOUT_CLUSTER = `{
+  directory=/etc/postgresql-common/createcluster.d
+  mkdir -p $directory && echo 'create_main_cluster = false' > $directory/synckairos.conf
+  apt-get -q install -y postgresql
+  status=$?
+  rm -f $directory/synckairos.conf
+  exit $status
+}`
 
 process.chdir(path.join(path.dirname(fileURLToPath(import.meta.url)), '..'))
 
@@ -17,8 +28,10 @@ if (!isBuilt()) {
   say('building the native module (release; one to three minutes the first time)')
   build()
 }
-// The demo uses the server of REDIS_URL where that is set.
-if (!(process.argv.includes('--for-demo') && process.env.REDIS_URL)) installRedis()
+// The demo uses the servers of REDIS_URL and DATABASE_URL where those are set.
+const forDemo = process.argv.includes('--for-demo')
+if (!(forDemo && process.env.REDIS_URL)) installRedis()
+if (!(forDemo && process.env.DATABASE_URL)) installPostgres()
 
 function checkNode() {
   const [major = 0] = process.versions.node.split('.').map(Number)
@@ -44,22 +57,39 @@ function installPackages() {
 
 function installRedis() {
   if (hasRedis()) return
-  if (output('apt-get', ['--version'])) {
+  if (hasApt()) {
     say('installing redis-server with apt-get')
-    const sudo = process.getuid?.() === 0 ? [] : ['sudo']
-    const [name, ...apt] = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-q']
-    run(name, [...apt, 'update'])
-    run(name, [...apt, 'install', '-y', 'redis-server'])
-  } else if (output('brew', ['--version'])) {
+    asRoot('apt-get -q update && apt-get -q install -y redis-server')
+  } else if (hasBrew()) {
     say('installing redis with brew')
     run('brew', ['install', 'redis'])
   }
   if (!hasRedis()) stop('redis-server 6.2 or later is needed: install it and put it on the PATH')
 }
 
+function installPostgres() {
+  if (hasPostgres()) return
+  if (hasApt()) {
+    say('installing postgresql with apt-get, without a running server')
+    asRoot(`apt-get -q update && ${WITHOUT_CLUSTER}`)
+  } else if (hasBrew()) {
+    say('installing postgresql@17 with brew')
+    run('brew', ['install', 'postgresql@17'])
+  }
+  if (!hasPostgres()) {
+    stop('PostgreSQL 13 or later is needed: install its server and put initdb on the PATH')
+  }
+}
+
 function hasRedis() {
   const found = /v=(\d+)\.(\d+)/.exec(output('redis-server', ['--version']) ?? '')
   return found !== null && version(found) >= 6002
+}
+
+function hasPostgres() {
+  const directory = findPostgres()
+  const text = directory && output(path.join(directory, 'postgres'), ['--version'])
+  return Number(/ (\d+)/.exec(text ?? '')?.[1]) >= 13
 }
 
 /** Of a match's first two groups. */
@@ -69,6 +99,21 @@ function version([, major, minor]) {
 
 function modified(file) {
   return fs.statSync(file).mtimeMs
+}
+
+function hasApt() {
+  return output('apt-get', ['--version']) !== undefined
+}
+
+function hasBrew() {
+  return output('brew', ['--version']) !== undefined
+}
+
+/** In a shell. */
+function asRoot(script) {
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo']
+  const [name, ...args] = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'sh', '-c', script]
+  run(name, args)
 }
 
 function output(name, args) {

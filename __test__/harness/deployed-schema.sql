@@ -1,6 +1,7 @@
--- The tables that services have today. sync_participants is there and is not written.
+-- The tables that services have today: what they audit to, before any migrate().
 
 CREATE TYPE sync_mode AS ENUM ('per_participant', 'per_cycle', 'per_group', 'global', 'count_up');
+
 CREATE TYPE sync_status AS ENUM ('pending', 'running', 'paused', 'expired', 'completed', 'cancelled');
 
 CREATE TABLE sync_sessions (
@@ -19,14 +20,7 @@ CREATE TABLE sync_sessions (
   last_updated_at timestamptz
 );
 
-CREATE TABLE sync_participants (
-  participant_id uuid PRIMARY KEY,
-  session_id uuid NOT NULL,
-  participant_index int,
-  total_time_ms int,
-  group_id uuid,
-  metadata jsonb DEFAULT '{}'
-);
+CREATE INDEX idx_sync_sessions_created_at ON sync_sessions (created_at);
 
 CREATE TABLE sync_events (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -42,7 +36,19 @@ CREATE TABLE sync_events (
   metadata jsonb DEFAULT '{}'
 );
 
-CREATE INDEX idx_sync_sessions_created_at ON sync_sessions (created_at);
-CREATE INDEX idx_sync_sessions_final_status ON sync_sessions (final_status);
 CREATE INDEX idx_sync_events_session_id ON sync_events (session_id);
+
 CREATE INDEX idx_sync_events_timestamp ON sync_events (timestamp);
+
+-- Exists, and nothing writes it.
+CREATE TABLE sync_participants (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  session_id uuid NOT NULL,
+  participant_id uuid NOT NULL,
+  participant_index int NOT NULL,
+  group_id uuid,
+  total_time_ms int,
+  time_used_ms int DEFAULT 0,
+  cycle_count int DEFAULT 0,
+  metadata jsonb DEFAULT '{}'
+);

@@ -1,0 +1,38 @@
+'use strict'
+
+const fs = require('node:fs')
+const path = require('node:path')
+
+/** Where packages put the servers of several versions side by side, and none on the PATH. */
+const VERSIONED = [
+  ['/usr/lib/postgresql', /^(\d+)$/],
+  ['/opt/homebrew/opt', /^postgresql@(\d+)$/],
+  ['/usr/local/opt', /^postgresql@(\d+)$/],
+  ['/home/linuxbrew/.linuxbrew/opt', /^postgresql@(\d+)$/],
+]
+
+/**
+ * The directory with PostgreSQL's server: on the PATH, else the newest of those beside it. Loads
+ * no package, so that `scripts/setup.mjs` can ask before there are any.
+ *
+ * @returns {string | undefined}
+ */
+function findPostgres() {
+  const onPath = (process.env.PATH ?? '').split(path.delimiter)
+  return [...onPath, ...VERSIONED.flatMap(newestFirst)].find(hasServer)
+}
+
+function newestFirst([parent, pattern]) {
+  const names = fs.existsSync(parent) ? fs.readdirSync(parent) : []
+  const major = (name) => Number(pattern.exec(name)?.[1])
+  const versions = names.filter((name) => pattern.test(name))
+  return versions
+    .sort((a, b) => major(b) - major(a))
+    .map((version) => path.join(parent, version, 'bin'))
+}
+
+function hasServer(directory) {
+  return ['initdb', 'postgres'].every((name) => fs.existsSync(path.join(directory, name)))
+}
+
+module.exports = { findPostgres }
