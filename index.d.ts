@@ -86,7 +86,10 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
-/** Where a manager's writes are queued for the audit. Called after the write, not awaited. */
+/**
+ * Where a manager's writes are queued for the audit: a `DBWriteQueue`, or anything else with this
+ * method, which is called after the write and not awaited.
+ */
 export interface WriteQueue<S extends SyncState = SyncState> {
   queueWrite(sessionId: string, state: S, eventType: string): unknown
 }
@@ -109,7 +112,9 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
   /**
    * @param redis a client of this module, or a URL
    * @param pubSub the same, for the subscription's own connection; default: as `redis`
-   * @param dbQueue where writes are queued for the audit
+   * @param dbQueue where writes are queued for the audit. The records of a `DBWriteQueue` on the
+   *   same Redis are appended in the very script that makes the change: there is no moment in which
+   *   the one has happened and the other not
    * @param keyPrefix the key prefix, or all options
    * @throws {InvalidStateError} for a bad URL or option
    */
@@ -201,6 +206,174 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
    * `ClosedError`.
    */
   close(): Promise<void>
+
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+// ---------------------------------------------------------------------------------------------
+// The audit
+
+/** Options of a queue. An unknown option is refused. */
+export interface DBWriteQueueOptions {
+  /** Queues of one name on one Redis are one queue. Default `'db-writes'`. */
+  queueName?: string
+  /** Whether this process carries records to PostgreSQL; if not, it only queues. Default true. */
+  worker?: boolean
+  /**
+   * `postgres://user:password@host:port/database`. Default: the environment's `DATABASE_URL`, then
+   * its `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD` and `PGDATABASE`.
+   */
+  databaseUrl?: string
+  /** Connections to PostgreSQL that are kept open. Default: `DATABASE_POOL_MIN`, then 2. */
+  poolMin?: number
+  /** Connections to PostgreSQL at most. Default: `DATABASE_POOL_MAX`, then 20. */
+  poolMax?: number
+  /**
+   * TLS to PostgreSQL. `true` verifies the certificate and its host name against the system's
+   * authorities, or against `ca` (PEM); `{ rejectUnauthorized: false }` encrypts and verifies
+   * nothing. Default: `DATABASE_SSL` (`true` or `no-verify`), then `sslmode` of the URL, then none.
+   */
+  ssl?: boolean | { rejectUnauthorized?: boolean; ca?: string | Uint8Array }
+  /**
+   * How often a record is tried whose failure is neither clearly its own (then once) nor
+   * PostgreSQL's (then for as long as it takes). Default 5.
+   */
+  attempts?: number
+  /** The wait before the next try, milliseconds; it doubles, up to 30 s. Default 2000. */
+  backoffDelay?: number
+  /** How many records go to PostgreSQL in one transaction, 5000 at most. Default 500. */
+  batchSize?: number
+  /**
+   * How many records may be in the queue. Past it `queueWrite` rejects with `BacklogFullError`; a
+   * manager's write goes on without its record, which the logger is told. Default: any number.
+   */
+  maxBacklog?: number
+  /** The time in which every call but `migrate` settles, milliseconds. Default 5000. */
+  commandTimeoutMs?: number
+  /** How many calls may be in flight; one more rejects at once. Default 10000. */
+  maxInFlight?: number
+  /** Told of dead letters (error), lost connections and risky server settings. Default: silent. */
+  logger?: Logger
+}
+
+/** A record, as the events tell of it. */
+export interface AuditRecord {
+  /** A UUID (version 7): the primary key in `sync_events`. */
+  id: string
+  sessionId: string
+  eventType: string
+  /** Which try this is, from 1. */
+  attempt: number
+}
+
+/** A record that PostgreSQL refused for good. */
+export interface DeadLetter<S extends SyncState = SyncState> {
+  id: string
+  sessionId: string
+  eventType: string
+  /** How often it was tried. */
+  attempts: number
+  queuedAt: Date
+  failedAt: Date
+  /** Why. */
+  error: DatabaseError
+  /** PostgreSQL's code for that, such as `'22P02'`. */
+  sqlstate: string | null
+  /** The state; null where the record is about a deletion. */
+  state: S | null
+}
+
+/** How many records are where, for all instances together. */
+export interface DBWriteQueueMetrics {
+  /** In the queue, and with nobody. */
+  waiting: number
+  /** With a worker. */
+  active: number
+  /** In PostgreSQL. */
+  completed: number
+  /** Dead letters. */
+  failed: number
+  /** Waiting for another try. */
+  delayed: number
+}
+
+/** The events of a queue's worker, in the process that has it. */
+export interface DBWriteQueueEvents {
+  /** It goes to PostgreSQL now. */
+  active: [record: AuditRecord]
+  /** It is in PostgreSQL. */
+  completed: [record: AuditRecord]
+  /** It went to the dead letters: somebody has to look. */
+  failed: [record: AuditRecord, error: DatabaseError]
+  /** It could not be stored and will be tried again. */
+  retrying: [record: AuditRecord, error: DatabaseError]
+  /** PostgreSQL or Redis is not to be reached: once an outage. Needs no listener. */
+  error: [error: DatabaseError | RedisUnavailableError]
+  /** Nothing is left in the queue. */
+  drained: []
+}
+
+/**
+ * Carries every change of a session to PostgreSQL, exactly once. Records wait in Redis; the workers
+ * of all instances share them. No outage, however long, costs one; only a record that PostgreSQL
+ * refuses goes to the dead letters. A queue with a worker keeps the process alive until `close()`.
+ *
+ * @example
+ * const queue = new DBWriteQueue('redis://localhost:6379', { databaseUrl: process.env.DATABASE_URL })
+ * await queue.migrate()
+ * queue.on('failed', (record, error) => alert(record.sessionId, error.sqlstate))
+ * const manager = new RedisStateManager('redis://localhost:6379', null, queue)
+ */
+export declare class DBWriteQueue
+  extends EventEmitter<DBWriteQueueEvents>
+  implements AsyncDisposable
+{
+  /**
+   * @param redis a client of this module, which stays its owner's, or a URL
+   * @throws {InvalidStateError} for a bad URL or option
+   */
+  constructor(redis: RedisClient | string, options?: DBWriteQueueOptions)
+
+  /**
+   * Queues a record of a session's state, or of its deletion (null). Resolves once Redis has it.
+   * A manager with this queue does so by itself.
+   * @throws {BacklogFullError} with `maxBacklog`
+   */
+  queueWrite(sessionId: string, state: object | null, eventType: string): Promise<void>
+
+  /** How many records are where, for all instances together. */
+  getMetrics(): Promise<DBWriteQueueMetrics>
+
+  /**
+   * Creates the tables and indexes that are missing. Changes nothing where the tables are there.
+   * May run in several processes at once.
+   * @throws {DatabaseError}
+   */
+  migrate(): Promise<void>
+
+  /** Dead letters, newest first. Default: the newest 50. */
+  getFailed<S extends SyncState = SyncState>(page?: {
+    offset?: number
+    limit?: number
+  }): Promise<DeadLetter<S>[]>
+
+  /**
+   * Queues dead letters again: those of these records, or all. A record that did reach PostgreSQL
+   * is not stored twice. Resolves to how many, or fewer where an answer was lost meanwhile.
+   */
+  retryFailed(ids?: readonly string[]): Promise<number>
+
+  /** Throws away the dead letters of these records. Resolves to how many, as `retryFailed`. */
+  removeFailed(ids: readonly string[]): Promise<number>
+
+  /** Resolves when nothing waits, is with a worker, or is delayed. */
+  drained(): Promise<void>
+
+  /**
+   * Ends the worker: once the batch in hand is stored and settled, after ten seconds at most; with
+   * `force` at once. What is not settled is left to other instances. May be called twice.
+   */
+  close(force?: boolean): Promise<void>
 
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -336,6 +509,21 @@ export declare class OutcomeUnknownError extends StateError {
 export declare class RedisReplyError extends StateError {
   constructor(message: string, sessionId?: string)
   readonly code: 'REDIS_REPLY'
+}
+
+/** As many audit records wait as may; the record was not queued. */
+export declare class BacklogFullError extends StateError {
+  constructor(maxBacklog: number, sessionId?: string)
+  readonly code: 'BACKLOG_FULL'
+  readonly maxBacklog: number
+}
+
+/** PostgreSQL refused, or could not be reached. */
+export declare class DatabaseError extends StateError {
+  constructor(reason: string, sqlstate?: string | null)
+  readonly code: 'DATABASE_ERROR'
+  /** PostgreSQL's code, where it answered. */
+  readonly sqlstate: string | null
 }
 
 /** The manager or client is closed; nothing changed. */

@@ -3,6 +3,7 @@ import api from './index.js'
 
 export const {
   RedisStateManager,
+  DBWriteQueue,
   RedisClient,
   createRedisClient,
   createRedisPubSubClient,
@@ -17,5 +18,7 @@ export const {
   RedisUnavailableError,
   OutcomeUnknownError,
   RedisReplyError,
+  BacklogFullError,
+  DatabaseError,
   ClosedError,
 } = api

@@ -1,8 +1,10 @@
 'use strict'
 
 const { NativeStore } = require('../native.js')
-const { read, write, written } = require('./document.js')
+const { DBWriteQueue } = require('./DBWriteQueue.js')
+const { checkId, read, write, written } = require('./document.js')
 const {
+  BacklogFullError,
   ClosedError,
   ConcurrencyError,
   InvalidStateError,
@@ -14,6 +16,8 @@ const { managerOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Call, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
+const NOT_QUEUED = 'the audit record was not queued'
+
 /** The public documentation is in `index.d.ts`. */
 class RedisStateManager {
   #options
@@ -22,6 +26,8 @@ class RedisStateManager {
   #queue
   #store
   #feed
+  /** Whether the core appends the audit's records, in the scripts that make the changes. */
+  #audited = false
   /** How many calls are in flight; `Call` keeps it. */
   #calls = { inFlight: 0 }
   /** Closed, or its client was by the client's owner. */
@@ -60,6 +66,9 @@ class RedisStateManager {
       commandTimeoutMs,
       maxStateBytes,
     )
+    if (this.#queue instanceof DBWriteQueue) {
+      this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
+    }
     this.#feed = new Feed(this.#pubSub, this.#options)
     RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
@@ -105,8 +114,8 @@ class RedisStateManager {
     const now = Date.now()
     const call = this.#call(number, sessionId)
     this.#store.create(call.slot, sessionId, text, options?.ifAbsent === true, now)
-    const version = unwrap(await call.promise)
-    if (this.#queue) {
+    const version = this.#written(unwrap(await call.promise), sessionId, 'session_created')
+    if (this.#queue && !this.#audited) {
       const set = { version, created_at: new Date(now), updated_at: new Date(now) }
       this.#audit(sessionId, written(text, set), 'session_created')
     }
@@ -134,8 +143,8 @@ class RedisStateManager {
     checkId(sessionId)
     const call = this.#call(number, sessionId)
     this.#store.update(call.slot, sessionId, text, expectedVersion ?? -1, now)
-    const version = unwrap(await call.promise)
-    if (this.#queue) {
+    const version = this.#written(unwrap(await call.promise), sessionId, 'session_updated')
+    if (this.#queue && !this.#audited) {
       const set = { version, updated_at: new Date(now) }
       this.#audit(sessionId, written(text, set), 'session_updated')
     }
@@ -171,9 +180,13 @@ class RedisStateManager {
 
   /** @param {string} sessionId */
   async deleteSession(sessionId) {
-    const call = this.#call(nothing, checkId(sessionId))
+    const call = this.#call(number, checkId(sessionId))
     this.#store.delete(call.slot, sessionId, Date.now())
-    return unwrap(await call.promise)
+    this.#written(unwrap(await call.promise), sessionId, 'session_deleted')
+    // Others' queues never heard of deletions, and expect a state.
+    if (this.#queue instanceof DBWriteQueue && !this.#audited) {
+      this.#audit(sessionId, null, 'session_deleted')
+    }
   }
 
   /** @param {string} sessionId */
@@ -243,6 +256,21 @@ class RedisStateManager {
   }
 
   /**
+   * The version that was written. Negative, it says that the audit's backlog was full.
+   *
+   * @param {number} answer
+   * @param {string} sessionId
+   * @param {string} eventType
+   */
+  #written(answer, sessionId, eventType) {
+    if (answer < 0) {
+      const err = new BacklogFullError(DBWriteQueue.maxBacklog(this.#queue), sessionId)
+      this.#options.logger.error({ err, sessionId, eventType }, NOT_QUEUED)
+    }
+    return Math.abs(answer)
+  }
+
+  /**
    * Not awaited: the write has happened, whatever becomes of its record.
    *
    * @param {string} sessionId
@@ -251,7 +279,7 @@ class RedisStateManager {
    */
   #audit(sessionId, state, eventType) {
     const report = (/** @type {unknown} */ err) =>
-      this.#options.logger.error({ err, sessionId, eventType }, 'the audit record was not queued')
+      this.#options.logger.error({ err, sessionId, eventType }, NOT_QUEUED)
     try {
       Promise.resolve(this.#queue?.queueWrite(sessionId, state, eventType)).catch(report)
     } catch (err) {
@@ -263,22 +291,6 @@ class RedisStateManager {
 /** @type {import('./settle.js').Read} */
 function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
-}
-
-/**
- * Of the rest (empty, too long) the core takes care; it gets strings only.
- *
- * @param {unknown} sessionId
- */
-function checkId(sessionId) {
-  if (typeof sessionId !== 'string') {
-    throw new InvalidStateError('session_id', 'it is not a string')
-  }
-  // Half a surrogate pair has no UTF-8: two such ids would become one key.
-  if (!sessionId.isWellFormed()) {
-    throw new InvalidStateError('session_id', 'it is not well-formed Unicode')
-  }
-  return sessionId
 }
 
 /**

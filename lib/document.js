@@ -244,4 +244,20 @@ function written(text, set) {
   return Object.assign(revive(JSON.parse(text), Number.POSITIVE_INFINITY), set)
 }
 
-module.exports = { read, write, written }
+/**
+ * Of the rest (empty, too long) the core takes care; it gets strings only.
+ *
+ * @param {unknown} sessionId
+ */
+function checkId(sessionId) {
+  if (typeof sessionId !== 'string') {
+    throw new InvalidStateError('session_id', 'it is not a string')
+  }
+  // Half a surrogate pair has no UTF-8: two such ids would become one key.
+  if (!sessionId.isWellFormed()) {
+    throw new InvalidStateError('session_id', 'it is not well-formed Unicode')
+  }
+  return sessionId
+}
+
+module.exports = { checkId, read, write, written }

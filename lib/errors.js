@@ -122,6 +122,24 @@ class RedisReplyError extends StateError {
   }
 }
 
+/** As many audit records wait as may. The record was not queued. */
+class BacklogFullError extends StateError {
+  /** @param {number} maxBacklog @param {string} [sessionId] */
+  constructor(maxBacklog, sessionId) {
+    super(`${maxBacklog} audit records wait already (maxBacklog)`, 'BACKLOG_FULL', sessionId)
+    this.maxBacklog = maxBacklog
+  }
+}
+
+/** PostgreSQL refused, or could not be reached. */
+class DatabaseError extends StateError {
+  /** @param {string} reason @param {string | null} [sqlstate] its own code, where it answered */
+  constructor(reason, sqlstate) {
+    super(`PostgreSQL: ${reason}`, 'DATABASE_ERROR')
+    this.sqlstate = sqlstate ?? null
+  }
+}
+
 /** The manager or client is closed. Nothing changed. */
 class ClosedError extends StateError {
   /** @param {string} [sessionId] */
@@ -140,6 +158,8 @@ const classes = {
   RedisUnavailableError,
   OutcomeUnknownError,
   RedisReplyError,
+  BacklogFullError,
+  DatabaseError,
   ClosedError,
 }
 for (const [name, errorClass] of Object.entries(classes)) named(name, errorClass)
@@ -171,6 +191,10 @@ function fromWire(wire, sessionId) {
       return new OutcomeUnknownError(error.reason, id)
     case 'REDIS_REPLY':
       return new RedisReplyError(error.message, id)
+    case 'BACKLOG_FULL':
+      return new BacklogFullError(error.limit, id)
+    case 'DATABASE_ERROR':
+      return new DatabaseError(error.reason, error.sqlstate)
     case 'CLOSED':
       return new ClosedError(id)
     default:

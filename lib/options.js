@@ -1,5 +1,6 @@
 'use strict'
 
+const { Buffer } = require('node:buffer')
 const { InvalidStateError } = require('./errors.js')
 
 /** Well below the time for which Redis remembers what was applied (`Entry::TTL_SECONDS`). */
@@ -16,6 +17,24 @@ const MANAGER = Object.freeze({
   updatesChannel: 'session-updates',
   wsChannelPrefix: 'ws:',
   logger: /** @type {import('..').Logger} */ ({ warn() {}, error() {} }),
+})
+
+const QUEUE = Object.freeze({
+  queueName: /** @type {string} */ ('db-writes'),
+  attempts: 5,
+  backoffDelay: 2000,
+  databaseUrl: /** @type {string | undefined} */ (undefined),
+  poolMin: /** @type {number | undefined} */ (undefined),
+  poolMax: /** @type {number | undefined} */ (undefined),
+  ssl: /** @type {boolean | { rejectUnauthorized?: boolean, ca?: string | Uint8Array } | undefined} */ (
+    undefined
+  ),
+  worker: true,
+  batchSize: 500,
+  maxBacklog: /** @type {number | undefined} */ (undefined),
+  commandTimeoutMs: 5000,
+  maxInFlight: 10_000,
+  logger: MANAGER.logger,
 })
 
 /** @param {unknown} given what a client's caller has given */
@@ -41,6 +60,79 @@ function managerOptions(given) {
     throw new InvalidStateError('updatesChannel', 'it begins with wsChannelPrefix')
   }
   return { ...options, logger: guarded(options.logger) }
+}
+
+/**
+ * @param {unknown} given what a queue's caller has given
+ * @param {NodeJS.ProcessEnv} env
+ */
+function queueOptions(given, env) {
+  const options = withDefaults(QUEUE, given)
+  if (typeof options.queueName !== 'string' || options.queueName === '') {
+    throw new InvalidStateError('queueName', 'it is not a string, or empty')
+  }
+  if (typeof options.worker !== 'boolean') throw new InvalidStateError('worker', 'it is no boolean')
+  checkPositive(options, 'attempts')
+  checkPositive(options, 'backoffDelay')
+  checkPositive(options, 'batchSize', 5000)
+  checkPositive(options, 'commandTimeoutMs', MAX_COMMAND_TIMEOUT_MS)
+  checkPositive(options, 'maxInFlight')
+  if (options.maxBacklog !== undefined) checkPositive(options, 'maxBacklog')
+  return { ...options, database: databaseOptions(options, env), logger: guarded(options.logger) }
+}
+
+/**
+ * Where PostgreSQL is: by the options, else by the environment.
+ *
+ * @param {typeof QUEUE} options
+ * @param {NodeJS.ProcessEnv} env
+ */
+function databaseOptions(options, env) {
+  const { databaseUrl, poolMin, poolMax, ssl } = options
+  const url = databaseUrl ?? (env.DATABASE_URL || undefined)
+  if (url !== undefined && typeof url !== 'string') {
+    throw new InvalidStateError('databaseUrl', 'it is not a string')
+  }
+  const pool = {
+    poolMin: poolMin ?? fromEnvironment(env, 'DATABASE_POOL_MIN', 2),
+    poolMax: poolMax ?? fromEnvironment(env, 'DATABASE_POOL_MAX', 20),
+  }
+  if (pool.poolMin !== 0) checkPositive(pool, 'poolMin')
+  checkPositive(pool, 'poolMax')
+  if (pool.poolMin > pool.poolMax) throw new InvalidStateError('poolMin', 'it is above poolMax')
+  const variables = Object.entries(env).filter(([name]) => name.startsWith('PG'))
+  return { url, env: Object.fromEntries(variables), ssl: sslOf(ssl, env.DATABASE_SSL), ...pool }
+}
+
+/**
+ * What is asked for of TLS; undefined where the URL decides.
+ *
+ * @param {unknown} option
+ * @param {string | undefined} variable
+ */
+function sslOf(option, variable) {
+  if (option === undefined) {
+    if (variable === 'true') return { mode: 'verify' }
+    return variable === 'no-verify' ? { mode: 'no-verify' } : undefined
+  }
+  if (typeof option === 'boolean') return { mode: option ? 'verify' : 'off' }
+  if (typeof option !== 'object' || option === null) {
+    throw new InvalidStateError('ssl', 'it is neither a boolean nor an object')
+  }
+  const { rejectUnauthorized = true, ca } = /** @type {any} */ (option)
+  const mode = rejectUnauthorized === false ? 'no-verify' : 'verify'
+  return { mode, ca: ca === undefined ? undefined : Buffer.from(ca).toString() }
+}
+
+/** @param {NodeJS.ProcessEnv} env @param {string} name @param {number} otherwise */
+function fromEnvironment(env, name, otherwise) {
+  const text = env[name]
+  if (text === undefined || text === '') return otherwise
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 0) {
+    throw new InvalidStateError(name, 'it is not a non-negative integer')
+  }
+  return value
 }
 
 /**
@@ -95,4 +187,4 @@ function checkPositive(options, name, max = 2 ** 31 - 1) {
   }
 }
 
-module.exports = { clientOptions, managerOptions }
+module.exports = { clientOptions, managerOptions, queueOptions }

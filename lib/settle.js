@@ -16,6 +16,7 @@ const News = Object.freeze({
   GAP: 8,
   MALFORMED: 9,
   LOST: 10,
+  AUDIT: 11,
 })
 
 /**

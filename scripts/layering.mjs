@@ -19,7 +19,7 @@ const JAVASCRIPT = [
   ['options', 'settle'],
   ['document'],
   ['RedisClient'],
-  ['Feed'],
+  ['DBWriteQueue', 'Feed'],
   ['RedisStateManager'],
 ]
 

@@ -73,6 +73,22 @@ pub enum Error {
         reason: String,
     },
 
+    /// Refused: as many audit records wait as may.
+    #[error("{limit} audit records wait already (maxBacklog)")]
+    BacklogFull {
+        /// How many may wait.
+        limit: u64,
+    },
+
+    /// PostgreSQL refused, or could not be reached. Nothing changed.
+    #[error("PostgreSQL: {message}")]
+    Database {
+        /// What it said.
+        message: String,
+        /// Its code for that, where it answered.
+        sqlstate: Option<String>,
+    },
+
     /// Not sent: the client or manager is closed.
     #[error("Closed: no more calls are accepted")]
     Closed,
@@ -90,6 +106,8 @@ impl Error {
             Self::Reply { .. } => "REDIS_REPLY",
             Self::Unavailable { .. } => "REDIS_UNAVAILABLE",
             Self::OutcomeUnknown { .. } => "OUTCOME_UNKNOWN",
+            Self::BacklogFull { .. } => "BACKLOG_FULL",
+            Self::Database { .. } => "DATABASE_ERROR",
             Self::Closed => "CLOSED",
         }
     }

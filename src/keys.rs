@@ -79,6 +79,41 @@ pub(crate) fn marker_of_channel(channel: &str) -> Option<u64> {
     channel.strip_prefix("synckairos:marker:")?.parse().ok()
 }
 
+/// The consumer group in which the workers of an audit queue share its records.
+pub(crate) const AUDIT_GROUP: &str = "workers";
+
+/// The names of one audit queue. They share a hash tag, as its scripts touch several of them.
+#[derive(Debug, Clone)]
+pub struct AuditKeys {
+    /// The stream of records that are not in PostgreSQL yet.
+    pub stream: String,
+    /// A sorted set: the entries that wait for another try, by when it is due (milliseconds).
+    pub delayed: String,
+    /// A hash: how often an entry was tried in vain, where that counts.
+    pub tries: String,
+    /// The stream of dead letters.
+    pub dead: String,
+    /// A hash: where in the stream of dead letters a record is.
+    pub index: String,
+    /// How many records have reached PostgreSQL.
+    pub completed: String,
+}
+
+impl AuditKeys {
+    /// The names of the queue of this name.
+    pub fn of(queue_name: &str) -> Self {
+        let key = |what: &str| format!("synckairos:audit:{{{queue_name}}}:{what}");
+        Self {
+            stream: key("stream"),
+            delayed: key("delayed"),
+            tries: key("tries"),
+            dead: key("dead"),
+            index: key("index"),
+            completed: key("completed"),
+        }
+    }
+}
+
 /// Refuses ids that cannot be a part of a key.
 pub(crate) fn check_session_id(session_id: &str) -> Result<()> {
     if session_id.is_empty() {

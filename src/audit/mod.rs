@@ -1,17 +1,25 @@
 //! The audit: every change of a session on its way to PostgreSQL.
 //!
-//! - [`record`]: one change.
-//! - [`sink`]: the PostgreSQL side: takes a batch of records, all or none, exactly once. Behind it
-//!   [`database`] (where the server is), `pool` (its connections), `schema` (which of the two
-//!   kinds of tables are there), `row` (a record as column values), `statement` (the SQL),
-//!   `migrate` (makes tables where there are none) and [`fault`] (whose it is when it fails).
+//! - [`record`]: one change. [`stream`]: how records wait in Redis.
+//! - [`queue`]: what callers ask of an audit queue.
+//! - [`worker`]: takes records from the stream (`source`) to PostgreSQL, and decides (`hand`) by
+//!   the [`fault`] what becomes of one that cannot be stored.
+//! - [`sink`]: takes a batch of records, all or none, exactly once. Behind it [`database`] (where
+//!   the server is), `pool` (its connections), `schema` (which of the two kinds of tables are
+//!   there), `row` (a record as column values), `statement` (the SQL) and `migrate` (makes tables
+//!   where there are none).
 
 pub mod database;
 pub mod fault;
+mod hand;
 mod migrate;
 mod pool;
+pub mod queue;
 pub mod record;
 mod row;
 mod schema;
 pub mod sink;
+mod source;
 mod statement;
+pub mod stream;
+pub mod worker;

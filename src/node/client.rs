@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::completions::{Completion, Completions, Kind, Lane};
-use super::runtime;
+use super::runtime::IO;
 use crate::error::Error as CoreError;
 use crate::redis::call::Call;
 use crate::redis::connection::Connection;
@@ -65,7 +65,7 @@ impl NativeClient {
             tell(status);
         });
         let (connection, supervisor) = Connection::new(options.clone(), of_commands);
-        runtime::spawn(supervisor)?;
+        IO.spawn(supervisor)?;
         let (closed, _) = watch::channel(false);
         let lane = completions.lane.clone();
         Ok(Self { options, connection, closed, status, commanded, lane })

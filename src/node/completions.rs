@@ -14,7 +14,7 @@ use napi::{Env, Status, check_status, sys};
 use napi_derive::napi;
 use tokio::sync::Notify;
 
-use super::runtime;
+use super::runtime::IO;
 use crate::error::Error;
 
 /// What a completion is. The numbers are those of `lib/settle.js`.
@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Malformed = 9,
     /// News of a feed: the connection was lost. The reason.
     Lost = 10,
+    /// News of a queue's worker: the number of the event, then what it is about, as JSON.
+    Audit = 11,
 }
 
 /// The most completions that are delivered without a pause.
@@ -149,6 +151,11 @@ fn to_wire(error: &Error) -> String {
             wire["field"] = field.as_str().into();
             wire["reason"] = reason.as_str().into();
         }
+        Error::BacklogFull { limit } => wire["limit"] = (*limit).into(),
+        Error::Database { message, sqlstate } => {
+            wire["reason"] = message.as_str().into();
+            wire["sqlstate"] = sqlstate.as_deref().into();
+        }
         Error::Unavailable { reason } | Error::OutcomeUnknown { reason } => {
             wire["reason"] = reason.as_str().into();
         }
@@ -217,7 +224,7 @@ impl Completions {
         );
         let queue = Arc::new(Queue::default());
         let stop = Arc::new(Notify::new());
-        runtime::spawn(flush(queue.clone(), wake.clone(), stop.clone()))?;
+        IO.spawn(flush(queue.clone(), wake.clone(), stop.clone()))?;
         let lane = Lane { queue, env: env.raw(), wake, holds: Cell::new(0) };
         Ok(Self { lane: Rc::new(lane), stop })
     }

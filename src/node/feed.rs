@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::client::NativeClient;
 use super::completions::{Completion, Completions, Kind, Queue};
-use super::runtime;
+use super::runtime::IO;
 use crate::document::count_iso_strings;
 use crate::keys::Keys;
 use crate::redis::status::{Status, StatusSink};
@@ -45,7 +45,7 @@ impl NativeFeed {
         });
         let closed: watch::Receiver<bool> = client.closed.subscribe();
         let (feed, task) = Feed::new(client.options.clone(), keys, status, closed, callbacks);
-        runtime::spawn(task)?;
+        IO.spawn(task)?;
         Ok(Self { feed })
     }
 

@@ -1,8 +1,8 @@
 //! The N-API boundary, and the only place that knows Node.
 //!
-//! - `runtime`: the I/O thread.
+//! - `runtime`: the threads behind JavaScript's.
 //! - `completions`: answers and events on their way back to JavaScript, one wake-up for many.
-//! - `client`, `store`, `feed`: one file a class that JavaScript sees.
+//! - `client`, `store`, `feed`, `queue`: one file a class that JavaScript sees.
 //!
 //! Nothing with a prototype crosses: strings, numbers, booleans and buffers only. States, dates,
 //! errors and promises are made in `lib/`, in the caller's own realm.
@@ -10,5 +10,6 @@
 mod client;
 mod completions;
 mod feed;
+mod queue;
 mod runtime;
 mod store;

@@ -1,4 +1,4 @@
-//! The I/O thread: one tokio runtime a process, shared by every client in every realm.
+//! The threads behind JavaScript's, each a tokio runtime, shared by all realms of the process.
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -6,32 +6,50 @@ use std::sync::OnceLock;
 use napi::bindgen_prelude::{Error, Result};
 use tokio::runtime::{Builder, Handle};
 
-static IO: OnceLock<Handle> = OnceLock::new();
-
-/// Runs a task on the I/O thread, which is started by the first.
+/// A thread that is started by the first who needs it.
 ///
-/// The thread is never joined. It touches JavaScript only through threadsafe functions, which
-/// know when their environment has ended.
-pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    let handle = match IO.get() {
-        Some(handle) => handle,
-        None => {
-            let started = start().map_err(|error| {
-                Error::from_reason(format!("the I/O thread could not be started: {error}"))
-            })?;
-            // Another thread (a worker's) may have been first; then ours idles, which is harmless.
-            IO.get_or_init(|| started)
-        }
-    };
-    handle.spawn(task);
-    Ok(())
+/// It is never joined. It touches JavaScript only through threadsafe functions, which know when
+/// their environment has ended.
+pub(crate) struct Runtime {
+    name: &'static str,
+    handle: OnceLock<Handle>,
 }
 
-fn start() -> std::io::Result<Handle> {
+/// Answers Redis, for every client.
+pub(crate) static IO: Runtime = Runtime::new("synckairos-io");
+
+/// Carries records to PostgreSQL: work enough to make those wait whom the other thread answers.
+pub(crate) static AUDIT: Runtime = Runtime::new("synckairos-audit");
+
+impl Runtime {
+    const fn new(name: &'static str) -> Self {
+        Self { name, handle: OnceLock::new() }
+    }
+
+    /// Runs a task on it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        self.handle()?.spawn(task);
+        Ok(())
+    }
+
+    /// What makes it the current runtime of whoever enters.
+    pub fn handle(&self) -> Result<&Handle> {
+        if let Some(handle) = self.handle.get() {
+            return Ok(handle);
+        }
+        let started = start(self.name).map_err(|error| {
+            Error::from_reason(format!("the thread {} could not be started: {error}", self.name))
+        })?;
+        // Another thread (a worker's) may have been first; then ours idles, which is harmless.
+        Ok(self.handle.get_or_init(|| started))
+    }
+}
+
+fn start(name: &str) -> std::io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new()
-        .name("synckairos-io".into())
+        .name(name.into())
         .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
     Ok(handle)
 }

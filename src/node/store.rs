@@ -7,15 +7,18 @@ use napi_derive::napi;
 
 use super::client::NativeClient;
 use super::completions::{Completions, Lane, Ticket};
+use super::queue::NativeQueue;
 use crate::document::count_iso_strings;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::session::store::{Rule, Store, StoreOptions};
+use crate::redis::options::Options;
+use crate::session::store::{Rule, Store, StoreOptions, Written};
 
 /// The sessions of one Redis.
 #[napi]
 pub struct NativeStore {
     store: Store,
+    redis: Options,
     lane: Rc<Lane>,
 }
 
@@ -42,8 +45,20 @@ impl NativeStore {
         };
         Self {
             store: Store::new(client.connection.clone(), options),
+            redis: client.options.clone(),
             lane: completions.lane.clone(),
         }
+    }
+
+    /// From now on each change appends its record in the script that makes it. `false`, and
+    /// nothing of the kind, where the queue is on another Redis.
+    #[napi]
+    pub fn audit_to(&mut self, queue: &NativeQueue) -> bool {
+        let same = queue.redis.is_same_server(&self.redis);
+        if same {
+            self.store.audit_to(queue.queue.stream());
+        }
+        same
     }
 
     /// Text: the document, and how many ISO dates it holds. Done where there is none.
@@ -80,7 +95,7 @@ impl NativeStore {
         });
     }
 
-    /// Done with version 1.
+    /// Done with version 1; negative as that of an update.
     #[napi]
     pub fn create(
         &self,
@@ -94,7 +109,8 @@ impl NativeStore {
         self.write(slot, session_id, text, rule, now_ms);
     }
 
-    /// Done with the version written. `expected` is negative where no version is expected.
+    /// Done with the version written, negative where it is not audited because as many records
+    /// wait as may. `expected` is negative where no version is expected.
     #[napi]
     pub fn update(&self, slot: u32, session_id: String, text: String, expected: f64, now_ms: f64) {
         let locked = Rule::Locked { expected: expected as u64 };
@@ -105,16 +121,23 @@ impl NativeStore {
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
         self.store.write(session_id, text, rule, now_ms as i64, move |outcome| {
-            ended(ticket, outcome.map(|version| version as f64));
+            ended(
+                ticket,
+                outcome.map(
+                    |Written { version, unaudited }| {
+                        if unaudited { -(version as f64) } else { version as f64 }
+                    },
+                ),
+            );
         });
     }
 
-    /// Done.
+    /// Done; with -1 where it is not audited because as many records wait as may.
     #[napi]
     pub fn delete(&self, slot: u32, session_id: String, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
         self.store.delete(session_id, now_ms as i64, move |outcome| {
-            ended(ticket, outcome.map(|()| 0.0));
+            ended(ticket, outcome.map(|unaudited| if unaudited { -1.0 } else { 0.0 }));
         });
     }
 

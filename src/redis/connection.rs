@@ -7,10 +7,11 @@ use std::future::Future;
 use tokio::sync::{mpsc, watch};
 
 use crate::error::Error;
+use crate::redis::closing::{Closing, raise};
 use crate::redis::options::Options;
 use crate::redis::request::Request;
 use crate::redis::status::StatusSink;
-use crate::redis::supervisor::{Closing, Supervisor};
+use crate::redis::supervisor::Supervisor;
 
 /// A handle to a supervised connection. Clones share it.
 #[derive(Clone)]
@@ -38,21 +39,11 @@ impl Connection {
 
     /// Accepts no more, waits a moment for what is in flight, and ends. May be called again.
     pub fn close(&self) {
-        self.raise(Closing::Gracefully);
+        raise(&self.closing, Closing::Gracefully);
     }
 
     /// Ends at once; what is in flight is settled without its answer.
     pub fn abort(&self) {
-        self.raise(Closing::AtOnce);
-    }
-
-    fn raise(&self, to: Closing) {
-        self.closing.send_if_modified(|closing| {
-            let raised = *closing < to;
-            if raised {
-                *closing = to;
-            }
-            raised
-        });
+        raise(&self.closing, Closing::AtOnce);
     }
 }

@@ -83,7 +83,8 @@ impl Link {
         Ok(!matches!(self.ask(&kill).await?, Value::ServerError(_)))
     }
 
-    async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
+    /// One command, and its answer: what the server refuses is a value, too.
+    pub async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
         self.connection.send_packed_command(command).await
     }
 }

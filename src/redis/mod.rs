@@ -8,11 +8,13 @@
 //!   `supervisor` (the task), `flight` (what was sent and not answered yet) and `link` (one
 //!   established connection, until it breaks).
 //! - [`subscriber`]: the same for a subscription.
+//! - `closing`: how the owner of a task tells it to end.
 
 pub mod call;
+pub(crate) mod closing;
 pub mod connection;
 mod flight;
-mod link;
+pub(crate) mod link;
 pub mod options;
 pub mod request;
 pub mod script;

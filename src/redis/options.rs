@@ -43,6 +43,17 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Whether another's connections reach the same data, with the same rights.
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        let of = |options: &Self| {
+            let redis = options.info.redis_settings();
+            (options.info.addr().to_string(), redis.db(), redis.username().map(str::to_owned))
+        };
+        of(self) == of(other)
+    }
+}
+
 /// Without these a request waits for Nagle's algorithm, and a peer that vanished without a word
 /// is noticed after a quarter of an hour.
 fn tcp_settings() -> TcpSettings {

@@ -32,6 +32,16 @@ pub struct Attempt {
     pub entry: Entry,
 }
 
+impl Attempt {
+    /// The arguments by which a writing script notes that it was applied, and finds out that it
+    /// had been: its field in the ledger, its number, 'repeated' or '', the TTL or 0.
+    pub fn note_in(&self, command: &mut Cmd) {
+        command.arg(self.entry.field()).arg(self.entry.number);
+        command.arg(if self.repeated { "repeated" } else { "" });
+        command.arg(if self.entry.renews { Entry::TTL_SECONDS } else { 0 });
+    }
+}
+
 /// A place in the ledger of a connection: a hash in Redis where each write notes its outcome, in
 /// the same script that applies it. Every request has a number of its own, the same for all tries.
 #[derive(Debug, Clone)]

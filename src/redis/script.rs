@@ -2,8 +2,6 @@
 
 use redis::Cmd;
 
-use crate::redis::request::Attempt;
-
 /// A script's source and the digest that Redis knows it by.
 pub struct Script {
     source: &'static str,
@@ -17,18 +15,18 @@ impl Script {
         Self { source, digest }
     }
 
-    /// The command that runs it; the caller appends the keys, then the arguments.
+    /// The command that runs it on these keys; the caller appends the arguments.
     ///
     /// `EVAL` leaves the script in the server's cache, so one round trip with the source heals a
     /// flushed cache for everyone.
-    pub fn command(&self, attempt: &Attempt, keys: usize) -> Cmd {
+    pub fn command(&self, with_source: bool, keys: &[&str]) -> Cmd {
         let mut command = Cmd::new();
-        if attempt.with_source {
+        if with_source {
             command.arg("EVAL").arg(self.source);
         } else {
             command.arg("EVALSHA").arg(&self.digest);
         }
-        command.arg(keys);
+        command.arg(keys.len()).arg(keys);
         command
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::redis::closing::{Closing, closing};
 use crate::redis::flight::{BATCH, Flight, Ledger, Refusal, error_line};
 use crate::redis::link::{Identity, Link, within};
 use crate::redis::options::Options;
@@ -19,14 +20,6 @@ use crate::redis::status::{Status, StatusSink};
 
 /// How long a graceful end lets answers come in before it settles without them.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
-
-/// How much of an end the owner wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-pub(crate) enum Closing {
-    No,
-    Gracefully,
-    AtOnce,
-}
 
 pub(crate) struct Supervisor {
     options: Options,
@@ -323,13 +316,5 @@ async fn until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Resolves when the owner wants more of an end than it was `told`; also when no owner is left.
-async fn closing(closing: &mut watch::Receiver<Closing>, told: Closing) -> Closing {
-    match closing.wait_for(|closing| *closing > told).await {
-        Ok(closing) => *closing,
-        Err(_) => Closing::AtOnce,
     }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::read::{Get, GetMany};
-pub use super::write::Rule;
-use super::write::{Broadcast, Delete, Touch, Write};
+use super::write::{Audit, Broadcast, Delete, Touch, Write};
+pub use super::write::{Rule, Written};
+use crate::audit::stream::Stream;
 use crate::error::Result;
 use crate::keys::Keys;
 use crate::redis::connection::Connection;
@@ -46,12 +47,19 @@ pub(crate) type Settings = Arc<StoreOptions>;
 pub struct Store {
     connection: Connection,
     settings: Settings,
+    audit: Option<Arc<Stream>>,
 }
 
 impl Store {
     /// A store on a connection, which others may share.
     pub fn new(connection: Connection, options: StoreOptions) -> Self {
-        Self { connection, settings: Arc::new(options) }
+        Self { connection, settings: Arc::new(options), audit: None }
+    }
+
+    /// From now on each change appends its record to this stream, which is on the same Redis, in
+    /// the script that makes the change.
+    pub fn audit_to(&mut self, stream: Arc<Stream>) {
+        self.audit = Some(stream);
     }
 
     /// The document of a session, or `None`.
@@ -86,17 +94,18 @@ impl Store {
     }
 
     /// Creates or updates a session from the JSON text of a state; its version and the dates of
-    /// the write are set here, whatever the text says. Done with the version written.
+    /// the write are set here, whatever the text says. Done with what was written.
     pub fn write(
         &self,
         session_id: String,
         text: String,
         rule: Rule,
         now_ms: i64,
-        done: impl FnOnce(Result<u64>) + Send + 'static,
+        done: impl FnOnce(Result<Written>) + Send + 'static,
     ) {
         self.connection.submit(Box::new(Write {
             settings: self.settings.clone(),
+            audit: Audit::of(self.audit.as_ref(), now_ms),
             session_id,
             text,
             rule,
@@ -107,15 +116,17 @@ impl Store {
         }));
     }
 
-    /// Deletes a session and tells all instances, also where there is none.
+    /// Deletes a session and tells all instances, also where there is none. Done with whether the
+    /// deletion was to be audited and was not, because as many records wait as may.
     pub fn delete(
         &self,
         session_id: String,
         now_ms: i64,
-        done: impl FnOnce(Result<()>) + Send + 'static,
+        done: impl FnOnce(Result<bool>) + Send + 'static,
     ) {
         self.connection.submit(Box::new(Delete {
             settings: self.settings.clone(),
+            audit: Audit::of(self.audit.as_ref(), now_ms),
             session_id,
             now_ms,
             deadline: self.deadline(),

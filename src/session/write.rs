@@ -1,7 +1,7 @@
 //! The requests that change: the one write script behind create and update, delete, touch,
 //! broadcast.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use redis::{Cmd, Value};
 use tokio::time::Instant;
@@ -9,21 +9,16 @@ use tokio::time::Instant;
 use super::message::{self, UpdateParts};
 use super::read::{unexpected, wrong_type};
 use super::store::Settings;
+use crate::audit::record::new_id;
+use crate::audit::stream::Stream;
 use crate::document::{Draft, MAX_VERSION, Stamp, iso_timestamp};
 use crate::error::{Error, Result};
 use crate::keys::check_session_id;
-use crate::redis::request::{Attempt, Effect, Entry, Request};
+use crate::redis::request::{Attempt, Effect, Request};
 use crate::redis::script::Script;
 
 static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
 static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/delete.lua")));
-
-/// The end of both scripts' arguments: the entry in the ledger.
-fn note_in(command: &mut Cmd, Attempt { repeated, entry, .. }: &Attempt) {
-    command.arg(entry.field()).arg(entry.number);
-    command.arg(if *repeated { "repeated" } else { "" });
-    command.arg(if entry.renews { Entry::TTL_SECONDS } else { 0 });
-}
 
 /// What a write demands of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +43,46 @@ impl Rule {
             Self::Locked { .. } | Self::Any => Stamp::Updated,
         }
     }
+
+    /// What the audit calls it.
+    fn event(self) -> &'static str {
+        match self {
+            Self::Create | Self::CreateIfAbsent => "session_created",
+            Self::Locked { .. } | Self::Any => "session_updated",
+        }
+    }
 }
 
-/// Create or update. Settled with the version written.
+/// What a script appends to the audit's stream.
+pub(crate) struct Audit {
+    stream: Arc<Stream>,
+    /// The same for all attempts.
+    record_id: String,
+}
+
+impl Audit {
+    pub fn of(stream: Option<&Arc<Stream>>, now_ms: i64) -> Option<Self> {
+        stream.map(|stream| Self { stream: stream.clone(), record_id: new_id(now_ms) })
+    }
+
+    fn key(audit: Option<&Self>) -> Option<&str> {
+        audit.map(|audit| &*audit.stream.keys.stream)
+    }
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The version that is stored now.
+    pub version: u64,
+    /// Whether it was to be audited and was not: as many records wait as may.
+    pub unaudited: bool,
+}
+
+/// Create or update. Settled with what was written.
 pub(crate) struct Write<D> {
     pub settings: Settings,
+    pub audit: Option<Audit>,
     pub session_id: String,
     pub text: String,
     pub rule: Rule,
@@ -68,7 +98,7 @@ pub(crate) struct Prepared {
     message: UpdateParts,
 }
 
-impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
+impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
     fn prepare(&mut self) -> Result<()> {
         check_session_id(&self.session_id)?;
         if self.text.len() > self.settings.max_state_bytes {
@@ -105,10 +135,13 @@ impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
             Rule::Locked { expected } => ("locked", expected),
             Rule::Any => ("any", draft.version.unwrap_or(0) + 1),
         };
-        let mut command = WRITE.command(attempt, 2);
+        let session = self.settings.keys.session(&self.session_id);
+        let keys: Vec<&str> = [&*session, &attempt.entry.ledger]
+            .into_iter()
+            .chain(Audit::key(self.audit.as_ref()))
+            .collect();
+        let mut command = WRITE.command(attempt.with_source, &keys);
         command
-            .arg(self.settings.keys.session(&self.session_id))
-            .arg(&*attempt.entry.ledger)
             .arg(rule)
             .arg(given)
             .arg(self.settings.ttl_seconds)
@@ -116,7 +149,11 @@ impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
             .arg(&self.settings.keys.updates_channel)
             .arg(&message.before)
             .arg(&message.after);
-        note_in(&mut command, attempt);
+        attempt.note_in(&mut command);
+        if let Some(Audit { stream, record_id }) = &self.audit {
+            command.arg(stream.limit()).arg(record_id).arg(&self.session_id);
+            command.arg(self.rule.event()).arg(self.now_ms);
+        }
         command
     }
 
@@ -140,10 +177,10 @@ impl<D: FnOnce(Result<u64>) + Send> Request for Write<D> {
 }
 
 /// The answer of `write.lua`.
-fn read_answer(value: Value, session_id: String, rule: Rule) -> Result<u64> {
+fn read_answer(value: Value, session_id: String, rule: Rule) -> Result<Written> {
     let parts = match value {
         Value::Int(version) => {
-            return u64::try_from(version).map_err(|_| unexpected(&Value::Int(version)));
+            return Ok(Written { version: version.unsigned_abs(), unaudited: version < 0 });
         }
         Value::Array(parts) => parts,
         other => return Err(unexpected(&other)),
@@ -164,31 +201,35 @@ fn read_answer(value: Value, session_id: String, rule: Rule) -> Result<u64> {
     })
 }
 
+/// Settled with whether there was such a session and its deletion is not audited.
 pub(crate) struct Delete<D> {
     pub settings: Settings,
+    pub audit: Option<Audit>,
     pub session_id: String,
     pub now_ms: i64,
     pub deadline: Instant,
     pub done: D,
 }
 
-impl<D: FnOnce(Result<()>) + Send> Request for Delete<D> {
+impl<D: FnOnce(Result<bool>) + Send> Request for Delete<D> {
     fn prepare(&mut self) -> Result<()> {
         check_session_id(&self.session_id)
     }
 
     fn command(&self, attempt: &Attempt) -> Cmd {
-        let mut command = DELETE.command(attempt, 2);
-        command
-            .arg(self.settings.keys.session(&self.session_id))
-            .arg(&*attempt.entry.ledger)
-            .arg(&self.settings.keys.updates_channel)
-            .arg(message::deletion(
-                &self.session_id,
-                &self.settings.keys.session_prefix,
-                self.now_ms,
-            ));
-        note_in(&mut command, attempt);
+        let Self { settings, audit, session_id, now_ms, .. } = self;
+        let session = settings.keys.session(session_id);
+        let keys: Vec<&str> = [&*session, &attempt.entry.ledger]
+            .into_iter()
+            .chain(Audit::key(audit.as_ref()))
+            .collect();
+        let mut command = DELETE.command(attempt.with_source, &keys);
+        command.arg(&settings.keys.updates_channel);
+        command.arg(message::deletion(session_id, &settings.keys.session_prefix, *now_ms));
+        attempt.note_in(&mut command);
+        if let Some(Audit { stream, record_id }) = audit {
+            command.arg(stream.limit()).arg(record_id).arg(session_id).arg(*now_ms);
+        }
         command
     }
 
@@ -201,7 +242,7 @@ impl<D: FnOnce(Result<()>) + Send> Request for Delete<D> {
     }
 
     fn settle(self: Box<Self>, outcome: Result<Value>) {
-        (self.done)(outcome.map(|_| ()));
+        (self.done)(outcome.map(|answer| answer == Value::Int(-1)));
     }
 }
 

@@ -97,7 +97,10 @@ pub async fn settled<T: Send + 'static>(
 }
 
 pub async fn write(store: &Store, id: &str, text: &str, rule: Rule) -> Result<u64> {
-    settled(|done| store.write(id.into(), text.into(), rule, 1_767_323_045_006, done)).await
+    let written = settled(|done| {
+        store.write(id.into(), text.into(), rule, 1_767_323_045_006, done);
+    });
+    written.await.map(|written| written.version)
 }
 
 pub async fn get(store: &Store, id: &str) -> Result<Option<String>> {

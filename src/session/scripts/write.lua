@@ -1,8 +1,9 @@
--- Writes a session: compare, splice the version in, SET, note it in the ledger, PUBLISH; all of it
--- or nothing.
+-- Writes a session: compare, splice the version in, SET, note it in the ledger, append the audit's
+-- record, PUBLISH; all of it or nothing.
 --
 -- KEYS[1]  the session's key
 -- KEYS[2]  the ledger of the connection
+-- KEYS[3]  the audit's stream, where there is an audit
 -- ARGV[1]  rule: 'create' overwrites, 'absent' wants no session there, 'locked' wants the expected
 --          version there, 'any' takes what it finds
 -- ARGV[2]  'locked': the expected version; 'any': the version to write where nothing is stored
@@ -15,8 +16,13 @@
 -- ARGV[9]  its number
 -- ARGV[10] 'repeated' after a lost answer, else ''
 -- ARGV[11] the ledger's TTL, seconds, where this request renews it, else 0
+-- ARGV[12] how many audit records may wait; 0: any number
+-- ARGV[13] the record's id
+-- ARGV[14] session id
+-- ARGV[15] event type
+-- ARGV[16] when it was made, milliseconds
 --
--- Returns the version written, or {'missing'}, {'exists'}, {'conflict', stored version}, or
+-- Returns the version written (negative: not audited, as many records wait as may), or {'missing'}, {'exists'}, {'conflict', stored version}, or
 -- {'corrupt', stored value}.
 
 -- The top-level members of a document that cjson refuses (half a surrogate pair, a thousand
@@ -71,7 +77,7 @@ local key, rule = KEYS[1], ARGV[1]
 
 if ARGV[10] == 'repeated' then
   local entry = redis.call('HGET', KEYS[2], ARGV[8])
-  local landed = entry and string.match(entry, '^' .. ARGV[9] .. ':(%d+)$')
+  local landed = entry and string.match(entry, '^' .. ARGV[9] .. ':(%-?%d+)$')
   if landed then return tonumber(landed) end
 end
 
@@ -92,14 +98,22 @@ elseif rule == 'absent' and redis.call('EXISTS', key) == 1 then
 end
 
 local number = string.format('%.0f', version)
+local document = '{"version":' .. number .. ARGV[4]
+local audited = KEYS[3] and (ARGV[12] == '0' or redis.call('XLEN', KEYS[3]) < tonumber(ARGV[12]))
+local answer = KEYS[3] and not audited and -version or version
 -- In this order nothing is half done. Where Redis refuses to write (its memory is full), it does
--- so at the first command that writes. Where this user may not publish, only the entry is undone.
-redis.call('HSET', KEYS[2], ARGV[8], ARGV[9] .. ':' .. number)
+-- so at the first command that writes. Where this user may not append or publish, what came before
+-- is undone.
+redis.call('HSET', KEYS[2], ARGV[8], ARGV[9] .. ':' .. string.format('%.0f', answer))
 if ARGV[11] ~= '0' then redis.call('EXPIRE', KEYS[2], ARGV[11]) end
-local told = redis.pcall('PUBLISH', ARGV[5], ARGV[6] .. number .. ARGV[7])
+local record = audited and redis.pcall('XADD', KEYS[3], '*', 'id', ARGV[13], 'session', ARGV[14],
+  'event', ARGV[15], 'at', ARGV[16], 'state', document)
+local told = type(record) == 'table' and record or
+  redis.pcall('PUBLISH', ARGV[5], ARGV[6] .. number .. ARGV[7])
 if type(told) == 'table' then
   redis.call('HSET', KEYS[2], ARGV[8], '')
+  if type(record) == 'string' then redis.call('XDEL', KEYS[3], record) end
   return told
 end
-redis.call('SET', key, '{"version":' .. number .. ARGV[4], 'EX', ARGV[3])
-return version
+redis.call('SET', key, document, 'EX', ARGV[3])
+return answer

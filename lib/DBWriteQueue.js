@@ -1,0 +1,357 @@
+'use strict'
+
+const { EventEmitter } = require('node:events')
+const { setTimeout: sleep } = require('node:timers/promises')
+const { NativeQueue } = require('../native.js')
+const { checkId, write, written } = require('./document.js')
+const {
+  ClosedError,
+  DatabaseError,
+  InvalidStateError,
+  RedisUnavailableError,
+} = require('./errors.js')
+const { queueOptions } = require('./options.js')
+const { RedisClient } = require('./RedisClient.js')
+const { Call, close, listen, nothing, number, open, unlisten, unwrap } = require('./settle.js')
+
+// The numbers of `src/node/queue.rs`.
+const ACTIVE = 0
+const COMPLETED = 1
+const FAILED = 2
+const RETRYING = 3
+const OUTAGE = 4
+const DRAINED = 5
+const LOST = 6
+const WARNING = 7
+
+/** The events that cost something for every record, and are told only to those who listen. */
+const COSTLY = Object.freeze({ active: ACTIVE, completed: COMPLETED, retrying: RETRYING })
+
+/** How often `drained` looks, ms. */
+const LOOK = 50
+
+/** The public documentation is in `index.d.ts`. */
+class DBWriteQueue extends EventEmitter {
+  #options
+  #client
+  /** Whether the client was made here, and ends with the queue. */
+  #ownsClient
+  #native
+  #listener
+  #completions = open()
+  #working
+  /** How many calls are in flight; `Call` keeps it. */
+  #calls = { inFlight: 0 }
+  /** @type {Promise<void> | undefined} */
+  #closing
+  #forced = false
+
+  /**
+   * @param {unknown} redis
+   * @param {unknown} [options]
+   */
+  constructor(redis, options) {
+    super()
+    try {
+      this.#options = queueOptions(options, process.env)
+      const isClient = redis instanceof RedisClient
+      if (!isClient && typeof redis !== 'string') {
+        const reason = 'it is neither a URL nor a client made by createRedisClient() of this module'
+        throw new InvalidStateError('redis', reason)
+      }
+      this.#client = isClient ? redis : new RedisClient(redis)
+      this.#ownsClient = !isClient
+    } catch (error) {
+      close()
+      throw error
+    }
+    this.#listener = listen(this)
+    const { logger: _logger, maxInFlight: _maxInFlight, ...settings } = this.#options
+    try {
+      this.#native = new NativeQueue(
+        this.#completions,
+        RedisClient.native(this.#client),
+        this.#listener,
+        JSON.stringify(settings),
+      )
+    } catch (error) {
+      unlisten(this.#listener)
+      if (this.#ownsClient) this.#client.disconnect()
+      close()
+      throw new InvalidStateError('databaseUrl', /** @type {Error} */ (error).message)
+    }
+    this.#working = this.#options.worker
+    if (this.#working) this.#completions.hold() // A worker keeps the process alive.
+    RedisClient.dependOn(this.#client, { ended: () => void this.close() })
+  }
+
+  /** @param {string} sessionId @param {any} state @param {string} eventType */
+  async queueWrite(sessionId, state, eventType) {
+    checkId(sessionId)
+    if (typeof eventType !== 'string' || eventType === '') {
+      throw new InvalidStateError('eventType', 'it is not a string, or empty', sessionId)
+    }
+    const text = state === null ? null : write(state, sessionId)
+    const call = this.#call(nothing, sessionId)
+    this.#native.enqueue(call.slot, sessionId, text, eventType, Date.now())
+    return unwrap(await call.promise)
+  }
+
+  async getMetrics() {
+    const call = this.#call(json)
+    this.#native.metrics(call.slot)
+    return unwrap(await call.promise)
+  }
+
+  /** @param {{ offset?: number, limit?: number }} [page] */
+  async getFailed({ offset = 0, limit = 50 } = {}) {
+    for (const [name, value] of Object.entries({ offset, limit })) {
+      if (!Number.isInteger(value) || value < 0 || value > 1_000_000) {
+        throw new InvalidStateError(name, 'it is not an integer from 0 to 1000000')
+      }
+    }
+    const call = this.#call(json)
+    this.#native.deadLetters(call.slot, offset, limit)
+    return unwrap(await call.promise).map(toLetter)
+  }
+
+  /** @param {readonly string[]} [ids] */
+  async retryFailed(ids) {
+    const list = ids === undefined ? null : JSON.stringify(checkIds(ids))
+    let total = 0
+    /** @type {string | null} */
+    let place = ''
+    while (place !== null) {
+      const call = this.#call(json)
+      this.#native.revive(call.slot, list, place)
+      const [moved, more] = unwrap(await call.promise)
+      total += moved
+      place = list === null ? more : null
+    }
+    return total
+  }
+
+  /** @param {readonly string[]} ids */
+  async removeFailed(ids) {
+    const list = JSON.stringify(checkIds(ids))
+    const call = this.#call(number)
+    this.#native.remove(call.slot, list)
+    return unwrap(await call.promise)
+  }
+
+  async migrate() {
+    const call = this.#call(nothing)
+    this.#native.migrate(call.slot)
+    return unwrap(await call.promise)
+  }
+
+  async drained() {
+    for (;;) {
+      try {
+        const { waiting, active, delayed } = await this.getMetrics()
+        if (waiting + active + delayed === 0) return
+      } catch (error) {
+        if (!(error instanceof RedisUnavailableError)) throw error
+      }
+      await sleep(LOOK)
+    }
+  }
+
+  close(force = false) {
+    if (this.#closing === undefined || (force && !this.#forced)) {
+      const first = this.#closing === undefined
+      this.#forced = force
+      const call = new Call(this.#calls, nothing)
+      this.#native.close(call.slot, force)
+      this.#closing = first ? call.promise.then(() => this.#end()) : this.#closing
+    }
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    return this.close()
+  }
+
+  async #end() {
+    if (this.#working) this.#completions.release()
+    unlisten(this.#listener)
+    close()
+    if (this.#ownsClient) await this.#client.quit()
+  }
+
+  /** The core's queue, for the manager. @param {DBWriteQueue} queue */
+  static native(queue) {
+    return queue.#native
+  }
+
+  /** @param {any} queue */
+  static maxBacklog(queue) {
+    return /** @type {number} */ (queue.#options.maxBacklog)
+  }
+
+  // Each of Node's ways to add or remove a listener ends in one of these.
+
+  /** @param {string | symbol} name @param {(...args: any[]) => void} listener */
+  on(name, listener) {
+    return super.on(name, listener).#hear()
+  }
+
+  /** @param {string | symbol} name @param {(...args: any[]) => void} listener */
+  addListener(name, listener) {
+    return super.addListener(name, listener).#hear()
+  }
+
+  /** @param {string | symbol} name @param {(...args: any[]) => void} listener */
+  prependListener(name, listener) {
+    return super.prependListener(name, listener).#hear()
+  }
+
+  /** @param {string | symbol} name @param {(...args: any[]) => void} listener */
+  off(name, listener) {
+    return super.off(name, listener).#hear()
+  }
+
+  /** @param {string | symbol} name @param {(...args: any[]) => void} listener */
+  removeListener(name, listener) {
+    return super.removeListener(name, listener).#hear()
+  }
+
+  /** @param {string | symbol} [name] */
+  removeAllListeners(name) {
+    return super.removeAllListeners(...(name === undefined ? [] : [name])).#hear()
+  }
+
+  /** Tells the core which events it has to tell. */
+  #hear() {
+    let events = 0
+    for (const [name, event] of Object.entries(COSTLY)) {
+      if (this.listenerCount(name) > 0) events |= 1 << event
+    }
+    this.#native.hear(events)
+    return this
+  }
+
+  /**
+   * @param {import('./settle.js').Read} read
+   * @param {string} [sessionId]
+   */
+  #call(read, sessionId) {
+    if (this.#closing) throw new ClosedError(sessionId)
+    const { maxInFlight } = this.#options
+    if (this.#calls.inFlight >= maxInFlight)
+      throw RedisUnavailableError.full(maxInFlight, sessionId)
+    return new Call(this.#calls, read, sessionId)
+  }
+
+  /**
+   * @param {number} _kind
+   * @param {number} event
+   * @param {string | null} text
+   * @param {string | null} more
+   */
+  news(_kind, event, text, more) {
+    const { logger } = this.#options
+    const error = more === null ? undefined : toError(more)
+    switch (event) {
+      case ACTIVE:
+        this.#emitEach('active', text)
+        break
+      case COMPLETED:
+        this.#emitEach('completed', text)
+        break
+      case RETRYING:
+        this.#emitEach('retrying', text, error)
+        break
+      case FAILED: {
+        const [record] = toRecords(text)
+        logger.error({ err: error, ...record }, 'an audit record went to the dead letters')
+        this.#emitEach('failed', text, error)
+        break
+      }
+      case OUTAGE:
+        logger.warn({ err: error }, 'PostgreSQL is unavailable; audit records wait')
+        this.#emitError(error)
+        break
+      case LOST: {
+        const err = new RedisUnavailableError(/** @type {string} */ (text))
+        logger.warn({ err }, 'the audit worker has no Redis; reconnecting')
+        this.#emitError(err)
+        break
+      }
+      case DRAINED:
+        this.#emit('drained')
+        break
+      case WARNING:
+        logger.warn({}, /** @type {string} */ (text))
+        break
+    }
+  }
+
+  /** Unlike other emitters', this one needs no listener. @param {Error | undefined} error */
+  #emitError(error) {
+    if (this.listenerCount('error') > 0) this.#emit('error', error)
+  }
+
+  /** @param {string} name @param {string | null} text @param {Error} [error] */
+  #emitEach(name, text, error) {
+    if (this.listenerCount(name) === 0) return
+    for (const record of toRecords(text)) {
+      if (error) this.#emit(name, record, error)
+      else this.#emit(name, record)
+    }
+  }
+
+  /** A listener that throws must not cost the others their news. @param {any[]} args */
+  #emit(...args) {
+    try {
+      this.emit(.../** @type {[string, ...unknown[]]} */ (args))
+    } catch (err) {
+      this.#options.logger.error({ err }, 'a listener of the queue failed')
+    }
+  }
+}
+
+/** @param {string | null} text */
+function json(text) {
+  return JSON.parse(/** @type {string} */ (text))
+}
+
+/** @param {string} text */
+function toError(text) {
+  const { message, sqlstate } = JSON.parse(text)
+  return new DatabaseError(message, sqlstate)
+}
+
+/** @param {string | null} text @returns {import('..').AuditRecord[]} */
+function toRecords(text) {
+  return JSON.parse(/** @type {string} */ (text)).map(
+    (/** @type {[string, string, string, number]} */ [id, sessionId, eventType, attempt]) => ({
+      id,
+      sessionId,
+      eventType,
+      attempt,
+    }),
+  )
+}
+
+/** @param {any} letter as `letter_to_json` in `src/node/queue.rs` writes it */
+function toLetter({ queuedAtMs, failedAtMs, state, error, sqlstate, ...record }) {
+  return {
+    ...record,
+    queuedAt: new Date(queuedAtMs),
+    failedAt: new Date(failedAtMs),
+    error: new DatabaseError(error, sqlstate),
+    sqlstate,
+    state: state === null ? null : written(state, {}),
+  }
+}
+
+/** @param {unknown} ids */
+function checkIds(ids) {
+  if (!Array.isArray(ids) || !ids.every((id) => typeof id === 'string')) {
+    throw new InvalidStateError('ids', 'it is no array of strings')
+  }
+  return ids
+}
+
+module.exports = { DBWriteQueue }

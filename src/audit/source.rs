@@ -1,0 +1,279 @@
+//! The stream as a worker sees it: what it takes in hand, and what becomes of that.
+//!
+//! A conversation on a connection of its own, one command at a time, because reading blocks.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+use super::fault::Fault;
+use super::stream::{Batch, Stream, int, read_entries, text};
+use crate::keys::{AUDIT_GROUP, AuditKeys};
+use crate::redis::link::{Link, within};
+use crate::redis::options::Options;
+use crate::redis::script::Script;
+
+/// For how long a worker must have been silent before others take what it has in hand.
+const ABANDONED: Duration = Duration::from_secs(10);
+
+/// For how long a consumer that holds nothing must have been silent before it is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
+
+/// How long an answer may take besides the time for which the command blocks.
+const ANSWER: Duration = Duration::from_secs(5);
+
+static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/settle.lua")));
+static DELAY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/delay.lua")));
+static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/bury.lua")));
+static TIDY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/tidy.lua")));
+
+/// What Redis answered, or why the connection is not to be used any longer.
+pub(crate) type Answer<T> = Result<T, String>;
+
+pub(crate) struct Source {
+    link: Link,
+    stream: Arc<Stream>,
+    consumer: String,
+}
+
+impl Source {
+    /// Connects, and sees to it that the group exists. It begins at 0: what was appended before
+    /// there was a worker, or before Redis forgot the group, is read, too.
+    pub async fn open(options: &Options, stream: Arc<Stream>, consumer: &str) -> Answer<Self> {
+        let link = within(options.connect_timeout, Link::open(options))
+            .await
+            .map_err(|error| error.to_string())?;
+        let mut source = Self { link, stream, consumer: consumer.to_owned() };
+        let mut create = redis::cmd("XGROUP");
+        create.arg("CREATE").arg(&source.keys().stream).arg(AUDIT_GROUP).arg(0).arg("MKSTREAM");
+        match source.ask(&create, Duration::ZERO).await {
+            Err(reason) if !reason.starts_with("BUSYGROUP") => Err(reason),
+            _ => Ok(source),
+        }
+    }
+
+    fn keys(&self) -> &AuditKeys {
+        &self.stream.keys
+    }
+
+    /// Records that nobody has in hand, at most so many; waits for one, at most so long.
+    pub async fn fresh(&mut self, count: usize, wait: Duration) -> Answer<Batch> {
+        let mut command = self.read_group(count);
+        command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
+        command.arg("STREAMS").arg(&self.keys().stream).arg(">");
+        let entries = read_streams(self.ask(&command, wait).await?);
+        let mut batch = Batch::default();
+        for (place, record) in entries {
+            batch.push(place, record, 1);
+        }
+        Ok(batch)
+    }
+
+    /// What this consumer has in hand already, after a place: it had lost its connection.
+    pub async fn own(&mut self, count: usize, after: &str) -> Answer<Batch> {
+        let mut command = self.read_group(count);
+        command.arg("STREAMS").arg(&self.keys().stream).arg(after);
+        let entries = read_streams(self.ask(&command, Duration::ZERO).await?);
+        self.tried_before(entries).await
+    }
+
+    fn read_group(&self, count: usize) -> Cmd {
+        let mut command = redis::cmd("XREADGROUP");
+        command.arg("GROUP").arg(AUDIT_GROUP).arg(&self.consumer).arg("COUNT").arg(count);
+        command
+    }
+
+    /// Takes over what silent workers have in hand. Also: how many entries have vanished from the
+    /// stream while somebody had them in hand.
+    ///
+    /// One call looks at ten times as many entries as it may return, and may return none.
+    pub async fn abandoned(&mut self, count: usize) -> Answer<(Batch, usize)> {
+        let (mut entries, mut vanished) = (Vec::new(), 0);
+        let mut cursor = String::from("0-0");
+        loop {
+            let mut command = redis::cmd("XAUTOCLAIM");
+            command.arg(&self.keys().stream).arg(AUDIT_GROUP).arg(&self.consumer);
+            command.arg(ABANDONED.as_millis() as u64).arg(&cursor);
+            command.arg("COUNT").arg(count - entries.len());
+            let Value::Array(parts) = self.ask(&command, Duration::ZERO).await? else { break };
+            let mut parts = parts.into_iter();
+            cursor = parts.next().and_then(text).unwrap_or_default();
+            entries.extend(parts.next().map(read_entries).unwrap_or_default());
+            if let Some(Value::Array(gone)) = parts.next() {
+                vanished += gone.len();
+            }
+            if cursor == "0-0" || cursor.is_empty() || entries.len() >= count {
+                break;
+            }
+        }
+        Ok((self.tried_before(entries).await?, vanished))
+    }
+
+    async fn tried_before(
+        &mut self,
+        entries: Vec<(String, super::record::Record)>,
+    ) -> Answer<Batch> {
+        let mut batch = Batch::default();
+        if entries.is_empty() {
+            return Ok(batch);
+        }
+        let mut command = redis::cmd("HMGET");
+        command.arg(&self.keys().tries);
+        for (place, _) in &entries {
+            command.arg(place);
+        }
+        let Value::Array(tries) = self.ask(&command, Duration::ZERO).await? else {
+            return Err(String::from("Redis answered HMGET with no list"));
+        };
+        for ((place, record), tries) in entries.into_iter().zip(tries) {
+            let tries = text(tries).and_then(|tries| tries.parse::<u32>().ok()).unwrap_or(0);
+            batch.push(place, record, tries.saturating_add(1));
+        }
+        Ok(batch)
+    }
+
+    /// They are in PostgreSQL. How many are left in the stream.
+    pub async fn settle(&mut self, places: &[String]) -> Answer<u64> {
+        let keys = self.keys().clone();
+        let keys = [&*keys.stream, &keys.delayed, &keys.tries, &keys.completed];
+        let left = self.run(&SETTLE, &keys, |command| {
+            command.arg(AUDIT_GROUP).arg(places);
+        });
+        left.await.map(|left| int(&left))
+    }
+
+    /// They wait for another try. For each, how many tries have counted so far.
+    pub async fn delay(
+        &mut self,
+        places: &[String],
+        delay: Duration,
+        counted: bool,
+    ) -> Answer<Vec<u32>> {
+        let keys = self.keys().clone();
+        let keys = [&*keys.stream, &keys.delayed, &keys.tries];
+        let tries = self.run(&DELAY, &keys, |command| {
+            command.arg(delay.as_millis() as u64);
+            command.arg(if counted { "counted" } else { "" }).arg(places);
+        });
+        Ok(match tries.await? {
+            Value::Array(tries) => {
+                tries.iter().map(|tries| u32::try_from(int(tries)).unwrap_or(u32::MAX)).collect()
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    /// It goes to the dead letters. `false` where another worker was first.
+    pub async fn bury(&mut self, place: &str, id: &str, tries: u32, fault: &Fault) -> Answer<bool> {
+        let keys = self.keys().clone();
+        let keys = [&*keys.stream, &keys.delayed, &keys.tries, &keys.dead, &keys.index];
+        let buried = self.run(&BURY, &keys, |command| {
+            command.arg(AUDIT_GROUP).arg(place).arg(id).arg(&fault.message);
+            command.arg(fault.sqlstate.as_deref().unwrap_or_default()).arg(tries);
+        });
+        buried.await.map(|buried| int(&buried) == 1)
+    }
+
+    /// They are still in hand: nobody shall take them over.
+    pub async fn keep(&mut self, places: &[String]) -> Answer<()> {
+        self.claim(places, "JUSTID", None).await
+    }
+
+    /// They are not in hand any more: whoever looks may take them over at once.
+    pub async fn release(&mut self, places: &[String]) -> Answer<()> {
+        self.claim(places, "JUSTID", Some(ABANDONED)).await
+    }
+
+    async fn claim(&mut self, places: &[String], how: &str, idle: Option<Duration>) -> Answer<()> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let mut command = redis::cmd("XCLAIM");
+        command.arg(&self.keys().stream).arg(AUDIT_GROUP).arg(&self.consumer).arg(0).arg(places);
+        if let Some(idle) = idle {
+            command.arg("IDLE").arg(idle.as_millis() as u64);
+        }
+        command.arg(how);
+        self.ask(&command, Duration::ZERO).await.map(drop)
+    }
+
+    /// Forgets consumers of processes that have ended long ago.
+    pub async fn tidy(&mut self) -> Answer<()> {
+        let stream = self.keys().stream.clone();
+        self.run(&TIDY, &[&stream], |command| {
+            command.arg(AUDIT_GROUP).arg(FORGOTTEN.as_millis() as u64);
+        })
+        .await
+        .map(drop)
+    }
+
+    /// What in the server's settings may lose records, in words. A user who may not ask, or a
+    /// server that does not tell, has none to be warned of.
+    pub async fn warnings(&mut self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let policy = self.setting("maxmemory-policy").await;
+        if let Some(policy) = policy.filter(|policy| policy != "noeviction") {
+            warnings.push(format!(
+                "Redis may evict keys (maxmemory-policy {policy}): audit records that wait can be \
+                 lost; set it to noeviction"
+            ));
+        }
+        let log = self.setting("appendonly").await;
+        let snapshots = self.setting("save").await;
+        if log.as_deref() == Some("no") && snapshots.as_deref() == Some("") {
+            warnings.push(String::from(
+                "Redis persists nothing (appendonly no, save \"\"): audit records that wait are \
+                 lost when it ends",
+            ));
+        }
+        warnings
+    }
+
+    async fn setting(&mut self, name: &str) -> Option<String> {
+        let command = redis::cmd("CONFIG").arg("GET").arg(name).to_owned();
+        match self.ask(&command, Duration::ZERO).await {
+            Ok(Value::Map(pairs)) => pairs.into_iter().next().and_then(|(_, value)| text(value)),
+            _ => None,
+        }
+    }
+
+    async fn run(
+        &mut self,
+        script: &Script,
+        keys: &[&str],
+        arguments: impl Fn(&mut Cmd),
+    ) -> Answer<Value> {
+        let mut with_source = false;
+        loop {
+            let mut command = script.command(with_source, keys);
+            arguments(&mut command);
+            match self.ask(&command, Duration::ZERO).await {
+                Err(reason) if reason.starts_with("NOSCRIPT") && !with_source => with_source = true,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Refusals are reasons, too: after any of them the worker begins anew.
+    async fn ask(&mut self, command: &Cmd, blocks: Duration) -> Answer<Value> {
+        match within(blocks + ANSWER, self.link.ask(command)).await {
+            Ok(Value::ServerError(error)) => Err(match error.details() {
+                Some(details) => format!("{} {details}", error.code()),
+                None => error.code().to_owned(),
+            }),
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// The entries of the one stream that was read; none where none came in time.
+fn read_streams(value: Value) -> Vec<(String, super::record::Record)> {
+    match value {
+        Value::Map(streams) => {
+            streams.into_iter().next().map(|(_, entries)| read_entries(entries)).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,276 @@
+//! `NativeQueue`: the audit's queue, and its worker where this process has one.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use napi::bindgen_prelude::{Error, Result};
+use napi_derive::napi;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use tokio::time::timeout;
+
+use super::client::NativeClient;
+use super::completions::{Completion, Completions, Kind, Lane, Queue as CompletionQueue, Ticket};
+use super::runtime::AUDIT;
+use crate::audit::database::DatabaseOptions;
+use crate::audit::fault::Fault;
+use crate::audit::queue::{DeadLetter, Letters, Queue, QueueOptions};
+use crate::audit::sink::Sink;
+use crate::audit::worker::{Audience, News, Told, Which, WorkerHandle, WorkerOptions};
+use crate::error::Error as CoreError;
+use crate::redis::options::Options as RedisOptions;
+
+/// How long the batch in hand may take when the owner closes; then it is left to others.
+const GRACE: Duration = Duration::from_secs(9);
+
+/// How long the connections to PostgreSQL may take to end.
+const END: Duration = Duration::from_millis(500);
+
+/// The numbers of the events, as `lib/DBWriteQueue.js` knows them; also bits of what is heard.
+const ACTIVE: u32 = 0;
+const COMPLETED: u32 = 1;
+const FAILED: u32 = 2;
+const RETRYING: u32 = 3;
+const OUTAGE: u32 = 4;
+const DRAINED: u32 = 5;
+const LOST: u32 = 6;
+const WARNING: u32 = 7;
+
+/// What `lib/options.js` hands over, as JSON.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QueueSettings {
+    queue_name: String,
+    attempts: u32,
+    backoff_delay: u64,
+    batch_size: usize,
+    max_backlog: Option<u64>,
+    command_timeout_ms: u64,
+    worker: bool,
+    database: DatabaseOptions,
+}
+
+/// One queue of audit records.
+#[napi]
+pub struct NativeQueue {
+    pub(crate) queue: Queue,
+    pub(crate) redis: RedisOptions,
+    sink: Arc<Sink>,
+    lane: Rc<Lane>,
+    heard: Arc<AtomicU32>,
+    worker: Option<WorkerHandle>,
+}
+
+#[napi]
+impl NativeQueue {
+    /// News for `slot`, as the events are numbered. `settings` is JSON.
+    #[napi(constructor)]
+    pub fn new(
+        completions: &Completions,
+        client: &NativeClient,
+        slot: u32,
+        settings: String,
+    ) -> Result<Self> {
+        let settings: QueueSettings = serde_json::from_str(&settings)
+            .map_err(|error| Error::from_reason(error.to_string()))?;
+        let runtime = AUDIT.handle()?;
+        let _entered = runtime.enter(); // The pool's own tasks live there.
+        let sink = Sink::new(&settings.database).map_err(|error| match error {
+            CoreError::InvalidState { reason, .. } => Error::from_reason(reason),
+            other => Error::from_reason(other.to_string()),
+        })?;
+        let sink = Arc::new(sink);
+        let options = QueueOptions {
+            name: settings.queue_name,
+            max_backlog: settings.max_backlog,
+            command_timeout: Duration::from_millis(settings.command_timeout_ms),
+        };
+        let queue = Queue::new(client.connection.clone(), &options);
+        let heard = Arc::new(AtomicU32::new(0));
+        let mut worker = None;
+        if settings.worker {
+            let options = WorkerOptions {
+                attempts: settings.attempts,
+                backoff_delay: Duration::from_millis(settings.backoff_delay),
+                batch_size: settings.batch_size,
+            };
+            let queue_of_news = completions.lane.queue.clone();
+            let listener = Listener { queue: queue_of_news, slot, heard: heard.clone() };
+            let (redis, sink) = (client.options.clone(), sink.clone());
+            let (handle, work) = WorkerHandle::new(redis, queue.stream(), sink, options, listener);
+            runtime.spawn(work);
+            worker = Some(handle);
+        }
+        let (redis, lane) = (client.options.clone(), completions.lane.clone());
+        Ok(Self { queue, redis, sink, lane, heard, worker })
+    }
+
+    /// Done once Redis has the record. `document` is JSON text; null for a deletion.
+    #[napi]
+    pub fn enqueue(
+        &self,
+        slot: u32,
+        session_id: String,
+        document: Option<String>,
+        event_type: String,
+        now_ms: f64,
+    ) {
+        let ticket = self.lane.ticket(slot);
+        self.queue.enqueue(session_id, event_type, document, now_ms as i64, move |outcome| {
+            match outcome {
+                Ok(()) => ticket.done(0.0),
+                Err(error) => ticket.failed(&error),
+            }
+        });
+    }
+
+    /// Text: the numbers, as JSON.
+    #[napi]
+    pub fn metrics(&self, slot: u32) {
+        let ticket = self.lane.ticket(slot);
+        self.queue.metrics(move |outcome| answer(ticket, outcome.map(|metrics| json!(metrics))));
+    }
+
+    /// Text: the dead letters, newest first, as JSON; each with its document as JSON text.
+    #[napi]
+    pub fn dead_letters(&self, slot: u32, offset: u32, limit: u32) {
+        let ticket = self.lane.ticket(slot);
+        self.queue.dead_letters(offset, limit, move |outcome| {
+            answer(
+                ticket,
+                outcome.map(|letters| letters.into_iter().map(letter_to_json).collect()),
+            );
+        });
+    }
+
+    /// Text: `[how many, where to go on or null]`. `ids` is a JSON list; null: all up to `place`.
+    #[napi]
+    pub fn revive(&self, slot: u32, ids: Option<String>, place: String) {
+        let ticket = self.lane.ticket(slot);
+        let which = match ids {
+            Some(ids) => Letters::Of(serde_json::from_str(&ids).unwrap_or_default()),
+            None => Letters::UpTo(place),
+        };
+        self.queue.revive(which, move |outcome| {
+            answer(ticket, outcome.map(|(moved, more)| json!([moved, more])));
+        });
+    }
+
+    /// Done with how many there were. `ids` is a JSON list.
+    #[napi]
+    pub fn remove(&self, slot: u32, ids: String) {
+        let ticket = self.lane.ticket(slot);
+        let ids = serde_json::from_str(&ids).unwrap_or_default();
+        self.queue.remove(ids, move |outcome| match outcome {
+            Ok(removed) => ticket.done(removed as f64),
+            Err(error) => ticket.failed(&error),
+        });
+    }
+
+    /// Done when the tables are there.
+    #[napi]
+    pub fn migrate(&self, slot: u32) -> Result<()> {
+        let ticket = self.lane.ticket(slot);
+        let sink = self.sink.clone();
+        AUDIT.spawn(async move {
+            match sink.migrate().await {
+                Ok(()) => ticket.done(0.0),
+                Err(Fault { message, sqlstate, .. }) => {
+                    ticket.failed(&CoreError::Database { message, sqlstate });
+                }
+            }
+        })
+    }
+
+    /// Which events are told: a bit for each that costs something.
+    #[napi]
+    pub fn hear(&self, events: u32) {
+        self.heard.store(events, Ordering::Relaxed);
+    }
+
+    /// Done when the worker has ended, and with it the connections to PostgreSQL.
+    #[napi]
+    pub fn close(&self, slot: u32, at_once: bool) -> Result<()> {
+        let ticket = self.lane.ticket(slot);
+        let sink = self.sink.clone();
+        let grace = if at_once { Duration::ZERO } else { GRACE };
+        let ended = self.worker.as_ref().map(|worker| worker.close(grace));
+        AUDIT.spawn(async move {
+            if let Some(ended) = ended {
+                ended.await;
+            }
+            let _ = timeout(END, sink.close()).await;
+            ticket.done(0.0);
+        })
+    }
+}
+
+fn answer(ticket: Ticket, outcome: crate::error::Result<Json>) {
+    match outcome {
+        Ok(json) => ticket.text(json.to_string(), 0.0),
+        Err(error) => ticket.failed(&error),
+    }
+}
+
+fn letter_to_json(letter: DeadLetter) -> Json {
+    let DeadLetter { record, error, sqlstate, attempts, failed_at_ms } = letter;
+    json!({
+        "id": record.id,
+        "sessionId": record.session_id,
+        "eventType": record.event_type,
+        "queuedAtMs": record.at_ms,
+        "state": record.state,
+        "error": error,
+        "sqlstate": sqlstate,
+        "attempts": attempts,
+        "failedAtMs": failed_at_ms,
+    })
+}
+
+/// JavaScript, by way of the completions.
+struct Listener {
+    queue: Arc<CompletionQueue>,
+    slot: u32,
+    heard: Arc<AtomicU32>,
+}
+
+impl Audience for Listener {
+    fn hears(&self, which: Which) -> bool {
+        let event = match which {
+            Which::Active => ACTIVE,
+            Which::Completed => COMPLETED,
+            Which::Retrying => RETRYING,
+        };
+        self.heard.load(Ordering::Relaxed) & (1 << event) != 0
+    }
+
+    fn tell(&self, news: News<'_>) {
+        let (event, text, more) = match news {
+            News::Active(records) => (ACTIVE, Some(to_json(&records)), None),
+            News::Completed(records) => (COMPLETED, Some(to_json(&records)), None),
+            News::Failed(record, fault) => (FAILED, Some(to_json(&[record])), Some(fault)),
+            News::Retrying(records, fault) => (RETRYING, Some(to_json(&records)), Some(fault)),
+            News::Outage(fault) => (OUTAGE, None, Some(fault)),
+            News::Drained => (DRAINED, None, None),
+            News::Lost(reason) => (LOST, Some(reason.to_owned()), None),
+            News::Warning(text) => (WARNING, Some(text), None),
+        };
+        let more = more.map(|Fault { message, sqlstate, .. }| {
+            json!({ "message": message, "sqlstate": sqlstate }).to_string()
+        });
+        let (slot, kind) = (self.slot, Kind::Audit);
+        self.queue.push(Completion { slot, kind, number: event.into(), text, more });
+    }
+}
+
+fn to_json(records: &[Told<'_>]) -> String {
+    let records: Json = records
+        .iter()
+        .map(|Told { record, attempt }| {
+            json!([record.id, record.session_id, record.event_type, attempt])
+        })
+        .collect();
+    records.to_string()
+}
