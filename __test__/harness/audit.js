@@ -93,4 +93,4 @@ function running(overrides) {
   return makeState({ status: 'running', created_at: now, updated_at: now, ...overrides })
 }
 
-module.exports = { Audit, deployedSchema, running }
+module.exports = { Audit, running }
