@@ -1,5 +1,7 @@
 //! Records into a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may.
+
 mod harness;
 
 use std::collections::HashSet;
@@ -439,8 +441,8 @@ async fn refusals_of_the_server_are_the_servers() {
     assert!(started.elapsed() < Duration::from_secs(2), "the cause is told at once");
     let missing = fault_of(&url(&format!("{port}/nowhere"))).await;
     assert_eq!(missing.sqlstate.as_deref(), Some("3D000"));
-    let plain = fault_of(&url(&format!("{port}/{}?sslmode=require", database.name))).await;
-    assert!(plain.message.contains("TLS"), "{plain}");
+    let unknown = fault_of(&url(&format!("{port}/{}?sslmode=require", database.name))).await;
+    assert!(unknown.message.contains("certificate"), "{unknown}");
 
     let alter = format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name);
     database.run(&alter).await;
@@ -503,25 +505,82 @@ async fn catalog(database: &Database) -> Vec<Value> {
 async fn a_store_that_nobody_waits_for_leaves_the_connections_usable() {
     let (database, _) = own().await;
     let sink = Sink::new(&database.options(1)).unwrap();
+    let batch = [record(Some(&state(1)))];
+    let given_up = || tokio::time::timeout(Duration::from_millis(200), sink.store(&batch));
     sink.store(&[record(None)]).await.unwrap();
+    let pids = backends(&database).await;
+    assert_eq!(pids.len(), 1);
+
+    // In the middle of the statement.
+    let mut other = database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE sync_events").execute(&mut other).await.unwrap();
+    assert!(given_up().await.is_err());
+    assert!(given_up().await.is_err());
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    sink.store(&batch).await.unwrap();
+
+    // While a server that stands still is asked whether it is there.
+    let pids = backends(&database).await;
+    database.server.pause(&pids);
+    assert!(given_up().await.is_err());
+    sink.store(&batch).await.unwrap();
+    database.server.resume(&pids);
+    assert_eq!(count_events(&database).await, 2);
+}
+
+#[tokio::test]
+async fn a_statement_without_an_answer_ends_by_its_deadline() {
+    let (database, _) = own().await;
+    let sink = Sink::new(&database.options(1)).unwrap();
+    sink.store(&[record(None)]).await.unwrap();
+    let pids = backends(&database).await;
+    let mut other = database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE sync_events").execute(&mut other).await.unwrap();
+    let batch = [record(Some(&state(1)))];
+    let (outcome, ()) = tokio::join!(sink.store(&batch), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        database.server.pause(&pids);
+        tokio::time::pause(); // From here on time flies while nothing happens.
+    });
+    tokio::time::resume();
+    let fault = outcome.unwrap_err();
+    assert_eq!((fault.whose, fault.sqlstate.as_deref()), (Whose::Postgres, None));
+    assert!(fault.message.contains("15 s"), "{fault}");
+
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    sink.store(&batch).await.unwrap();
+    database.server.resume(&pids);
+    sink.store(&batch).await.unwrap();
+    assert_eq!(count_events(&database).await, 2);
+}
+
+#[tokio::test]
+async fn tls_verifies_unless_told() {
+    let (database, _) = own().await;
+    let ca = std::fs::read_to_string("__test__/harness/tls/cert.pem").unwrap();
+    let outcome_of = async |host: &str, ssl: Value| {
+        let port = database.server.port;
+        let url = format!("postgres://postgres@{host}:{port}/{}", database.name);
+        let json = json!({ "url": url, "ssl": ssl });
+        let sink = Sink::new(&serde_json::from_value(json).unwrap()).unwrap();
+        sink.store(&[record(None)]).await
+    };
+    outcome_of("localhost", json!({ "mode": "verify", "ca": ca })).await.unwrap();
+    outcome_of("127.0.0.1", json!({ "mode": "no-verify" })).await.unwrap();
+    let fault = outcome_of("localhost", json!({ "mode": "verify" })).await.unwrap_err();
+    assert_eq!(fault.whose, Whose::Postgres);
+    assert!(fault.message.contains("certificate"), "{fault}");
+    assert_eq!(count_events(&database).await, 2);
+}
+
+/// The processes of the server that serve sinks.
+async fn backends(database: &Database) -> Vec<i64> {
     let query = format!(
         "SELECT pid FROM pg_stat_activity
           WHERE datname = '{}' AND application_name = 'synckairos-state'",
         database.name
     );
-    let pids: Vec<i64> =
-        database.rows(&query).await.iter().filter_map(|row| row["pid"].as_i64()).collect();
-    assert_eq!(pids.len(), 1);
-    database.server.pause(&pids);
-    let late = record(Some(&state(1)));
-    let batch = [late];
-    let given_up = tokio::time::timeout(Duration::from_millis(200), sink.store(&batch)).await;
-    assert!(given_up.is_err());
-    // By another connection, while the first is still in the middle of it.
-    sink.store(&batch).await.unwrap();
-    database.server.resume(&pids);
-    sink.store(&batch).await.unwrap();
-    assert_eq!(count_events(&database).await, 2);
+    database.rows(&query).await.iter().filter_map(|row| row["pid"].as_i64()).collect()
 }
 
 #[tokio::test]
@@ -570,10 +629,5 @@ async fn closing_is_prompt_and_leaves_no_connection() {
     assert_eq!(fault.whose, Whose::Postgres);
     assert!(fault.message.contains("closed"), "{fault}");
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let query = format!(
-        "SELECT count(*) FROM pg_stat_activity
-          WHERE datname = '{}' AND application_name = 'synckairos-state'",
-        database.name
-    );
-    assert_eq!(database.number(&query).await, 0);
+    assert_eq!(backends(&database).await.len(), 0);
 }

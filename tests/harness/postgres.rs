@@ -1,7 +1,9 @@
 //! A real PostgreSQL of the test's own, with a database for each test. Missing programs fail it.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +18,9 @@ use synckairos_state::audit::sink::Sink;
 
 /// The tables that services have today; the Jest tests use the same.
 pub const DEPLOYED: &str = include_str!("../../__test__/harness/deployed-schema.sql");
+
+const TLS_CERTIFICATE: &str = include_str!("../../__test__/harness/tls/cert.pem");
+const TLS_KEY: &str = include_str!("../../__test__/harness/tls/key.pem");
 
 pub struct PostgresServer {
     pub port: u16,
@@ -53,10 +58,26 @@ impl PostgresServer {
             .stdout(Stdio::null())
             .status();
         assert!(made.expect("initdb must be there").success(), "initdb failed");
+        // PostgreSQL wants a key that nobody else can read.
+        let key = data.join("server.key");
+        std::fs::write(data.join("server.crt"), TLS_CERTIFICATE).unwrap();
+        std::fs::write(&key, TLS_KEY).unwrap();
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = user {
+            std::os::unix::fs::chown(&key, Some(uid), Some(gid)).unwrap();
+        }
         let guard = as_user("sh", user, &directory)
             .args(["-c", GUARD, "guard"])
             .args([&directory, &find("postgres")])
-            .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-F", "-D"])
+            .args([
+                "-p",
+                &port.to_string(),
+                "-h",
+                "127.0.0.1,127.0.0.2,localhost",
+                "-F",
+                "-l",
+                "-D",
+            ])
             .args([&data, Path::new("-k"), &directory])
             .stdin(Stdio::piped())
             .spawn()
