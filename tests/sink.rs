@@ -5,6 +5,7 @@
 mod harness;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use harness::postgres::{DEPLOYED, Database, PostgresServer, options};
@@ -303,6 +304,13 @@ async fn what_an_optional_column_cannot_hold_goes_to_metadata() {
     assert_eq!(row["metadata"]["participant_id"], "p2");
     assert_eq!(row["metadata"]["time_remaining_ms"].as_f64(), Some(-1e300));
     assert_eq!(row["state_snapshot"]["status"], "asleep");
+
+    // What was noted of a state is of no interest once there is a newer one.
+    sink.store(&[record(Some(&state(2)))]).await.unwrap();
+    assert_eq!(session(&database).await["metadata"], json!({ "version": 2 }));
+    let unversioned = with(state(0), json!({ "version": null, "created_at": NOW }));
+    sink.store(&[record(Some(&unversioned))]).await.unwrap();
+    assert_eq!(session(&database).await["metadata"], json!({}));
 }
 
 #[tokio::test]
@@ -600,6 +608,7 @@ async fn a_connection_that_the_server_ended_is_replaced() {
 #[tokio::test]
 async fn many_workers_at_once_store_everything_once() {
     on_both(async |database, sink| {
+        let sink = Arc::new(sink);
         let ids: Vec<String> = (0..20).map(|n| format!("{}{n:02}", &SESSION[..34])).collect();
         let batch = |seed: u64| -> Vec<Record> {
             let mut random = fastrand::Rng::with_seed(seed);
@@ -608,15 +617,35 @@ async fn many_workers_at_once_store_everything_once() {
                 .collect()
         };
         let batches: Vec<Vec<Record>> = (0..8).map(batch).collect();
-        let twice = batches.iter().chain(&batches).map(|batch| sink.store(batch));
-        for outcome in futures_util::future::join_all(twice).await {
-            outcome.unwrap();
+        let twice: Vec<_> = (batches.iter().chain(&batches).cloned())
+            .map(|batch| {
+                let sink = Arc::clone(&sink);
+                tokio::spawn(async move { sink.store(&batch).await })
+            })
+            .collect();
+        for stored in twice {
+            stored.await.unwrap().unwrap();
         }
         let distinct: HashSet<&str> = batches.iter().flatten().map(|r| r.id.as_str()).collect();
         assert_eq!(count_events(&database).await, distinct.len() as i64);
         assert_eq!(database.number("SELECT count(*) FROM sync_sessions").await, 20);
     })
     .await;
+}
+
+#[tokio::test]
+async fn connections_with_nothing_to_do_are_closed_but_for_a_few() {
+    let (database, sink) = own().await; // Of the four that it may have it keeps one.
+    let batches: Vec<[Record; 1]> = (0..4).map(|_| [record(None)]).collect();
+    for outcome in futures_util::future::join_all(batches.iter().map(|b| sink.store(b))).await {
+        outcome.unwrap();
+    }
+    assert_eq!(backends(&database).await.len(), 4);
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    tokio::time::resume();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(backends(&database).await.len(), 1);
 }
 
 #[tokio::test]
