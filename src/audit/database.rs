@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -85,7 +87,10 @@ impl DatabaseOptions {
                 SslMode::Verify => PgSslMode::VerifyFull,
                 SslMode::NoVerify => PgSslMode::Require,
             });
-            server.ca = ca.clone().map(Ca::Pem).or(server.ca);
+            if let Some(pem) = ca {
+                check_ca(pem)?;
+                server.ca = Some(Ca::Pem(pem.clone()));
+            }
         }
         Ok(server.into_options())
     }
@@ -217,6 +222,15 @@ impl Server {
     }
 }
 
+/// sqlx would find out when it connects, and put all of it into the message.
+fn check_ca(pem: &str) -> Result<()> {
+    let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).peekable();
+    if certificates.peek().is_none() || certificates.any(|certificate| certificate.is_err()) {
+        return Err(Error::invalid("ssl.ca", "it is no certificate in PEM"));
+    }
+    Ok(())
+}
+
 /// `require` and `verify-ca` are stricter than in libpq, as they are in Node's `pg`: whoever asks
 /// for TLS gets all of it, and whoever does not want that says so (`no-verify`).
 fn ssl_mode(name: &str) -> Result<PgSslMode, String> {
@@ -314,6 +328,18 @@ mod tests {
             ("Disable", r#"{"url":"postgres:///d?host=/tmp","ssl":{"mode":"verify"}}"#),
         ] {
             assert_eq!(mode(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_ca_must_be_a_certificate() {
+        for ca in ["", "secret", "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----"] {
+            let json = serde_json::json!({ "ssl": { "mode": "verify", "ca": ca } });
+            let options: DatabaseOptions = serde_json::from_value(json).unwrap();
+            let Err(Error::InvalidState { field, reason }) = options.connect_options() else {
+                panic!("{ca} was accepted");
+            };
+            assert!(field == "ssl.ca" && !reason.contains("secret"), "{reason}");
         }
     }
 

@@ -19,7 +19,7 @@ use super::fault::Fault;
 
 /// The longest wait for a free connection, and again for a new one to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection that was idle may take to prove that it is still there.
+/// How long those that were idle may take to prove that one of them is still there.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection stays open with nothing to do.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,9 +60,9 @@ impl Pool {
             .await
             .map_err(|_| Fault::unreachable(format!("all {} connections are in use", self.max)))?
             .map_err(|_| Fault::unreachable("the connections to PostgreSQL are closed"))?;
-        let connection = match self.idle_connection().await {
-            Some(connection) => connection,
-            None => within(CONNECT_TIMEOUT, self.options.connect()).await?,
+        let connection = match timeout(PING_TIMEOUT, self.idle_connection()).await {
+            Ok(Some(connection)) => connection,
+            _ => within(CONNECT_TIMEOUT, self.options.connect()).await?,
         };
         Ok(Lease { connection, pool: Arc::clone(self), _permit: permit })
     }
@@ -71,7 +71,7 @@ impl Pool {
     async fn idle_connection(&self) -> Option<PgConnection> {
         loop {
             let mut idle = self.shelf().idle.pop()?;
-            if within(PING_TIMEOUT, idle.connection.ping()).await.is_ok() {
+            if idle.connection.ping().await.is_ok() {
                 return Some(idle.connection);
             }
         }

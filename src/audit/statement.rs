@@ -8,7 +8,8 @@ use super::schema::{Schema, Table};
 /// The statement for these tables. Its parameters: the columns of `sync_sessions`, then those of
 /// `sync_events`, each as `text[]`.
 pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
-    let set: Vec<String> = sessions.columns.iter().filter_map(|column| set(column.name)).collect();
+    let names: Vec<&str> = sessions.columns.iter().map(|column| column.name).collect();
+    let set: Vec<String> = names.iter().filter_map(|name| set(name, &names)).collect();
     format!(
         "WITH sessions AS (\
            INSERT INTO {sessions_name} AS s {session_values} \
@@ -41,19 +42,22 @@ fn values(table: &Table, first: usize) -> String {
 }
 
 /// What becomes of a column of a session that is there.
-fn set(column: &str) -> Option<String> {
+fn set(column: &str, columns: &[&str]) -> Option<String> {
     Some(match column {
         "session_id" => return None,
         "started_at" => "started_at = COALESCE(excluded.started_at, s.started_at)".to_owned(),
-        // What others keep there stays. `created_at` in it marks a date that was guessed.
-        "metadata" => "metadata = CASE WHEN jsonb_typeof(s.metadata) = 'object' \
-                       THEN s.metadata - 'created_at' ELSE '{}' END || excluded.metadata"
-            .to_owned(),
+        // What others keep there stays; what we noted of an older state does not.
+        "metadata" => format!(
+            "metadata = CASE WHEN jsonb_typeof(s.metadata) = 'object' \
+             THEN s.metadata - '{{version,{ours}}}'::text[] ELSE '{{}}' END || excluded.metadata",
+            ours = columns.join(",")
+        ),
         _ => format!("{column} = excluded.{column}"),
     })
 }
 
-/// How new a row is: `Age` in `row.rs` says the same. The later life, then the higher version;
+/// How new a row is: `Age` in `row.rs` says the same. `created_at` in the metadata marks a date
+/// that was guessed, which is older than any that was told. The later life, then the higher version;
 /// then the later date, for states that are queued by hand and have no version of their own.
 fn age(row: &str) -> String {
     format!(

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test binary uses its part of it.
 
+pub mod postgres;
+
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
