@@ -1,7 +1,9 @@
 import { Redis } from 'ioredis'
 import { OldInstance } from '../__test__/harness/old-instance.js'
 import { RedisStateManager } from '../index.mjs'
-import { makeSession } from './document.mjs'
+import { auditedContenders } from './audited-contenders.mjs'
+import { createAll } from './document.mjs'
+import { lockedUpdates } from './locked-updates.mjs'
 
 /**
  * A contender: `open` connects and returns `run`, one operation of the loop with this number, and
@@ -10,11 +12,18 @@ import { makeSession } from './document.mjs'
  *
  * @typedef {object} Contender
  * @property {string} name
- * @property {'get' | 'update'} operation contenders are compared within one operation
+ * @property {'get' | 'update' | 'audited update'} operation contenders are compared within one operation
  * @property {boolean} [baseline] the one that the others' ratios are to
- * @property {Record<number, number>} [goals] by calls in flight: the ratio to reach
- * @property {(setting: { url: string, loops: number }) =>
- *   Promise<{ run: (loop: number) => Promise<unknown>, close: () => Promise<unknown> }>} open
+ * @property {Record<number, Goal>} [goals] by calls in flight
+ * @property {(setting: { url: string, loops: number }) => Promise<Opened>} open
+ *
+ * @typedef {object} Opened
+ * @property {(loop: number) => Promise<unknown>} run
+ * @property {() => Promise<unknown>} [settled] where `run` leaves work behind: that it is done
+ * @property {() => Promise<unknown>} close
+ *
+ * @typedef {{ figure: 'opsPerSecond', atLeast: number } | { figure: 'p50', atMost: number }} Goal
+ *   of the ratio to the baseline
  */
 
 /** @type {Contender[]} */
@@ -22,7 +31,7 @@ export const contenders = [
   {
     name: 'synckairos-state getSession',
     operation: 'get',
-    goals: { 64: 1.8 },
+    goals: { 64: { figure: 'opsPerSecond', atLeast: 1.8 } },
     async open({ url, loops }) {
       const manager = new RedisStateManager(url)
       const ids = await createAll(loops, (state) => manager.createSession(state))
@@ -45,17 +54,7 @@ export const contenders = [
     operation: 'update',
     async open({ url, loops }) {
       const manager = new RedisStateManager(url)
-      const states = []
-      await createAll(loops, (state) => {
-        states.push(state)
-        return manager.createSession(state)
-      })
-      const run = async (loop) => {
-        const state = states[loop]
-        await manager.updateSession(state.session_id, state, state.version)
-        state.version++
-      }
-      return { run, close: () => manager.close() }
+      return { run: await lockedUpdates(manager, loops), close: () => manager.close() }
     },
   },
   {
@@ -64,20 +63,10 @@ export const contenders = [
     baseline: true,
     async open({ url, loops }) {
       const redis = new Redis(url)
-      const instance = new OldInstance(redis)
-      const states = []
-      await createAll(loops, (state) => {
-        states.push(state)
-        return instance.createSession(state)
-      })
-      const run = async (loop) => {
-        const state = states[loop]
-        await instance.updateSession(state.session_id, state, state.version)
-        state.version++
-      }
-      return { run, close: () => redis.quit() }
+      return { run: await lockedUpdates(new OldInstance(redis), loops), close: () => redis.quit() }
     },
   },
+  ...auditedContenders,
 ]
 
 async function openIoredisGet({ url, loops }, options) {
@@ -90,10 +79,4 @@ async function openIoredisGet({ url, loops }, options) {
     run: async (loop) => JSON.parse(await redis.get(keys[loop])),
     close: () => redis.quit(),
   }
-}
-
-async function createAll(loops, create) {
-  const sessions = Array.from({ length: loops }, makeSession)
-  for (const session of sessions) await create(session)
-  return sessions.map((session) => session.session_id)
 }

@@ -9,3 +9,10 @@ export function makeSession() {
   }
   return { ...state, created_at: now, updated_at: now }
 }
+
+/** Creates a session for each loop with this; returns their ids. */
+export async function createAll(loops, create) {
+  const sessions = Array.from({ length: loops }, makeSession)
+  for (const session of sessions) await create(session)
+  return sessions.map((session) => session.session_id)
+}

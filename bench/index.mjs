@@ -2,12 +2,17 @@
 
 import os from 'node:os'
 import { parseArgs } from 'node:util'
+import { PostgresServer } from '../__test__/harness/postgres.js'
 import { RedisServer } from '../__test__/harness/redis.js'
 import { contenders } from './contenders.mjs'
 import { makeSession } from './document.mjs'
-import { measure, summarize } from './measure.mjs'
+import { measureDrain } from './drain.mjs'
+import { measure } from './measure.mjs'
+import { measureMemory } from './memory.mjs'
 import { report } from './report.mjs'
 import { watchCommands } from './round-trips.mjs'
+import { ratiosOf, resultsOf } from './summary.mjs'
+import { removeWaiting } from './waiting-records.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -19,15 +24,21 @@ const ROUNDS = options.quick ? 5 : 9
 const MS = options.quick ? 300 : 600
 const WARM_UP_MS = 300
 const IN_FLIGHT = [1, 64]
+const DRAIN = options.quick ? { records: 5000, rounds: 2 } : { records: 20_000, rounds: 3 }
 
-const server = await RedisServer.start()
-const stop = (code) => server.stop().finally(() => process.exit(code))
+const servers = []
+const stop = (code) =>
+  Promise.all(servers.map((server) => server.stop())).finally(() => process.exit(code))
 process.once('SIGINT', () => stop(130))
 process.once('SIGTERM', () => stop(143))
 
 let code = 0
 try {
-  const outcome = await run()
+  const redis = await RedisServer.start()
+  servers.push(redis)
+  const postgres = await PostgresServer.start()
+  servers.push(postgres)
+  const outcome = await run({ redis, postgres, client: redis.client() })
   console.log(options.json ? JSON.stringify(outcome, null, 2) : report(outcome))
 } catch (error) {
   console.error(error)
@@ -35,47 +46,66 @@ try {
 }
 await stop(code)
 
-async function run() {
-  const setting = await describe()
+async function run(servers) {
+  const { redis, client } = servers
+  const setting = await describe(servers)
   const progress = (text) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`)
+  /** So that the next one finds Redis idle, and not fuller from turn to turn. */
+  const turnOf = async ({ run, settled }, inFlight, ms) => {
+    const figures = await measure(run, inFlight, ms)
+    await settled?.()
+    await removeWaiting(client)
+    return figures
+  }
 
   progress('opening')
   const running = []
   for (const contender of contenders) {
-    const opened = await contender.open({ url: server.url, loops: Math.max(...IN_FLIGHT) })
+    const opened = await contender.open({ url: redis.url, loops: Math.max(...IN_FLIGHT) })
     running.push({ ...contender, ...opened, rounds: new Map(IN_FLIGHT.map((n) => [n, []])) })
   }
 
-  for (const { name, run } of running) {
-    progress(`warming up: ${name}`)
-    for (const inFlight of IN_FLIGHT) await measure(run, inFlight, WARM_UP_MS)
+  for (const contender of running) {
+    progress(`warming up: ${contender.name}`)
+    for (const inFlight of IN_FLIGHT) await turnOf(contender, inFlight, WARM_UP_MS)
   }
 
   const roundTrips = []
-  for (const { name, run } of running) {
-    roundTrips.push({ name, ...(await watchCommands(server.url, () => run(0))) })
+  for (const { name, run, settled } of running) {
+    const once = () => run(0).then(settled)
+    roundTrips.push({ name, ...(await watchCommands(redis.url, once)) })
   }
 
   for (let round = 0; round < ROUNDS; round++) {
     for (const inFlight of IN_FLIGHT) {
       for (let turn = 0; turn < running.length; turn++) {
         // Each round begins with another, so that nobody always comes after the same neighbour.
-        const { name, run, rounds } = running[(round + turn) % running.length]
-        progress(`round ${round + 1} of ${ROUNDS}, ${inFlight} in flight: ${name}`)
-        rounds.get(inFlight).push(await measure(run, inFlight, MS))
+        const contender = running[(round + turn) % running.length]
+        progress(`round ${round + 1} of ${ROUNDS}, ${inFlight} in flight: ${contender.name}`)
+        contender.rounds.get(inFlight).push(await turnOf(contender, inFlight, MS))
       }
     }
   }
-  progress('')
   for (const { close } of running) await close()
-  return { setting, roundTrips, results: resultsOf(running), ratios: ratiosOf(running) }
+
+  const drain = await measureDrain(servers, { ...DRAIN, progress })
+  progress('records that wait')
+  const memory = await measureMemory(redis.url)
+  progress('')
+  const results = resultsOf(running, IN_FLIGHT)
+  return { setting, roundTrips, results, ratios: ratiosOf(running, IN_FLIGHT), drain, memory }
 }
 
-async function describe() {
-  const info = await server.client().info('server')
+async function describe({ client, postgres }) {
+  const info = await client.info('server')
+  const [{ server_version: postgresVersion }] = await postgres.query(
+    postgres.url,
+    'SHOW server_version',
+  )
   return {
     node: process.version,
     redis: /redis_version:(\S+)/.exec(info)[1],
+    postgres: postgresVersion.split(' ')[0],
     cpus: os.availableParallelism(),
     cpuModel: os.cpus()[0]?.model ?? 'unknown',
     platform: `${process.platform} ${process.arch}`,
@@ -83,47 +113,4 @@ async function describe() {
     rounds: ROUNDS,
     ms: MS,
   }
-}
-
-function resultsOf(running) {
-  const operations = new Set(running.map(({ operation }) => operation))
-  return [...operations].flatMap((operation) =>
-    IN_FLIGHT.flatMap((inFlight) =>
-      running
-        .filter((contender) => contender.operation === operation)
-        .map(({ name, rounds }) => ({
-          name,
-          operation,
-          inFlight,
-          ...summarizeAll(rounds.get(inFlight)),
-        })),
-    ),
-  )
-}
-
-function summarizeAll(rounds) {
-  const figures = Object.keys(rounds[0])
-  return Object.fromEntries(
-    figures.map((figure) => [figure, summarize(rounds.map((round) => round[figure]))]),
-  )
-}
-
-/** Round by round, so that a machine that slows down in between does not count. */
-function ratiosOf(running) {
-  return running
-    .filter(({ baseline }) => !baseline)
-    .flatMap((contender) => {
-      const { name, operation, goals = {} } = contender
-      const base = running.find((other) => other.operation === operation && other.baseline)
-      return IN_FLIGHT.map((inFlight) => {
-        const theirs = base.rounds.get(inFlight)
-        const ours = contender.rounds.get(inFlight)
-        const ratio = summarize(
-          ours.map(({ opsPerSecond }, i) => opsPerSecond / theirs[i].opsPerSecond),
-        )
-        const goal = goals[inFlight]
-        const verdict = goal === undefined ? {} : { goal, met: ratio.median >= goal }
-        return { name, baseline: base.name, operation, inFlight, ratio, ...verdict }
-      })
-    })
 }

@@ -1,9 +1,9 @@
 import { table } from '../demo/table.mjs'
 
 /** The document of a run, as text for people. */
-export function report({ setting, roundTrips, results, ratios }) {
+export function report({ setting, roundTrips, results, ratios, drain, memory }) {
   return [
-    `Node ${setting.node}, Redis ${setting.redis}, ${setting.cpus} CPUs (${setting.cpuModel}), ${setting.platform}`,
+    `Node ${setting.node}, Redis ${setting.redis}, PostgreSQL ${setting.postgres}, ${setting.cpus} CPUs (${setting.cpuModel}), ${setting.platform}`,
     '',
     `A document of ${setting.documentBytes} bytes; ${setting.rounds} rounds of ${setting.ms} ms for each, never two at once. Median of the rounds`,
     '[smallest-largest]. CPU: of this process with all its threads. Loop: how busy the event loop was.',
@@ -13,8 +13,13 @@ export function report({ setting, roundTrips, results, ratios }) {
     ...roundTrips.map(commandsOf),
     ...groupsOf(results).flatMap((group) => ['', figuresOf(group)]),
     '',
-    'Operations per second as a multiple of the baseline, compared round by round',
+    'As multiples of the baseline, compared round by round',
     ratiosOf(ratios).join('\n\n'),
+    '',
+    'Records that wait in Redis, into PostgreSQL (which does not flush to disk here: that would slow the reference more)',
+    drainOf(drain),
+    '',
+    memoryOf(memory),
   ].join('\n')
 }
 
@@ -65,12 +70,40 @@ function ratiosOf(ratios) {
       .map(({ name, inFlight, ratio, goal, met }) => [
         name,
         inFlight,
-        spread(ratio, (value) => value.toFixed(2)),
-        goal === undefined ? '' : `>= ${goal.toFixed(1)}: ${met ? 'met' : 'MISSED'}`,
+        spread(ratio.opsPerSecond, factor),
+        spread(ratio.p50, factor),
+        goal === undefined ? '' : `${wordsOf(goal)}: ${verdict(met)}`,
       ])
-    return table([`1 = ${baseline}`, 'in flight', 'ratio', 'goal'], rows)
+    return table([`1 = ${baseline}`, 'in flight', 'ops/s', 'p50', 'goal'], rows)
   })
 }
+
+const FIGURES = { opsPerSecond: 'ops/s', p50: 'p50' }
+
+function wordsOf({ figure, atLeast, atMost }) {
+  return `${FIGURES[figure]} ${atLeast === undefined ? `<= ${atMost}` : `>= ${atLeast}`}`
+}
+
+function drainOf({ results, ratio, goal, met }) {
+  const rows = results.map(({ name, records, recordsPerSecond }) => [
+    name,
+    records,
+    spread(recordsPerSecond, thousands),
+  ])
+  const summary = `${spread(ratio, factor)} times the reference; goal >= ${goal}: ${verdict(met)}`
+  return `${table(['drain', 'records', 'records/s'], rows)}\n  ${summary}`
+}
+
+function memoryOf({ records, before, after, goal, met }) {
+  const growth = `${megabytes(before)} before, ${megabytes(after)} after`
+  return `RSS of a process that enqueues ${records} records: ${growth}; goal <= +${megabytes(goal)}: ${verdict(met)}`
+}
+
+const verdict = (met) => (met ? 'met' : 'MISSED')
+
+const factor = (value) => value.toFixed(2)
+
+const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`
 
 const thousands = (value) => `${(value / 1000).toFixed(1)}k`
 

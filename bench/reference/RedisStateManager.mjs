@@ -1,0 +1,62 @@
+import { ConcurrencyError, SessionNotFoundError } from '../../index.mjs'
+
+const TTL_SECONDS = 3600
+const ISO_DATE = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}/
+
+/** The manager of services today, as far as the bench goes: ioredis, and a queue that it does not await. */
+export class RedisStateManager {
+  #redis
+  #pubSub
+  #queue
+
+  /**
+   * @param {import('ioredis').Redis} redis
+   * @param {import('ioredis').Redis} [pubSub] for subscriptions
+   * @param {{ queueWrite(sessionId: string, state: object, eventType: string): Promise<void> }} [queue]
+   */
+  constructor(redis, pubSub, queue) {
+    this.#redis = redis
+    this.#pubSub = pubSub
+    this.#queue = queue
+  }
+
+  async getSession(sessionId) {
+    const text = await this.#redis.get(`session:${sessionId}`)
+    return text === null ? null : JSON.parse(text, reviveDates)
+  }
+
+  async createSession(state) {
+    const now = new Date()
+    await this.#write({ ...state, version: 1, created_at: now, updated_at: now }, 'session_created')
+  }
+
+  async updateSession(sessionId, state, expectedVersion) {
+    if (expectedVersion !== undefined) {
+      const current = await this.getSession(sessionId)
+      if (current === null) throw new SessionNotFoundError(sessionId)
+      if (current.version !== expectedVersion) {
+        throw new ConcurrencyError(sessionId, expectedVersion, current.version)
+      }
+    }
+    const next = { ...state, version: state.version + 1, updated_at: new Date() }
+    await this.#write(next, 'session_updated')
+  }
+
+  async close() {
+    await Promise.all([this.#redis.quit(), this.#pubSub?.quit()])
+  }
+
+  async #write(state, eventType) {
+    const sessionId = state.session_id
+    const text = JSON.stringify(state)
+    await this.#redis.setex(`session:${sessionId}`, TTL_SECONDS, text)
+    const message = { sessionId, state: text, timestamp: Date.now() }
+    await this.#redis.publish('session-updates', JSON.stringify(message))
+    // A service logs it; the update has succeeded all the same.
+    this.#queue?.queueWrite(sessionId, state, eventType).catch(console.error)
+  }
+}
+
+function reviveDates(_key, value) {
+  return typeof value === 'string' && ISO_DATE.test(value) ? new Date(value) : value
+}

@@ -1,0 +1,23 @@
+/** Puts so many records into a queue, of a thousand sessions in turns; resolves when they wait. */
+export async function enqueue(queue, records, sessions) {
+  const AT_ONCE = 500
+  for (let done = 0; done < records; done += AT_ONCE) {
+    const count = Math.min(AT_ONCE, records - done)
+    const write = (_, index) => {
+      const state = sessions[(done + index) % sessions.length]
+      return queue.queueWrite(state.session_id, state, 'session_updated')
+    }
+    await Promise.all(Array.from({ length: count }, write))
+  }
+}
+
+/** Removes everything but sessions and ledgers, so that Redis does not fill up with the waiting. */
+export async function removeWaiting(redis) {
+  let cursor = '0'
+  do {
+    const [next, keys] = await redis.scan(cursor, 'COUNT', 1000)
+    const waiting = keys.filter((key) => !/^(session|synckairos:ledger):/.test(key))
+    if (waiting.length > 0) await redis.unlink(...waiting)
+    cursor = next
+  } while (cursor !== '0')
+}
