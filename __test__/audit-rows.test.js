@@ -208,7 +208,10 @@ test('the record is appended in the write script: one command from the client', 
   await manager.createSession(state)
   const monitor = await audit.redis.monitor()
   const sent = []
-  monitor.on('monitor', (_time, [command], source) => source !== 'lua' && sent.push(command.toLowerCase()))
+  monitor.on(
+    'monitor',
+    (_time, [command], source) => source !== 'lua' && sent.push(command.toLowerCase()),
+  )
   await manager.updateSession(state.session_id, state, 1)
   await audit.redis.echo('over')
   await new Promise((resolve) => {

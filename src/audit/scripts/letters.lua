@@ -6,5 +6,8 @@
 --
 -- Returns a list of {place, {field, value, …}}.
 
-local letters = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[1] + ARGV[2])
-return {unpack(letters, ARGV[1] + 1)}
+local skip = tonumber(ARGV[1])
+local letters = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', skip + ARGV[2]) or {}
+local page = {}
+for i = skip + 1, #letters do page[#page + 1] = letters[i] end
+return page
