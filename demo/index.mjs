@@ -41,12 +41,9 @@ let starting = []
 let ending = false
 
 async function main() {
-  console.log(
-    bold('Two processes, A and B, share one chess clock through Redis with synckairos-state.'),
-  )
-  console.log(
-    'Each line is what one of them does or hears from the other. It takes some ten seconds.',
-  )
+  console.log(bold('Two processes, A and B, share one chess clock through Redis, and PostgreSQL'))
+  console.log(bold('gets a record of each change: with synckairos-state, in some ten seconds.'))
+  console.log('Each line is what one of them does or hears from the other.')
   starting = [startRedis(name, sessionId), startPostgres(sessionId)]
   const [redis, postgres] = await Promise.all(starting)
   if (ending) return false
