@@ -2,8 +2,13 @@ import { RACES } from './game.mjs'
 import { bad, good, title } from './lines.mjs'
 import { duration, quantile, table } from './table.mjs'
 
-/** Prints how long the calls took and what must hold at the end; true if all of it does. */
-export function check([a, b]) {
+/**
+ * Prints how long the calls took and what must hold at the end; true if all of it does.
+ *
+ * @param {object[]} results of both instances
+ * @param {(number | null)[]} stored the version of each event in PostgreSQL
+ */
+export function check([a, b], stored) {
   title('How long it took, in both instances together')
   console.log(timesOf([a, b]))
 
@@ -12,6 +17,7 @@ export function check([a, b]) {
   const updates = a.updates + b.updates
   const presses = a.presses + b.presses
   const conflicts = a.conflicts + b.conflicts
+  const acknowledged = a.acknowledged + b.acknowledged
   const facts = [
     [
       final.version === 1 + updates,
@@ -33,6 +39,14 @@ export function check([a, b]) {
     [
       a.deletionHeard && b.deletionHeard && a.gone && b.gone,
       'the session is gone, and both heard so',
+    ],
+    [
+      stored.length === acknowledged,
+      `${acknowledged} changes were acknowledged (A: ${a.acknowledged}, B: ${b.acknowledged}), and PostgreSQL has ${stored.length} events`,
+    ],
+    [
+      isOneToN(stored.slice(0, -1), final.version) && stored.at(-1) === null,
+      `each version is there once, and the deletion (A's worker carried ${a.carried} records, B's ${b.carried})`,
     ],
   ]
   for (const [holds, fact] of facts)

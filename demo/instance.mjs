@@ -1,14 +1,15 @@
-// One service instance: a process of its own with a RedisStateManager. What it knows of the other
-// it knows from Redis. Started by index.mjs, which it tells when it is ready and how it went.
+// One service instance: a process of its own with a RedisStateManager, whose changes a DBWriteQueue
+// carries to PostgreSQL. What it knows of the other it knows from Redis. Started by index.mjs, which
+// it tells when it is ready and how it went.
 
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ConcurrencyError, RedisStateManager } from '../index.mjs'
+import { ConcurrencyError, DBWriteQueue, RedisStateManager } from '../index.mjs'
 import * as rules from './game.mjs'
 import { line } from './lines.mjs'
 import { machineMs, Stopwatch } from './stopwatch.mjs'
 
-const { me, options, sessionId, startedAt, fullSpeedMs } = JSON.parse(process.argv[2])
+const { me, options, queueName, sessionId, startedAt, fullSpeedMs } = JSON.parse(process.argv[2])
 const other = me === 'A' ? 'B' : 'A'
 const colour = rules.COLOURS[me]
 
@@ -19,9 +20,12 @@ function abandoned() {
   process.exit(1)
 }
 
-const manager = new RedisStateManager(process.env.REDIS_URL, undefined, undefined, options)
+const { REDIS_URL, DATABASE_URL } = process.env
+const queue = new DBWriteQueue(REDIS_URL, { databaseUrl: DATABASE_URL, queueName })
+const manager = new RedisStateManager(REDIS_URL, null, queue, options)
 const watch = new Stopwatch()
-const result = { updates: 0, conflicts: 0, presses: 0, heard: [], chat: [], deletionHeard: false }
+const counts = { acknowledged: 0, updates: 0, conflicts: 0, presses: 0, carried: 0 }
+const result = { ...counts, heard: [], chat: [], deletionHeard: false }
 const say = (verb, text, version) => line(startedAt, me, verb, text, version)
 
 /** The game as last heard of: `undefined` before it is created, `null` once it is deleted. */
@@ -52,6 +56,12 @@ manager.subscribeToWebSocket((_sessionId, { from, text }) => {
   radio.emit('heard')
 })
 
+queue.on('completed', () => result.carried++)
+queue.on('failed', (_record, error) =>
+  say('fails', `PostgreSQL refused a record: ${error.message}`),
+)
+queue.on('error', (error) => say('waits', `records stay in Redis: ${error.message}`))
+
 /** Waits until what was heard satisfies the condition. */
 async function until(condition) {
   while (!condition()) await once(radio, 'heard')
@@ -64,6 +74,7 @@ async function write(next, news) {
   await watch.time('updateSession', () =>
     manager.updateSession(sessionId, signed(next, news), next.version),
   )
+  result.acknowledged++
   result.updates++
 }
 
@@ -162,34 +173,46 @@ async function farewell() {
     result.final = { version: last.version, presses: last.presses, gifts: last.gifts }
     say('deletes', 'the session', `version ${last.version}`)
     await watch.time('deleteSession', () => manager.deleteSession(sessionId))
+    result.acknowledged++
   }
   await until(() => game === null)
   result.gone = (await read()) === null
 }
 
-/** What index.mjs asks for, one act after the other. */
+async function audit() {
+  await queue.drained()
+  const { waiting, failed, completed } = await queue.getMetrics()
+  say('reports', `records: ${completed} in PostgreSQL, ${waiting} waiting, ${failed} refused`)
+}
+
+/** What index.mjs asks for, one act after the other; it begins without being asked. */
 const acts = {
+  // Both do, as in a service: the tables are made once.
+  start: () => Promise.all([queue.migrate(), manager.subscribed()]),
   create: async () => {
     if (me === 'B') return until(() => game)
-    say('creates', `chess clock ${sessionId}, two players, 60 s each`, 'version 1')
+    say('creates', 'a chess clock, two players, 60 s each', 'version 1')
     const news = 'a new chess clock, white to move'
     const state = signed(rules.newGame(sessionId), news)
     await watch.time('createSession', () => manager.createSession(state))
+    result.acknowledged++
     await until(() => game)
   },
   play,
   chat,
   fullSpeed,
   farewell,
+  audit,
   close: async () => {
     await manager.close()
+    await queue.close()
     // Nothing keeps this process alive now: it is over without being told to exit.
     process.off('disconnect', abandoned)
     process.send({ result: { ...result, times: watch.times } }, () => process.disconnect())
   },
 }
 
-process.on('message', async (act) => {
+async function perform(act) {
   try {
     await acts[act]()
     if (act !== 'close') process.send({ done: act })
@@ -197,7 +220,7 @@ process.on('message', async (act) => {
     console.error(`instance ${me}:`, error)
     process.exit(1)
   }
-})
+}
 
-await manager.subscribed()
-process.send({ done: 'start' })
+process.on('message', perform)
+perform('start')

@@ -1,18 +1,31 @@
-/** Rows of text in aligned columns: the first to the left, the others to the right. */
+/** In place of what is left out. */
+export const GAP = '…'
+
+const NUMBER = /^([\d.]+( (ms|µs))?|…)?$/
+
+/** Rows in aligned columns: numbers to the right, everything else to the left. */
 export function table(head, rows) {
-  const all = [head, ...rows].map((row) => row.map(String))
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column].length)))
-  const lines = all.map((row) =>
+  const cells = rows.map((row) => row.map(textOf))
+  const columns = head.map((name, at) => {
+    const column = cells.map((row) => row[at])
+    const width = Math.max(...[name, ...column].map(({ length }) => length))
+    return { width, isNumber: column.every((cell) => NUMBER.test(cell)) }
+  })
+  const lines = [head, ...cells].map((row) =>
     row
-      .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
-      )
+      .map((cell, at) => {
+        const { width, isNumber } = columns[at]
+        return isNumber ? cell.padStart(width) : cell.padEnd(width)
+      })
       .join('   ')
       .trimEnd(),
   )
-  lines.splice(1, 0, widths.map((width) => '-'.repeat(width)).join('   '))
+  lines.splice(1, 0, columns.map(({ width }) => '-'.repeat(width)).join('   '))
   return lines.map((text) => `  ${text}`).join('\n')
 }
+
+/** Of nothing: no text. */
+const textOf = (value) => (value instanceof Date ? value.toISOString() : String(value ?? ''))
 
 /** The value that a share of the values does not exceed. */
 export function quantile(values, share) {

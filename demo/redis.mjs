@@ -1,12 +1,18 @@
-import { randomBytes } from 'node:crypto'
 import { RedisServer } from '../__test__/harness/redis.js'
 import { createRedisClient } from '../index.mjs'
 
+/** What the audit keeps in Redis for a queue. */
+const OF_A_QUEUE = ['stream', 'delayed', 'tries', 'dead', 'index', 'completed']
+
 /**
  * The Redis that the demo plays on: the one of `REDIS_URL`, or a private one that `stop()` ends.
- * In someone else's Redis every key and channel has a random prefix, and `stop()` looks after them.
+ * In someone else's Redis the demo's name is in every key and channel, and `stop()` deletes the
+ * keys; but for the ledgers of the connections, which expire.
+ *
+ * @param {string} name
+ * @param {string} sessionId
  */
-export async function startServer() {
+export async function startRedis(name, sessionId) {
   const given = process.env.REDIS_URL
   if (!given) {
     const server = await RedisServer.start()
@@ -17,12 +23,14 @@ export async function startServer() {
       stop: () => server.stop(),
     }
   }
-  const prefix = `synckairos-demo-${randomBytes(4).toString('hex')}:`
+  const prefix = `synckairos:${name}:`
   const options = {
     keyPrefix: `${prefix}session:`,
     updatesChannel: `${prefix}updates`,
     wsChannelPrefix: `${prefix}ws:`,
   }
+  const keys = [options.keyPrefix + sessionId]
+  for (const what of OF_A_QUEUE) keys.push(`synckairos:audit:{${name}}:${what}`)
   const client = createRedisClient(given, { commandTimeoutMs: 3000 })
   try {
     await client.ping()
@@ -32,12 +40,8 @@ export async function startServer() {
   }
   return {
     url: given,
-    description: `the server of REDIS_URL; all keys and channels begin with ${prefix}`,
+    description: `the server of REDIS_URL; keys with ${name} in their name are deleted at the end`,
     options,
-    /** @param {string} sessionId */
-    stop: async (sessionId) => {
-      await client.call('DEL', options.keyPrefix + sessionId).catch(() => {})
-      await client.quit()
-    },
+    stop: () => client.call('DEL', ...keys).finally(() => client.quit()),
   }
 }
