@@ -1,6 +1,8 @@
 'use strict'
 
-const { RedisStateManager, createRedisClient } = require('..')
+const { once } = require('node:events')
+const { DBWriteQueue, RedisStateManager, createRedisClient } = require('..')
+const { PostgresServer } = require('./harness/postgres.js')
 const { TcpProxy } = require('./harness/proxy.js')
 const { RedisServer } = require('./harness/redis.js')
 const { makeState } = require('./harness/sessions.js')
@@ -8,7 +10,9 @@ const { until } = require('./harness/until.js')
 
 // What the README says that a user needs.
 const COMMANDS =
-  '+get +mget +set +del +exists +expire +hget +hset +eval +evalsha +publish +subscribe +psubscribe +unsubscribe +punsubscribe +ping'
+  '+get +mget +getrange +set +setrange +del +exists +expire +eval +evalsha +publish +subscribe +psubscribe +unsubscribe +punsubscribe +ping'
+const AUDIT_COMMANDS =
+  '+xadd +xlen +xdel +xrange +xrevrange +xgroup +xreadgroup +xack +xclaim +xautoclaim +xpending +xinfo +zadd +zrem +zcount +hget +hset +hdel +hmget +hincrby +incrby +time'
 
 let server
 let admin
@@ -20,6 +24,8 @@ beforeAll(async () => {
   const channels = ['&session-updates', '&ws:*', '&synckairos:*']
   const rules = [...keys, ...channels, ...COMMANDS.split(' ')]
   await admin.acl('SETUSER', 'least', 'on', '>secret', 'resetkeys', 'resetchannels', ...rules)
+  const audit = AUDIT_COMMANDS.split(' ')
+  await admin.acl('SETUSER', 'audited', 'on', '>secret', ...rules, ...audit)
   await admin.acl('SETUSER', 'fenced', 'on', '>secret', ...rules, '+client')
 })
 afterAll(() => server.stop())
@@ -47,6 +53,39 @@ test('a user with the documented permissions and no more can do everything', asy
   while (heard.at(-1) !== 'end') await new Promise(setImmediate)
   expect(heard).toEqual([1, 2, 3, 'hello', null, 'end'])
   await manager.close()
+})
+
+test('a user with the permissions documented for the audit can do all of that', async () => {
+  const postgres = await PostgresServer.start()
+  const databaseUrl = await postgres.createDatabase()
+  await admin.acl('LOG', 'RESET')
+  const queue = new DBWriteQueue(urlFor('audited'), { databaseUrl, attempts: 1, backoffDelay: 10 })
+  const manager = new RedisStateManager(urlFor('audited'), null, queue)
+  try {
+    const retrying = new Promise((resolve) => queue.once('retrying', resolve)) // No tables yet.
+    const state = makeState()
+    await manager.createSession(state)
+    await retrying
+    await queue.migrate()
+    await manager.updateSession(state.session_id, state, 1)
+    await manager.deleteSession(state.session_id)
+    await queue.drained()
+    await postgres.query(databaseUrl, 'ALTER TABLE sync_events DROP COLUMN event_type')
+    const failed = once(queue, 'failed')
+    await queue.queueWrite('s', state, 'x'.repeat(60))
+    await failed
+    const [{ id }] = await queue.getFailed()
+    const again = once(queue, 'failed')
+    expect(await queue.retryFailed()).toBe(1)
+    await again
+    expect(await queue.removeFailed([id])).toBe(1)
+    expect(await queue.getMetrics()).toMatchObject({ completed: 3, failed: 0 })
+  } finally {
+    await Promise.all([manager.close(), queue.close()])
+    await postgres.stop()
+  }
+  const refused = (await admin.acl('LOG')).map((entry) => entry[entry.indexOf('object') + 1])
+  expect(refused.filter((command) => !/^(client|config)\|/.test(command))).toEqual([])
 })
 
 test.each([

@@ -12,7 +12,17 @@ const {
 } = require('./errors.js')
 const { queueOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
-const { Call, close, listen, nothing, number, open, unlisten, unwrap } = require('./settle.js')
+const {
+  Call,
+  Calls,
+  close,
+  listen,
+  nothing,
+  number,
+  open,
+  unlisten,
+  unwrap,
+} = require('./settle.js')
 
 // The numbers of `src/node/queue.rs`.
 const ACTIVE = 0
@@ -40,8 +50,7 @@ class DBWriteQueue extends EventEmitter {
   #listener
   #completions = open()
   #working
-  /** How many calls are in flight; `Call` keeps it. */
-  #calls = { inFlight: 0 }
+  #calls
   /** @type {Promise<void> | undefined} */
   #closing
   #forced = false
@@ -65,12 +74,14 @@ class DBWriteQueue extends EventEmitter {
       close()
       throw error
     }
+    const client = RedisClient.native(this.#client)
+    this.#calls = new Calls(client)
     this.#listener = listen(this)
     const { logger: _logger, maxInFlight: _maxInFlight, ...settings } = this.#options
     try {
       this.#native = new NativeQueue(
         this.#completions,
-        RedisClient.native(this.#client),
+        client,
         this.#listener,
         JSON.stringify(settings),
       )

@@ -6,7 +6,7 @@ const { types } = require('node:util')
 const { NativeClient } = require('../native.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
 const { clientOptions } = require('./options.js')
-const { Call, close, listen, open, unlisten, unwrap } = require('./settle.js')
+const { Call, Calls, close, listen, open, unlisten, unwrap } = require('./settle.js')
 
 const DEFAULT_URL = 'redis://localhost:6379'
 /**
@@ -35,8 +35,7 @@ class RedisClient extends EventEmitter {
   #ending
   /** @type {Dependent[]} */
   #dependents = []
-  /** How many calls are in flight; `Call` keeps it. */
-  #calls = { inFlight: 0 }
+  #calls
 
   /**
    * @param {string} [url]
@@ -58,6 +57,7 @@ class RedisClient extends EventEmitter {
       close()
       throw new InvalidStateError('url', /** @type {Error} */ (error).message)
     }
+    this.#calls = new Calls(this.#native)
   }
 
   /** `wait`, `connecting`, `ready`, `reconnecting`, or `end`. */

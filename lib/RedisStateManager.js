@@ -14,9 +14,11 @@ const {
 const { Feed } = require('./Feed.js')
 const { managerOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
-const { Call, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
+const { Call, Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
 const NOT_QUEUED = 'the audit record was not queued'
+const ANOTHER_REDIS =
+  'the queue is on another Redis than the sessions, by its URL: a record is queued after its change, and a crash in between loses it'
 
 /** The public documentation is in `index.d.ts`. */
 class RedisStateManager {
@@ -28,8 +30,7 @@ class RedisStateManager {
   #feed
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
-  /** How many calls are in flight; `Call` keeps it. */
-  #calls = { inFlight: 0 }
+  #calls
   /** Closed, or its client was by the client's owner. */
   #ended = false
   /** @type {Promise<void> | undefined} */
@@ -56,9 +57,11 @@ class RedisStateManager {
     }
     const { keyPrefix, updatesChannel, wsChannelPrefix } = this.#options
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
+    const client = RedisClient.native(this.#redis)
+    this.#calls = new Calls(client)
     this.#store = new NativeStore(
       open(),
-      RedisClient.native(this.#redis),
+      client,
       keyPrefix,
       updatesChannel,
       wsChannelPrefix,
@@ -68,6 +71,7 @@ class RedisStateManager {
     )
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
+      if (!this.#audited) logger.warn({}, ANOTHER_REDIS)
     }
     this.#feed = new Feed(this.#pubSub, this.#options)
     RedisClient.dependOn(this.#redis, {
@@ -182,9 +186,10 @@ class RedisStateManager {
   async deleteSession(sessionId) {
     const call = this.#call(number, checkId(sessionId))
     this.#store.delete(call.slot, sessionId, Date.now())
-    this.#written(unwrap(await call.promise), sessionId, 'session_deleted')
+    const answer = unwrap(await call.promise)
+    this.#written(answer, sessionId, 'session_deleted')
     // Others' queues never heard of deletions, and expect a state.
-    if (this.#queue instanceof DBWriteQueue && !this.#audited) {
+    if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
       this.#audit(sessionId, null, 'session_deleted')
     }
   }

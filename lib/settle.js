@@ -51,10 +51,33 @@ function unwrap(outcome) {
  * @returns {unknown}
  */
 
+/** The calls in flight of one owner, on one client. */
+class Calls {
+  inFlight = 0
+  #client
+  #unsent = false
+
+  /** @param {{ flush(): void }} client the core's */
+  constructor(client) {
+    this.#client = client
+  }
+
+  /** One more is about to be made. What is called in one go is sent in one go, after it. */
+  begin() {
+    this.inFlight++
+    if (this.#unsent) return
+    this.#unsent = true
+    queueMicrotask(() => {
+      this.#unsent = false
+      this.#client.flush()
+    })
+  }
+}
+
 /** A promise that waits in a slot. */
 class Call {
   /**
-   * @param {{ inFlight: number }} owner
+   * @param {Calls} owner
    * @param {Read} read
    * @param {string} [sessionId]
    */
@@ -72,7 +95,7 @@ class Call {
     })
     this.slot = vacant.pop() ?? slots.length
     slots[this.slot] = this
-    owner.inFlight++
+    owner.begin()
     open() // Not to be closed before this is settled.
   }
 
@@ -176,4 +199,16 @@ const nothing = () => undefined
 
 function noop() {}
 
-module.exports = { Call, Failure, News, close, listen, nothing, number, open, unlisten, unwrap }
+module.exports = {
+  Call,
+  Calls,
+  Failure,
+  News,
+  close,
+  listen,
+  nothing,
+  number,
+  open,
+  unlisten,
+  unwrap,
+}

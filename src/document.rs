@@ -62,6 +62,13 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// The document with this version.
+    pub fn document(&self, version: u64) -> String {
+        format!("{HEAD}{version}{}", self.tail)
+    }
+}
+
 /// What the feed needs to know of a document that it passes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {

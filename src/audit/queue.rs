@@ -15,7 +15,7 @@ use crate::redis::request::{Attempt, Effect, Request};
 use crate::redis::script::Script;
 
 static ENQUEUE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/enqueue.lua")));
+    LazyLock::new(|| Script::noting(include_str!("scripts/enqueue.lua")));
 static METRICS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/metrics.lua")));
 static LETTERS: LazyLock<Script> =
@@ -123,11 +123,9 @@ impl Queue {
         let limit = stream.limit();
         let id = new_id(now_ms);
         let command = move |attempt: &Attempt| {
-            let keys = [&*stream.keys.stream, &attempt.entry.ledger];
-            let mut command = ENQUEUE.command(attempt.with_source, &keys);
+            let mut command = ENQUEUE.noted_command(attempt, &[&stream.keys.stream]);
             command.arg(limit).arg(&id).arg(&session_id).arg(&event_type).arg(now_ms);
             command.arg(document.as_deref().unwrap_or_default());
-            attempt.note_in(&mut command);
             command
         };
         self.ask(Effect::Recognised, command, move |answer| {

@@ -66,6 +66,7 @@ impl NativeClient {
         });
         let (connection, supervisor) = Connection::new(options.clone(), of_commands);
         IO.spawn(supervisor)?;
+        let connection = connection.collecting();
         let (closed, _) = watch::channel(false);
         let lane = completions.lane.clone();
         Ok(Self { options, connection, closed, status, commanded, lane })
@@ -82,6 +83,12 @@ impl NativeClient {
             Err(error) => ticket.failed(&error),
         });
         self.connection.submit(Box::new(call));
+    }
+
+    /// Sends what was called since the last time: calls that come together go together.
+    #[napi]
+    pub fn flush(&self) {
+        self.connection.flush();
     }
 
     /// Lets what is in flight end, then disconnects.

@@ -12,7 +12,7 @@ use crate::document::count_iso_strings;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::redis::options::Options;
-use crate::session::store::{Rule, Store, StoreOptions, Written};
+use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one Redis.
 #[napi]
@@ -132,12 +132,20 @@ impl NativeStore {
         });
     }
 
-    /// Done; with -1 where it is not audited because as many records wait as may.
+    /// Done with 1, or 0 where there was no such session; with -1 where there was and it is not
+    /// audited, because as many records wait as may.
     #[napi]
     pub fn delete(&self, slot: u32, session_id: String, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
         self.store.delete(session_id, now_ms as i64, move |outcome| {
-            ended(ticket, outcome.map(|unaudited| if unaudited { -1.0 } else { 0.0 }));
+            ended(
+                ticket,
+                outcome.map(
+                    |Deleted { existed, unaudited }| {
+                        if unaudited { -1.0 } else { f64::from(u8::from(existed)) }
+                    },
+                ),
+            );
         });
     }
 

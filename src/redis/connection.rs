@@ -3,6 +3,7 @@
 //! settled.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
@@ -13,11 +14,19 @@ use crate::redis::request::Request;
 use crate::redis::status::StatusSink;
 use crate::redis::supervisor::Supervisor;
 
+type Requests = Vec<Box<dyn Request>>;
+
+/// How many requests a collecting connection holds back at most: from so many on, it pays to send
+/// what there is while the next are made.
+const HELD_BACK: usize = 8;
+
 /// A handle to a supervised connection. Clones share it.
 #[derive(Clone)]
 pub struct Connection {
     inbox: mpsc::UnboundedSender<Box<dyn Request>>,
     closing: watch::Sender<Closing>,
+    /// Submitted and not handed over yet, where it collects.
+    collected: Option<Arc<Mutex<Requests>>>,
 }
 
 impl Connection {
@@ -27,11 +36,37 @@ impl Connection {
         let (inbox, requests) = mpsc::unbounded_channel();
         let (closing, closing_seen) = watch::channel(Closing::No);
         let supervisor = Supervisor::new(options, requests, closing_seen, status);
-        (Self { inbox, closing }, supervisor.run())
+        (Self { inbox, closing, collected: None }, supervisor.run())
+    }
+
+    /// The same, collecting: whoever submits several requests in a row calls `flush` after the
+    /// last. To wake the supervisor for each would cost more than the request itself.
+    pub fn collecting(mut self) -> Self {
+        self.collected = Some(Arc::default());
+        self
     }
 
     /// Hands over a request, which is settled by its deadline whatever happens.
     pub fn submit(&self, request: Box<dyn Request>) {
+        let Some(collected) = &self.collected else { return self.hand_over(request) };
+        let mut held = collected.lock().unwrap_or_else(PoisonError::into_inner);
+        held.push(request);
+        if held.len() >= HELD_BACK {
+            drop(held);
+            self.flush();
+        }
+    }
+
+    /// Hands over what was collected.
+    pub fn flush(&self) {
+        let Some(collected) = &self.collected else { return };
+        let held = std::mem::take(&mut *collected.lock().unwrap_or_else(PoisonError::into_inner));
+        for request in held {
+            self.hand_over(request);
+        }
+    }
+
+    fn hand_over(&self, request: Box<dyn Request>) {
         if let Err(mpsc::error::SendError(request)) = self.inbox.send(request) {
             request.settle(Err(Error::Closed));
         }
@@ -39,11 +74,13 @@ impl Connection {
 
     /// Accepts no more, waits a moment for what is in flight, and ends. May be called again.
     pub fn close(&self) {
+        self.flush();
         raise(&self.closing, Closing::Gracefully);
     }
 
     /// Ends at once; what is in flight is settled without its answer.
     pub fn abort(&self) {
+        self.flush();
         raise(&self.closing, Closing::AtOnce);
     }
 }

@@ -32,8 +32,8 @@ pub(crate) struct Ledger {
 }
 
 // What is in flight is the oldest of what is unsettled, so its numbers are never further apart
-// than there are requests in flight, and none of them shares a field of the ledger.
-const _: () = assert!(Entry::FIELDS > (PIPELINES * BATCH) as u64);
+// than there are requests in flight, and none of them shares a place in the ledger.
+const _: () = assert!(Entry::PLACES > (PIPELINES * BATCH) as u64);
 
 impl Ledger {
     pub fn new() -> Self {

@@ -34,15 +34,15 @@ pub struct Attempt {
 
 impl Attempt {
     /// The arguments by which a writing script notes that it was applied, and finds out that it
-    /// had been: its field in the ledger, its number, 'repeated' or '', the TTL or 0.
-    pub fn note_in(&self, command: &mut Cmd) {
-        command.arg(self.entry.field()).arg(self.entry.number);
+    /// had been (`scripts/ledger.lua`).
+    pub(crate) fn note_in(&self, command: &mut Cmd) {
+        command.arg(self.entry.place()).arg(self.entry.number);
         command.arg(if self.repeated { "repeated" } else { "" });
         command.arg(if self.entry.renews { Entry::TTL_SECONDS } else { 0 });
     }
 }
 
-/// A place in the ledger of a connection: a hash in Redis where each write notes its outcome, in
+/// A place in the ledger of a connection: a string in Redis where each write notes its outcome, in
 /// the same script that applies it. Every request has a number of its own, the same for all tries.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -55,16 +55,19 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The fields of a ledger. Of more requests than are ever in flight the last outcomes are
+    /// The places of a ledger. Of more requests than are ever in flight the last outcomes are
     /// kept, and no others.
-    pub const FIELDS: u64 = 512;
+    pub const PLACES: u64 = 512;
+
+    /// How long a place is: two numbers of 16 digits, a sign, and what divides them.
+    const WIDTH: u64 = 40;
 
     /// How long a ledger outlives its last entry, seconds. Longer than any deadline.
     pub const TTL_SECONDS: u32 = 900;
 
-    /// The field of this entry.
-    pub fn field(&self) -> u64 {
-        self.number % Self::FIELDS
+    /// Where the place of this entry begins.
+    pub fn place(&self) -> u64 {
+        self.number % Self::PLACES * Self::WIDTH
     }
 }
 

@@ -2,17 +2,27 @@
 
 use redis::Cmd;
 
+use crate::redis::request::Attempt;
+
+/// What [`Script::noting`] puts before a source.
+const LEDGER: &str = include_str!("scripts/ledger.lua");
+
 /// A script's source and the digest that Redis knows it by.
 pub struct Script {
-    source: &'static str,
+    source: String,
     digest: String,
 }
 
 impl Script {
     /// A script from its source.
-    pub fn new(source: &'static str) -> Self {
+    pub fn new(source: &str) -> Self {
         let digest = redis::Script::new(source).get_hash().to_owned();
-        Self { source, digest }
+        Self { source: source.to_owned(), digest }
+    }
+
+    /// One that notes its answer in the ledger: its own keys begin at 2 and its arguments at 5.
+    pub fn noting(source: &str) -> Self {
+        Self::new(&[LEDGER, source].concat())
     }
 
     /// The command that runs it on these keys; the caller appends the arguments.
@@ -22,11 +32,21 @@ impl Script {
     pub fn command(&self, with_source: bool, keys: &[&str]) -> Cmd {
         let mut command = Cmd::new();
         if with_source {
-            command.arg("EVAL").arg(self.source);
+            command.arg("EVAL").arg(&self.source);
         } else {
             command.arg("EVALSHA").arg(&self.digest);
         }
         command.arg(keys.len()).arg(keys);
+        command
+    }
+
+    /// The same for one that notes its answer.
+    pub fn noted_command(&self, attempt: &Attempt, keys: &[&str]) -> Cmd {
+        let mut all = Vec::with_capacity(keys.len() + 1);
+        all.push(&*attempt.entry.ledger);
+        all.extend(keys);
+        let mut command = self.command(attempt.with_source, &all);
+        attempt.note_in(&mut command);
         command
     }
 }

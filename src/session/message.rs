@@ -1,45 +1,29 @@
-//! What is published about sessions, in the form that the running instances write and read.
+//! What is published about sessions, in the form that the running instances write and read. The
+//! message of an update is made by `scripts/write.lua`: sent from here it would double what goes
+//! over the wire.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::document::{Draft, HEAD, escape};
+use crate::document::escape;
 use crate::keys::DEFAULT_SESSION_PREFIX;
-
-/// An update's message without its version: `before`, any version, then `after` is the whole.
-///
-/// Its `state` is a string that holds the document's JSON (JSON inside JSON). It is escaped here
-/// and spliced in the script, which costs Redis nothing.
-pub(crate) struct UpdateParts {
-    pub before: String,
-    pub after: String,
-}
-
-pub(crate) fn update(
-    session_id: &str,
-    key_prefix: &str,
-    draft: &Draft,
-    now_ms: i64,
-) -> UpdateParts {
-    let (id, head, tail) = (escape(session_id), escape(HEAD), escape(&draft.tail));
-    let prefix = prefix_member(key_prefix);
-    UpdateParts {
-        before: format!(r#"{{"sessionId":"{id}","state":"{head}"#),
-        after: format!(r#"{tail}","timestamp":{now_ms}{prefix}}}"#),
-    }
-}
 
 pub(crate) fn deletion(session_id: &str, key_prefix: &str, now_ms: i64) -> String {
     let (id, prefix) = (escape(session_id), prefix_member(key_prefix));
     format!(r#"{{"sessionId":"{id}","deleted":true,"timestamp":{now_ms}{prefix}}}"#)
 }
 
-/// Which of the sessions of that id it is, for those who share the channel and not the prefix.
-/// Old instances ignore it, and do not write it.
+/// The key prefix, where a message has to name it: it says which of the sessions of that id it is,
+/// for those who share the channel and not the prefix. Old instances ignore it, and do not write
+/// it.
+pub(crate) fn named_prefix(key_prefix: &str) -> &str {
+    if key_prefix == DEFAULT_SESSION_PREFIX { "" } else { key_prefix }
+}
+
 fn prefix_member(key_prefix: &str) -> String {
-    if key_prefix == DEFAULT_SESSION_PREFIX {
+    if named_prefix(key_prefix).is_empty() {
         return String::new();
     }
     format!(r#","keyPrefix":"{}""#, escape(key_prefix))
@@ -104,19 +88,13 @@ mod tests {
 
     #[test]
     fn an_update_is_json_inside_json() {
-        let draft = Draft { tail: r#","session_id":"a\"b"}"#.into(), version: None };
-        let parts = update("a\"b", "session:", &draft, 5);
-        let text = format!("{}12{}", parts.before, parts.after);
-        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(json["sessionId"], "a\"b");
-        assert_eq!(json["timestamp"], 5);
-        assert_eq!(json["state"], r#"{"version":12,"session_id":"a\"b"}"#);
+        let text = r#"{"timestamp":5,"state":"{\"version\":12}","sessionId":"a\"b"}"#;
         assert_eq!(
-            Update::read(&text),
+            Update::read(text),
             Some(Update {
                 session_id: "a\"b".into(),
                 key_prefix: "session:".into(),
-                document: Some(r#"{"version":12,"session_id":"a\"b"}"#.into())
+                document: Some(r#"{"version":12}"#.into())
             })
         );
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::read::{Get, GetMany};
 use super::write::{Audit, Broadcast, Delete, Touch, Write};
-pub use super::write::{Rule, Written};
+pub use super::write::{Deleted, Rule, Written};
 use crate::audit::stream::Stream;
 use crate::error::Result;
 use crate::keys::Keys;
@@ -116,13 +116,12 @@ impl Store {
         }));
     }
 
-    /// Deletes a session and tells all instances, also where there is none. Done with whether the
-    /// deletion was to be audited and was not, because as many records wait as may.
+    /// Deletes a session and tells all instances, also where there is none.
     pub fn delete(
         &self,
         session_id: String,
         now_ms: i64,
-        done: impl FnOnce(Result<bool>) + Send + 'static,
+        done: impl FnOnce(Result<Deleted>) + Send + 'static,
     ) {
         self.connection.submit(Box::new(Delete {
             settings: self.settings.clone(),

@@ -6,19 +6,21 @@ use std::sync::{Arc, LazyLock};
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
-use super::message::{self, UpdateParts};
+use super::message;
 use super::read::{unexpected, wrong_type};
 use super::store::Settings;
 use crate::audit::record::new_id;
 use crate::audit::stream::Stream;
-use crate::document::{Draft, MAX_VERSION, Stamp, iso_timestamp};
+use crate::document::{Draft, HEAD, MAX_VERSION, Stamp, iso_timestamp};
 use crate::error::{Error, Result};
 use crate::keys::check_session_id;
 use crate::redis::request::{Attempt, Effect, Request};
 use crate::redis::script::Script;
 
-static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
-static DELETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/delete.lua")));
+static WRITE: LazyLock<Script> =
+    LazyLock::new(|| Script::noting(include_str!("scripts/write.lua")));
+static DELETE: LazyLock<Script> =
+    LazyLock::new(|| Script::noting(include_str!("scripts/delete.lua")));
 
 /// What a write demands of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +67,10 @@ impl Audit {
         stream.map(|stream| Self { stream: stream.clone(), record_id: new_id(now_ms) })
     }
 
-    fn key(audit: Option<&Self>) -> Option<&str> {
-        audit.map(|audit| &*audit.stream.keys.stream)
+    /// The keys of both scripts.
+    fn keys<'a>(session: &'a str, audit: &'a Option<Self>) -> Vec<&'a str> {
+        let stream = audit.as_ref().map(|audit| &*audit.stream.keys.stream);
+        [session].into_iter().chain(stream).collect()
     }
 }
 
@@ -94,8 +98,10 @@ pub(crate) struct Write<D> {
 
 /// What the script gets, made once for all attempts.
 pub(crate) struct Prepared {
-    draft: Draft,
-    message: UpdateParts,
+    /// The version that is written; where any is taken: where nothing is stored.
+    version: u64,
+    /// The document; where any is taken: what follows its version.
+    document: String,
 }
 
 impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
@@ -118,41 +124,45 @@ impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
         }
         let stamp = iso_timestamp(self.now_ms);
         let draft = Draft::new(&self.text, &self.session_id, self.rule.stamp(), &stamp)?;
-        let prefix = &self.settings.keys.session_prefix;
-        let message = message::update(&self.session_id, prefix, &draft, self.now_ms);
-        self.text = String::new(); // Spliced and escaped: the original is not needed any more.
-        self.prepared = Some(Prepared { draft, message });
+        let version = match self.rule {
+            Rule::Create | Rule::CreateIfAbsent => 1,
+            Rule::Locked { expected } => expected + 1,
+            Rule::Any => draft.version.unwrap_or(0) + 1,
+        };
+        let document = match self.rule {
+            Rule::Any => draft.tail,
+            _ => draft.document(version),
+        };
+        self.text = String::new(); // Spliced: the original is not needed any more.
+        self.prepared = Some(Prepared { version, document });
         Ok(())
     }
 
     fn command(&self, attempt: &Attempt) -> Cmd {
-        let Some(Prepared { draft, message }) = &self.prepared else {
+        let Some(Prepared { version, document }) = &self.prepared else {
             return Cmd::new(); // Not reached: `prepare` comes first. Redis would refuse it.
         };
-        let (rule, given) = match self.rule {
-            Rule::Create => ("create", 0),
-            Rule::CreateIfAbsent => ("absent", 0),
-            Rule::Locked { expected } => ("locked", expected),
-            Rule::Any => ("any", draft.version.unwrap_or(0) + 1),
+        let (rule, stored) = match self.rule {
+            Rule::Create => ("create", String::new()),
+            Rule::CreateIfAbsent => ("absent", String::new()),
+            Rule::Locked { expected } => ("locked", format!("{HEAD}{expected},")),
+            Rule::Any => ("any", String::new()),
         };
-        let session = self.settings.keys.session(&self.session_id);
-        let keys: Vec<&str> = [&*session, &attempt.entry.ledger]
-            .into_iter()
-            .chain(Audit::key(self.audit.as_ref()))
-            .collect();
-        let mut command = WRITE.command(attempt.with_source, &keys);
+        let keys = &self.settings.keys;
+        let session = keys.session(&self.session_id);
+        let mut command = WRITE.noted_command(attempt, &Audit::keys(&session, &self.audit));
         command
             .arg(rule)
-            .arg(given)
+            .arg(version)
+            .arg(document)
+            .arg(stored)
             .arg(self.settings.ttl_seconds)
-            .arg(&draft.tail)
-            .arg(&self.settings.keys.updates_channel)
-            .arg(&message.before)
-            .arg(&message.after);
-        attempt.note_in(&mut command);
+            .arg(&keys.updates_channel)
+            .arg(&self.session_id)
+            .arg(self.now_ms)
+            .arg(message::named_prefix(&keys.session_prefix));
         if let Some(Audit { stream, record_id }) = &self.audit {
-            command.arg(stream.limit()).arg(record_id).arg(&self.session_id);
-            command.arg(self.rule.event()).arg(self.now_ms);
+            command.arg(stream.limit()).arg(record_id).arg(self.rule.event());
         }
         command
     }
@@ -201,7 +211,15 @@ fn read_answer(value: Value, session_id: String, rule: Rule) -> Result<Written> 
     })
 }
 
-/// Settled with whether there was such a session and its deletion is not audited.
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whether there was such a session.
+    pub existed: bool,
+    /// Whether it was to be audited and was not: as many records wait as may.
+    pub unaudited: bool,
+}
+
 pub(crate) struct Delete<D> {
     pub settings: Settings,
     pub audit: Option<Audit>,
@@ -211,7 +229,7 @@ pub(crate) struct Delete<D> {
     pub done: D,
 }
 
-impl<D: FnOnce(Result<bool>) + Send> Request for Delete<D> {
+impl<D: FnOnce(Result<Deleted>) + Send> Request for Delete<D> {
     fn prepare(&mut self) -> Result<()> {
         check_session_id(&self.session_id)
     }
@@ -219,14 +237,9 @@ impl<D: FnOnce(Result<bool>) + Send> Request for Delete<D> {
     fn command(&self, attempt: &Attempt) -> Cmd {
         let Self { settings, audit, session_id, now_ms, .. } = self;
         let session = settings.keys.session(session_id);
-        let keys: Vec<&str> = [&*session, &attempt.entry.ledger]
-            .into_iter()
-            .chain(Audit::key(audit.as_ref()))
-            .collect();
-        let mut command = DELETE.command(attempt.with_source, &keys);
+        let mut command = DELETE.noted_command(attempt, &Audit::keys(&session, audit));
         command.arg(&settings.keys.updates_channel);
         command.arg(message::deletion(session_id, &settings.keys.session_prefix, *now_ms));
-        attempt.note_in(&mut command);
         if let Some(Audit { stream, record_id }) = audit {
             command.arg(stream.limit()).arg(record_id).arg(session_id).arg(*now_ms);
         }
@@ -242,7 +255,10 @@ impl<D: FnOnce(Result<bool>) + Send> Request for Delete<D> {
     }
 
     fn settle(self: Box<Self>, outcome: Result<Value>) {
-        (self.done)(outcome.map(|answer| answer == Value::Int(-1)));
+        (self.done)(outcome.map(|answer| Deleted {
+            existed: answer != Value::Int(0),
+            unaudited: answer == Value::Int(-1),
+        }));
     }
 }
 

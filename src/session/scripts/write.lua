@@ -1,26 +1,21 @@
 -- Writes a session: compare, splice the version in, SET, note it in the ledger, append the audit's
 -- record, PUBLISH; all of it or nothing.
 --
--- KEYS[1]  the session's key
--- KEYS[2]  the ledger of the connection
+-- KEYS[2]  the session's key
 -- KEYS[3]  the audit's stream, where there is an audit
--- ARGV[1]  rule: 'create' overwrites, 'absent' wants no session there, 'locked' wants the expected
+-- ARGV[5]  rule: 'create' overwrites, 'absent' wants no session there, 'locked' wants the expected
 --          version there, 'any' takes what it finds
--- ARGV[2]  'locked': the expected version; 'any': the version to write where nothing is stored
--- ARGV[3]  TTL, seconds
--- ARGV[4]  the document after its version number
--- ARGV[5]  channel of updates
--- ARGV[6]  the message up to the version number
--- ARGV[7]  the message after it
--- ARGV[8]  this request's field in the ledger
--- ARGV[9]  its number
--- ARGV[10] 'repeated' after a lost answer, else ''
--- ARGV[11] the ledger's TTL, seconds, where this request renews it, else 0
--- ARGV[12] how many audit records may wait; 0: any number
--- ARGV[13] the record's id
--- ARGV[14] session id
--- ARGV[15] event type
--- ARGV[16] when it was made, milliseconds
+-- ARGV[6]  the version to write; with 'any': where nothing is stored
+-- ARGV[7]  the document; with 'any': what follows its version
+-- ARGV[8]  'locked': how the stored document begins
+-- ARGV[9]  TTL, seconds
+-- ARGV[10] channel of updates
+-- ARGV[11] session id
+-- ARGV[12] when it was called, milliseconds
+-- ARGV[13] the key prefix, where the message has to name it, else ''
+-- ARGV[14] how many audit records may wait; 0: any number
+-- ARGV[15] the record's id
+-- ARGV[16] event type
 --
 -- Returns the version written (negative: not audited, as many records wait as may), or {'missing'}, {'exists'}, {'conflict', stored version}, or
 -- {'corrupt', stored value}.
@@ -73,47 +68,48 @@ local function version_of(raw)
   return version < 9007199254740991 and version or nil
 end
 
-local key, rule = KEYS[1], ARGV[1]
-
-if ARGV[10] == 'repeated' then
-  local entry = redis.call('HGET', KEYS[2], ARGV[8])
-  local landed = entry and string.match(entry, '^' .. ARGV[9] .. ':(%-?%d+)$')
-  if landed then return tonumber(landed) end
-end
-
-local version = 1
-if rule == 'locked' or rule == 'any' then
+local key, rule, version, document = KEYS[2], ARGV[5], ARGV[6], ARGV[7]
+if rule == 'locked' then
+  -- The two ends say it all, if we wrote it. Lua hashes every string that it gets: what is not
+  -- fetched is not hashed.
+  if redis.call('GETRANGE', key, 0, #ARGV[8] - 1) ~= ARGV[8]
+    or redis.call('GETRANGE', key, -1, -1) ~= '}' then
+    local raw = redis.call('GET', key)
+    if not raw then return {'missing'} end
+    local stored = version_of(raw)
+    if not stored then return {'corrupt', raw} end
+    if stored + 1 ~= tonumber(version) then return {'conflict', stored} end
+  end
+elseif rule == 'any' then
   local raw = redis.call('GET', key)
   local stored = raw and version_of(raw)
   if raw and not stored then return {'corrupt', raw} end
-  if rule == 'any' then
-    version = stored and stored + 1 or tonumber(ARGV[2])
-  else
-    if not stored then return {'missing'} end
-    if stored ~= tonumber(ARGV[2]) then return {'conflict', stored} end
-    version = stored + 1
-  end
+  if stored then version = string.format('%.0f', stored + 1) end
+  document = '{"version":' .. version .. document
 elseif rule == 'absent' and redis.call('EXISTS', key) == 1 then
   return {'exists'}
 end
 
-local number = string.format('%.0f', version)
-local document = '{"version":' .. number .. ARGV[4]
-local audited = KEYS[3] and (ARGV[12] == '0' or redis.call('XLEN', KEYS[3]) < tonumber(ARGV[12]))
-local answer = KEYS[3] and not audited and -version or version
+local stream = KEYS[3]
+local audited = stream and (ARGV[14] == '0' or redis.call('XLEN', stream) < tonumber(ARGV[14]))
+local answer = stream and not audited and '-' .. version or version
 -- In this order nothing is half done. Where Redis refuses to write (its memory is full), it does
 -- so at the first command that writes. Where this user may not append or publish, what came before
 -- is undone.
-redis.call('HSET', KEYS[2], ARGV[8], ARGV[9] .. ':' .. string.format('%.0f', answer))
-if ARGV[11] ~= '0' then redis.call('EXPIRE', KEYS[2], ARGV[11]) end
-local record = audited and redis.pcall('XADD', KEYS[3], '*', 'id', ARGV[13], 'session', ARGV[14],
-  'event', ARGV[15], 'at', ARGV[16], 'state', document)
-local told = type(record) == 'table' and record or
-  redis.pcall('PUBLISH', ARGV[5], ARGV[6] .. number .. ARGV[7])
+note(answer)
+local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[15], 'session', ARGV[11],
+  'event', ARGV[16], 'at', ARGV[12], 'state', document)
+local told = record
+if type(record) ~= 'table' then
+  -- The document is a string here, which is safe with cjson; only what it means would not be.
+  local message = {sessionId = ARGV[11], state = document, timestamp = tonumber(ARGV[12])}
+  if ARGV[13] ~= '' then message.keyPrefix = ARGV[13] end
+  told = redis.pcall('PUBLISH', ARGV[10], cjson.encode(message))
+end
 if type(told) == 'table' then
-  redis.call('HSET', KEYS[2], ARGV[8], '')
-  if type(record) == 'string' then redis.call('XDEL', KEYS[3], record) end
+  take_back_note()
+  if type(record) == 'string' then redis.call('XDEL', stream, record) end
   return told
 end
-redis.call('SET', key, document, 'EX', ARGV[3])
-return answer
+redis.call('SET', key, document, 'EX', ARGV[9])
+return tonumber(answer)
