@@ -7,6 +7,10 @@ use crate::redis::request::Attempt;
 /// What [`Script::noting`] puts before a source.
 const LEDGER: &str = include_str!("scripts/ledger.lua");
 
+/// Enough for most commands to be put together without moving them in memory.
+const ARGUMENTS: usize = 24;
+const BYTES: usize = 2048;
+
 /// A script's source and the digest that Redis knows it by.
 pub struct Script {
     source: String,
@@ -30,7 +34,7 @@ impl Script {
     /// `EVAL` leaves the script in the server's cache, so one round trip with the source heals a
     /// flushed cache for everyone.
     pub fn command(&self, with_source: bool, keys: &[&str]) -> Cmd {
-        let mut command = Cmd::new();
+        let mut command = Cmd::with_capacity(ARGUMENTS, BYTES);
         if with_source {
             command.arg("EVAL").arg(&self.source);
         } else {
