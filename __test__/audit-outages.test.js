@@ -65,22 +65,23 @@ describe('PostgreSQL goes away', () => {
     }
 
     await updates(idleManager, 'idle-', lasting(500)) // Until all code is compiled.
-    const slowdowns = []
+    const medians = { before: [], during: [] }
     let written = states.length
-    for (let round = 1; round <= 3; round++) {
+    for (let round = 1; round <= 4; round++) {
       await queue.drained()
-      const before = await updates(idleManager, 'idle-', lasting(700))
+      const before = await updates(idleManager, 'idle-', lasting(500))
       await audit.postgres.kill()
       told.retrying.length = 0
       const tries = () => Math.max(0, ...told.retrying.map(([{ attempt }]) => attempt))
       const gone = performance.now()
-      const enough = lasting(700)
+      const enough = lasting(500)
       // Until some record was tried twice as often as any may be whose fault it is.
       const during = await updates(manager, '', () => enough() && tries() > 4)
       // Nor is PostgreSQL asked all the time.
       expect(tries()).toBeLessThan((performance.now() - gone) / 50 + 2)
       expect(Math.min(before.length, during.length)).toBeGreaterThan(100)
-      slowdowns.push(median(during) / median(before))
+      medians.before.push(median(before))
+      medians.during.push(median(during))
       written += during.length
       const { waiting, active, delayed, failed, completed } = await queue.getMetrics()
       expect(completed + waiting + active + delayed).toBe(written)
@@ -98,8 +99,8 @@ describe('PostgreSQL goes away', () => {
       const { version } = await manager.getSession(id)
       expect((await audit.session(id)).metadata.version).toBe(version)
     }
-    // What else this machine does falls on some of the rounds; what an outage does, on all.
-    expect(Math.min(...slowdowns)).toBeLessThan(1.3)
+    // What else this machine does falls on some rounds; what an outage does, on all of them.
+    expect(Math.min(...medians.during)).toBeLessThan(1.3 * Math.min(...medians.before))
   }, 60_000)
 
   test('it stands still: the deadline fires, nothing hangs, and all of it arrives once', async () => {
