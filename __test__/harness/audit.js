@@ -1,9 +1,13 @@
 'use strict'
 
+const { createHash } = require('node:crypto')
 const fs = require('node:fs')
 const path = require('node:path')
+const { Client } = require('pg')
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
+const { AuditWorker } = require('./audit-worker.js')
 const { PostgresServer } = require('./postgres.js')
+const { TcpProxy } = require('./proxy.js')
 const { recordingLogger } = require('./recording-logger.js')
 const { RedisServer } = require('./redis.js')
 const { makeState } = require('./sessions.js')
@@ -23,6 +27,7 @@ class Audit {
     const audit = new Audit()
     beforeAll(async () => {
       const persistent = ['--appendonly', 'yes', '--appendfsync', 'always']
+      persistent.push('--auto-aof-rewrite-percentage', '0')
       audit.server = await RedisServer.start(persistent)
       audit.postgres = await PostgresServer.start()
       audit.redis = audit.server.client()
@@ -48,15 +53,58 @@ class Audit {
   }
 
   /** A queue that is closed after the test. With tables: `await audit.queue(…).migrate()`. */
-  queue(options) {
-    const { databaseUrl, queueName, logger } = this
-    const all = { databaseUrl, queueName, logger, backoffDelay: 100, ...options }
-    return this.keep(new DBWriteQueue(this.server.url, all))
+  queue({ url = this.server.url, ...options } = {}) {
+    return this.keep(new DBWriteQueue(url, { ...this.#settings, logger: this.logger, ...options }))
+  }
+
+  /** The same with a worker in a process of its own, which is killed after the test. */
+  worker({ url = this.server.url, ...options } = {}) {
+    return this.keep(new AuditWorker(url, { ...this.#settings, ...options }))
+  }
+
+  get #settings() {
+    const { databaseUrl, queueName } = this
+    return { databaseUrl, queueName, backoffDelay: 100 }
+  }
+
+  /** A proxy, stopped after the test, to Redis. */
+  async redisProxy() {
+    const proxy = await TcpProxy.start(this.server.port)
+    this.keep({ close: () => proxy.stop() })
+    return proxy
+  }
+
+  /** A proxy, stopped after the test, to PostgreSQL; its `url` is that of this test's database. */
+  async postgresProxy() {
+    const proxy = await TcpProxy.start(this.postgres.port)
+    const url = new URL(this.databaseUrl)
+    url.port = proxy.port
+    proxy.url = url.href
+    this.keep({ close: () => proxy.stop() })
+    return proxy
+  }
+
+  /**
+   * Makes every batch wait in PostgreSQL, with whoever has it in hand, until what is returned is
+   * called.
+   */
+  async lockEvents() {
+    const client = new Client({ connectionString: this.databaseUrl })
+    client.on('error', () => {})
+    await client.connect()
+    await client.query('BEGIN; LOCK TABLE sync_events IN ACCESS EXCLUSIVE MODE')
+    let ended
+    const unlock = () => {
+      ended ??= client.end()
+      return ended
+    }
+    this.keep({ close: unlock })
+    return unlock
   }
 
   /** A manager whose changes that queue audits, closed after the test. */
-  manage(queue, options) {
-    return this.keep(new RedisStateManager(this.server.url, null, queue, options))
+  manage(queue, { url = this.server.url, ...options } = {}) {
+    return this.keep(new RedisStateManager(url, null, queue, options))
   }
 
   /** Closed after the test. */
@@ -81,9 +129,28 @@ class Audit {
     return row
   }
 
+  get stream() {
+    return `synckairos:audit:{${this.queueName}}:stream`
+  }
+
   /** How many entries the stream of this test's queue has, settled or not. */
   left() {
-    return this.redis.xlen(`synckairos:audit:{${this.queueName}}:stream`)
+    return this.redis.xlen(this.stream)
+  }
+
+  /** The workers of this test's queue that have asked for records, each with its `pending`. */
+  async consumers() {
+    const groups = await this.redis.xinfo('GROUPS', this.stream).catch(() => [])
+    const all = groups.map((group) => this.redis.xinfo('CONSUMERS', this.stream, group[1]))
+    return (await Promise.all(all)).flat().map((fields) => {
+      const pairs = fields.flatMap((name, at) => (at % 2 ? [] : [[name, fields[at + 1]]]))
+      return Object.fromEntries(pairs)
+    })
+  }
+
+  /** How many entries are in somebody's hand. */
+  async pending() {
+    return (await this.consumers()).reduce((sum, { pending }) => sum + pending, 0)
   }
 }
 
@@ -93,4 +160,10 @@ function running(overrides) {
   return makeState({ status: 'running', created_at: now, updated_at: now, ...overrides })
 }
 
-module.exports = { Audit, running }
+/** What a call of a script of the audit holds, for a proxy's `hold()`. */
+function callOf(script) {
+  const file = path.join(__dirname, '..', '..', 'src', 'audit', 'scripts', `${script}.lua`)
+  return createHash('sha1').update(fs.readFileSync(file)).digest('hex')
+}
+
+module.exports = { Audit, callOf, running }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::fault::{Fault, Whose};
 use super::source::{Answer, Source};
@@ -19,6 +19,9 @@ const ROUND: Duration = Duration::from_secs(2);
 
 /// How often it looks for consumers to forget.
 const TIDY: Duration = Duration::from_secs(600);
+
+/// How long a worker that leaves waits for what Redis may be sending it.
+const LAST: Duration = Duration::from_secs(1);
 
 /// How many bytes of documents a batch should have at most.
 const BATCH_BYTES: usize = 8 << 20;
@@ -120,10 +123,25 @@ impl<'a, A: Audience> Hand<'a, A> {
             }
             return Ok(Batch::default());
         }
+        if *self.worker.closing.borrow() > Closing::No {
+            return Ok(Batch::default());
+        }
+        let waking = self.source.waking(&self.worker.redis);
+        let mut fresh = pin!(self.source.fresh(count, wait));
         tokio::select! {
             biased;
-            _ = closing(&mut self.worker.closing, Closing::No) => Err(End::Stopped),
-            batch = self.source.fresh(count, wait) => Ok(batch?),
+            batch = &mut fresh => return Ok(batch?),
+            _ = closing(&mut self.worker.closing, Closing::No) => {}
+        }
+        // Records may be on their way by now. Left there, nobody would have them until they count
+        // as abandoned.
+        let last = async {
+            waking.await;
+            fresh.await
+        };
+        match timeout(LAST, last).await {
+            Ok(batch) => Ok(batch?),
+            Err(_) => Err(End::Stopped),
         }
     }
 
@@ -196,9 +214,6 @@ impl<'a, A: Audience> Hand<'a, A> {
             tokio::select! {
                 biased;
                 outcome = &mut storing => return Ok(outcome),
-                _ = closing(&mut self.worker.closing, Closing::Gracefully) => {
-                    return Err(End::Stopped);
-                }
                 () = sleep(ROUND) => {
                     self.source.keep(&batch.places).await?;
                     self.keep_held().await?;

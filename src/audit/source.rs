@@ -2,6 +2,7 @@
 //!
 //! A conversation on a connection of its own, one command at a time, because reading blocks.
 
+use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -68,6 +69,17 @@ impl Source {
             batch.push(place, record, 1);
         }
         Ok(batch)
+    }
+
+    /// Ends a wait of [`fresh`](Self::fresh) early, which then answers as always. Without that the
+    /// wait could be given up only together with the records that may be on their way by then.
+    pub fn waking(&self, options: &Options) -> impl Future<Output = ()> + use<> {
+        let (options, waiting) = (options.clone(), self.link.identity.clone());
+        async move {
+            if let (Some(waiting), Ok(mut link)) = (waiting, Link::open(&options).await) {
+                let _ = link.unblock(&waiting).await;
+            }
+        }
     }
 
     /// What this consumer has in hand already, after a place: it had lost its connection.

@@ -147,7 +147,7 @@ impl Drop for WorkerHandle {
 
 /// One worker of a queue.
 pub(crate) struct Worker<A> {
-    redis: Options,
+    pub redis: Options,
     stream: Arc<Stream>,
     pub sink: Arc<Sink>,
     pub options: WorkerOptions,
@@ -166,8 +166,17 @@ pub(crate) struct Worker<A> {
 }
 
 impl<A: Audience> Worker<A> {
-    /// Works until told to close: gracefully, it finishes the batch in hand.
-    async fn run(mut self) {
+    /// Works until told to close: gracefully, it finishes the batch in hand; at once, it lets go of
+    /// everything, whatever it waits for.
+    async fn run(self) {
+        let mut told = self.closing.clone();
+        tokio::select! {
+            _ = closing(&mut told, Closing::Gracefully) => {}
+            () = self.work_on() => {}
+        }
+    }
+
+    async fn work_on(mut self) {
         let mut failures = 0;
         loop {
             let begun = Instant::now();

@@ -83,6 +83,12 @@ impl Link {
         Ok(!matches!(self.ask(&kill).await?, Value::ServerError(_)))
     }
 
+    /// Ends what the connection `other` waits for in a blocking command, as if its time were up.
+    pub async fn unblock(&mut self, other: &Identity) -> RedisResult<()> {
+        let command = redis::cmd("CLIENT").arg("UNBLOCK").arg(other.id).to_owned();
+        self.ask(&command).await.map(drop)
+    }
+
     /// One command, and its answer: what the server refuses is a value, too.
     pub async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
         self.connection.send_packed_command(command).await
