@@ -4,8 +4,8 @@ import { lockedUpdates } from './locked-updates.mjs'
 import * as reference from './reference/index.mjs'
 
 /**
- * A locked update whose audit record waits in Redis when it is done. Nothing writes it to
- * PostgreSQL meanwhile: that is measured by itself, in drain.mjs.
+ * A locked update with its audit, as a service runs it: a worker in the same process carries the
+ * records to PostgreSQL meanwhile. Each turn ends when all of its records are there.
  *
  * @type {import('./contenders.mjs').Contender[]}
  */
@@ -14,19 +14,23 @@ export const auditedContenders = [
     name: 'synckairos-state updateSession, audited',
     operation: 'audited update',
     goals: { 1: { figure: 'p50', atMost: 0.4 }, 64: { figure: 'opsPerSecond', atLeast: 6 } },
-    async open({ url, loops }) {
-      const queue = new DBWriteQueue(url, { worker: false })
+    async open({ url, databaseUrl, loops }) {
+      const queue = new DBWriteQueue(url, { databaseUrl })
       const manager = new RedisStateManager(url, undefined, queue)
       const run = await lockedUpdates(manager, loops)
-      return { run, close: () => Promise.all([manager.close(), queue.close()]) }
+      return {
+        run,
+        settled: () => queue.drained(),
+        close: () => Promise.all([manager.close(), queue.close()]),
+      }
     },
   },
   {
     name: 'reference design: ioredis, BullMQ',
     operation: 'audited update',
     baseline: true,
-    async open({ url, loops }) {
-      const queue = new reference.DBWriteQueue(url, { worker: false })
+    async open({ url, databaseUrl, loops }) {
+      const queue = new reference.DBWriteQueue(url, { databaseUrl })
       // The manager does not await its records. The last one is in Redis after all others.
       let last
       const queueWrite = (...record) => {
@@ -35,11 +39,15 @@ export const auditedContenders = [
       }
       const manager = new reference.RedisStateManager(new Redis(url), undefined, { queueWrite })
       const run = await lockedUpdates(manager, loops)
-      return {
-        run,
-        settled: () => last,
-        close: () => Promise.all([manager.close(), queue.close()]),
+      const settled = async () => {
+        await last
+        for (;;) {
+          const { waiting, active, delayed } = await queue.getMetrics()
+          if (waiting + active + delayed === 0) return
+          await new Promise((resolve) => setTimeout(resolve, 20))
+        }
       }
+      return { run, settled, close: () => Promise.all([manager.close(), queue.close()]) }
     },
   },
 ]

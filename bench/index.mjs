@@ -2,7 +2,7 @@
 
 import os from 'node:os'
 import { parseArgs } from 'node:util'
-import { PostgresServer } from '../__test__/harness/postgres.js'
+import { deployedSchema, PostgresServer } from '../__test__/harness/postgres.js'
 import { RedisServer } from '../__test__/harness/redis.js'
 import { contenders } from './contenders.mjs'
 import { makeSession } from './document.mjs'
@@ -12,7 +12,6 @@ import { measureMemory } from './memory.mjs'
 import { report } from './report.mjs'
 import { watchCommands } from './round-trips.mjs'
 import { ratiosOf, resultsOf } from './summary.mjs'
-import { removeWaiting } from './waiting-records.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -47,21 +46,22 @@ try {
 await stop(code)
 
 async function run(servers) {
-  const { redis, client } = servers
+  const { redis, postgres } = servers
   const setting = await describe(servers)
   const progress = (text) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`)
-  /** So that the next one finds Redis idle, and not fuller from turn to turn. */
+  /** So that the next one finds both servers idle. */
   const turnOf = async ({ run, settled }, inFlight, ms) => {
     const figures = await measure(run, inFlight, ms)
     await settled?.()
-    await removeWaiting(client)
     return figures
   }
 
   progress('opening')
+  const databaseUrl = await postgres.createDatabase(deployedSchema)
+  const loops = Math.max(...IN_FLIGHT)
   const running = []
   for (const contender of contenders) {
-    const opened = await contender.open({ url: redis.url, loops: Math.max(...IN_FLIGHT) })
+    const opened = await contender.open({ url: redis.url, databaseUrl, loops })
     running.push({ ...contender, ...opened, rounds: new Map(IN_FLIGHT.map((n) => [n, []])) })
   }
 
