@@ -1,9 +1,13 @@
 // A type test: compiled by `npm run lint`, never run. A wrong type fails the compilation, and so
 // does an error that is expected and does not come.
 import {
+  type AuditRecord,
+  BacklogFullError,
   ConcurrencyError,
   createRedisClient,
   createRedisPubSubClient,
+  type DatabaseError,
+  DBWriteQueue,
   InvalidStateError,
   RedisStateManager,
   StateError,
@@ -69,4 +73,37 @@ export async function service(state: ChessState) {
   // @ts-expect-error: fn must return a state
   await manager.modifySession('a', () => {})
   await manager.close()
+}
+
+export async function audited(state: ChessState) {
+  const queue = new DBWriteQueue(process.env.REDIS_URL ?? '', {
+    attempts: 3,
+    ssl: { rejectUnauthorized: false },
+    maxBacklog: 1e6,
+  })
+  await queue.migrate()
+  new RedisStateManager<ChessState>('redis://localhost', null, queue)
+  queue.on('failed', (record, error) => {
+    same<typeof record, AuditRecord>(true)
+    same<typeof error, DatabaseError>(true)
+  })
+  queue.once('drained', () => {})
+  await queue.queueWrite('a', state, 'cycle_switched').catch((error) => {
+    if (error instanceof BacklogFullError) same<typeof error.maxBacklog, number>(true)
+  })
+  const { waiting } = await queue.getMetrics()
+  same<typeof waiting, number>(true)
+  const [letter] = await queue.getFailed<ChessState>({ offset: 0, limit: 10 })
+  if (letter) same<typeof letter.state, ChessState | null>(true)
+  same<Awaited<ReturnType<typeof queue.retryFailed>>, number>(true)
+  await queue.removeFailed(letter ? [letter.id] : [])
+  await queue.drained()
+  await queue.close(true)
+
+  // @ts-expect-error: no such option
+  new DBWriteQueue('redis://localhost', { retries: 5 })
+  // @ts-expect-error: a record comes, not its id
+  queue.on('failed', (record: string) => record)
+  // @ts-expect-error: the event type is needed
+  await queue.queueWrite('a', state)
 }
