@@ -54,6 +54,7 @@ class DBWriteQueue extends EventEmitter {
   /** @type {Promise<void> | undefined} */
   #closing
   #forced = false
+  #ended = false
 
   /**
    * @param {unknown} redis
@@ -169,7 +170,7 @@ class DBWriteQueue extends EventEmitter {
   }
 
   close(force = false) {
-    if (this.#closing === undefined || (force && !this.#forced)) {
+    if (this.#closing === undefined || (force && !this.#forced && !this.#ended)) {
       const first = this.#closing === undefined
       this.#forced = force
       const call = new Call(this.#calls, nothing)
@@ -184,6 +185,7 @@ class DBWriteQueue extends EventEmitter {
   }
 
   async #end() {
+    this.#ended = true
     if (this.#working) this.#completions.release()
     unlisten(this.#listener)
     close()
