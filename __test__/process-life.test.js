@@ -316,11 +316,7 @@ describe('the owner of a client closes it', () => {
     const state = makeState()
     await manager.createSession(state)
     await Promise.all(which.map((name) => clients[name].quit()))
-    const started = performance.now()
-    const settled = await Promise.race([
-      Promise.allSettled(methods(manager, state)),
-      until(() => performance.now() - started > 3000).then(() => 'some never settled'),
-    ])
+    const settled = await Promise.allSettled(methods(manager, state))
     await manager.close()
     expect(settled).toEqual(
       methods(manager, state).map((call) => {
