@@ -224,9 +224,12 @@ export interface DBWriteQueueOptions {
    * its `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD` and `PGDATABASE`.
    */
   databaseUrl?: string
-  /** Connections to PostgreSQL that are kept open. Default: `DATABASE_POOL_MIN`, then 2. */
+  /** Connections to PostgreSQL that are kept when idle. Default: `DATABASE_POOL_MIN`, then 2. */
   poolMin?: number
-  /** Connections to PostgreSQL at most. Default: `DATABASE_POOL_MAX`, then 20. */
+  /**
+   * Connections to PostgreSQL at most; a worker uses two, as it stores two batches at a time.
+   * Default: `DATABASE_POOL_MAX`, then 20.
+   */
   poolMax?: number
   /**
    * TLS to PostgreSQL. `true` verifies the certificate and its host name against the system's

@@ -198,7 +198,7 @@ describe('close() and close(true) return in time, twice', () => {
     const script = start(CLOSE, proxies)
     await script.heard('ready')
     const writer = audit.queue({ worker: false })
-    await until(async () => (await audit.consumers()).length === queues)
+    await until(async () => (await audit.workers()) === queues)
     const waiting = () =>
       audit.rows(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1`, [
         new URL(audit.databaseUrl).pathname.slice(1),

@@ -93,10 +93,9 @@ function databaseOptions(options, env) {
   if (url !== undefined && typeof url !== 'string') {
     throw new InvalidStateError('databaseUrl', 'it is not a string')
   }
-  const pool = {
-    poolMin: poolMin ?? fromEnvironment(env, 'DATABASE_POOL_MIN', 2),
-    poolMax: poolMax ?? fromEnvironment(env, 'DATABASE_POOL_MAX', 20),
-  }
+  const max = poolMax ?? fromEnvironment(env, 'DATABASE_POOL_MAX', 20)
+  const min = poolMin ?? fromEnvironment(env, 'DATABASE_POOL_MIN', Math.min(2, max))
+  const pool = { poolMin: min, poolMax: max }
   if (pool.poolMin !== 0) checkPositive(pool, 'poolMin')
   checkPositive(pool, 'poolMax')
   if (pool.poolMin > pool.poolMax) throw new InvalidStateError('poolMin', 'it is above poolMax')

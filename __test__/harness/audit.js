@@ -148,6 +148,11 @@ class Audit {
     })
   }
 
+  /** How many workers have asked for records: each does so for two batches at a time. */
+  async workers() {
+    return (await this.consumers()).length / 2
+  }
+
   /** How many entries are in somebody's hand. */
   async pending() {
     return (await this.consumers()).reduce((sum, { pending }) => sum + pending, 0)

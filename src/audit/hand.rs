@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -61,7 +62,7 @@ impl<'a, A: Audience> Hand<'a, A> {
 
     /// Until told to close, or the connection is no good any more.
     pub async fn work(&mut self) -> Result<(), End> {
-        if !std::mem::replace(&mut self.worker.warned, true) {
+        if !self.worker.told.warned.swap(true, Ordering::Relaxed) {
             for warning in self.source.warnings().await {
                 self.worker.audience.tell(News::Warning(warning));
             }
@@ -180,6 +181,7 @@ impl<'a, A: Audience> Hand<'a, A> {
             self.tell_if(Which::Active, &batch, News::Active);
             let Err(fault) = self.store(&batch).await? else {
                 self.worker.outages = 0;
+                self.worker.told.outage.store(false, Ordering::Relaxed);
                 self.settled(&batch).await?;
                 continue;
             };
@@ -233,7 +235,7 @@ impl<'a, A: Audience> Hand<'a, A> {
 
     /// Waits for longer each time. `true` where told to close meanwhile.
     async fn wait_for_postgres(&mut self, batch: &mut Batch, fault: &Fault) -> Result<bool, End> {
-        if self.worker.outages == 0 {
+        if !self.worker.told.outage.swap(true, Ordering::Relaxed) {
             self.worker.audience.tell(News::Outage(fault));
         }
         let delay = self.worker.wait(self.worker.outages, fastrand::f64());
@@ -242,9 +244,7 @@ impl<'a, A: Audience> Hand<'a, A> {
         for attempt in &mut batch.attempts {
             *attempt = attempt.saturating_add(1);
         }
-        if self.worker.audience.hears(Which::Retrying) {
-            self.worker.audience.tell(News::Retrying(told(batch), fault));
-        }
+        self.tell_if(Which::Retrying, batch, |records| News::Retrying(records, fault));
         let end = Instant::now() + delay;
         while Instant::now() < end {
             tokio::select! {
@@ -270,7 +270,7 @@ impl<'a, A: Audience> Hand<'a, A> {
             }
             tries => batch.attempts[0] = tries + 1,
         }
-        self.tell_if_retrying(&batch, fault);
+        self.tell_if(Which::Retrying, &batch, |records| News::Retrying(records, fault));
         let due = Instant::now() + delay;
         let at = self.held.partition_point(|held| held.due <= due);
         self.held.insert(at, Held { due, batch });
@@ -283,12 +283,6 @@ impl<'a, A: Audience> Hand<'a, A> {
             self.worker.audience.tell(News::Failed(Told { record, attempt: tries }, fault));
         }
         Ok(())
-    }
-
-    fn tell_if_retrying(&self, batch: &Batch, fault: &Fault) {
-        if self.worker.audience.hears(Which::Retrying) {
-            self.worker.audience.tell(News::Retrying(told(batch), fault));
-        }
     }
 
     fn tell_if<'b>(

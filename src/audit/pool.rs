@@ -55,6 +55,11 @@ impl Pool {
         Arc::new(Self { options, min, max, permits, shelf: Mutex::default() })
     }
 
+    /// How many connections there may be.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
     pub async fn acquire(self: &Arc<Self>) -> Result<Lease, Fault> {
         let permit = timeout(CONNECT_TIMEOUT, Arc::clone(&self.permits).acquire_owned())
             .await

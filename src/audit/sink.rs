@@ -49,6 +49,11 @@ impl Sink {
         Ok(Self { pool: Pool::new(options.connect_options()?, min, max), known: Mutex::default() })
     }
 
+    /// How many batches it can take at a time.
+    pub fn connections(&self) -> usize {
+        self.pool.max()
+    }
+
     /// Stores all records or none. Those that are stored already are passed over, so it may be
     /// called again with what it failed with, or was not seen to succeed with.
     pub async fn store(&self, records: &[Record]) -> Result<(), Fault> {

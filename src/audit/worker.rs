@@ -7,8 +7,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -21,6 +23,10 @@ use super::stream::Stream;
 use crate::backoff::Backoff;
 use crate::redis::closing::{Closing, closing, raise};
 use crate::redis::options::Options;
+
+/// How many batches a worker has in hand: while PostgreSQL works on one, the other is read and put
+/// together.
+const LANES: usize = 2;
 
 /// The longest wait between tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -73,7 +79,7 @@ pub enum News<'a> {
 }
 
 /// Who hears of it. Called on the worker's thread.
-pub trait Audience: Send + 'static {
+pub trait Audience: Send + Sync + 'static {
     /// Whether anybody listens to `Active`, `Completed` or `Retrying`, which cost something.
     fn hears(&self, which: Which) -> bool;
     /// Tells.
@@ -108,20 +114,26 @@ impl WorkerHandle {
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (closing, closing_seen) = watch::channel(Closing::No);
         let (alive, ended) = watch::channel(());
-        let worker = Worker {
-            redis,
-            stream,
-            sink,
-            options,
-            audience,
-            closing: closing_seen,
-            consumer: format!("{:032x}", fastrand::u128(..)),
-            outages: 0,
-            lost: false,
-            warned: false,
-            _alive: alive,
+        let audience = Arc::new(audience);
+        let told = Arc::new(AlreadyTold::default());
+        let lanes: Vec<_> = (0..LANES.min(sink.connections()))
+            .map(|_| Worker {
+                redis: redis.clone(),
+                stream: stream.clone(),
+                sink: sink.clone(),
+                options: options.clone(),
+                audience: audience.clone(),
+                told: told.clone(),
+                closing: closing_seen.clone(),
+                consumer: format!("{:032x}", fastrand::u128(..)),
+                outages: 0,
+            })
+            .collect();
+        let work = async move {
+            join_all(lanes.into_iter().map(Worker::run)).await;
+            drop(alive);
         };
-        (Self { closing, ended }, worker.run())
+        (Self { closing, ended }, work)
     }
 
     /// Ends it, and resolves when it has: the batch in hand may take that long, and is left to
@@ -145,24 +157,30 @@ impl Drop for WorkerHandle {
     }
 }
 
-/// One worker of a queue.
+/// What the lanes of a worker tell once for all of them.
+#[derive(Default)]
+pub(crate) struct AlreadyTold {
+    /// That PostgreSQL is not to be used.
+    pub outage: AtomicBool,
+    /// That there is no connection to Redis.
+    lost: AtomicBool,
+    /// What in the server's settings may lose records.
+    pub warned: AtomicBool,
+}
+
+/// One lane of a worker: one batch at a time.
 pub(crate) struct Worker<A> {
     pub redis: Options,
     stream: Arc<Stream>,
     pub sink: Arc<Sink>,
     pub options: WorkerOptions,
-    pub audience: A,
+    pub audience: Arc<A>,
+    pub told: Arc<AlreadyTold>,
     pub closing: watch::Receiver<Closing>,
     /// Its name in the group.
     consumer: String,
     /// How often in a row PostgreSQL was not to be used.
     pub outages: u32,
-    /// Whether it was told that there is no connection to Redis.
-    lost: bool,
-    /// Whether it was warned of the server's settings.
-    pub warned: bool,
-    /// Dropped with the worker, it tells the owner of its end.
-    _alive: watch::Sender<()>,
 }
 
 impl<A: Audience> Worker<A> {
@@ -184,8 +202,7 @@ impl<A: Audience> Worker<A> {
                 End::Stopped => return,
                 End::Broken(reason) => reason,
             };
-            if !self.lost {
-                self.lost = true;
+            if !self.told.lost.swap(true, Ordering::Relaxed) {
                 self.audience.tell(News::Lost(&reason));
             }
             if begun.elapsed() > self.redis.backoff.ceiling {
@@ -211,7 +228,7 @@ impl<A: Audience> Worker<A> {
         };
         let ended = match source {
             Ok(source) => {
-                self.lost = false;
+                self.told.lost.store(false, Ordering::Relaxed);
                 Hand::new(self, source).work().await
             }
             Err(reason) => Err(End::Broken(reason)),
