@@ -45,7 +45,7 @@ impl Options {
 
 impl Options {
     /// Whether another's connections reach the same data, with the same rights.
-    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+    pub fn is_same_server(&self, other: &Self) -> bool {
         let of = |options: &Self| {
             let redis = options.info.redis_settings();
             (options.info.addr().to_string(), redis.db(), redis.username().map(str::to_owned))

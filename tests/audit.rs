@@ -1,0 +1,129 @@
+//! The whole of the audit on a real Redis and a real PostgreSQL, without Node: from a write of the
+//! store to its row.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may.
+
+mod harness;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use harness::postgres::{Database, PostgresServer};
+use harness::{RedisServer, settled, state};
+use synckairos_state::audit::queue::{Letters, Metrics, Queue, QueueOptions};
+use synckairos_state::audit::worker::{Audience, News, Which, WorkerHandle, WorkerOptions};
+use synckairos_state::error::Error;
+use synckairos_state::redis::connection::Connection;
+use synckairos_state::session::store::{Rule, Store, StoreOptions};
+
+/// One that hears nothing.
+struct Nobody;
+
+impl Audience for Nobody {
+    fn hears(&self, _which: Which) -> bool {
+        false
+    }
+
+    fn tell(&self, _news: News<'_>) {}
+}
+
+struct Audit {
+    server: RedisServer,
+    database: Database,
+    queue: Queue,
+    store: Store,
+}
+
+impl Audit {
+    async fn start(max_backlog: Option<u64>) -> Self {
+        let server = RedisServer::start();
+        let database = PostgresServer::shared().database("").await;
+        let (connection, supervisor) = Connection::new(server.options(), Arc::new(|_| {}));
+        tokio::spawn(supervisor);
+        let queue =
+            Queue::new(connection.clone(), &QueueOptions { max_backlog, ..Default::default() });
+        let mut store = Store::new(connection, StoreOptions::default());
+        store.audit_to(queue.stream());
+        Self { server, database, queue, store }
+    }
+
+    async fn worker(&self) -> WorkerHandle {
+        let sink = Arc::new(self.database.sink());
+        sink.migrate().await.unwrap();
+        let options = WorkerOptions { attempts: 2, backoff_delay: ms(20), batch_size: 50 };
+        let (handle, work) =
+            WorkerHandle::new(self.server.options(), self.queue.stream(), sink, options, Nobody);
+        tokio::spawn(work);
+        handle
+    }
+
+    async fn metrics(&self) -> Metrics {
+        settled(|done| self.queue.metrics(done)).await.unwrap()
+    }
+
+    async fn until(&self, condition: impl Fn(Metrics) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let metrics = self.metrics().await;
+            if condition(metrics) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{metrics:?}");
+            tokio::time::sleep(ms(5)).await;
+        }
+    }
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[tokio::test]
+async fn each_change_is_a_row_whenever_the_worker_comes() {
+    let audit = Audit::start(None).await;
+    harness::write(&audit.store, "s", &state("s"), Rule::Create).await.unwrap();
+    for expected in 1..100 {
+        harness::write(&audit.store, "s", &state("s"), Rule::Locked { expected }).await.unwrap();
+    }
+    assert!(settled(|done| audit.store.delete("s".into(), 1, done)).await.unwrap().existed);
+    assert_eq!(audit.metrics().await.waiting, 101);
+    let worker = audit.worker().await;
+    audit.until(|metrics| metrics.completed == 101).await;
+    let rows = "SELECT count(*) FROM sync_events WHERE session_id = 's'";
+    assert_eq!(audit.database.number(rows).await, 101);
+    let versions = "SELECT count(DISTINCT state_snapshot->'version') FROM sync_events";
+    assert_eq!(audit.database.number(versions).await, 100);
+    let metrics = audit.metrics().await;
+    assert_eq!((metrics.waiting, metrics.active, metrics.delayed, metrics.failed), (0, 0, 0, 0));
+    worker.close(ms(5000)).await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_refused_is_a_dead_letter_and_may_come_back() {
+    let audit = Audit::start(None).await;
+    let worker = audit.worker().await;
+    let (long, document) = ("x".repeat(51), Some(state("s")));
+    settled(|done| audit.queue.enqueue("s".into(), long, document, 1, done)).await.unwrap();
+    audit.until(|metrics| metrics.failed == 1).await;
+    let letters = settled(|done| audit.queue.dead_letters(0, 10, done)).await.unwrap();
+    assert_eq!(letters[0].sqlstate.as_deref(), Some("22001"));
+    audit.database.run("ALTER TABLE sync_events ALTER event_type TYPE text").await;
+    let ids = vec![letters[0].record.id.clone()];
+    let revived = settled(|done| audit.queue.revive(Letters::Of(ids), done)).await;
+    assert_eq!(revived, Ok((1, None)));
+    audit.until(|metrics| metrics.completed == 1 && metrics.failed == 0).await;
+    worker.close(ms(5000)).await;
+}
+
+#[tokio::test]
+async fn a_full_backlog_refuses_a_record_and_not_the_change() {
+    let audit = Audit::start(Some(1)).await;
+    let Audit { store, queue, .. } = &audit;
+    let write = |rule| settled(move |done| store.write("s".into(), state("s"), rule, 1, done));
+    assert!(!write(Rule::Create).await.unwrap().unaudited);
+    let second = write(Rule::Any).await.unwrap();
+    assert_eq!((second.version, second.unaudited), (2, true));
+    let refused = settled(|done| queue.enqueue("s".into(), "x".into(), None, 1, done)).await;
+    assert_eq!(refused, Err(Error::BacklogFull { limit: 1 }));
+    assert_eq!(audit.metrics().await.waiting, 1);
+}
