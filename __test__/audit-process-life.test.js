@@ -204,7 +204,7 @@ describe('close() and close(true) return in time, twice', () => {
         new URL(audit.databaseUrl).pathname.slice(1),
       ])
     await until(async () => {
-      if ((await waiting()).length === queues) return true
+      if ((await waiting()).length === 2 * queues) return true
       await writer.queueWrite('session', running(), 'event')
       return false
     })

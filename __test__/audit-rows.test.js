@@ -118,6 +118,33 @@ describe.each(SCHEMAS)('on %s', (name, make) => {
     expect(await audit.events()).toHaveLength(4)
   })
 
+  test('a start is not lost, in whatever order the states come', async () => {
+    const { queue } = await opened()
+    const created_at = new Date()
+    const started = new Date('2026-01-02T03:04:05.006Z')
+    const states = [{ session_started_at: started }, { session_started_at: null }].map(
+      (start, i) => ({
+        ...running(),
+        created_at,
+        version: i + 1,
+        status: i ? 'paused' : 'running',
+        ...start,
+      }),
+    )
+    for (const order of [states, states.toReversed()]) {
+      const { session_id: id } = running()
+      for (const state of order) {
+        await queue.queueWrite(id, { ...state, session_id: id }, 'session_updated')
+        await queue.drained()
+      }
+      expect(await audit.session(id)).toMatchObject({
+        started_at: started,
+        final_status: 'paused',
+        metadata: { version: 2 },
+      })
+    }
+  })
+
   test('of many versions in one batch, in any order, the newest stays', async () => {
     const queue = audit.queue({ worker: false })
     await make(queue)

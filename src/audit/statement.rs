@@ -9,15 +9,21 @@ use super::schema::{Schema, Table};
 /// `sync_events`, each as `text[]`.
 pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
     let names: Vec<&str> = sessions.columns.iter().map(|column| column.name).collect();
-    let set: Vec<String> = names.iter().filter_map(|name| set(name, &names)).collect();
+    let set: Vec<&str> = names.iter().copied().filter(|name| *name != "session_id").collect();
+    let becomes: Vec<String> = set.iter().map(|name| becomes(name, &names)).collect();
+    // OFFSET 0: or else the comparison would be made anew for each column.
     format!(
         "WITH sessions AS (\
            INSERT INTO {sessions_name} AS s {session_values} \
-           ON CONFLICT (session_id) DO UPDATE SET {set} WHERE {stored} < {given}) \
+           ON CONFLICT (session_id) DO UPDATE SET ({set}) = \
+             (SELECT {becomes} FROM (SELECT {stored} < {given} AS newer OFFSET 0) AS given) \
+           WHERE {stored} < {given} \
+             OR (s.started_at IS NULL AND excluded.started_at IS NOT NULL)) \
          INSERT INTO {events_name} {event_values} ON CONFLICT (id) DO NOTHING",
         sessions_name = sessions.name,
         session_values = values(sessions, 1),
         set = set.join(", "),
+        becomes = becomes.join(", "),
         stored = age("s"),
         given = age("excluded"),
         events_name = events.name,
@@ -41,19 +47,24 @@ fn values(table: &Table, first: usize) -> String {
     )
 }
 
-/// What becomes of a column of a session that is there.
-fn set(column: &str, columns: &[&str]) -> Option<String> {
-    Some(match column {
-        "session_id" => return None,
-        "started_at" => "started_at = COALESCE(excluded.started_at, s.started_at)".to_owned(),
+/// What becomes of a column of a session that is there. An older state changes nothing but a start
+/// that is not known: in whatever order states come, it is not lost.
+fn becomes(column: &str, columns: &[&str]) -> String {
+    let newer = match column {
+        "started_at" => {
+            return "CASE WHEN given.newer THEN COALESCE(excluded.started_at, s.started_at) \
+                    ELSE COALESCE(s.started_at, excluded.started_at) END"
+                .to_owned();
+        }
         // What others keep there stays; what we noted of an older state does not.
         "metadata" => format!(
-            "metadata = CASE WHEN jsonb_typeof(s.metadata) = 'object' \
+            "CASE WHEN jsonb_typeof(s.metadata) = 'object' \
              THEN s.metadata - '{{version,{ours}}}'::text[] ELSE '{{}}' END || excluded.metadata",
             ours = columns.join(",")
         ),
-        _ => format!("{column} = excluded.{column}"),
-    })
+        _ => format!("excluded.{column}"),
+    };
+    format!("CASE WHEN given.newer THEN {newer} ELSE s.{column} END")
 }
 
 /// How new a row is: `Age` in `row.rs` says the same. `created_at` in the metadata marks a date
