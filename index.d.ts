@@ -233,7 +233,7 @@ export interface DBWriteQueueOptions {
   poolMax?: number
   /**
    * TLS to PostgreSQL. `true` verifies the certificate and its host name against the system's
-   * authorities, or against `ca` (PEM); `{ rejectUnauthorized: false }` encrypts and verifies
+   * authorities and, where it is given, `ca` (PEM); `{ rejectUnauthorized: false }` encrypts and verifies
    * nothing. Default: `DATABASE_SSL` (`true` or `no-verify`), then `sslmode` of the URL, then none.
    */
   ssl?: boolean | { rejectUnauthorized?: boolean; ca?: string | Uint8Array }
@@ -348,13 +348,13 @@ export declare class DBWriteQueue
   getMetrics(): Promise<DBWriteQueueMetrics>
 
   /**
-   * Creates the tables and indexes that are missing. Changes nothing where the tables are there.
+   * Creates the tables that are missing, with their indexes. Changes no table that is there.
    * May run in several processes at once.
    * @throws {DatabaseError}
    */
   migrate(): Promise<void>
 
-  /** Dead letters, newest first. Default: the newest 50. */
+  /** Dead letters, newest first, 1000 at a time at most. Default: the newest 50. */
   getFailed<S extends SyncState = SyncState>(page?: {
     offset?: number
     limit?: number

@@ -105,6 +105,21 @@ describe('PostgreSQL goes away', () => {
     expect({ ...medians, isUnslowed: isUnslowed() }).toEqual({ ...medians, isUnslowed: true })
   }, 60_000)
 
+  test('it comes back without tables: the logger is told to call migrate()', async () => {
+    await audit.postgres.kill()
+    const queue = audit.queue()
+    try {
+      await queue.queueWrite('session', running(), 'event')
+      await until(() => audit.logger.told.warn.length > 0)
+    } finally {
+      await audit.postgres.up()
+    }
+    await until(() => audit.logger.told.warn.some(({ err }) => /migrate\(\)/.test(err?.message)))
+    await queue.migrate()
+    await queue.drained()
+    expect(await stored()).toBe(1)
+  })
+
   test('it stands still: the deadline fires, nothing hangs, and all of it arrives once', async () => {
     const queue = audit.queue({ poolMax: 1 }) // One batch at a time, whose statement is on its way.
     await queue.migrate()
@@ -263,6 +278,31 @@ describe('Redis goes away', () => {
     await queue.queueWrite('session', running(), 'afterwards')
     await expectAll(queue, 51)
     expect(told.error).toHaveLength(1)
+  })
+
+  test('it is full: nothing more is queued, and what waits still gets to PostgreSQL', async () => {
+    const queue = audit.queue()
+    await queue.migrate()
+    await audit.postgres.kill()
+    const told = heard(queue, 'retrying')
+    try {
+      await queue.queueWrite('session', running(), 'event')
+      await until(() => told.retrying.length > 0)
+      await audit.redis.config('SET', 'maxmemory', '1')
+      const refused = { code: 'REDIS_REPLY', message: expect.stringContaining('OOM') }
+      await expect(queue.queueWrite('session', running(), 'x')).rejects.toMatchObject(refused)
+      const tries = told.retrying.length
+      await until(() => told.retrying.length > tries + 1)
+      audit.queue() // Nor does one hesitate that comes now.
+    } finally {
+      await audit.postgres.up()
+    }
+    try {
+      await queue.drained()
+      expect(await stored()).toBe(1)
+    } finally {
+      await audit.redis.config('SET', 'maxmemory', '0')
+    }
   })
 
   test('FLUSHALL under a running worker: it goes on with the next record', async () => {

@@ -174,19 +174,22 @@ test('each record is told of on its way', async () => {
   ])
 })
 
-test('a listener that throws is reported, and the worker goes on', async () => {
+test('a listener that throws or rejects is reported, and the worker goes on', async () => {
   const queue = audit.queue()
   await queue.migrate()
   queue.once('completed', () => {
     throw new Error('mine')
   })
+  queue.once('drained', async () => {
+    throw new Error('mine, later')
+  })
   const state = running()
   await queue.queueWrite(state.session_id, state, 'x')
-  await until(() => audit.logger.told.error.length === 1)
-  expect(audit.logger.told.error[0]).toMatchObject({
-    err: expect.objectContaining({ message: 'mine' }),
-    message: 'a listener of the queue failed',
-  })
+  await until(() => audit.logger.told.error.length === 2)
+  expect(audit.logger.told.error.map(({ err, message }) => [err.message, message])).toEqual([
+    ['mine', 'a listener of the queue failed'],
+    ['mine, later', 'a listener of the queue failed'],
+  ])
   await queue.queueWrite(state.session_id, state, 'y')
   await queue.drained()
   expect(await audit.events()).toHaveLength(2)
@@ -280,6 +283,7 @@ describe('bad input', () => {
     ['eventType', (queue, state) => queue.queueWrite('a', state)],
     ['offset', (queue) => queue.getFailed({ offset: -1 })],
     ['limit', (queue) => queue.getFailed({ limit: '5' })],
+    ['limit', (queue) => queue.getFailed({ limit: 1001 })],
     ['ids', (queue) => queue.retryFailed('all')],
     ['ids', (queue) => queue.removeFailed([5])],
     ['ids', (queue) => queue.removeFailed()],

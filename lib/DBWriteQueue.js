@@ -35,7 +35,14 @@ const LOST = 6
 const WARNING = 7
 
 /** The events that cost something for every record, and are told only to those who listen. */
-const COSTLY = Object.freeze({ active: ACTIVE, completed: COMPLETED, retrying: RETRYING })
+const COSTLY = Object.freeze({
+  active: ACTIVE,
+  completed: COMPLETED,
+  retrying: RETRYING,
+  drained: DRAINED,
+})
+
+const LISTENER_FAILED = 'a listener of the queue failed'
 
 /** How often `drained` looks, ms. */
 const LOOK = 50
@@ -55,13 +62,14 @@ class DBWriteQueue extends EventEmitter {
   #closing
   #forced = false
   #ended = false
+  #leaveClient
 
   /**
    * @param {unknown} redis
    * @param {unknown} [options]
    */
   constructor(redis, options) {
-    super()
+    super({ captureRejections: true })
     try {
       this.#options = queueOptions(options, process.env)
       const isClient = redis instanceof RedisClient
@@ -94,7 +102,7 @@ class DBWriteQueue extends EventEmitter {
     }
     this.#working = this.#options.worker
     if (this.#working) this.#completions.hold() // A worker keeps the process alive.
-    RedisClient.dependOn(this.#client, { ended: () => void this.close() })
+    this.#leaveClient = RedisClient.dependOn(this.#client, { ended: () => void this.close() })
   }
 
   /** @param {string} sessionId @param {any} state @param {string} eventType */
@@ -118,8 +126,9 @@ class DBWriteQueue extends EventEmitter {
   /** @param {{ offset?: number, limit?: number }} [page] */
   async getFailed({ offset = 0, limit = 50 } = {}) {
     for (const [name, value] of Object.entries({ offset, limit })) {
-      if (!Number.isInteger(value) || value < 0 || value > 1_000_000) {
-        throw new InvalidStateError(name, 'it is not an integer from 0 to 1000000')
+      const max = name === 'limit' ? 1000 : 1_000_000
+      if (!Number.isInteger(value) || value < 0 || value > max) {
+        throw new InvalidStateError(name, `it is not an integer from 0 to ${max}`)
       }
     }
     const call = this.#call(json)
@@ -186,6 +195,7 @@ class DBWriteQueue extends EventEmitter {
 
   async #end() {
     this.#ended = true
+    this.#leaveClient()
     if (this.#working) this.#completions.release()
     unlisten(this.#listener)
     close()
@@ -314,12 +324,17 @@ class DBWriteQueue extends EventEmitter {
     }
   }
 
+  /** One whose promise rejects, neither. @param {unknown} err */
+  [Symbol.for('nodejs.rejection')](err) {
+    this.#options.logger.error({ err }, LISTENER_FAILED)
+  }
+
   /** A listener that throws must not cost the others their news. @param {any[]} args */
   #emit(...args) {
     try {
       this.emit(.../** @type {[string, ...unknown[]]} */ (args))
     } catch (err) {
-      this.#options.logger.error({ err }, 'a listener of the queue failed')
+      this.#options.logger.error({ err }, LISTENER_FAILED)
     }
   }
 }

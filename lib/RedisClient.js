@@ -108,10 +108,17 @@ class RedisClient extends EventEmitter {
     return client.#native
   }
 
-  /** @param {RedisClient} client @param {Dependent} dependent */
+  /**
+   * @param {RedisClient} client
+   * @param {Dependent} dependent
+   * @returns {() => void} what ends that
+   */
   static dependOn(client, dependent) {
     if (client.#status === 'end') dependent.ended()
     else client.#dependents.push(dependent)
+    return () => {
+      client.#dependents = client.#dependents.filter((one) => one !== dependent)
+    }
   }
 
   /** Resolves when the core has let go; until then the process stays alive. */

@@ -94,7 +94,7 @@ function databaseOptions(options, env) {
     throw new InvalidStateError('databaseUrl', 'it is not a string')
   }
   const max = poolMax ?? fromEnvironment(env, 'DATABASE_POOL_MAX', 20)
-  const min = poolMin ?? fromEnvironment(env, 'DATABASE_POOL_MIN', Math.min(2, max))
+  const min = poolMin ?? Math.min(fromEnvironment(env, 'DATABASE_POOL_MIN', 2), max)
   const pool = { poolMin: min, poolMax: max }
   if (pool.poolMin !== 0) checkPositive(pool, 'poolMin')
   checkPositive(pool, 'poolMax')
@@ -112,7 +112,9 @@ function databaseOptions(options, env) {
 function sslOf(option, variable) {
   if (option === undefined) {
     if (variable === 'true') return { mode: 'verify' }
-    return variable === 'no-verify' ? { mode: 'no-verify' } : undefined
+    if (variable === 'no-verify') return { mode: 'no-verify' }
+    if (variable === undefined || variable === '' || variable === 'false') return undefined
+    throw new InvalidStateError('DATABASE_SSL', 'it is none of true, false and no-verify')
   }
   if (typeof option === 'boolean') return { mode: option ? 'verify' : 'off' }
   if (typeof option !== 'object' || option === null) {

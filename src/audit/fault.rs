@@ -62,6 +62,11 @@ impl Fault {
         self.sqlstate.as_deref() == Some(UNDEFINED_TABLE)
     }
 
+    /// Whether PostgreSQL gave up a statement that took too long.
+    pub(super) fn is_slow(&self) -> bool {
+        self.sqlstate.as_deref() == Some("57014")
+    }
+
     /// Whether PostgreSQL refused the statement and the connection is as good as before.
     pub(super) fn is_refusal(&self) -> bool {
         self.sqlstate.is_some() && (self.whose != Whose::Postgres || self.is_missing_table())

@@ -93,6 +93,7 @@ impl<'a, A: Audience> Hand<'a, A> {
                 tidied = Some(Instant::now());
             }
             let batch = self.next(count).await?;
+            self.worker.told.lost.store(false, Ordering::Relaxed);
             // Large documents make small batches.
             if let Some(average) = batch.bytes().checked_div(batch.len()) {
                 count = (BATCH_BYTES / average).clamp(1, self.worker.options.batch_size);
@@ -178,14 +179,24 @@ impl<'a, A: Audience> Hand<'a, A> {
             if batch.is_empty() {
                 continue;
             }
+            if batch.len() > 1 && batch.bytes() > 2 * BATCH_BYTES {
+                let second = batch.split();
+                todo.extend([second, batch]);
+                continue;
+            }
             self.tell_if(Which::Active, &batch, News::Active);
             let Err(fault) = self.store(&batch).await? else {
                 self.worker.outages = 0;
-                self.worker.told.outage.store(false, Ordering::Relaxed);
+                self.worker.told.outage.store(0, Ordering::Relaxed);
                 self.settled(&batch).await?;
                 continue;
             };
             match fault.whose {
+                // Perhaps half as much is done in time.
+                Whose::Postgres if fault.is_slow() && batch.len() > 1 => {
+                    let second = batch.split();
+                    todo.extend([second, batch]);
+                }
                 Whose::Postgres => {
                     let stopping = self.wait_for_postgres(&mut batch, &fault).await?;
                     todo.push(batch);
@@ -227,7 +238,7 @@ impl<'a, A: Audience> Hand<'a, A> {
     async fn settled(&mut self, batch: &Batch) -> Result<(), End> {
         let left = self.source.settle(&batch.places).await?;
         self.tell_if(Which::Completed, batch, News::Completed);
-        if left == 0 {
+        if left == 0 && self.worker.audience.hears(Which::Drained) {
             self.worker.audience.tell(News::Drained);
         }
         Ok(())
@@ -235,7 +246,9 @@ impl<'a, A: Audience> Hand<'a, A> {
 
     /// Waits for longer each time. `true` where told to close meanwhile.
     async fn wait_for_postgres(&mut self, batch: &mut Batch, fault: &Fault) -> Result<bool, End> {
-        if !self.worker.told.outage.swap(true, Ordering::Relaxed) {
+        // That tables are missing is told also where something else was first.
+        let severity = if fault.is_missing_table() { 2 } else { 1 };
+        if self.worker.told.outage.fetch_max(severity, Ordering::Relaxed) < severity {
             self.worker.audience.tell(News::Outage(fault));
         }
         let delay = self.worker.wait(self.worker.outages, fastrand::f64());

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use super::database::DatabaseOptions;
 use super::fault::Fault;
@@ -26,6 +26,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                      SET LOCAL statement_timeout = 14000; \
                      SET LOCAL idle_in_transaction_session_timeout = 15000";
 
+/// How long the tables are taken to be what they were when last looked at. One that can hold more
+/// by now refuses nothing: what it could not hold went to `metadata`.
+const FRESH: Duration = Duration::from_secs(60);
+
 /// How many records are read between two breaths of the thread, which others use, too.
 const BREATH: usize = 64;
 
@@ -37,6 +41,7 @@ pub struct Sink {
 
 /// The tables as they were when they were last looked at.
 struct Known {
+    since: Instant,
     schema: Schema,
     statement: Arc<str>,
 }
@@ -89,7 +94,7 @@ impl Sink {
     }
 
     async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Result<(), Fault> {
-        let known = self.known().clone();
+        let known = self.known().clone().filter(|known| known.since.elapsed() < FRESH);
         let mut refused = None;
         if let Some(known) = &known {
             match insert(connection, known, records).await {
@@ -104,7 +109,8 @@ impl Sink {
         {
             return Err(fault);
         }
-        let known = Arc::new(Known { statement: statement(&schema).into(), schema });
+        let known =
+            Arc::new(Known { since: Instant::now(), statement: statement(&schema).into(), schema });
         *self.known() = Some(Arc::clone(&known));
         insert(connection, &known, records).await
     }

@@ -49,7 +49,11 @@ impl Source {
         let mut create = redis::cmd("XGROUP");
         create.arg("CREATE").arg(&source.keys().stream).arg(AUDIT_GROUP).arg(0).arg("MKSTREAM");
         match source.ask(&create, Duration::ZERO).await {
-            Err(reason) if !reason.starts_with("BUSYGROUP") => Err(reason),
+            // A Redis whose memory is full refuses even where the group is there; and what empties
+            // it is to go on.
+            Err(reason) if !(reason.starts_with("BUSYGROUP") || reason.starts_with("OOM")) => {
+                Err(reason)
+            }
             _ => Ok(source),
         }
     }

@@ -64,7 +64,8 @@ impl Batch {
 /// Entries of a stream as Redis answers with them: what each says, with its place.
 ///
 /// An entry that somebody else has deleted comes without fields: it is left out. One that is no
-/// record (nobody of ours wrote it) becomes a record that PostgreSQL will refuse.
+/// record (nobody of ours wrote it) becomes one without a session, whose id is its place: that
+/// PostgreSQL stores or refuses.
 pub(crate) fn read_entries(value: Value) -> Vec<(String, Record)> {
     let Value::Array(entries) = value else { return Vec::new() };
     entries
@@ -73,7 +74,11 @@ pub(crate) fn read_entries(value: Value) -> Vec<(String, Record)> {
             let Value::Array(parts) = entry else { return None };
             let mut parts = parts.into_iter();
             let place = text(parts.next()?)?;
-            Some((place, read_record(parts.next()?)?))
+            let mut record = read_record(parts.next()?)?;
+            if record.id.is_empty() {
+                record.id.clone_from(&place);
+            }
+            Some((place, record))
         })
         .collect()
 }

@@ -7,7 +7,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -80,7 +80,7 @@ pub enum News<'a> {
 
 /// Who hears of it. Called on the worker's thread.
 pub trait Audience: Send + Sync + 'static {
-    /// Whether anybody listens to `Active`, `Completed` or `Retrying`, which cost something.
+    /// Whether anybody listens to what costs something for every record.
     fn hears(&self, which: Which) -> bool;
     /// Tells.
     fn tell(&self, news: News<'_>);
@@ -95,6 +95,8 @@ pub enum Which {
     Completed,
     /// [`News::Retrying`].
     Retrying,
+    /// [`News::Drained`].
+    Drained,
 }
 
 /// The owner's side of a worker. Dropped, it ends the worker at once.
@@ -160,10 +162,10 @@ impl Drop for WorkerHandle {
 /// What the lanes of a worker tell once for all of them.
 #[derive(Default)]
 pub(crate) struct AlreadyTold {
-    /// That PostgreSQL is not to be used.
-    pub outage: AtomicBool,
+    /// That PostgreSQL is not to be used: 1; that its tables are missing: 2.
+    pub outage: AtomicU8,
     /// That there is no connection to Redis.
-    lost: AtomicBool,
+    pub lost: AtomicBool,
     /// What in the server's settings may lose records.
     pub warned: AtomicBool,
 }
@@ -227,10 +229,7 @@ impl<A: Audience> Worker<A> {
             source = Source::open(&redis, stream, &consumer) => source,
         };
         let ended = match source {
-            Ok(source) => {
-                self.told.lost.store(false, Ordering::Relaxed);
-                Hand::new(self, source).work().await
-            }
+            Ok(source) => Hand::new(self, source).work().await,
             Err(reason) => Err(End::Broken(reason)),
         };
         ended.err().unwrap_or(End::Stopped)
@@ -238,7 +237,10 @@ impl<A: Audience> Worker<A> {
 
     /// The wait before another try.
     pub fn wait(&self, tries: u32, random: f64) -> Duration {
-        let backoff = Backoff { floor: self.options.backoff_delay / 2, ceiling: LONGEST_WAIT };
+        let backoff = Backoff {
+            floor: (self.options.backoff_delay / 2).min(LONGEST_WAIT),
+            ceiling: LONGEST_WAIT,
+        };
         backoff.delay(tries, random)
     }
 }

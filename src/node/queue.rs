@@ -242,6 +242,7 @@ impl Audience for Listener {
             Which::Active => ACTIVE,
             Which::Completed => COMPLETED,
             Which::Retrying => RETRYING,
+            Which::Drained => DRAINED,
         };
         self.heard.load(Ordering::Relaxed) & (1 << event) != 0
     }

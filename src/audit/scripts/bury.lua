@@ -16,7 +16,8 @@
 
 local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
 if #found == 0 then return 0 end
--- First the copy: where Redis refuses to write, the original is still there.
+-- First a command that a full Redis does not refuse: after it, none of the others is.
+redis.call('ZREM', KEYS[2], ARGV[2])
 local place = redis.call('XADD', KEYS[4], '*', 'error', ARGV[4], 'sqlstate', ARGV[5],
   'attempts', ARGV[6], unpack(found[1][2]))
 local older = redis.call('HGET', KEYS[5], ARGV[3])
@@ -24,6 +25,5 @@ if older then redis.call('XDEL', KEYS[4], older) end
 redis.call('HSET', KEYS[5], ARGV[3], place)
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
-redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('HDEL', KEYS[3], ARGV[2])
 return 1

@@ -9,6 +9,8 @@
 --
 -- Returns for each how many tries have counted so far; 0 where another worker has settled it.
 
+-- First a command that a full Redis does not refuse: after it, none of the others is.
+redis.call('ZREM', KEYS[2], unpack(ARGV, 3))
 local time = redis.call('TIME')
 local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local tries = {}

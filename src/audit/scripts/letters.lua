@@ -6,8 +6,18 @@
 --
 -- Returns a list of {place, {field, value, …}}.
 
-local skip = tonumber(ARGV[1])
-local letters = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', skip + ARGV[2]) or {}
-local page = {}
-for i = skip + 1, #letters do page[#page + 1] = letters[i] end
+local page, skip, wanted, from = {}, tonumber(ARGV[1]), tonumber(ARGV[2]), '+'
+while #page < wanted do
+  -- In portions: what is skipped is fetched, too.
+  local letters = redis.call('XREVRANGE', KEYS[1], from, '-', 'COUNT', 100)
+  if #letters == 0 then break end
+  for _, letter in ipairs(letters) do
+    if skip > 0 then
+      skip = skip - 1
+    elseif #page < wanted then
+      page[#page + 1] = letter
+    end
+  end
+  from = '(' .. letters[#letters][1]
+end
 return page

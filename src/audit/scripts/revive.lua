@@ -24,17 +24,23 @@ else
   for i = 2, #ARGV do places[#places + 1] = redis.call('HGET', KEYS[2], ARGV[i]) or nil end
 end
 
+local about_death = {error = true, sqlstate = true, attempts = true}
 local moved = 0
 for _, place in ipairs(places) do
   local letter = redis.call('XRANGE', KEYS[1], place, place)[1]
   if letter then
-    local fields = letter[2]
-    -- The first three pairs are about the death, the rest is the record as it was.
-    redis.call('XADD', KEYS[3], '*', unpack(fields, 7))
-    redis.call('XDEL', KEYS[1], place)
-    for i = 7, #fields, 2 do
-      if fields[i] == 'id' then redis.call('HDEL', KEYS[2], fields[i + 1]) end
+    local record, id = {}, nil
+    for i = 1, #letter[2], 2 do
+      local name, value = letter[2][i], letter[2][i + 1]
+      if name == 'id' then id = value end
+      if not about_death[name] then
+        record[#record + 1] = name
+        record[#record + 1] = value
+      end
     end
+    redis.call('XADD', KEYS[3], '*', unpack(record))
+    redis.call('XDEL', KEYS[1], place)
+    if id then redis.call('HDEL', KEYS[2], id) end
     moved = moved + 1
   end
 end

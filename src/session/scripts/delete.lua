@@ -15,7 +15,9 @@ local deleted = redis.call('EXISTS', KEYS[2])
 local stream = deleted == 1 and KEYS[3]
 local audited = stream and (ARGV[7] == '0' or redis.call('XLEN', stream) < tonumber(ARGV[7]))
 local answer = stream and not audited and -1 or deleted
--- First what may be refused: until then nothing has changed that is not undone.
+-- First a command that a full Redis does not refuse: after it, none of the others is. Then what
+-- this user may not be allowed: until then nothing has changed that is not undone.
+if audited then redis.call('XDEL', stream, '0-1') end
 local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[8], 'session', ARGV[9],
   'event', 'session_deleted', 'at', ARGV[10])
 if type(record) == 'table' then return record end
