@@ -56,44 +56,46 @@ async function run(servers) {
     return figures
   }
 
-  progress('opening')
   const databaseUrl = await postgres.createDatabase(deployedSchema)
   const loops = Math.max(...IN_FLIGHT)
-  const running = []
-  for (const contender of contenders) {
-    const opened = await contender.open({ url: redis.url, databaseUrl, loops })
-    running.push({ ...contender, ...opened, rounds: new Map(IN_FLIGHT.map((n) => [n, []])) })
-  }
-
-  for (const contender of running) {
-    progress(`warming up: ${contender.name}`)
-    for (const inFlight of IN_FLIGHT) await turnOf(contender, inFlight, WARM_UP_MS)
-  }
-
+  const measured = []
   const roundTrips = []
-  for (const { name, run, settled } of running) {
-    const once = () => run(0).then(settled)
-    roundTrips.push({ name, ...(await watchCommands(redis.url, once)) })
-  }
-
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const inFlight of IN_FLIGHT) {
-      for (let turn = 0; turn < running.length; turn++) {
-        // Each round begins with another, so that nobody always comes after the same neighbour.
-        const contender = running[(round + turn) % running.length]
-        progress(`round ${round + 1} of ${ROUNDS}, ${inFlight} in flight: ${contender.name}`)
-        contender.rounds.get(inFlight).push(await turnOf(contender, inFlight, MS))
+  // One operation after the other: only those who are compared are there at a time.
+  for (const operation of new Set(contenders.map((contender) => contender.operation))) {
+    progress(`opening: ${operation}`)
+    const running = []
+    for (const contender of contenders.filter((one) => one.operation === operation)) {
+      const opened = await contender.open({ url: redis.url, databaseUrl, loops })
+      running.push({ ...contender, ...opened, rounds: new Map(IN_FLIGHT.map((n) => [n, []])) })
+    }
+    for (const contender of running) {
+      progress(`warming up: ${contender.name}`)
+      for (const inFlight of IN_FLIGHT) await turnOf(contender, inFlight, WARM_UP_MS)
+    }
+    // Where workers speak with Redis meanwhile, what they say would be counted, too.
+    for (const { name, run } of running.filter(({ settled }) => !settled)) {
+      roundTrips.push({ name, ...(await watchCommands(redis.url, () => run(0))) })
+    }
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const inFlight of IN_FLIGHT) {
+        for (let turn = 0; turn < running.length; turn++) {
+          // Each round begins with another, so that nobody always comes after the same neighbour.
+          const contender = running[(round + turn) % running.length]
+          progress(`round ${round + 1} of ${ROUNDS}, ${inFlight} in flight: ${contender.name}`)
+          contender.rounds.get(inFlight).push(await turnOf(contender, inFlight, MS))
+        }
       }
     }
+    for (const { close } of running) await close()
+    measured.push(...running)
   }
-  for (const { close } of running) await close()
 
   const drain = await measureDrain(servers, { ...DRAIN, progress })
   progress('records that wait')
   const memory = await measureMemory(redis.url)
   progress('')
-  const results = resultsOf(running, IN_FLIGHT)
-  return { setting, roundTrips, results, ratios: ratiosOf(running, IN_FLIGHT), drain, memory }
+  const results = resultsOf(measured, IN_FLIGHT)
+  return { setting, roundTrips, results, ratios: ratiosOf(measured, IN_FLIGHT), drain, memory }
 }
 
 async function describe({ client, postgres }) {
