@@ -2,6 +2,7 @@ import { Redis } from 'ioredis'
 import { DBWriteQueue, RedisStateManager } from '../index.mjs'
 import { lockedUpdates } from './locked-updates.mjs'
 import * as reference from './reference/index.mjs'
+import { drained } from './waiting-records.mjs'
 
 /**
  * A locked update with its audit, as a service runs it: a worker in the same process carries the
@@ -20,7 +21,7 @@ export const auditedContenders = [
       const run = await lockedUpdates(manager, loops)
       return {
         run,
-        settled: () => queue.drained(),
+        settled: () => drained(queue, 120_000),
         close: () => Promise.all([manager.close(), queue.close()]),
       }
     },
@@ -41,11 +42,7 @@ export const auditedContenders = [
       const run = await lockedUpdates(manager, loops)
       const settled = async () => {
         await last
-        for (;;) {
-          const { waiting, active, delayed } = await queue.getMetrics()
-          if (waiting + active + delayed === 0) return
-          await new Promise((resolve) => setTimeout(resolve, 20))
-        }
+        await drained(queue, 120_000)
       }
       return { run, settled, close: () => Promise.all([manager.close(), queue.close()]) }
     },

@@ -1,11 +1,10 @@
 import { performance } from 'node:perf_hooks'
 import { deployedSchema } from '../__test__/harness/postgres.js'
-import { until } from '../__test__/harness/until.js'
 import { DBWriteQueue } from '../index.mjs'
 import { makeSession } from './document.mjs'
 import { summarize } from './measure.mjs'
 import * as reference from './reference/index.mjs'
-import { enqueue, removeWaiting } from './waiting-records.mjs'
+import { drained, enqueue, removeWaiting } from './waiting-records.mjs'
 
 const GOAL = 8
 const SESSIONS = 1000
@@ -57,11 +56,7 @@ async function drain({ redis, postgres, client }, Queue, sessions, records) {
   await enqueue(producer, records, sessions)
   const start = performance.now()
   const consumer = new Queue(redis.url, { databaseUrl })
-  await until(async () => {
-    const { waiting, active, delayed, failed } = await consumer.getMetrics()
-    if (failed > 0) throw new Error(`${failed} records failed`)
-    return waiting + active + delayed === 0
-  }, 120_000)
+  await drained(consumer, 120_000)
   const seconds = (performance.now() - start) / 1000
   const [{ stored }] = await postgres.query(
     databaseUrl,

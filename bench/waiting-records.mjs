@@ -1,3 +1,5 @@
+import { until } from '../__test__/harness/until.js'
+
 /** Puts so many records into a queue, of a thousand sessions in turns; resolves when they wait. */
 export async function enqueue(queue, records, sessions) {
   const AT_ONCE = 500
@@ -9,6 +11,15 @@ export async function enqueue(queue, records, sessions) {
     }
     await Promise.all(Array.from({ length: count }, write))
   }
+}
+
+/** Resolves when all records of a queue are in PostgreSQL. */
+export async function drained(queue, timeoutMs) {
+  await until(async () => {
+    const { waiting, active, delayed, failed } = await queue.getMetrics()
+    if (failed > 0) throw new Error(`${failed} records failed`)
+    return waiting + active + delayed === 0
+  }, timeoutMs)
 }
 
 /** Removes everything but sessions and ledgers, so that Redis does not fill up with the waiting. */

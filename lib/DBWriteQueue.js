@@ -84,7 +84,7 @@ class DBWriteQueue extends EventEmitter {
       throw error
     }
     const client = RedisClient.native(this.#client)
-    this.#calls = new Calls(client)
+    this.#calls = new Calls(client, this.#options.maxInFlight)
     this.#listener = listen(this)
     const { logger: _logger, maxInFlight: _maxInFlight, ...settings } = this.#options
     try {
@@ -260,10 +260,7 @@ class DBWriteQueue extends EventEmitter {
    */
   #call(read, sessionId) {
     if (this.#closing) throw new ClosedError(sessionId)
-    const { maxInFlight } = this.#options
-    if (this.#calls.inFlight >= maxInFlight)
-      throw RedisUnavailableError.full(maxInFlight, sessionId)
-    return new Call(this.#calls, read, sessionId)
+    return this.#calls.call(read, sessionId)
   }
 
   /**

@@ -6,7 +6,7 @@ const { types } = require('node:util')
 const { NativeClient } = require('../native.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
 const { clientOptions } = require('./options.js')
-const { Call, Calls, close, listen, open, unlisten, unwrap } = require('./settle.js')
+const { Calls, close, listen, open, unlisten, unwrap } = require('./settle.js')
 
 const DEFAULT_URL = 'redis://localhost:6379'
 /**
@@ -57,7 +57,7 @@ class RedisClient extends EventEmitter {
       close()
       throw new InvalidStateError('url', /** @type {Error} */ (error).message)
     }
-    this.#calls = new Calls(this.#native)
+    this.#calls = new Calls(this.#native, this.#options.maxInFlight)
   }
 
   /** `wait`, `connecting`, `ready`, `reconnecting`, or `end`. */
@@ -79,10 +79,8 @@ class RedisClient extends EventEmitter {
   async call(command, ...args) {
     const packed = pack([command, ...args])
     if (this.#ending) throw new ClosedError()
-    const { commandTimeoutMs, maxInFlight } = this.#options
-    if (this.#calls.inFlight >= maxInFlight) throw RedisUnavailableError.full(maxInFlight)
-    const call = new Call(this.#calls, (text) => JSON.parse(/** @type {string} */ (text)))
-    this.#native.call(call.slot, packed, commandTimeoutMs)
+    const call = this.#calls.call((text) => JSON.parse(/** @type {string} */ (text)))
+    this.#native.call(call.slot, packed, this.#options.commandTimeoutMs)
     return unwrap(await call.promise)
   }
 

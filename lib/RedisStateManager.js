@@ -8,13 +8,12 @@ const {
   ClosedError,
   ConcurrencyError,
   InvalidStateError,
-  RedisUnavailableError,
   SessionNotFoundError,
 } = require('./errors.js')
 const { Feed } = require('./Feed.js')
 const { managerOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
-const { Call, Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
+const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
 const NOT_QUEUED = 'the audit record was not queued'
 const ANOTHER_REDIS =
@@ -58,7 +57,7 @@ class RedisStateManager {
     const { keyPrefix, updatesChannel, wsChannelPrefix } = this.#options
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     const client = RedisClient.native(this.#redis)
-    this.#calls = new Calls(client)
+    this.#calls = new Calls(client, this.#options.maxInFlight)
     this.#store = new NativeStore(
       open(),
       client,
@@ -246,10 +245,7 @@ class RedisStateManager {
   /** @param {import('./settle.js').Read} read @param {string} [sessionId] */
   #call(read, sessionId) {
     if (this.#ended) throw new ClosedError(sessionId)
-    const { maxInFlight } = this.#options
-    if (this.#calls.inFlight >= maxInFlight)
-      throw RedisUnavailableError.full(maxInFlight, sessionId)
-    return new Call(this.#calls, read, sessionId)
+    return this.#calls.call(read, sessionId)
   }
 
   /** @param {unknown} callback */

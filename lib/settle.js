@@ -1,7 +1,7 @@
 'use strict'
 
 const { Completions } = require('../native.js')
-const { fromWire } = require('./errors.js')
+const { RedisUnavailableError, fromWire } = require('./errors.js')
 
 // The kinds of `src/node/completions.rs`. 0 and 1 end a call, without and with a text.
 const FAILED = 2
@@ -55,11 +55,24 @@ function unwrap(outcome) {
 class Calls {
   inFlight = 0
   #client
+  #max
   #unsent = false
 
-  /** @param {{ flush(): void }} client the core's */
-  constructor(client) {
+  /** @param {{ flush(): void }} client the core's @param {number} max how many may be in flight */
+  constructor(client, max) {
     this.#client = client
+    this.#max = max
+  }
+
+  /**
+   * One more call, if there may be one more.
+   *
+   * @param {Read} read
+   * @param {string} [sessionId]
+   */
+  call(read, sessionId) {
+    if (this.inFlight >= this.#max) throw RedisUnavailableError.full(this.#max, sessionId)
+    return new Call(this, read, sessionId)
   }
 
   /** One more is about to be made. What is called in one go is sent in one go, after it. */

@@ -6,13 +6,11 @@ const path = require('node:path')
 const { Client } = require('pg')
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { AuditWorker } = require('./audit-worker.js')
-const { PostgresServer } = require('./postgres.js')
+const { PostgresServer, deployedSchema } = require('./postgres.js')
 const { TcpProxy } = require('./proxy.js')
 const { recordingLogger } = require('./recording-logger.js')
 const { RedisServer } = require('./redis.js')
 const { makeState } = require('./sessions.js')
-
-const deployedSchema = fs.readFileSync(path.join(__dirname, 'deployed-schema.sql'), 'utf8')
 
 /**
  * What a test file about the audit needs: both servers, a database for each test, and queues and

@@ -180,8 +180,7 @@ impl<'a, A: Audience> Hand<'a, A> {
                 continue;
             }
             if batch.len() > 1 && batch.bytes() > 2 * BATCH_BYTES {
-                let second = batch.split();
-                todo.extend([second, batch]);
+                todo.extend(batch.halves());
                 continue;
             }
             self.tell_if(Which::Active, &batch, News::Active);
@@ -194,8 +193,7 @@ impl<'a, A: Audience> Hand<'a, A> {
             match fault.whose {
                 // Perhaps half as much is done in time.
                 Whose::Postgres if fault.is_slow() && batch.len() > 1 => {
-                    let second = batch.split();
-                    todo.extend([second, batch]);
+                    todo.extend(batch.halves());
                 }
                 Whose::Postgres => {
                     let stopping = self.wait_for_postgres(&mut batch, &fault).await?;
@@ -207,10 +205,7 @@ impl<'a, A: Audience> Hand<'a, A> {
                         return self.leave().await;
                     }
                 }
-                Whose::Record | Whose::Unclear if batch.len() > 1 => {
-                    let second = batch.split();
-                    todo.extend([second, batch]);
-                }
+                Whose::Record | Whose::Unclear if batch.len() > 1 => todo.extend(batch.halves()),
                 Whose::Record => self.bury(&batch, batch.attempts[0], &fault).await?,
                 Whose::Unclear => self.hold(batch, &fault).await?,
             }

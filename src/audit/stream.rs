@@ -45,14 +45,15 @@ impl Batch {
         self.attempts.push(attempt);
     }
 
-    /// The second half, taken out.
-    pub fn split(&mut self) -> Self {
+    /// Two of half the size: the second, then the first, as they go onto a stack.
+    pub fn halves(mut self) -> [Self; 2] {
         let half = self.len().div_ceil(2);
-        Self {
+        let second = Self {
             places: self.places.split_off(half),
             records: self.records.split_off(half),
             attempts: self.attempts.split_off(half),
-        }
+        };
+        [second, self]
     }
 
     /// How many bytes of memory its documents take.

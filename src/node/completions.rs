@@ -110,6 +110,14 @@ impl Ticket {
         self.end(Kind::Text, number, Some(text));
     }
 
+    /// The end of a call that answers with a number, or fails.
+    pub fn outcome(self, outcome: crate::error::Result<f64>) {
+        match outcome {
+            Ok(number) => self.done(number),
+            Err(error) => self.failed(&error),
+        }
+    }
+
     pub fn part(&self, text: Option<String>, number: f64) {
         let (slot, kind) = (self.slot, Kind::Part);
         self.queue.push(Completion { slot, kind, number, text, more: None });

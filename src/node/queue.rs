@@ -119,10 +119,7 @@ impl NativeQueue {
     ) {
         let ticket = self.lane.ticket(slot);
         self.queue.enqueue(session_id, event_type, document, now_ms as i64, move |outcome| {
-            match outcome {
-                Ok(()) => ticket.done(0.0),
-                Err(error) => ticket.failed(&error),
-            }
+            ticket.outcome(outcome.map(|()| 0.0));
         });
     }
 
@@ -163,9 +160,8 @@ impl NativeQueue {
     pub fn remove(&self, slot: u32, ids: String) {
         let ticket = self.lane.ticket(slot);
         let ids = serde_json::from_str(&ids).unwrap_or_default();
-        self.queue.remove(ids, move |outcome| match outcome {
-            Ok(removed) => ticket.done(removed as f64),
-            Err(error) => ticket.failed(&error),
+        self.queue.remove(ids, move |outcome| {
+            ticket.outcome(outcome.map(|removed| removed as f64));
         });
     }
 

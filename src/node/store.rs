@@ -6,7 +6,7 @@ use std::time::Duration;
 use napi_derive::napi;
 
 use super::client::NativeClient;
-use super::completions::{Completions, Lane, Ticket};
+use super::completions::{Completions, Lane};
 use super::queue::NativeQueue;
 use crate::document::count_iso_strings;
 use crate::error::Error;
@@ -121,14 +121,10 @@ impl NativeStore {
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
         self.store.write(session_id, text, rule, now_ms as i64, move |outcome| {
-            ended(
-                ticket,
-                outcome.map(
-                    |Written { version, unaudited }| {
-                        if unaudited { -(version as f64) } else { version as f64 }
-                    },
-                ),
-            );
+            ticket.outcome(outcome.map(|Written { version, unaudited }| {
+                let version = version as f64;
+                if unaudited { -version } else { version }
+            }));
         });
     }
 
@@ -138,14 +134,9 @@ impl NativeStore {
     pub fn delete(&self, slot: u32, session_id: String, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
         self.store.delete(session_id, now_ms as i64, move |outcome| {
-            ended(
-                ticket,
-                outcome.map(
-                    |Deleted { existed, unaudited }| {
-                        if unaudited { -1.0 } else { f64::from(u8::from(existed)) }
-                    },
-                ),
-            );
+            ticket.outcome(outcome.map(|Deleted { existed, unaudited }| {
+                if unaudited { -1.0 } else { f64::from(u8::from(existed)) }
+            }));
         });
     }
 
@@ -154,7 +145,7 @@ impl NativeStore {
     pub fn touch(&self, slot: u32, session_id: String) {
         let ticket = self.lane.ticket(slot);
         self.store.touch(session_id, move |outcome| {
-            ended(ticket, outcome.map(|found| f64::from(u8::from(found))));
+            ticket.outcome(outcome.map(|found| f64::from(u8::from(found))));
         });
     }
 
@@ -163,14 +154,7 @@ impl NativeStore {
     pub fn broadcast(&self, slot: u32, session_id: String, message: String, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
         self.store.broadcast(session_id, message, now_ms as i64, move |outcome| {
-            ended(ticket, outcome.map(|()| 0.0));
+            ticket.outcome(outcome.map(|()| 0.0));
         });
-    }
-}
-
-fn ended(ticket: Ticket, outcome: Result<f64, Error>) {
-    match outcome {
-        Ok(number) => ticket.done(number),
-        Err(error) => ticket.failed(&error),
     }
 }
