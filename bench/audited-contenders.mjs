@@ -6,7 +6,8 @@ import { drained } from './waiting-records.mjs'
 
 /**
  * A locked update with its audit, as a service runs it: a worker in the same process carries the
- * records to PostgreSQL meanwhile. Each turn ends when all of its records are there.
+ * records to PostgreSQL meanwhile. Each turn ends when all of its records are there: the reference
+ * acknowledges four times as many as it stores, and would have a backlog for each turn that follows.
  *
  * @type {import('./contenders.mjs').Contender[]}
  */
@@ -14,7 +15,13 @@ export const auditedContenders = [
   {
     name: 'synckairos-state updateSession, audited',
     operation: 'audited update',
-    goals: { 1: { figure: 'p50', atMost: 0.4 }, 64: { figure: 'opsPerSecond', atLeast: 6 } },
+    goals: {
+      1: [{ figure: 'p50', atMost: 0.4 }],
+      64: [
+        { figure: 'opsPerSecond', atLeast: 6 },
+        { figure: 'settledPerSecond', atLeast: 6 },
+      ],
+    },
     async open({ url, databaseUrl, loops }) {
       const queue = new DBWriteQueue(url, { databaseUrl })
       const manager = new RedisStateManager(url, undefined, queue)

@@ -49,11 +49,14 @@ async function run(servers) {
   const { redis, postgres } = servers
   const setting = await describe(servers)
   const progress = (text) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`)
-  /** So that the next one finds both servers idle. */
+  /** Ends when nothing is left behind, so that the next one finds both servers idle. */
   const turnOf = async ({ run, settled }, inFlight, ms) => {
+    const start = performance.now()
     const figures = await measure(run, inFlight, ms)
-    await settled?.()
-    return figures
+    if (settled === undefined) return figures
+    await settled()
+    const seconds = (performance.now() - start) / 1000
+    return { ...figures, settledPerSecond: figures.count / seconds }
   }
 
   const databaseUrl = await postgres.createDatabase(deployedSchema)

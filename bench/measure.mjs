@@ -28,6 +28,7 @@ export async function measure(run, inFlight, ms) {
   return {
     p50: sorted[Math.floor(0.5 * sorted.length)],
     p99: sorted[Math.floor(0.99 * sorted.length)],
+    count: sorted.length,
     opsPerSecond: sorted.length / seconds,
     cpuPerOp: (cpu.user + cpu.system) / sorted.length,
     loopUtilization: utilization,

@@ -7,6 +7,7 @@ export function report({ setting, roundTrips, results, ratios, drain, memory }) 
     '',
     `A document of ${setting.documentBytes} bytes; ${setting.rounds} rounds of ${setting.ms} ms for each, never two at once. Median of the rounds`,
     '[smallest-largest]. CPU: of this process with all its threads. Loop: how busy the event loop was.',
+    'Settled/s: counted until the last audit record is in PostgreSQL; ops/s: until the last call has returned.',
     'Absolute figures drift with the machine; ratios within a run hold.',
     '',
     'What one operation sends to Redis, as MONITOR sees it',
@@ -42,12 +43,14 @@ function groupsOf(results) {
 }
 
 function figuresOf(group) {
-  const [{ operation, inFlight }] = group
+  const [{ operation, inFlight, settledPerSecond }] = group
+  const settles = settledPerSecond !== undefined
   const rows = group.map((result) => [
     result.name,
     spread(result.p50),
     spread(result.p99),
     spread(result.opsPerSecond, thousands),
+    ...(settles ? [spread(result.settledPerSecond, thousands)] : []),
     result.cpuPerOp.median.toFixed(1),
     `${Math.round(100 * result.loopUtilization.median)} %`,
   ])
@@ -56,6 +59,7 @@ function figuresOf(group) {
     'p50 µs',
     'p99 µs',
     'ops/s',
+    ...(settles ? ['settled/s'] : []),
     'CPU µs',
     'loop',
   ]
@@ -67,18 +71,19 @@ function ratiosOf(ratios) {
   return baselines.map((baseline) => {
     const rows = ratios
       .filter((ratio) => ratio.baseline === baseline)
-      .map(({ name, inFlight, ratio, goal, met }) => [
+      .map(({ name, inFlight, ratio, verdicts }) => [
         name,
         inFlight,
-        spread(ratio.opsPerSecond, factor),
-        spread(ratio.p50, factor),
-        goal === undefined ? '' : `${wordsOf(goal)}: ${verdict(met)}`,
+        ...Object.values(ratio).map((values) => spread(values, factor)),
+        verdicts.map(({ goal, met }) => `${wordsOf(goal)}: ${verdict(met)}`).join(', '),
       ])
-    return table([`1 = ${baseline}`, 'in flight', 'ops/s', 'p50', 'goal'], rows)
+    const { ratio } = ratios.find((one) => one.baseline === baseline)
+    const figures = Object.keys(ratio).map((figure) => FIGURES[figure])
+    return table([`1 = ${baseline}`, 'in flight', ...figures, 'goal'], rows)
   })
 }
 
-const FIGURES = { opsPerSecond: 'ops/s', p50: 'p50' }
+const FIGURES = { opsPerSecond: 'ops/s', settledPerSecond: 'settled/s', p50: 'p50' }
 
 function wordsOf({ figure, atLeast, atMost }) {
   return `${FIGURES[figure]} ${atLeast === undefined ? `<= ${atMost}` : `>= ${atLeast}`}`

@@ -1,7 +1,7 @@
 import { summarize } from './measure.mjs'
 
 /** What is compared with the baseline. */
-const COMPARED = ['opsPerSecond', 'p50']
+const COMPARED = ['opsPerSecond', 'settledPerSecond', 'p50']
 
 export function resultsOf(running, counts) {
   const operations = new Set(running.map(({ operation }) => operation))
@@ -38,10 +38,10 @@ export function ratiosOf(running, counts) {
         const ours = contender.rounds.get(inFlight)
         const ratioOf = (figure) =>
           summarize(ours.map((round, index) => round[figure] / theirs[index][figure]))
-        const ratio = Object.fromEntries(COMPARED.map((figure) => [figure, ratioOf(figure)]))
-        const goal = goals[inFlight]
-        const verdict = goal === undefined ? {} : { goal, met: isMet(goal, ratio) }
-        return { name, baseline: base.name, operation, inFlight, ratio, ...verdict }
+        const compared = COMPARED.filter((figure) => figure in ours[0])
+        const ratio = Object.fromEntries(compared.map((figure) => [figure, ratioOf(figure)]))
+        const verdicts = (goals[inFlight] ?? []).map((goal) => ({ goal, met: isMet(goal, ratio) }))
+        return { name, baseline: base.name, operation, inFlight, ratio, verdicts }
       })
     })
 }
