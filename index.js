@@ -1,10 +1,25 @@
 'use strict'
 
-const { SyncMode, SyncStatus } = require('./lib/types.js')
-const { fromWire, ...errors } = require('./lib/errors.js')
-const { RedisClient, createRedisClient, createRedisPubSubClient } = require('./lib/RedisClient.js')
-const { DBWriteQueue } = require('./lib/DBWriteQueue.js')
-const { RedisStateManager } = require('./lib/RedisStateManager.js')
+// Names in plain sight: it is by reading this file that `import` learns what a CommonJS module
+// exports. So there is one set of classes, and `instanceof` holds across both module systems.
+const { RedisStateManager } = require('./state/RedisStateManager.js')
+const { DBWriteQueue } = require('./state/DBWriteQueue.js')
+const { RedisClient, createRedisClient, createRedisPubSubClient } = require('./config/redis.js')
+const { SyncMode, SyncStatus } = require('./types/session.js')
+const {
+  StateError,
+  SessionNotFoundError,
+  SessionExistsError,
+  ConcurrencyError,
+  StateDeserializationError,
+  InvalidStateError,
+  RedisUnavailableError,
+  OutcomeUnknownError,
+  RedisReplyError,
+  BacklogFullError,
+  DatabaseError,
+  ClosedError,
+} = require('./errors/StateErrors.js')
 
 module.exports = {
   RedisStateManager,
@@ -14,5 +29,16 @@ module.exports = {
   createRedisPubSubClient,
   SyncMode,
   SyncStatus,
-  ...errors,
+  StateError,
+  SessionNotFoundError,
+  SessionExistsError,
+  ConcurrencyError,
+  StateDeserializationError,
+  InvalidStateError,
+  RedisUnavailableError,
+  OutcomeUnknownError,
+  RedisReplyError,
+  BacklogFullError,
+  DatabaseError,
+  ClosedError,
 }

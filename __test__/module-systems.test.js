@@ -1,19 +1,39 @@
 'use strict'
 
+const { exports: subpaths } = require('../package.json')
 const { runScript } = require('./harness/child.js')
 
-test('import and require give the same names and the same classes', async () => {
+const PACKAGE = 'synckairos-state'
+const ENTRIES = Object.keys(subpaths)
+  .filter((subpath) => subpath !== './package.json')
+  .map((subpath) => PACKAGE + subpath.slice(1))
+
+test.each(ENTRIES)('%s: import and require give the same names and classes', async (entry) => {
   const { stdout, stderr } = await runScript(`
-    const required = require('./index.js')
-    import('./index.mjs').then((imported) => {
+    const required = require('${entry}')
+    import('${entry}').then(({ default: api, 'module.exports': _api, ...imported }) => {
       const names = Object.keys(required)
       console.log(JSON.stringify({
         names: [names.sort(), Object.keys(imported).sort()],
-        same: names.every((name) => required[name] === imported[name]),
+        same: api === required && names.every((name) => required[name] === imported[name]),
       }))
     })`)
   expect(stderr).toBe('')
   const { names, same } = JSON.parse(stdout)
+  expect(names[0].length).toBeGreaterThan(0)
   expect(names[1]).toEqual(names[0])
   expect(same).toBe(true)
+})
+
+test('the subpaths have together what the root has, and the same', () => {
+  const all = ENTRIES.filter((entry) => entry !== PACKAGE).map((entry) => require(entry))
+  expect(Object.assign({}, ...all)).toEqual(require(PACKAGE))
+})
+
+test('where a service had them, it finds the names of its own files', () => {
+  expect(require(`${PACKAGE}/state/RedisStateManager`)).toHaveProperty('RedisStateManager')
+  expect(require(`${PACKAGE}/state/DBWriteQueue`)).toHaveProperty('DBWriteQueue')
+  expect(require(`${PACKAGE}/errors/StateErrors`)).toHaveProperty('SessionNotFoundError')
+  expect(require(`${PACKAGE}/config/redis`)).toHaveProperty('createRedisClient')
+  expect(require(`${PACKAGE}/types/session`)).toHaveProperty('SyncStatus')
 })

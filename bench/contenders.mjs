@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { OldInstance } from '../__test__/harness/old-instance.js'
-import { RedisStateManager } from '../index.mjs'
+import { RedisStateManager } from '../index.js'
 import { auditedContenders } from './audited-contenders.mjs'
 import { createAll } from './document.mjs'
 import { lockedUpdates } from './locked-updates.mjs'

@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks'
 import { deployedSchema } from '../__test__/harness/postgres.js'
-import { DBWriteQueue } from '../index.mjs'
+import { DBWriteQueue } from '../index.js'
 import { makeSession } from './document.mjs'
 import { summarize } from './measure.mjs'
-import * as reference from './reference/index.mjs'
+import * as reference from './reference/index.js'
 import { drained, enqueue, removeWaiting } from './waiting-records.mjs'
 
 const GOAL = 8

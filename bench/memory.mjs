@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { DBWriteQueue } from '../index.mjs'
+import { DBWriteQueue } from '../index.js'
 import { makeSession } from './document.mjs'
 import { enqueue } from './waiting-records.mjs'
 

@@ -1,4 +1,4 @@
-import { SyncMode, SyncStatus } from '../index.mjs'
+import { SyncMode, SyncStatus } from '../index.js'
 
 /** Légal's mate, as it is taught since 1750. White begins. */
 const MOVES = 'e4 e5 Nf3 d6 Bc4 Bg4 Nc3 g6 Nxe5 Bxd1 Bxf7+ Ke7 Nd5#'.split(' ')

@@ -1,10 +1,10 @@
 // One service instance: a process of its own with a RedisStateManager, whose changes a DBWriteQueue
-// carries to PostgreSQL. What it knows of the other it knows from Redis. Started by index.mjs, which
+// carries to PostgreSQL. What it knows of the other it knows from Redis. Started by index.js, which
 // it tells when it is ready and how it went.
 
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ConcurrencyError, DBWriteQueue, RedisStateManager } from '../index.mjs'
+import { ConcurrencyError, DBWriteQueue, RedisStateManager } from '../index.js'
 import * as rules from './game.mjs'
 import { line } from './lines.mjs'
 import { machineMs, Stopwatch } from './stopwatch.mjs'
@@ -13,7 +13,7 @@ const { me, options, queueName, sessionId, startedAt, fullSpeedMs } = JSON.parse
 const other = me === 'A' ? 'B' : 'A'
 const colour = rules.COLOURS[me]
 
-process.on('SIGINT', () => {}) // Ctrl-C is for index.mjs, which ends us.
+process.on('SIGINT', () => {}) // Ctrl-C is for index.js, which ends us.
 process.on('disconnect', abandoned)
 
 function abandoned() {
@@ -185,7 +185,7 @@ async function audit() {
   say('reports', `records: ${completed} in PostgreSQL, ${waiting} waiting, ${failed} refused`)
 }
 
-/** What index.mjs asks for, one act after the other; it begins without being asked. */
+/** What index.js asks for, one act after the other; it begins without being asked. */
 const acts = {
   // Both do, as in a service: the tables are made once.
   start: () => Promise.all([queue.migrate(), manager.subscribed()]),

@@ -1,5 +1,5 @@
 import { RedisServer } from '../__test__/harness/redis.js'
-import { createRedisClient } from '../index.mjs'
+import { createRedisClient } from '../index.js'
 
 /** What the audit keeps in Redis for a queue. */
 const OF_A_QUEUE = ['stream', 'delayed', 'tries', 'dead', 'index', 'completed']

@@ -1,7 +1,8 @@
 'use strict'
 
 const { Completions } = require('../native.js')
-const { RedisUnavailableError, fromWire } = require('./errors.js')
+const { RedisUnavailableError } = require('./errors.js')
+const { fromWire } = require('./wire.js')
 
 // The kinds of `src/node/completions.rs`. 0 and 1 end a call, without and with a text.
 const FAILED = 2

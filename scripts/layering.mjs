@@ -16,7 +16,8 @@ const RUST = [
 ]
 const JAVASCRIPT = [
   ['errors', 'types'],
-  ['options', 'settle'],
+  ['options', 'wire'],
+  ['settle'],
   ['document'],
   ['RedisClient'],
   ['DBWriteQueue', 'Feed'],

@@ -1,4 +1,4 @@
-import { ConcurrencyError, SessionNotFoundError } from '../../index.mjs'
+import { ConcurrencyError, SessionNotFoundError } from '../../index.js'
 
 const TTL_SECONDS = 3600
 const ISO_DATE = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}/

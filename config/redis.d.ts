@@ -1,0 +1,8 @@
+export {
+  createRedisClient,
+  createRedisPubSubClient,
+  RedisClient,
+  type RedisClientOptions,
+  type RedisClientStatus,
+  type RedisReply,
+} from '../index.js'

@@ -1,0 +1,9 @@
+export {
+  type AuditRecord,
+  DBWriteQueue,
+  type DBWriteQueueEvents,
+  type DBWriteQueueMetrics,
+  type DBWriteQueueOptions,
+  type DeadLetter,
+  type Logger,
+} from '../index.js'

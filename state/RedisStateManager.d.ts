@@ -1,0 +1,6 @@
+export {
+  type Logger,
+  RedisStateManager,
+  type RedisStateManagerOptions,
+  type WriteQueue,
+} from '../index.js'

@@ -1,0 +1,1 @@
+export { SyncMode, type SyncParticipant, type SyncState, SyncStatus } from '../index.js'
