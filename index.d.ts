@@ -110,7 +110,8 @@ export interface WriteQueue<S extends SyncState = SyncState> {
  */
 export declare class RedisStateManager<S extends SyncState = SyncState> implements AsyncDisposable {
   /**
-   * @param redis a client of this module, or a URL
+   * @param redis where the sessions are: a URL, settings, a client of this module, or an instance of
+   *   ioredis 5 or 6 or of node-redis 4 to 6, from which the settings are read
    * @param pubSub the same, for the subscription's own connection; default: as `redis`
    * @param dbQueue where writes are queued for the audit. The records of a `DBWriteQueue` on the
    *   same Redis are appended in the very script that makes the change: there is no moment in which
@@ -119,8 +120,8 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
    * @throws {InvalidStateError} for a bad URL or option
    */
   constructor(
-    redis: RedisClient | string,
-    pubSub?: RedisClient | string | null,
+    redis: RedisSource,
+    pubSub?: RedisSource | null,
     dbQueue?: WriteQueue<S> | null,
     keyPrefix?: string | RedisStateManagerOptions,
   )
@@ -201,7 +202,7 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
   broadcastToSession(sessionId: string, message: unknown): Promise<void>
 
   /**
-   * Closes both clients, also those that were passed in. What is in flight has a second to end;
+   * Closes both clients, also those that were passed in, of whatever library. What is in flight has a second to end;
    * all is settled within two. May be called twice; afterwards every call rejects with
    * `ClosedError`.
    */
@@ -332,10 +333,10 @@ export declare class DBWriteQueue
   implements AsyncDisposable
 {
   /**
-   * @param redis a client of this module, which stays its owner's, or a URL
+   * @param redis as for a manager; a client or an instance stays its owner's
    * @throws {InvalidStateError} for a bad URL or option
    */
-  constructor(redis: RedisClient | string, options?: DBWriteQueueOptions)
+  constructor(redis: RedisSource, options?: DBWriteQueueOptions)
 
   /**
    * Queues a record of a session's state, or of its deletion (null). Resolves once Redis has it.
@@ -392,6 +393,47 @@ export interface RedisClientOptions {
   maxInFlight?: number
 }
 
+/** Where a server is, in parts. An unknown name is refused. */
+export interface RedisServerOptions {
+  /** Default `'localhost'`. */
+  host?: string
+  /** Default 6379. */
+  port?: number
+  /** Of a Unix socket, which is used instead of host and port. */
+  path?: string
+  /** An ACL user. Default: Redis' default user. */
+  username?: string
+  password?: string
+  /** The database's number. Default 0. */
+  db?: number
+  /** Default: none. `true` verifies the certificate and its host name by the system's authorities. */
+  tls?: boolean | RedisTlsOptions
+}
+
+/** TLS to Redis; all files in PEM. */
+export interface RedisTlsOptions {
+  /** The authorities to trust, instead of the system's. */
+  ca?: string | Uint8Array | (string | Uint8Array)[]
+  /** This side's certificate, with its `key`. */
+  cert?: string | Uint8Array
+  key?: string | Uint8Array
+  /** False: whoever answers is believed. Default true. */
+  rejectUnauthorized?: boolean
+}
+
+/**
+ * An instance of ioredis or node-redis. Its settings are read: address, database, user, TLS, key
+ * prefix; a setting that this module cannot honour (cluster, sentinel, a TLS setting of other names than
+ * in `RedisTlsOptions`) is refused. The connections made are ours, and do not give up, whatever its
+ * retry strategy. The instance stays usable; when its owner ends it, our connection ends, too.
+ */
+export type RedisInstance =
+  | { readonly status: string; readonly options: object; quit(): Promise<unknown> }
+  | { readonly isReady: boolean; readonly options?: object; quit(): Promise<unknown> }
+
+/** Whatever says where a Redis is. */
+export type RedisSource = string | RedisServerOptions | RedisClient | RedisInstance
+
 /** `wait`: not used yet. `end`: closed by its owner. */
 export type RedisClientStatus = 'wait' | 'connecting' | 'ready' | 'reconnecting' | 'end'
 
@@ -405,11 +447,11 @@ export type RedisReply = string | number | null | RedisReply[]
  */
 export declare class RedisClient extends EventEmitter {
   /**
-   * @param url `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS) or `unix:///path`.
-   *   Default: the environment's `REDIS_URL`, then `redis://localhost:6379`.
-   * @throws {InvalidStateError} for a bad URL, naming it without its password
+   * @param server `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS) or `unix:///path`; or
+   *   settings. Default: the environment's `REDIS_URL`, then `redis://localhost:6379`.
+   * @throws {InvalidStateError} for a bad URL or setting, naming it without its password
    */
-  constructor(url?: string, options?: RedisClientOptions)
+  constructor(server?: string | RedisServerOptions, options?: RedisClientOptions)
 
   readonly status: RedisClientStatus
 
@@ -437,11 +479,14 @@ export declare class RedisClient extends EventEmitter {
 }
 
 /** A client; see the class for its parameters. */
-export declare function createRedisClient(url?: string, options?: RedisClientOptions): RedisClient
+export declare function createRedisClient(
+  server?: string | RedisServerOptions,
+  options?: RedisClientOptions,
+): RedisClient
 
 /** A client for a manager's `pubSub`. */
 export declare function createRedisPubSubClient(
-  url?: string,
+  server?: string | RedisServerOptions,
   options?: RedisClientOptions,
 ): RedisClient
 

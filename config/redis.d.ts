@@ -4,5 +4,9 @@ export {
   RedisClient,
   type RedisClientOptions,
   type RedisClientStatus,
+  type RedisInstance,
   type RedisReply,
+  type RedisServerOptions,
+  type RedisSource,
+  type RedisTlsOptions,
 } from '../index.js'

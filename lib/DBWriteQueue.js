@@ -3,6 +3,7 @@
 const { EventEmitter } = require('node:events')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { NativeQueue } = require('../native.js')
+const { clientOf, isMadeHere } = require('./adopt.js')
 const { checkId, write, written } = require('./document.js')
 const {
   ClosedError,
@@ -72,13 +73,8 @@ class DBWriteQueue extends EventEmitter {
     super({ captureRejections: true })
     try {
       this.#options = queueOptions(options, process.env)
-      const isClient = redis instanceof RedisClient
-      if (!isClient && typeof redis !== 'string') {
-        const reason = 'it is neither a URL nor a client made by createRedisClient() of this module'
-        throw new InvalidStateError('redis', reason)
-      }
-      this.#client = isClient ? redis : new RedisClient(redis)
-      this.#ownsClient = !isClient
+      this.#client = clientOf('redis', redis)()
+      this.#ownsClient = isMadeHere(redis)
     } catch (error) {
       close()
       throw error

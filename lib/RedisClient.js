@@ -6,16 +6,19 @@ const { types } = require('node:util')
 const { NativeClient } = require('../native.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
 const { clientOptions } = require('./options.js')
+const { serverOf } = require('./server.js')
 const { Calls, close, listen, open, unlisten, unwrap } = require('./settle.js')
 
 const DEFAULT_URL = 'redis://localhost:6379'
+
 /**
  * Who in this module depends on a client. Not a listener: with many managers on one client, Node
  * would warn of a leak.
  *
  * @typedef {object} Dependent
  * @property {(error: Error) => void} [lost] there is no connection, or none any more
- * @property {() => void} ended the client is closed
+ * @property {() => void} [ending] the owner has closed the client: no call is accepted any more
+ * @property {() => void} ended what was in flight has ended
  */
 
 /**
@@ -25,7 +28,7 @@ const DEFAULT_URL = 'redis://localhost:6379'
  * (why; unlike other emitters' it needs no listener), `end` (closed by its owner).
  */
 class RedisClient extends EventEmitter {
-  #url
+  #server
   #options
   #listener
   #status = 'wait'
@@ -38,24 +41,25 @@ class RedisClient extends EventEmitter {
   #calls
 
   /**
-   * @param {string} [url]
+   * @param {unknown} [server] a URL, or settings
    * @param {{ commandTimeoutMs?: number, maxInFlight?: number }} [options]
    */
-  constructor(url = process.env.REDIS_URL || DEFAULT_URL, options = undefined) {
+  constructor(server = process.env.REDIS_URL || DEFAULT_URL, options = undefined) {
     super()
-    if (typeof url !== 'string') throw new InvalidStateError('url', 'it is not a string')
-    this.#url = url
+    const parts = serverOf(server)
+    this.#server = server
     this.#options = clientOptions(options)
     const completions = open()
     this.#listener = listen({
       news: (_kind, _number, status, reason) => this.#moved(status, reason),
     })
     try {
-      this.#native = new NativeClient(completions, this.#listener, url)
+      this.#native = new NativeClient(completions, this.#listener, JSON.stringify(parts))
     } catch (error) {
       unlisten(this.#listener)
       close()
-      throw new InvalidStateError('url', /** @type {Error} */ (error).message)
+      const field = typeof server === 'string' ? 'url' : 'redis'
+      throw new InvalidStateError(field, /** @type {Error} */ (error).message)
     }
     this.#calls = new Calls(this.#native, this.#options.maxInFlight)
   }
@@ -98,7 +102,7 @@ class RedisClient extends EventEmitter {
 
   /** Another client of the same server. */
   duplicate() {
-    return new RedisClient(this.#url, this.#options)
+    return new RedisClient(this.#server, this.#options)
   }
 
   /** The core's client, for the classes of this module. @param {RedisClient} client */
@@ -112,6 +116,7 @@ class RedisClient extends EventEmitter {
    * @returns {() => void} what ends that
    */
   static dependOn(client, dependent) {
+    if (client.#ending) dependent.ending?.()
     if (client.#status === 'end') dependent.ended()
     else client.#dependents.push(dependent)
     return () => {
@@ -121,7 +126,9 @@ class RedisClient extends EventEmitter {
 
   /** Resolves when the core has let go; until then the process stays alive. */
   #end() {
-    this.#ending ??= new Promise((resolve) => {
+    if (this.#ending) return this.#ending
+    for (const { ending } of this.#dependents) ending?.()
+    this.#ending = new Promise((resolve) => {
       const completions = open()
       completions.hold()
       const ended = () => {

@@ -1,6 +1,7 @@
 'use strict'
 
 const { NativeStore } = require('../native.js')
+const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
 const { checkId, read, write, written } = require('./document.js')
 const {
@@ -45,16 +46,17 @@ class RedisStateManager {
     // All that can be refused is, before anything is made that would have to be closed.
     this.#options = managerOptions(options)
     this.#queue = toQueue(dbQueue)
-    const makeRedis = toClient('redis', redis)
-    const makePubSub = pubSub == null ? () => this.#redis.duplicate() : toClient('pubSub', pubSub)
+    const makeRedis = clientOf('redis', redis)
+    const makePubSub = pubSub == null ? () => this.#redis.duplicate() : clientOf('pubSub', pubSub)
     this.#redis = makeRedis()
     try {
       this.#pubSub = makePubSub()
     } catch (error) {
-      if (this.#redis !== redis) this.#redis.disconnect()
+      if (isMadeHere(redis)) this.#redis.disconnect()
       throw error
     }
-    const { keyPrefix, updatesChannel, wsChannelPrefix } = this.#options
+    const keyPrefix = keyPrefixOf(this.#redis) + this.#options.keyPrefix
+    const { updatesChannel, wsChannelPrefix } = this.#options
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     const client = RedisClient.native(this.#redis)
     this.#calls = new Calls(client, this.#options.maxInFlight)
@@ -72,13 +74,13 @@ class RedisStateManager {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
       if (!this.#audited) logger.warn({}, ANOTHER_REDIS)
     }
-    this.#feed = new Feed(this.#pubSub, this.#options)
+    this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
-      ended: () => {
+      ending: () => {
         this.#ended = true
-        close()
       },
+      ended: close,
     })
   }
 
@@ -292,19 +294,6 @@ class RedisStateManager {
 /** @type {import('./settle.js').Read} */
 function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
-}
-
-/**
- * What makes the client that was meant.
- *
- * @param {string} name
- * @param {unknown} value
- */
-function toClient(name, value) {
-  if (value instanceof RedisClient) return () => value
-  if (typeof value === 'string') return () => new RedisClient(value)
-  const reason = 'it is neither a URL nor a client made by createRedisClient() of this module'
-  throw new InvalidStateError(name, reason)
 }
 
 /**

@@ -16,10 +16,11 @@ const RUST = [
 ]
 const JAVASCRIPT = [
   ['errors', 'types'],
-  ['options', 'wire'],
+  ['options', 'server', 'wire'],
   ['settle'],
   ['document'],
   ['RedisClient'],
+  ['adopt'],
   ['DBWriteQueue', 'Feed'],
   ['RedisStateManager'],
 ]

@@ -107,3 +107,23 @@ export async function audited(state: ChessState) {
   // @ts-expect-error: the event type is needed
   await queue.queueWrite('a', state)
 }
+
+/** What services hand over today. */
+export function instances(
+  five: import('ioredis5').Redis,
+  six: import('ioredis').Redis,
+  four: ReturnType<typeof import('redis4').createClient>,
+  newest: ReturnType<typeof import('redis6').createClient>,
+) {
+  const settings = { host: 'localhost', port: 6379, tls: { ca: Buffer.from('') } }
+  // @ts-expect-error: no such setting
+  new RedisStateManager({ hots: 'localhost' })
+  // @ts-expect-error: no source of connections
+  new RedisStateManager(42)
+  return [
+    new RedisStateManager(five, six),
+    new RedisStateManager(four, newest),
+    new RedisStateManager(settings, 'redis://localhost'),
+    new DBWriteQueue(five, { worker: false }),
+  ]
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::{Buffer, Error, Result};
 use napi_derive::napi;
+use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -16,6 +17,7 @@ use crate::error::Error as CoreError;
 use crate::redis::call::Call;
 use crate::redis::connection::Connection;
 use crate::redis::options::Options;
+use crate::redis::settings::Settings;
 use crate::redis::status::{Status, StatusSink};
 
 /// A Redis server, connected to when first used.
@@ -34,13 +36,11 @@ pub struct NativeClient {
 
 #[napi]
 impl NativeClient {
-    /// News for `slot`: the status' name, and the reason where there is one.
+    /// `server`: JSON, a URL or the parts of one. News for `slot`: the status' name, and the reason
+    /// where there is one.
     #[napi(constructor)]
-    pub fn new(completions: &Completions, slot: u32, url: String) -> Result<Self> {
-        let options = Options::from_url(&url).map_err(|error| match error {
-            CoreError::InvalidState { reason, .. } => Error::from_reason(reason),
-            other => Error::from_reason(other.to_string()),
-        })?;
+    pub fn new(completions: &Completions, slot: u32, server: String) -> Result<Self> {
+        let options = options_of(&server)?;
         let queue = completions.lane.queue.clone();
         let status: StatusSink = Arc::new(move |status| {
             let (name, reason) = match status {
@@ -110,6 +110,27 @@ impl Drop for NativeClient {
     fn drop(&mut self) {
         self.disconnect();
     }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Server {
+    Url(String),
+    Parts(Box<Settings>),
+}
+
+fn options_of(server: &str) -> Result<Options> {
+    // Not the text itself: it may hold a password.
+    let server = serde_json::from_str(server)
+        .map_err(|_| Error::from_reason("the settings of the server cannot be read"))?;
+    let options = match server {
+        Server::Url(url) => Options::from_url(&url),
+        Server::Parts(settings) => settings.into_options(),
+    };
+    options.map_err(|error| match error {
+        CoreError::InvalidState { reason, .. } => Error::from_reason(reason),
+        other => Error::from_reason(other.to_string()),
+    })
 }
 
 /// The arguments that `lib/RedisClient.js` has packed. A length past the end takes what is there.

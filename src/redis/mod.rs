@@ -1,6 +1,6 @@
 //! How to talk to Redis. Knows no session.
 //!
-//! - [`options`]: where a server is and how long to wait for it.
+//! - [`options`]: where a server is and how long to wait for it; [`settings`]: the same, told in parts.
 //! - [`request`]: what a command must say about itself to be sent, repeated and settled.
 //! - [`script`]: a Lua script that is sent by its digest.
 //! - [`call`]: any command at all, for callers of their own.
@@ -18,6 +18,7 @@ pub(crate) mod link;
 pub mod options;
 pub mod request;
 pub mod script;
+pub mod settings;
 pub mod status;
 pub mod subscriber;
 mod supervisor;

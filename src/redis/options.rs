@@ -29,17 +29,21 @@ impl Options {
             let reason = error.detail().map_or_else(|| error.to_string(), str::to_owned);
             Error::invalid("url", format!("{} cannot be used: {reason}", redacted(url)))
         })?;
+        Ok(Self::new(info))
+    }
+
+    pub(crate) fn new(info: ConnectionInfo) -> Self {
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             // The provider is a setting of the process; an error means that one is set already.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        Ok(Self {
+        Self {
             info: info.set_redis_settings(redis).set_tcp_settings(tcp_settings()),
             connect_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
             backoff: Backoff { floor: Duration::from_millis(50), ceiling: Duration::from_secs(2) },
-        })
+        }
     }
 }
 

@@ -1,0 +1,362 @@
+'use strict'
+
+const fs = require('node:fs')
+const path = require('node:path')
+const {
+  ClosedError,
+  DBWriteQueue,
+  InvalidStateError,
+  RedisStateManager,
+  createRedisClient,
+} = require('../index.js')
+const { Managers } = require('./harness/managers.js')
+const { RedisServer, freePort } = require('./harness/redis.js')
+const { thrownBy } = require('./harness/refusal.js')
+const { makeState } = require('./harness/sessions.js')
+const { until } = require('./harness/until.js')
+
+const certificate = path.join(__dirname, 'harness', 'tls', 'cert.pem')
+const key = path.join(__dirname, 'harness', 'tls', 'key.pem')
+
+let server
+let tlsPort
+let socket
+let eyes
+const managers = new Managers()
+const instances = []
+
+beforeAll(async () => {
+  tlsPort = await freePort()
+  const args = ['--tls-port', tlsPort, '--tls-cert-file', certificate, '--tls-key-file', key]
+  args.push('--tls-auth-clients', 'no')
+  server = await RedisServer.start(args)
+  socket = path.join(server.directory, 'redis.sock')
+  eyes = server.client()
+  await eyes.config('SET', 'requirepass', '')
+  await eyes.acl('SETUSER', 'alice', 'on', '>p@ss/wörd', '~*', '&*', '+@all')
+})
+
+afterAll(() => server.stop())
+
+afterEach(async () => {
+  await managers.close()
+  for (const end of instances.splice(0)) await end()
+  await eyes.flushall()
+})
+
+const tlsOf = (options = {}) => ({ ca: fs.readFileSync(certificate), ...options })
+
+/** How each library is told the same things. */
+const libraries = [
+  ...['ioredis5', 'ioredis'].map((name) => ({
+    name,
+    make({ port = server.port, user, pass, db, prefix, tls, path: file, ...more } = {}) {
+      const { Redis } = require(name)
+      const where = file ? { path: file } : { host: tls ? 'localhost' : '127.0.0.1', port }
+      const instance = new Redis({
+        ...where,
+        username: user,
+        password: pass,
+        db,
+        keyPrefix: prefix,
+        tls,
+        ...more,
+      })
+      instance.on('error', () => {})
+      instances.push(() => instance.disconnect())
+      return instance
+    },
+    connected: (instance) => until(() => instance.status === 'ready', 5000),
+    isEnded: (instance) => instance.status === 'end',
+  })),
+  ...['redis4', 'redis5', 'redis6'].map((name) => ({
+    name,
+    make({ port = server.port, user, pass, db, prefix, tls, path: file, ...more } = {}) {
+      const { createClient } = require(name)
+      const where = file ? { path: file } : { host: tls ? 'localhost' : '127.0.0.1', port }
+      const instance = createClient({
+        socket: { ...where, ...(tls && { tls: true, ...tls }) },
+        username: user,
+        password: pass,
+        database: db,
+        ...(prefix && { keyPrefix: prefix }),
+        ...more,
+      })
+      instance.on('error', () => {})
+      const connecting = instance.connect().catch(() => {})
+      instances.push(async () => {
+        await connecting
+        if (instance.isOpen) await (instance.destroy ?? instance.disconnect).call(instance)
+      })
+      return instance
+    },
+    connected: (instance) => until(() => instance.isReady, 5000),
+    isEnded: (instance) => !instance.isOpen,
+  })),
+]
+
+const open = (...args) => managers.keep(new RedisStateManager(...args))
+
+describe.each(libraries)('an instance of $name', ({ name, make, connected, isEnded }) => {
+  it('says where the sessions are, and stays usable', async () => {
+    const instance = make()
+    const manager = open(instance)
+    await manager.createSession(makeState({ session_id: 'a' }))
+    expect(JSON.parse(await instance.get('session:a')).version).toBe(1)
+    expect(await instance.ping()).toBe('PONG')
+  })
+
+  it('may be one for commands, and another for subscriptions', async () => {
+    const manager = open(make(), make())
+    const heard = []
+    manager.subscribeToUpdates((sessionId) => heard.push(sessionId))
+    await manager.subscribed()
+    await manager.createSession(makeState({ session_id: 'a' }))
+    await until(() => heard.length === 1, 5000)
+  })
+
+  it('names the database', async () => {
+    await open(make({ db: 3 })).createSession(makeState({ session_id: 'a' }))
+    expect(await eyes.exists('session:a')).toBe(0)
+    const there = server.client({ db: 3 })
+    expect(await there.exists('session:a')).toBe(1)
+  })
+
+  it('names the user, whose password is told as it is', async () => {
+    const manager = open(make({ user: 'alice', pass: 'p@ss/wörd' }))
+    await manager.createSession(makeState({ session_id: 'a' }))
+    const users = (await eyes.client('LIST')).match(/user=alice/g)
+    expect(users.length).toBeGreaterThan(0)
+  })
+
+  const prefixes = name === 'redis4' || name === 'redis5' ? it.skip : it
+  prefixes('has a key prefix, which comes before ours', async () => {
+    const instance = make({ prefix: 'app:' })
+    const manager = open(instance, null, null, 'game:')
+    await manager.createSession(makeState({ session_id: 'a' }))
+    expect(await eyes.exists('app:game:a')).toBe(1)
+    expect(await instance.exists('game:a')).toBe(1)
+    expect(await manager.getSession('a')).toMatchObject({ version: 1 })
+  })
+
+  it('speaks TLS, with authorities of its own', async () => {
+    const manager = open(make({ port: tlsPort, tls: tlsOf() }))
+    await manager.createSession(makeState({ session_id: 'a' }))
+    expect(await eyes.exists('session:a')).toBe(1)
+  })
+
+  it('verifies the certificate where that is not turned off', async () => {
+    const trusting = open(make({ port: tlsPort, tls: { rejectUnauthorized: false } }))
+    await trusting.createSession(makeState({ session_id: 'a' }))
+    const wary = open(make({ port: tlsPort, tls: {} }), null, null, { commandTimeoutMs: 500 })
+    await expect(wary.getSession('a')).rejects.toThrow(/certificate/)
+  })
+
+  it('may be on a Unix socket', async () => {
+    const here = await RedisServer.start(['--unixsocket', socket])
+    try {
+      const manager = open(make({ path: socket }))
+      await manager.createSession(makeState({ session_id: 'a' }))
+      expect(await here.client().exists('session:a')).toBe(1)
+      await managers.close()
+    } finally {
+      await here.stop()
+    }
+  })
+
+  it('is closed with the manager', async () => {
+    const [instance, pubSub] = [make(), make()]
+    await connected(instance)
+    const manager = open(instance, pubSub)
+    await manager.createSession(makeState({ session_id: 'a' }))
+    await manager.close()
+    await until(() => isEnded(instance) && isEnded(pubSub), 5000)
+  })
+
+  it('is closed with the manager within its time, also where Redis does not answer', async () => {
+    const instance = make()
+    await connected(instance)
+    const manager = open(instance)
+    await manager.getSession('a')
+    server.pause()
+    try {
+      const before = performance.now()
+      await manager.close()
+      expect(performance.now() - before).toBeLessThan(2500)
+    } finally {
+      server.resume()
+    }
+    await until(() => isEnded(instance), 5000)
+  })
+
+  it.each(['quit', 'disconnect', 'close', 'destroy'])(
+    'that its owner ends by %s() takes our connection along',
+    async (ending) => {
+      const instance = make()
+      if (typeof instance[ending] !== 'function') return
+      await connected(instance)
+      const manager = open(instance)
+      expect(await manager.getSession('a')).toBe(null)
+      await instance[ending]()
+      await expect(manager.getSession('a')).rejects.toThrow(ClosedError)
+      await expect(manager.createSession(makeState())).rejects.toThrow(ClosedError)
+    },
+  )
+
+  it('is the same connection for all its managers', async () => {
+    const instance = make()
+    await connected(instance)
+    const before = (await eyes.client('LIST')).split('\n').length
+    for (const manager of [open(instance), open(instance), open(instance)]) {
+      await manager.getSession('a')
+    }
+    const after = (await eyes.client('LIST')).split('\n').length
+    expect(after - before).toBe(1)
+  })
+
+  it('may say where a queue is, which leaves it to its owner', async () => {
+    const instance = make()
+    const queue = new DBWriteQueue(instance, { worker: false })
+    await queue.queueWrite('a', makeState({ session_id: 'a' }), 'session_started')
+    expect(await queue.getMetrics()).toMatchObject({ waiting: 1 })
+    await queue.close()
+    expect(await instance.ping()).toBe('PONG')
+    expect(await open(instance).getSession('a')).toBe(null)
+  })
+
+  it('is refused with the name of a setting that cannot be honoured', async () => {
+    const tls = tlsOf({ checkServerIdentity: () => undefined })
+    const instance = make({ port: tlsPort, tls, lazyConnect: true })
+    const error = thrownBy(() => new RedisStateManager(instance))
+    expect(error).toBeInstanceOf(InvalidStateError)
+    expect(error.field).toBe('redis.tls.checkServerIdentity')
+    expect(thrownBy(() => new RedisStateManager(server.url, instance)).field).toBe(error.field)
+  })
+})
+
+describe('an instance of ioredis', () => {
+  const { make, connected } = libraries[0]
+
+  it('that has given up on Redis, as services configure it, does not take us along', async () => {
+    const own = await RedisServer.start()
+    try {
+      const retryStrategy = (times) => (times > 3 ? null : times * 10)
+      const instance = make({ port: own.port, retryStrategy, maxRetriesPerRequest: 1 })
+      await connected(instance)
+      const manager = open(instance)
+      await manager.createSession(makeState({ session_id: 'a' }))
+      await own.kill()
+      await until(() => instance.status === 'end', 5000)
+      await own.up()
+      await manager.createSession(makeState({ session_id: 'b' }))
+      expect(await manager.getSession('b')).toMatchObject({ version: 1 })
+      await managers.close()
+    } finally {
+      await own.stop()
+    }
+  })
+
+  it('that reconnects at its own wish does not take us along', async () => {
+    const instance = make()
+    await connected(instance)
+    const manager = open(instance)
+    expect(await manager.getSession('a')).toBe(null)
+    instance.disconnect(true)
+    expect(await manager.getSession('a')).toBe(null)
+  })
+
+  it('is in the database that its owner has selected', async () => {
+    const instance = make()
+    await connected(instance)
+    await instance.select(5)
+    await open(instance).createSession(makeState({ session_id: 'a' }))
+    expect(await instance.exists('session:a')).toBe(1)
+  })
+
+  it('need not have connected yet', async () => {
+    const instance = make({ lazyConnect: true, enableReadyCheck: false })
+    const manager = open(instance)
+    await manager.createSession(makeState({ session_id: 'a' }))
+    expect(instance.status).toBe('wait')
+    await manager.close()
+    await until(() => instance.status === 'end', 5000)
+  })
+
+  it.each([
+    ['a cluster', 'isCluster', ({ Cluster }) => new Cluster([], { lazyConnect: true })],
+    [
+      'sentinels',
+      'sentinels',
+      ({ Redis }) =>
+        new Redis({ sentinels: [{ host: 'h', port: 1 }], name: 'm', lazyConnect: true }),
+    ],
+  ])('is refused for %s', (_what, setting, build) => {
+    for (const library of ['ioredis5', 'ioredis']) {
+      const error = thrownBy(() => new RedisStateManager(build(require(library))))
+      expect(error.field).toBe(`redis.${setting}`)
+    }
+  })
+})
+
+describe('an instance of node-redis', () => {
+  it.each(['redis4', 'redis5', 'redis6'])(
+    '%s is refused for a cluster, a sentinel, a credentials provider',
+    (library) => {
+      const { createClient, createCluster, createSentinel } = require(library)
+      const nodes = [{ socket: { host: 'h', port: 1 } }]
+      const cluster = createCluster({ rootNodes: nodes })
+      expect(thrownBy(() => new RedisStateManager(cluster)).field).toBe('redis.rootNodes')
+      if (createSentinel === undefined) return
+      const sentinel = createSentinel({ name: 'm', sentinelRootNodes: [{ host: 'h', port: 1 }] })
+      expect(thrownBy(() => new RedisStateManager(sentinel)).field).toBe('redis.rootNodes')
+      const credentialsProvider = {
+        type: 'async-credentials-provider',
+        credentials: async () => ({ password: 'p' }),
+      }
+      const provided = createClient({ credentialsProvider })
+      expect(thrownBy(() => new RedisStateManager(provided)).field).toBe(
+        'redis.credentialsProvider',
+      )
+    },
+  )
+})
+
+describe('settings', () => {
+  it('say the same as a URL', async () => {
+    const settings = { host: '127.0.0.1', port: server.port, username: 'alice', db: 2 }
+    const manager = open({ ...settings, password: 'p@ss/wörd' })
+    await manager.createSession(makeState({ session_id: 'a' }))
+    expect(await server.client({ db: 2 }).exists('session:a')).toBe(1)
+  })
+
+  it('make a client, too', async () => {
+    const client = managers.keep(
+      createRedisClient({ host: 'localhost', port: tlsPort, tls: tlsOf() }),
+    )
+    expect(await client.ping()).toBe('PONG')
+    expect(await managers.keep(client.duplicate()).ping()).toBe('PONG')
+  })
+
+  it.each([
+    [{ hots: 'h' }, 'redis.hots'],
+    [{ host: 1 }, 'redis.host'],
+    [{ port: 0 }, 'redis.port'],
+    [{ port: '6379' }, 'redis.port'],
+    [{ db: -1 }, 'redis.db'],
+    [{ password: 1 }, 'redis.password'],
+    [{ tls: 'yes' }, 'redis.tls'],
+    [{ tls: { servername: 'h' } }, 'redis.tls.servername'],
+    [{ tls: { ca: 'nonsense' } }, 'redis.tls.ca'],
+    [{ tls: { cert: '-----BEGIN CERTIFICATE-----' } }, 'redis.tls.key'],
+    [{ tls: { ca: '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----' } }, 'redis'],
+  ])('%j are refused by the name of the one at fault', (settings, field) => {
+    const error = thrownBy(() => createRedisClient(settings))
+    expect(error).toBeInstanceOf(InvalidStateError)
+    expect(error.field).toBe(field)
+  })
+
+  it.each([42, true, () => {}, Symbol('x')])('%p is none of what says where Redis is', (value) => {
+    expect(thrownBy(() => new RedisStateManager(value)).field).toBe('redis')
+    expect(thrownBy(() => new DBWriteQueue(value)).field).toBe('redis')
+  })
+})
