@@ -287,6 +287,12 @@ export interface DeadLetter<S extends SyncState = SyncState> {
   state: S | null
 }
 
+/** What became of the jobs of BullMQ. */
+export interface BullMQAdoption {
+  adopted: number
+  skipped: string[]
+}
+
 /** How many records are where, for all instances together. */
 export interface DBWriteQueueMetrics {
   /** In the queue, and with nobody. */
@@ -369,6 +375,18 @@ export declare class DBWriteQueue
 
   /** Throws away the dead letters of these records. Resolves to how many, as `retryFailed`. */
   removeFailed(ids: readonly string[]): Promise<number>
+
+  /**
+   * Takes over the jobs that wait, are delayed or have failed in a BullMQ queue on the same Redis,
+   * each once, also while older instances add more. What one of their workers has in hand is left
+   * to it. May be called again, by several processes at once.
+   * @param from.queueName default: this queue's
+   * @param from.prefix BullMQ's key prefix. Default `'bull'`.
+   * @returns how many (fewer where an answer was lost meanwhile), and the ids of the jobs that are
+   *   no records of a session: they stay where they are
+   * @example await queue.adoptBullMQ() // { adopted: 1204, skipped: [] }
+   */
+  adoptBullMQ(from?: { queueName?: string; prefix?: string }): Promise<BullMQAdoption>
 
   /** Resolves when nothing waits, is with a worker, or is delayed. */
   drained(): Promise<void>

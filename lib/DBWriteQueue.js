@@ -45,6 +45,9 @@ const COSTLY = Object.freeze({
 
 const LISTENER_FAILED = 'a listener of the queue failed'
 
+/** Where BullMQ has jobs that nobody is working on, in the order in which they may move. */
+const BULLMQ_PLACES = ['failed', 'delayed', 'prioritized', 'wait', 'paused']
+
 /** How often `drained` looks, ms. */
 const LOOK = 50
 
@@ -154,6 +157,36 @@ class DBWriteQueue extends EventEmitter {
     const call = this.#call(number)
     this.#native.remove(call.slot, list)
     return unwrap(await call.promise)
+  }
+
+  /** @param {{ queueName?: string, prefix?: string }} [from] */
+  async adoptBullMQ({ queueName = this.#options.queueName, prefix = 'bull' } = {}) {
+    for (const [name, value] of Object.entries({ queueName, prefix })) {
+      if (typeof value === 'string' && value !== '') continue
+      throw new InvalidStateError(name, 'it is not a string, or empty')
+    }
+    let adopted = 0
+    /** @type {Set<string>} */
+    let skipped
+    let before
+    // While others add jobs, retry or promote them: until nothing is found any more.
+    do {
+      before = adopted
+      skipped = new Set()
+      for (const place of BULLMQ_PLACES) {
+        const passedOver = skipped.size
+        for (let more = true; more; ) {
+          const call = this.#call(json)
+          const skip = skipped.size - passedOver
+          this.#native.adoptJobs(call.slot, prefix, queueName, place, skip)
+          const [taken, ids, rest] = unwrap(await call.promise)
+          adopted += taken
+          for (const id of ids) skipped.add(id)
+          more = rest
+        }
+      }
+    } while (adopted > before)
+    return { adopted, skipped: [...skipped] }
   }
 
   async migrate() {

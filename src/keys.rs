@@ -114,6 +114,25 @@ impl AuditKeys {
     }
 }
 
+/// The names of a queue of BullMQ, which older instances use.
+#[derive(Debug, Clone)]
+pub struct BullKeys {
+    /// What all of them begin with; a job's id after it is the job's key.
+    pub(crate) base: String,
+}
+
+impl BullKeys {
+    /// The names of the queue of this name; BullMQ's own prefix is `bull`.
+    pub fn of(prefix: &str, queue_name: &str) -> Self {
+        Self { base: format!("{prefix}:{queue_name}:") }
+    }
+
+    /// Where the jobs of one state are.
+    pub(crate) fn place(&self, state: &str) -> String {
+        format!("{}{state}", self.base)
+    }
+}
+
 /// Refuses ids that cannot be a part of a key.
 pub(crate) fn check_session_id(session_id: &str) -> Result<()> {
     if session_id.is_empty() {

@@ -1,5 +1,6 @@
 export {
   type AuditRecord,
+  type BullMQAdoption,
   DBWriteQueue,
   type DBWriteQueueEvents,
   type DBWriteQueueMetrics,

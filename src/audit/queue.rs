@@ -222,7 +222,12 @@ impl Queue {
         self.ask(Effect::Idempotent, command, move |answer| done(answer.map(|n| int(&n))));
     }
 
-    fn ask(
+    /// The same queue for calls that answers lead to, after which nobody flushes.
+    pub(super) fn direct(&self) -> Self {
+        Self { connection: self.connection.direct(), ..self.clone() }
+    }
+
+    pub(super) fn ask(
         &self,
         effect: Effect,
         command: impl Fn(&Attempt) -> Cmd + Send + 'static,
@@ -263,11 +268,11 @@ where
     }
 }
 
-fn list(value: Value) -> Result<Vec<Value>> {
+pub(super) fn list(value: Value) -> Result<Vec<Value>> {
     if let Value::Array(values) = value { Ok(values) } else { Err(unexpected()) }
 }
 
-fn unexpected() -> Error {
+pub(super) fn unexpected() -> Error {
     Error::unknown("Redis answered an audit script with something else")
 }
 

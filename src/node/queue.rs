@@ -14,12 +14,14 @@ use tokio::time::timeout;
 use super::client::NativeClient;
 use super::completions::{Completion, Completions, Kind, Lane, Queue as CompletionQueue, Ticket};
 use super::runtime::AUDIT;
+use crate::audit::bullmq::Adopted;
 use crate::audit::database::DatabaseOptions;
 use crate::audit::fault::Fault;
 use crate::audit::queue::{DeadLetter, Letters, Queue, QueueOptions};
 use crate::audit::sink::Sink;
 use crate::audit::worker::{Audience, News, Told, Which, WorkerHandle, WorkerOptions};
 use crate::error::Error as CoreError;
+use crate::keys::BullKeys;
 use crate::redis::options::Options as RedisOptions;
 
 /// How long the batch in hand may take when the owner closes; then it is left to others.
@@ -152,6 +154,19 @@ impl NativeQueue {
         };
         self.queue.revive(which, move |outcome| {
             answer(ticket, outcome.map(|(moved, more)| json!([moved, more])));
+        });
+    }
+
+    /// Takes over jobs of BullMQ. Text: `[how many, ids of those that are no records, whether there
+    /// may be more]`.
+    #[napi]
+    pub fn adopt_jobs(&self, slot: u32, prefix: String, name: String, place: String, skip: u32) {
+        let ticket = self.lane.ticket(slot);
+        let keys = BullKeys::of(&prefix, &name);
+        self.queue.adopt_jobs(keys, &place, skip.into(), move |outcome| {
+            let told =
+                outcome.map(|Adopted { taken, skipped, more }| json!([taken, skipped, more]));
+            answer(ticket, told);
         });
     }
 

@@ -46,6 +46,11 @@ impl Connection {
         self
     }
 
+    /// A handle to the same that does not collect: for whoever nobody flushes after.
+    pub fn direct(&self) -> Self {
+        Self { collected: None, ..self.clone() }
+    }
+
     /// Hands over a request, which is settled by its deadline whatever happens.
     pub fn submit(&self, request: Box<dyn Request>) {
         let Some(collected) = &self.collected else { return self.hand_over(request) };
