@@ -42,6 +42,14 @@ export class RedisStateManager {
     await this.#write(next, 'session_updated')
   }
 
+  subscribeToUpdates(callback) {
+    this.#pubSub.on('message', (_channel, text) => {
+      const { sessionId, state, deleted } = JSON.parse(text)
+      callback(sessionId, deleted ? null : JSON.parse(state, reviveDates))
+    })
+    this.#pubSub.subscribe('session-updates')
+  }
+
   async close() {
     await Promise.all([this.#redis.quit(), this.#pubSub?.quit()])
   }
