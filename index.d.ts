@@ -413,7 +413,7 @@ export interface RedisClientOptions {
 
 /** Where a server is, in parts. An unknown name is refused. */
 export interface RedisServerOptions {
-  /** Default `'localhost'`. */
+  /** This, or `path`, there must be. */
   host?: string
   /** Default 6379. */
   port?: number

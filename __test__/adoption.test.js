@@ -338,6 +338,7 @@ describe('settings', () => {
   })
 
   it.each([
+    [{}, 'redis'],
     [{ hots: 'h' }, 'redis.hots'],
     [{ host: 1 }, 'redis.host'],
     [{ port: 0 }, 'redis.port'],

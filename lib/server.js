@@ -3,7 +3,7 @@
 const { InvalidStateError } = require('./errors.js')
 
 const SERVER = Object.freeze({
-  host: 'localhost',
+  host: /** @type {string | undefined} */ (undefined),
   port: 6379,
   path: /** @type {string | undefined} */ (undefined),
   username: /** @type {string | undefined} */ (undefined),
@@ -32,7 +32,12 @@ function serverOf(given) {
   }
   checkInteger('redis.port', server.port, 1, 65_535)
   checkInteger('redis.db', server.db, 0, 2 ** 31 - 1)
-  return { ...server, username: server.username || undefined, tls: tlsOf(server.tls) }
+  const tls = tlsOf(server.tls)
+  // Or else whatever is an object would mean a server on this machine.
+  if (server.host === undefined && server.path === undefined) {
+    throw new InvalidStateError('redis', 'it says neither host nor path')
+  }
+  return { ...server, host: server.host ?? '', username: server.username || undefined, tls }
 }
 
 /** @param {unknown} given */
