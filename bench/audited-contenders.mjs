@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { DBWriteQueue, RedisStateManager } from '../index.js'
 import { lockedUpdates } from './locked-updates.mjs'
-import * as reference from './reference/index.js'
+import * as reference from './reference/index.mjs'
 import { drained } from './waiting-records.mjs'
 
 /**

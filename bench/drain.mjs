@@ -3,7 +3,7 @@ import { deployedSchema } from '../__test__/harness/postgres.js'
 import { DBWriteQueue } from '../index.js'
 import { makeSession } from './document.mjs'
 import { summarize } from './measure.mjs'
-import * as reference from './reference/index.js'
+import * as reference from './reference/index.mjs'
 import { drained, enqueue, removeWaiting } from './waiting-records.mjs'
 
 const GOAL = 8

@@ -1,4 +1,4 @@
-// Side by side, in one run: this module and what else there is. `node bench/index.js [--quick] [--json]`
+// Side by side, in one run: this module and what else there is. `node bench/index.mjs [--quick] [--json]`
 
 import os from 'node:os'
 import { parseArgs } from 'node:util'

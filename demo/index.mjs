@@ -1,5 +1,5 @@
 // Two service instances share a session through Redis, and PostgreSQL keeps a record of each change.
-// `node demo/index.js` shows how.
+// `node demo/index.mjs` shows how.
 
 import { fork } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
