@@ -8,6 +8,11 @@ const CHECKS = [
   ['the formatter and linter of JavaScript', 'node_modules/.bin/biome ci --error-on-warnings .'],
   ['the types of lib/ and of index.d.ts', 'node_modules/.bin/tsc -p .'],
   ['the layering', 'node scripts/layering.mjs'],
+  // Nothing else in CI runs the bench.
+  [
+    'the imports of the bench',
+    `node -e "import('./bench/contenders.mjs').then(() => import('./bench/drain.mjs')).then(() => process.exit())"`,
+  ],
   ['the formatter of Rust', 'cargo fmt --check'],
   ['clippy, the core alone', 'cargo clippy --locked --all-targets -- -D warnings'],
   [
