@@ -60,6 +60,7 @@ const libraries = [
         db,
         keyPrefix: prefix,
         tls,
+        disconnectTimeout: 100, // Its timer would outlive the tests.
         ...more,
       })
       instance.on('error', () => {})
