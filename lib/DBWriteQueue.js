@@ -174,14 +174,14 @@ class DBWriteQueue extends EventEmitter {
       before = adopted
       skipped = new Set()
       for (const place of BULLMQ_PLACES) {
-        const passedOver = skipped.size
+        let skip = 0
         for (let more = true; more; ) {
           const call = this.#call(json)
-          const skip = skipped.size - passedOver
           this.#native.adoptJobs(call.slot, prefix, queueName, place, skip)
           const [taken, ids, rest] = unwrap(await call.promise)
           adopted += taken
           for (const id of ids) skipped.add(id)
+          skip += ids.length
           more = rest
         }
       }
