@@ -166,14 +166,15 @@ function guarded(logger) {
  * @template {object} T
  * @param {T} defaults
  * @param {any} given
+ * @param {string} [where] the name of what was given
  * @returns {T}
  */
-function withDefaults(defaults, given) {
+function withDefaults(defaults, given, where = 'options') {
   if (given == null) return defaults
-  if (typeof given !== 'object') throw new InvalidStateError('options', 'it is not an object')
+  if (typeof given !== 'object') throw new InvalidStateError(where, 'it is not an object')
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(defaults, name)) {
-      throw new InvalidStateError(`options.${name}`, 'there is no such option')
+      throw new InvalidStateError(`${where}.${name}`, 'there is no such option')
     }
   }
   const set = Object.entries(given).filter(([, option]) => option !== undefined)
@@ -182,10 +183,14 @@ function withDefaults(defaults, given) {
 
 /** @param {any} options @param {string} name @param {number} [max] */
 function checkPositive(options, name, max = 2 ** 31 - 1) {
-  const value = options[name]
-  if (!Number.isInteger(value) || value < 1 || value > max) {
-    throw new InvalidStateError(name, `it is not an integer from 1 to ${max}`)
+  checkInteger(name, options[name], 1, max)
+}
+
+/** @param {string} field @param {any} value @param {number} min @param {number} max */
+function checkInteger(field, value, min, max) {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new InvalidStateError(field, `it is not an integer from ${min} to ${max}`)
   }
 }
 
-module.exports = { clientOptions, managerOptions, queueOptions }
+module.exports = { checkInteger, clientOptions, managerOptions, queueOptions, withDefaults }

@@ -1,6 +1,8 @@
 'use strict'
 
+const { Buffer } = require('node:buffer')
 const { InvalidStateError } = require('./errors.js')
+const { checkInteger, withDefaults } = require('./options.js')
 
 const SERVER = Object.freeze({
   host: /** @type {string | undefined} */ (undefined),
@@ -10,6 +12,13 @@ const SERVER = Object.freeze({
   password: /** @type {string | undefined} */ (undefined),
   db: 0,
   tls: /** @type {boolean | TlsOptions | undefined} */ (undefined),
+})
+
+const TLS = Object.freeze({
+  ca: /** @type {unknown} */ (undefined),
+  cert: /** @type {unknown} */ (undefined),
+  key: /** @type {unknown} */ (undefined),
+  rejectUnauthorized: true,
 })
 
 /** @typedef {import('..').RedisTlsOptions} TlsOptions */
@@ -24,7 +33,7 @@ function serverOf(given) {
   if (typeof given !== 'object' || given === null) {
     throw new InvalidStateError('url', 'it is neither a string nor an object')
   }
-  const server = { ...SERVER, ...known(SERVER, given, 'redis') }
+  const server = withDefaults(SERVER, given, 'redis')
   for (const name of /** @type {const} */ (['host', 'path', 'username', 'password'])) {
     if (server[name] !== undefined && typeof server[name] !== 'string') {
       throw new InvalidStateError(`redis.${name}`, 'it is not a string')
@@ -47,8 +56,7 @@ function tlsOf(given) {
   if (typeof given !== 'object' || given === null) {
     throw new InvalidStateError('redis.tls', 'it is neither a boolean nor an object')
   }
-  const names = { ca: 1, cert: 1, key: 1, rejectUnauthorized: 1 }
-  const { rejectUnauthorized, ...files } = known(names, given, 'redis.tls')
+  const { rejectUnauthorized, ...files } = withDefaults(TLS, given, 'redis.tls')
   if (files.cert !== undefined && files.key === undefined) {
     throw new InvalidStateError('redis.tls.key', 'there is a certificate without its key')
   }
@@ -57,12 +65,13 @@ function tlsOf(given) {
 }
 
 /**
- * One text in PEM, also of several.
+ * One text in PEM, also of several; undefined where there is none.
  *
  * @param {string} field
  * @param {unknown} file
  */
 function pem(field, file) {
+  if (file === undefined) return undefined
   const texts = [file].flat().map((one) => {
     const text = one instanceof Uint8Array ? Buffer.from(one).toString() : one
     if (typeof text !== 'string' || !text.includes('-----BEGIN ')) {
@@ -71,30 +80,6 @@ function pem(field, file) {
     return text
   })
   return texts.join('\n')
-}
-
-/**
- * What is given, without what is undefined; an unknown name is refused.
- *
- * @param {object} names
- * @param {any} given
- * @param {string} where
- */
-function known(names, given, where) {
-  const set = Object.entries(given).filter(([, value]) => value !== undefined)
-  for (const [name] of set) {
-    if (!Object.hasOwn(names, name)) {
-      throw new InvalidStateError(`${where}.${name}`, 'there is no such option')
-    }
-  }
-  return Object.fromEntries(set)
-}
-
-/** @param {string} field @param {unknown} value @param {number} min @param {number} max */
-function checkInteger(field, value, min, max) {
-  if (!Number.isInteger(value) || Number(value) < min || Number(value) > max) {
-    throw new InvalidStateError(field, `it is not an integer from ${min} to ${max}`)
-  }
 }
 
 module.exports = { serverOf }

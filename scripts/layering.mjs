@@ -16,8 +16,8 @@ const RUST = [
 ]
 const JAVASCRIPT = [
   ['errors', 'types'],
-  ['options', 'server', 'wire'],
-  ['settle'],
+  ['options', 'wire'],
+  ['server', 'settle'],
   ['document'],
   ['RedisClient'],
   ['adopt'],

@@ -23,7 +23,7 @@ static TAKE_JOBS: LazyLock<Script> =
 const AT_ONCE: usize = 100;
 
 /// What became of a page of jobs.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Adopted {
     /// How many are records now.
     pub taken: u64,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::redis::options::Options;
 
-/// The parts, as `lib/settings.js` writes them.
+/// The parts, as `lib/server.js` writes them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -46,22 +46,21 @@ impl Settings {
         if let Some(password) = self.password {
             redis = redis.set_password(password);
         }
-        let addr = match (self.path, &self.tls) {
-            (Some(path), _) => ConnectionAddr::Unix(path),
-            (None, None) => ConnectionAddr::Tcp(self.host, self.port),
-            (None, Some(tls)) => ConnectionAddr::TcpTls {
-                host: self.host,
-                port: self.port,
-                insecure: !tls.verify,
-                tls_params: None,
-            },
-        };
-        let info = info(addr, redis)?;
-        let info = match self.tls {
-            Some(tls) if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) => {
-                tls.secure(info)?
+        let (addr, tls) = match (self.path, self.tls) {
+            (Some(path), _) => (ConnectionAddr::Unix(path), None),
+            (None, None) => (ConnectionAddr::Tcp(self.host, self.port), None),
+            (None, Some(tls)) => {
+                let (host, port, insecure) = (self.host, self.port, !tls.verify);
+                (ConnectionAddr::TcpTls { host, port, insecure, tls_params: None }, Some(tls))
             }
-            _ => info,
+        };
+        let info = addr
+            .into_connection_info()
+            .map_err(|error| Error::invalid("host", error.to_string()))?
+            .set_redis_settings(redis);
+        let info = match tls {
+            Some(tls) => tls.secure(info)?,
+            None => info,
         };
         Ok(Options::new(info))
     }
@@ -79,12 +78,6 @@ impl Tls {
             .map_err(|error| Error::invalid("tls", error.to_string()))?;
         Ok(client.get_connection_info().clone())
     }
-}
-
-fn info(addr: ConnectionAddr, redis: RedisConnectionInfo) -> Result<ConnectionInfo> {
-    let info = addr.into_connection_info();
-    info.map(|info| info.set_redis_settings(redis))
-        .map_err(|error| Error::invalid("host", error.to_string()))
 }
 
 #[cfg(test)]
