@@ -212,6 +212,7 @@ class DBWriteQueue extends EventEmitter {
       const first = this.#closing === undefined
       this.#forced = force
       const call = new Call(this.#calls, nothing)
+      this.#calls.sendSoon()
       this.#native.close(call.slot, force)
       this.#closing = first ? call.promise.then(() => this.#end()) : this.#closing
     }

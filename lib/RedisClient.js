@@ -5,6 +5,7 @@ const { EventEmitter } = require('node:events')
 const { types } = require('node:util')
 const { NativeClient } = require('../native.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
+const { FastPath } = require('./FastPath.js')
 const { clientOptions } = require('./options.js')
 const { serverOf } = require('./server.js')
 const { Calls, close, listen, open, unlisten, unwrap } = require('./settle.js')
@@ -39,6 +40,8 @@ class RedisClient extends EventEmitter {
   /** @type {Dependent[]} */
   #dependents = []
   #calls
+  /** Where the server is spoken to in plain text. @type {InstanceType<typeof FastPath> | undefined} */
+  #fastPath
 
   /**
    * @param {unknown} [server] a URL, or settings
@@ -62,6 +65,10 @@ class RedisClient extends EventEmitter {
       throw new InvalidStateError(field, /** @type {Error} */ (error).message)
     }
     this.#calls = new Calls(this.#native, this.#options.maxInFlight)
+    const plain = this.#native.plainServer()
+    if (plain !== null) {
+      this.#fastPath = new FastPath(JSON.parse(plain), () => this.#native.renewLedger())
+    }
   }
 
   /** `wait`, `connecting`, `ready`, `reconnecting`, or `end`. */
@@ -90,12 +97,14 @@ class RedisClient extends EventEmitter {
 
   /** Lets what is in flight end (for a second at most), then disconnects for good. */
   quit() {
+    this.#fastPath?.drop()
     this.#native.quit()
     return this.#end()
   }
 
   /** Disconnects for good, at once. */
   disconnect() {
+    this.#fastPath?.drop()
     this.#native.disconnect()
     this.#end()
   }
@@ -108,6 +117,11 @@ class RedisClient extends EventEmitter {
   /** The core's client, for the classes of this module. @param {RedisClient} client */
   static native(client) {
     return client.#native
+  }
+
+  /** The fast path to the server, while there is a connection. @param {RedisClient} client */
+  static fastPath(client) {
+    return client.#status === 'ready' ? client.#fastPath : undefined
   }
 
   /**
@@ -146,6 +160,7 @@ class RedisClient extends EventEmitter {
     if (status === null || this.#status === 'end') return
     const before = this.#status
     this.#status = status
+    if (status !== 'ready') this.#fastPath?.drop()
     switch (status) {
       case 'ready':
         this.emit('connect')

@@ -1,5 +1,6 @@
 'use strict'
 
+const { Buffer } = require('node:buffer')
 const { NativeStore } = require('../native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
@@ -16,6 +17,9 @@ const { managerOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
+/** The longest text of a state that is read on the JavaScript thread. */
+const SHORT = 8192
+
 const NOT_QUEUED = 'the audit record was not queued'
 const ANOTHER_REDIS =
   'the queue is on another Redis than the sessions, by its URL: a record is queued after its change, and a crash in between loses it'
@@ -28,9 +32,12 @@ class RedisStateManager {
   #queue
   #store
   #feed
+  #keyPrefix
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
   #calls
+  /** How many writes are on another way than the fast path. */
+  #others = 0
   /** Closed, or its client was by the client's owner. */
   #ended = false
   /** @type {Promise<void> | undefined} */
@@ -56,6 +63,7 @@ class RedisStateManager {
       throw error
     }
     const keyPrefix = keyPrefixOf(this.#redis) + this.#options.keyPrefix
+    this.#keyPrefix = keyPrefix
     const { updatesChannel, wsChannelPrefix } = this.#options
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     const client = RedisClient.native(this.#redis)
@@ -86,8 +94,14 @@ class RedisStateManager {
 
   /** @param {string} sessionId */
   async getSession(sessionId) {
-    const call = this.#call(readOne, checkId(sessionId))
-    this.#store.get(call.slot, sessionId)
+    const fast = this.#fastPath(checkId(sessionId))
+    if (fast !== undefined) {
+      const call = this.#calls.expect(readOne, sessionId)
+      fast.get(this.#keyPrefix + sessionId, call, this.#carried)
+      return unwrap(await call.promise)
+    }
+    const call = this.#call(readOne, sessionId)
+    this.#store.get(call.slot, sessionId, 0)
     return unwrap(await call.promise)
   }
 
@@ -119,7 +133,8 @@ class RedisStateManager {
     const now = Date.now()
     const call = this.#call(number, sessionId)
     this.#store.create(call.slot, sessionId, text, options?.ifAbsent === true, now)
-    const version = this.#written(unwrap(await call.promise), sessionId, 'session_created')
+    const answer = unwrap(await this.#alone(call.promise))
+    const version = this.#written(answer, sessionId, 'session_created')
     if (this.#queue && !this.#audited) {
       const set = { version, created_at: new Date(now), updated_at: new Date(now) }
       this.#audit(sessionId, written(text, set), 'session_created')
@@ -145,10 +160,8 @@ class RedisStateManager {
    * @returns {Promise<number>} the version written
    */
   async #update(sessionId, text, expectedVersion, now) {
-    checkId(sessionId)
-    const call = this.#call(number, sessionId)
-    this.#store.update(call.slot, sessionId, text, expectedVersion ?? -1, now)
-    const version = this.#written(unwrap(await call.promise), sessionId, 'session_updated')
+    const answer = unwrap(await this.#send(sessionId, text, expectedVersion, now))
+    const version = this.#written(answer, sessionId, 'session_updated')
     if (this.#queue && !this.#audited) {
       const set = { version, updated_at: new Date(now) }
       this.#audit(sessionId, written(text, set), 'session_updated')
@@ -187,7 +200,7 @@ class RedisStateManager {
   async deleteSession(sessionId) {
     const call = this.#call(number, checkId(sessionId))
     this.#store.delete(call.slot, sessionId, Date.now())
-    const answer = unwrap(await call.promise)
+    const answer = unwrap(await this.#alone(call.promise))
     this.#written(answer, sessionId, 'session_deleted')
     // Others' queues never heard of deletions, and expect a state.
     if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
@@ -244,6 +257,79 @@ class RedisStateManager {
     return this.close()
   }
 
+  /**
+   * @param {string} sessionId
+   * @param {string} text
+   * @param {number | undefined} expectedVersion
+   * @param {number} now
+   * @returns {Promise<any>} the version written, or the failure
+   */
+  #send(sessionId, text, expectedVersion, now) {
+    checkId(sessionId)
+    // A long document is better read on another thread.
+    if (expectedVersion !== undefined && text.length <= SHORT) {
+      const fast = this.#fastPath(sessionId)
+      const call = fast && this.#calls.expect(number, sessionId)
+      const put = (/** @type {Buffer} */ out, /** @type {number} */ at) =>
+        this.#store.carryUpdate(out, at, sessionId, text, expectedVersion, now)
+      if (call !== undefined) {
+        if (!fast?.write(put, call, this.#carried)) {
+          this.#store.update(call.slot, sessionId, text, expectedVersion, now)
+          this.#calls.sendSoon()
+        }
+        return call.promise
+      }
+    }
+    const call = this.#call(number, sessionId)
+    this.#store.update(call.slot, sessionId, text, expectedVersion ?? -1, now)
+    return this.#alone(call.promise)
+  }
+
+  /**
+   * The fast path, where a call may take it. It would overtake a write that is on the other way.
+   *
+   * @param {string} sessionId
+   */
+  #fastPath(sessionId) {
+    if (this.#ended || this.#others > 0) return undefined
+    const fast = RedisClient.fastPath(this.#redis)
+    if (fast === undefined || !fast.isReady()) return undefined
+    // The key has to be ASCII; what is no id is refused by the core.
+    const isPlain = sessionId !== '' && sessionId.length <= 512
+    return isPlain && isAscii(this.#keyPrefix + sessionId) ? fast : undefined
+  }
+
+  /**
+   * Keeps the fast path waiting for a write that goes another way.
+   *
+   * @template T
+   * @param {Promise<T>} written
+   */
+  async #alone(written) {
+    this.#others++
+    const outcome = await written
+    this.#others--
+    return outcome
+  }
+
+  /** What becomes of what is carried by the fast path. @type {import('./FastPath.js').Caller} */
+  #carried = {
+    readOtherwise: ({ slot, sessionId }, waitedMs) => {
+      this.#store.get(slot, /** @type {string} */ (sessionId), waitedMs)
+      this.#calls.sendSoon()
+    },
+    landed: () => this.#store.landed(),
+    refused: ({ slot }, reply) => {
+      const fit = this.#store.replied(slot, reply)
+      this.#calls.sendSoon()
+      return fit
+    },
+    writeOtherwise: ({ slot }) => {
+      this.#store.lost(slot)
+      this.#calls.sendSoon()
+    },
+  }
+
   /** @param {import('./settle.js').Read} read @param {string} [sessionId] */
   #call(read, sessionId) {
     if (this.#ended) throw new ClosedError(sessionId)
@@ -294,6 +380,11 @@ class RedisStateManager {
 /** @type {import('./settle.js').Read} */
 function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
+}
+
+/** @param {string} text */
+function isAscii(text) {
+  return Buffer.byteLength(text) === text.length
 }
 
 /**

@@ -4,7 +4,8 @@ const { Completions } = require('../native.js')
 const { RedisUnavailableError } = require('./errors.js')
 const { fromWire } = require('./wire.js')
 
-// The kinds of `src/node/completions.rs`. 0 and 1 end a call, without and with a text.
+// The kinds of `src/node/completions.rs`. 0 ends a call, too, without a text.
+const ANSWER = 1
 const FAILED = 2
 const PART = 3
 
@@ -66,19 +67,30 @@ class Calls {
   }
 
   /**
-   * One more call, if there may be one more.
+   * One more call, if there may be one more, to be handed to the core at once.
    *
    * @param {Read} read
    * @param {string} [sessionId]
    */
   call(read, sessionId) {
+    const call = this.expect(read, sessionId)
+    this.sendSoon()
+    return call
+  }
+
+  /**
+   * One more call, if there may be one more.
+   *
+   * @param {Read} read
+   * @param {string} [sessionId]
+   */
+  expect(read, sessionId) {
     if (this.inFlight >= this.#max) throw RedisUnavailableError.full(this.#max, sessionId)
     return new Call(this, read, sessionId)
   }
 
-  /** One more is about to be made. What is called in one go is sent in one go, after it. */
-  begin() {
-    this.inFlight++
+  /** What is handed to the core in one go is sent in one go, after it. */
+  sendSoon() {
     if (this.#unsent) return
     this.#unsent = true
     queueMicrotask(() => {
@@ -109,7 +121,7 @@ class Call {
     })
     this.slot = vacant.pop() ?? slots.length
     slots[this.slot] = this
-    owner.begin()
+    owner.inFlight++
     open() // Not to be closed before this is settled.
   }
 
@@ -214,6 +226,7 @@ const nothing = () => undefined
 function noop() {}
 
 module.exports = {
+  ANSWER,
   Call,
   Calls,
   Failure,

@@ -18,7 +18,7 @@ const JAVASCRIPT = [
   ['errors', 'types'],
   ['options', 'wire'],
   ['server', 'settle'],
-  ['document'],
+  ['FastPath', 'document'],
   ['RedisClient'],
   ['adopt'],
   ['DBWriteQueue', 'Feed'],

@@ -1,5 +1,6 @@
 //! `NativeClient`: where a Redis is, and a connection for commands to it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ use super::runtime::IO;
 use crate::error::Error as CoreError;
 use crate::redis::call::Call;
 use crate::redis::connection::Connection;
+use crate::redis::ledger::Ledger;
 use crate::redis::options::Options;
 use crate::redis::settings::Settings;
 use crate::redis::status::{Status, StatusSink};
@@ -31,6 +33,8 @@ pub struct NativeClient {
     pub(crate) status: StatusSink,
     /// Whether it has been used for commands.
     pub(crate) commanded: Arc<AtomicBool>,
+    /// Of the connection that JavaScript has, where it has one.
+    pub(crate) ledger: Rc<RefCell<Ledger>>,
     lane: Rc<Lane>,
 }
 
@@ -69,7 +73,20 @@ impl NativeClient {
         let connection = connection.collecting();
         let (closed, _) = watch::channel(false);
         let lane = completions.lane.clone();
-        Ok(Self { options, connection, closed, status, commanded, lane })
+        let ledger = Rc::default();
+        Ok(Self { options, connection, closed, status, commanded, ledger, lane })
+    }
+
+    /// Where the server is, as `lib/FastPath.js` reads it; null where it is spoken to by TLS.
+    #[napi]
+    pub fn plain_server(&self) -> Option<String> {
+        self.options.plain_server().map(|server| server.to_string())
+    }
+
+    /// JavaScript makes a new connection of its own.
+    #[napi]
+    pub fn renew_ledger(&self) {
+        *self.ledger.borrow_mut() = Ledger::new();
     }
 
     /// Any command. `arguments`: for each, its length (u32, little-endian), then its bytes.

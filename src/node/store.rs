@@ -1,8 +1,11 @@
 //! `NativeStore`: the calls of a manager that look at sessions or change them.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 
 use super::client::NativeClient;
@@ -11,7 +14,9 @@ use super::queue::NativeQueue;
 use crate::document::count_iso_strings;
 use crate::error::Error;
 use crate::keys::Keys;
+use crate::redis::ledger::{Entry, Ledger};
 use crate::redis::options::Options;
+use crate::session::carried::Carried;
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one Redis.
@@ -20,6 +25,11 @@ pub struct NativeStore {
     store: Store,
     redis: Options,
     lane: Rc<Lane>,
+    /// Of the connection that JavaScript has.
+    ledger: Rc<RefCell<Ledger>>,
+    /// On their way by that connection, in their order.
+    carried: RefCell<VecDeque<Carried>>,
+    packed: RefCell<Vec<u8>>,
 }
 
 #[napi]
@@ -47,6 +57,9 @@ impl NativeStore {
             store: Store::new(client.connection.clone(), options),
             redis: client.options.clone(),
             lane: completions.lane.clone(),
+            ledger: client.ledger.clone(),
+            carried: RefCell::default(),
+            packed: RefCell::default(),
         }
     }
 
@@ -61,11 +74,13 @@ impl NativeStore {
         same
     }
 
-    /// Text: the document, and how many ISO dates it holds. Done where there is none.
+    /// Text: the document, and how many ISO dates it holds. Done where there is none. `waited_ms`:
+    /// how much of its time the call has used already.
     #[napi]
-    pub fn get(&self, slot: u32, session_id: String) {
+    pub fn get(&self, slot: u32, session_id: String, waited_ms: f64) {
         let ticket = self.lane.ticket(slot);
-        self.store.get(session_id, move |outcome| match outcome {
+        let waited = Duration::try_from_secs_f64(waited_ms / 1000.0).unwrap_or_default();
+        self.store.get(session_id, waited, move |outcome| match outcome {
             Ok(Some(document)) => {
                 let dates = count_iso_strings(&document);
                 ticket.text(document, dates.into());
@@ -118,13 +133,61 @@ impl NativeStore {
         self.write(slot, session_id, text, rule, now_ms);
     }
 
+    /// Puts the command of a locked update into `out` at `at`, for JavaScript to send. Its length; 0
+    /// where there is no room for it, or where it is refused, as `update` will tell. What is put in
+    /// ends, in that order, with `landed`, `replied` or `lost`.
+    #[napi]
+    pub fn carry_update(
+        &self,
+        mut out: BufferSlice<'_>,
+        at: u32,
+        session_id: String,
+        text: String,
+        expected: f64,
+        now_ms: f64,
+    ) -> u32 {
+        let Some(room) = usize::try_from(at).ok().and_then(|at| out.get_mut(at..)) else { return 0 };
+        // The first of those that go together.
+        let entry = Entry { noted: self.ledger.borrow_mut().next(), renews: at == 0 };
+        let mut packed = self.packed.borrow_mut();
+        packed.clear();
+        let (expected, now_ms) = (expected as u64, now_ms as i64);
+        let carried =
+            Carried::new(&self.store, session_id, text, expected, now_ms, entry, &mut packed);
+        let (Ok(carried), Some(room)) = (carried, room.get_mut(..packed.len())) else { return 0 };
+        room.copy_from_slice(&packed);
+        self.carried.borrow_mut().push_back(carried);
+        u32::try_from(packed.len()).unwrap_or_default()
+    }
+
+    /// The first of those that are carried was applied.
+    #[napi]
+    pub fn landed(&self) {
+        self.carried.borrow_mut().pop_front();
+    }
+
+    /// Ends the first of those that are carried by this reply, as `update` ends. False where the
+    /// server cannot take it now.
+    #[napi]
+    pub fn replied(&self, slot: u32, reply: BufferSlice<'_>) -> bool {
+        let ticket = self.lane.ticket(slot);
+        let Some(carried) = self.carried.borrow_mut().pop_front() else { return false };
+        carried.replied(&self.store, &reply, move |outcome| ticket.outcome(outcome.map(number_of)))
+    }
+
+    /// The same where no reply came.
+    #[napi]
+    pub fn lost(&self, slot: u32) {
+        let ticket = self.lane.ticket(slot);
+        if let Some(carried) = self.carried.borrow_mut().pop_front() {
+            carried.lost(&self.store, move |outcome| ticket.outcome(outcome.map(number_of)));
+        }
+    }
+
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
         self.store.write(session_id, text, rule, now_ms as i64, move |outcome| {
-            ticket.outcome(outcome.map(|Written { version, unaudited }| {
-                let version = version as f64;
-                if unaudited { -version } else { version }
-            }));
+            ticket.outcome(outcome.map(number_of));
         });
     }
 
@@ -157,4 +220,10 @@ impl NativeStore {
             ticket.outcome(outcome.map(|()| 0.0));
         });
     }
+}
+
+/// The version; negative where it is not audited.
+fn number_of(Written { version, unaudited }: Written) -> f64 {
+    let version = version as f64;
+    if unaudited { -version } else { version }
 }

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::error::Error;
 use crate::redis::closing::{Closing, raise};
 use crate::redis::options::Options;
-use crate::redis::request::Request;
+use crate::redis::ledger::Noted;
+use crate::redis::request::{Pending, Request};
 use crate::redis::status::StatusSink;
 use crate::redis::supervisor::Supervisor;
 
-type Requests = Vec<Box<dyn Request>>;
+type Requests = Vec<Pending>;
 
 /// How many requests a collecting connection holds back at most: from so many on, it pays to send
 /// what there is while the next are made.
@@ -23,7 +23,7 @@ const HELD_BACK: usize = 8;
 /// A handle to a supervised connection. Clones share it.
 #[derive(Clone)]
 pub struct Connection {
-    inbox: mpsc::UnboundedSender<Box<dyn Request>>,
+    inbox: mpsc::UnboundedSender<Pending>,
     closing: watch::Sender<Closing>,
     /// Submitted and not handed over yet, where it collects.
     collected: Option<Arc<Mutex<Requests>>>,
@@ -53,9 +53,18 @@ impl Connection {
 
     /// Hands over a request, which is settled by its deadline whatever happens.
     pub fn submit(&self, request: Box<dyn Request>) {
-        let Some(collected) = &self.collected else { return self.hand_over(request) };
+        self.collect(Pending::new(request));
+    }
+
+    /// Hands over one that was sent by another way, where its answer was lost.
+    pub fn repeat(&self, request: Box<dyn Request>, noted: Noted) {
+        self.collect(Pending::tried(request, noted));
+    }
+
+    fn collect(&self, pending: Pending) {
+        let Some(collected) = &self.collected else { return self.hand_over(pending) };
         let mut held = collected.lock().unwrap_or_else(PoisonError::into_inner);
-        held.push(request);
+        held.push(pending);
         if held.len() >= HELD_BACK {
             drop(held);
             self.flush();
@@ -66,14 +75,14 @@ impl Connection {
     pub fn flush(&self) {
         let Some(collected) = &self.collected else { return };
         let held = std::mem::take(&mut *collected.lock().unwrap_or_else(PoisonError::into_inner));
-        for request in held {
-            self.hand_over(request);
+        for pending in held {
+            self.hand_over(pending);
         }
     }
 
-    fn hand_over(&self, request: Box<dyn Request>) {
-        if let Err(mpsc::error::SendError(request)) = self.inbox.send(request) {
-            request.settle(Err(Error::Closed));
+    fn hand_over(&self, pending: Pending) {
+        if let Err(mpsc::error::SendError(pending)) = self.inbox.send(pending) {
+            pending.close(false);
         }
     }
 

@@ -1,16 +1,15 @@
 //! Requests in flight on one link, pipeline by pipeline, and what their refusals mean.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use redis::{Arg, Cmd, Pipeline, RedisResult, ServerError, Value};
 use tokio::time::{Duration, Instant};
 
-use crate::keys;
 use crate::redis::link::Link;
-use crate::redis::request::{Attempt, Entry, Pending};
+use crate::redis::ledger::{Entry, Ledger};
+use crate::redis::request::{Attempt, Pending};
 
 /// The most pipelines in flight: one that Redis works on, and one that is on its way meanwhile.
 /// With more, callers that each wait for their own answer break up into ever smaller pipelines.
@@ -25,31 +24,9 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// on the answers of one, Redis works on the other. Fewer share the cost of a system call.
 const WORTHWHILE: usize = 32;
 
-/// Numbers the requests of a connection, over all of its links.
-pub(crate) struct Ledger {
-    key: Arc<str>,
-    last: u64,
-}
-
 // What is in flight is the oldest of what is unsettled, so its numbers are never further apart
 // than there are requests in flight, and none of them shares a place in the ledger.
-const _: () = assert!(Entry::PLACES > (PIPELINES * BATCH) as u64);
-
-impl Ledger {
-    pub fn new() -> Self {
-        Self { key: keys::ledger(fastrand::u128(..)).into(), last: 0 }
-    }
-
-    fn attempt(&mut self, pending: &mut Pending, renews: bool) -> Attempt {
-        let number = *pending.number.get_or_insert_with(|| {
-            self.last += 1;
-            self.last
-        });
-        let Pending { repeated, with_source, .. } = *pending;
-        let entry = Entry { ledger: self.key.clone(), number, renews };
-        Attempt { repeated, with_source, entry }
-    }
-}
+const _: () = assert!(Ledger::PLACES > (PIPELINES * BATCH) as u64);
 
 /// Requests that went out as one pipeline; `None` where one is settled already.
 struct Batch {
@@ -111,7 +88,7 @@ impl Flight {
         let mut bytes = 0;
         while pending.len() < share && bytes < BATCH_BYTES {
             let Some(mut next) = waiting.pop_front() else { break };
-            let attempt = ledger.attempt(&mut next, pending.is_empty());
+            let attempt = attempt(&mut next, ledger, pending.is_empty());
             let command = next.request.command(&attempt);
             bytes += size(&command);
             pipeline.add_command(command);
@@ -131,6 +108,14 @@ impl Flight {
         let oldest = self.batches.front()?;
         Some(self.last_answer.map_or(oldest.sent, |last| last.max(oldest.sent)) + timeout)
     }
+}
+
+fn attempt(pending: &mut Pending, ledger: &mut Ledger, first: bool) -> Attempt {
+    let noted = pending.noted.get_or_insert_with(|| ledger.next()).clone();
+    let Pending { repeated, with_source, .. } = *pending;
+    // A repeat may have another ledger than its neighbours.
+    let entry = Entry { noted, renews: first || repeated };
+    Attempt { repeated, with_source, entry }
 }
 
 fn size(command: &Cmd) -> usize {

@@ -2,6 +2,7 @@
 //!
 //! - [`options`]: where a server is and how long to wait for it; [`settings`]: the same, told in parts.
 //! - [`request`]: what a command must say about itself to be sent, repeated and settled.
+//! - [`ledger`]: where a write notes that it was applied.
 //! - [`script`]: a Lua script that is sent by its digest.
 //! - [`call`]: any command at all, for callers of their own.
 //! - [`connection`]: the handle to a supervised connection, and its [`status`]. Behind it
@@ -13,7 +14,8 @@
 pub mod call;
 pub(crate) mod closing;
 pub mod connection;
-mod flight;
+pub(crate) mod flight;
+pub mod ledger;
 pub(crate) mod link;
 pub mod options;
 pub mod request;

@@ -58,6 +58,26 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Where the server is, and who is speaking; `None` where it is spoken to by TLS.
+    pub fn plain_server(&self) -> Option<serde_json::Value> {
+        let redis = self.info.redis_settings();
+        let mut server = match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) => serde_json::json!({ "host": host, "port": port }),
+            ConnectionAddr::Unix(path) => serde_json::json!({ "path": path.to_str()? }),
+            _ => return None,
+        };
+        server["db"] = redis.db().into();
+        if let Some(username) = redis.username() {
+            server["username"] = username.into();
+        }
+        if let Some(password) = redis.password() {
+            server["password"] = password.into();
+        }
+        Some(server)
+    }
+}
+
 /// Without these a request waits for Nagle's algorithm, and a peer that vanished without a word
 /// is noticed after a quarter of an hour.
 fn tcp_settings() -> TcpSettings {

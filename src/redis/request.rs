@@ -1,11 +1,10 @@
 //! What a command must say about itself to be sent, repeated and settled.
 
-use std::sync::Arc;
-
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::redis::ledger::{Entry, Ledger, Noted};
 
 /// What repeating a command would do, which decides what happens when its answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,45 +35,16 @@ impl Attempt {
     /// The arguments by which a writing script notes that it was applied, and finds out that it
     /// had been (`scripts/ledger.lua`).
     pub(crate) fn note_in(&self, command: &mut Cmd) {
-        command.arg(self.entry.place()).arg(self.entry.number);
+        command.arg(self.entry.noted.place()).arg(self.entry.noted.number);
         command.arg(if self.repeated { "repeated" } else { "" });
-        command.arg(if self.entry.renews { Entry::TTL_SECONDS } else { 0 });
-    }
-}
-
-/// A place in the ledger of a connection: a string in Redis where each write notes its outcome, in
-/// the same script that applies it. Every request has a number of its own, the same for all tries.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The ledger's key.
-    pub ledger: Arc<str>,
-    /// The request's number, from 1.
-    pub number: u64,
-    /// Whether this is the one of its pipeline that renews the ledger's TTL.
-    pub renews: bool,
-}
-
-impl Entry {
-    /// The places of a ledger. Of more requests than are ever in flight the last outcomes are
-    /// kept, and no others.
-    pub const PLACES: u64 = 512;
-
-    /// How long a place is: two numbers of 16 digits, a sign, and what divides them.
-    const WIDTH: u64 = 40;
-
-    /// How long a ledger outlives its last entry, seconds. Longer than any deadline.
-    pub const TTL_SECONDS: u32 = 900;
-
-    /// Where the place of this entry begins.
-    pub fn place(&self) -> u64 {
-        self.number % Self::PLACES * Self::WIDTH
+        command.arg(if self.entry.renews { Ledger::TTL_SECONDS } else { 0 });
     }
 }
 
 /// A command and what becomes of its answer. The supervisor owns it until it is settled, and
 /// settles it exactly once. All methods run on the I/O thread.
 pub trait Request: Send {
-    /// Called once, before anything else. Work and refusals that need no connection.
+    /// Called before anything else. Work and refusals that need no connection.
     fn prepare(&mut self) -> Result<()> {
         Ok(())
     }
@@ -95,15 +65,20 @@ pub trait Request: Send {
 /// A request in the supervisor's hands.
 pub(crate) struct Pending {
     pub request: Box<dyn Request>,
-    /// Its number, from the first try on.
-    pub number: Option<u64>,
+    /// Where it notes that it was applied, from the first try on.
+    pub noted: Option<Noted>,
     pub repeated: bool,
     pub with_source: bool,
 }
 
 impl Pending {
     pub fn new(request: Box<dyn Request>) -> Self {
-        Self { request, number: None, repeated: false, with_source: false }
+        Self { request, noted: None, repeated: false, with_source: false }
+    }
+
+    /// One that was sent by another way, and may have been applied.
+    pub fn tried(request: Box<dyn Request>, noted: Noted) -> Self {
+        Self { noted: Some(noted), repeated: true, ..Self::new(request) }
     }
 
     /// Gives up, with the error that tells the caller what it may rely on.

@@ -47,7 +47,7 @@ impl Script {
     /// The same for one that notes its answer.
     pub fn noted_command(&self, attempt: &Attempt, keys: &[&str]) -> Cmd {
         let mut all = Vec::with_capacity(keys.len() + 1);
-        all.push(&*attempt.entry.ledger);
+        all.push(&*attempt.entry.noted.ledger);
         all.extend(keys);
         let mut command = self.command(attempt.with_source, &all);
         attempt.note_in(&mut command);

@@ -12,10 +12,11 @@ use tokio::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::redis::closing::{Closing, closing};
-use crate::redis::flight::{BATCH, Flight, Ledger, Refusal, error_line};
+use crate::redis::flight::{BATCH, Flight, Refusal, error_line};
+use crate::redis::ledger::Ledger;
 use crate::redis::link::{Identity, Link, within};
 use crate::redis::options::Options;
-use crate::redis::request::{Effect, Pending, Request};
+use crate::redis::request::{Effect, Pending};
 use crate::redis::status::{Status, StatusSink};
 
 /// How long a graceful end lets answers come in before it settles without them.
@@ -23,7 +24,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Supervisor {
     options: Options,
-    requests: mpsc::UnboundedReceiver<Box<dyn Request>>,
+    requests: mpsc::UnboundedReceiver<Pending>,
     closing: watch::Receiver<Closing>,
     status: StatusSink,
     /// Not sent, or to be sent again, in order.
@@ -51,7 +52,7 @@ impl Drop for Supervisor {
 impl Supervisor {
     pub fn new(
         options: Options,
-        requests: mpsc::UnboundedReceiver<Box<dyn Request>>,
+        requests: mpsc::UnboundedReceiver<Pending>,
         closing: watch::Receiver<Closing>,
         status: StatusSink,
     ) -> Self {
@@ -74,8 +75,8 @@ impl Supervisor {
         }
         // Nothing is accepted any more; what slipped in before that is settled.
         self.requests.close();
-        while let Ok(request) = self.requests.try_recv() {
-            request.settle(Err(Error::Closed));
+        while let Ok(pending) = self.requests.try_recv() {
+            pending.close(false);
         }
         for pending in self.waiting.drain(..) {
             pending.close(false);
@@ -86,7 +87,7 @@ impl Supervisor {
         tokio::select! {
             biased;
             _ = closing(&mut self.closing, Closing::No) => false,
-            request = self.requests.recv() => request.map(|request| self.accept(request)).is_some(),
+            pending = self.requests.recv() => pending.map(|pending| self.accept(pending)).is_some(),
         }
     }
 
@@ -145,7 +146,7 @@ impl Supervisor {
                 biased;
                 _ = closing(&mut self.closing, Closing::No) => return None,
                 done = &mut work => return Some(done),
-                request = self.requests.recv() => self.accept(request?),
+                pending = self.requests.recv() => self.accept(pending?),
                 () = until(earliest) => self.expire(None),
             }
         }
@@ -178,8 +179,8 @@ impl Supervisor {
                     if count == 0 {
                         break End::Closed; // The last handle is gone, and with it every caller.
                     }
-                    for request in incoming.drain(..) {
-                        self.accept(request);
+                    for pending in incoming.drain(..) {
+                        self.accept(pending);
                     }
                 }
                 how = closing(&mut self.closing, told) => {
@@ -187,8 +188,8 @@ impl Supervisor {
                         break End::Closed;
                     }
                     self.requests.close();
-                    while let Ok(request) = self.requests.try_recv() {
-                        self.accept(request);
+                    while let Ok(pending) = self.requests.try_recv() {
+                        self.accept(pending);
                     }
                     grace = Some(Instant::now() + CLOSE_GRACE);
                 }
@@ -217,14 +218,14 @@ impl Supervisor {
         }
     }
 
-    fn accept(&mut self, mut request: Box<dyn Request>) {
-        if let Err(error) = request.prepare() {
-            request.settle(Err(error));
+    fn accept(&mut self, mut pending: Pending) {
+        if let Err(error) = pending.request.prepare() {
+            pending.request.settle(Err(error));
             return;
         }
-        let deadline = request.deadline();
+        let deadline = pending.request.deadline();
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-        self.waiting.push_back(Pending::new(request));
+        self.waiting.push_back(pending);
     }
 
     /// Settles what was answered. `Err` when the link is not to be used any longer.

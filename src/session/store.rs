@@ -45,7 +45,7 @@ pub(crate) type Settings = Arc<StoreOptions>;
 /// The sessions of one Redis.
 #[derive(Clone)]
 pub struct Store {
-    connection: Connection,
+    pub(crate) connection: Connection,
     settings: Settings,
     audit: Option<Arc<Stream>>,
 }
@@ -62,16 +62,17 @@ impl Store {
         self.audit = Some(stream);
     }
 
-    /// The document of a session, or `None`.
+    /// The document of a session, or `None`. `waited`: how much of its time has been used already.
     pub fn get(
         &self,
         session_id: String,
+        waited: Duration,
         done: impl FnOnce(Result<Option<String>>) + Send + 'static,
     ) {
         self.connection.submit(Box::new(Get {
             settings: self.settings.clone(),
             session_id,
-            deadline: self.deadline(),
+            deadline: Instant::now() + self.settings.command_timeout.saturating_sub(waited),
             done,
         }));
     }
@@ -103,7 +104,18 @@ impl Store {
         now_ms: i64,
         done: impl FnOnce(Result<Written>) + Send + 'static,
     ) {
-        self.connection.submit(Box::new(Write {
+        self.connection.submit(Box::new(self.new_write(session_id, text, rule, now_ms, done)));
+    }
+
+    pub(crate) fn new_write<D>(
+        &self,
+        session_id: String,
+        text: String,
+        rule: Rule,
+        now_ms: i64,
+        done: D,
+    ) -> Write<D> {
+        Write {
             settings: self.settings.clone(),
             audit: Audit::of(self.audit.as_ref(), now_ms),
             session_id,
@@ -113,7 +125,7 @@ impl Store {
             deadline: self.deadline(),
             done,
             prepared: None,
-        }));
+        }
     }
 
     /// Deletes a session and tells all instances, also where there is none.

@@ -104,8 +104,19 @@ pub(crate) struct Prepared {
     document: String,
 }
 
+impl<D> Write<D> {
+    /// The same, done in another way.
+    pub fn with_done<E>(self, done: E) -> Write<E> {
+        let Self { settings, audit, session_id, text, rule, now_ms, deadline, prepared, .. } = self;
+        Write { settings, audit, session_id, text, rule, now_ms, deadline, done, prepared }
+    }
+}
+
 impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
     fn prepare(&mut self) -> Result<()> {
+        if self.prepared.is_some() {
+            return Ok(()); // By whoever carried it before.
+        }
         check_session_id(&self.session_id)?;
         if self.text.len() > self.settings.max_state_bytes {
             return Err(Error::invalid(

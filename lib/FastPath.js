@@ -1,0 +1,347 @@
+'use strict'
+
+const { Buffer } = require('node:buffer')
+const net = require('node:net')
+const { performance } = require('node:perf_hooks')
+const { setTimeout } = require('node:timers')
+const { ANSWER } = require('./settle.js')
+
+/** How many calls make a connection worth while. */
+const WORTHWHILE = 16
+
+/** How long Redis may owe an answer, ms. */
+const STALL_MS = 1000
+
+/** How long to do without after a failure, ms. */
+const RETRY_MS = 5000
+
+/** The most calls in flight: fewer than a ledger has places. */
+const MOST = 256
+
+/** What is written, and read, at once at most, bytes. */
+const CHUNK = 64 * 1024
+
+const LF = 0x0a
+const CR = 0x0d
+const DOLLAR = 0x24
+const STAR = 0x2a
+const PLUS = 0x2b
+const MINUS = 0x2d
+const COLON = 0x3a
+const ZERO = 0x30
+
+/**
+ * @typedef {InstanceType<typeof import('./settle.js').Call>} Call
+ *
+ * @typedef {object} Server where it is, and who is speaking
+ * @property {string} [host]
+ * @property {number} [port]
+ * @property {string} [path] of a Unix socket
+ * @property {string} [username]
+ * @property {string} [password]
+ * @property {number} db
+ *
+ * @typedef {object} Caller what becomes of calls that have no plain answer
+ * @property {(call: Call, waitedMs: number) => void} readOtherwise
+ * @property {(call: Call) => void} landed the write whose turn it was
+ * @property {(call: Call, reply: Buffer) => boolean} refused the same, by this; false where the server is unfit
+ * @property {(call: Call) => void} writeOtherwise it may have been applied
+ *
+ * @typedef {object} Waiting
+ * @property {Call} call
+ * @property {Caller} caller
+ * @property {boolean} reads
+ * @property {number} since
+ */
+
+/**
+ * A connection that the JavaScript thread itself writes to and reads from.
+ *
+ * On the way through the core two more sleeping threads have to be woken for each answer, which is
+ * half of what a caller waits who waits for one answer after the other. Here is no supervision:
+ * whatever is not plainly answered in time is left to the core, which repeats it. So only what may
+ * be repeated at any time is carried here: reads, and updates with an expected version.
+ */
+class FastPath {
+  #server
+  #onConnect
+  /** @type {net.Socket | undefined} */
+  #socket
+  #ready = false
+  /** How many answers to the greeting are to come. */
+  #greetings = 0
+  #wanted = 0
+  #retryAt = 0
+  /** @type {Waiting[]} in the order of their answers */
+  #waiting = []
+  /** How many of them are answered already. */
+  #answered = 0
+  #out = Buffer.allocUnsafeSlow(CHUNK)
+  #outLength = 0
+  /** The beginning of a reply whose end is to come. @type {Buffer | undefined} */
+  #rest
+  #sending = false
+  #watched = false
+
+  /** @param {Server} server @param {() => void} onConnect called before each connection is made */
+  constructor(server, onConnect) {
+    this.#server = server
+    this.#onConnect = onConnect
+  }
+
+  /** Whether there is a connection, with room. To ask for it often enough makes one. */
+  isReady() {
+    if (this.#ready) return this.#waiting.length - this.#answered < MOST
+    if (this.#socket === undefined && ++this.#wanted >= WORTHWHILE) this.#connect()
+    return false
+  }
+
+  /** @param {string} key in ASCII, not longer than a kilobyte @param {Call} call @param {Caller} caller */
+  get(key, call, caller) {
+    if (this.#outLength > CHUNK - 2048) this.#send()
+    const command = `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`
+    this.#outLength += this.#out.write(command, this.#outLength, 'latin1')
+    this.#expect({ call, caller, reads: true, since: performance.now() })
+  }
+
+  /**
+   * @param {(out: Buffer, at: number) => number} put puts a command there; its length, 0 where it
+   *   is longer than what there is
+   * @param {Call} call
+   * @param {Caller} caller
+   * @returns {boolean} whether it was short enough
+   */
+  write(put, call, caller) {
+    let length = put(this.#out, this.#outLength)
+    if (length === 0 && this.#outLength > 0) {
+      this.#send()
+      length = put(this.#out, 0)
+    }
+    if (length === 0) return false
+    this.#outLength += length
+    this.#expect({ call, caller, reads: false, since: performance.now() })
+    return true
+  }
+
+  /** Ends the connection. What has no answer is left to the core. */
+  drop() {
+    const socket = this.#socket
+    if (socket === undefined) return
+    this.#socket = undefined
+    this.#ready = false
+    this.#wanted = 0
+    this.#outLength = 0
+    this.#rest = undefined
+    socket.destroy()
+    const left = this.#waiting.slice(this.#answered)
+    this.#waiting = []
+    this.#answered = 0
+    const now = performance.now()
+    for (const { call, caller, reads, since } of left) {
+      if (reads) caller.readOtherwise(call, now - since)
+      else caller.writeOtherwise(call)
+    }
+  }
+
+  #connect() {
+    const now = performance.now()
+    if (now < this.#retryAt) return
+    this.#retryAt = now + RETRY_MS
+    this.#onConnect()
+    const { host, port, path, username, password, db } = this.#server
+    const where = path === undefined ? { host, port } : { path }
+    const buffer = Buffer.allocUnsafeSlow(CHUNK)
+    const callback = (/** @type {number} */ length) => {
+      if (this.#socket === socket) this.#received(buffer, length)
+      return true
+    }
+    const options = { ...where, noDelay: true, onread: { buffer, callback } }
+    const socket = net.connect(/** @type {net.NetConnectOpts} */ (options))
+    this.#socket = socket
+    const end = () => {
+      if (this.#socket === socket) this.drop()
+    }
+    socket.on('error', end)
+    socket.on('close', end)
+    socket.unref()
+    const greetings = [['SELECT', String(db)]]
+    if (password !== undefined) {
+      greetings.unshift(['AUTH', ...(username === undefined ? [] : [username]), password])
+    }
+    this.#greetings = greetings.length
+    socket.write(greetings.map(packed).join(''))
+  }
+
+  /** @param {Waiting} waiting */
+  #expect(waiting) {
+    if (this.#waiting.length === this.#answered) this.#socket?.ref()
+    this.#waiting.push(waiting)
+    // What is called in one go goes together.
+    if (!this.#sending) {
+      this.#sending = true
+      queueMicrotask(() => this.#send())
+    }
+    if (!this.#watched) this.#watch()
+  }
+
+  #send() {
+    this.#sending = false
+    const length = this.#outLength
+    if (length === 0) return
+    this.#outLength = 0
+    this.#socket?.write(Buffer.from(this.#out.subarray(0, length)))
+  }
+
+  /** @param {Buffer} chunk @param {number} length */
+  #received(chunk, length) {
+    let bytes = chunk
+    let end = length
+    if (this.#rest !== undefined) {
+      bytes = Buffer.concat([this.#rest, chunk.subarray(0, length)])
+      end = bytes.length
+      this.#rest = undefined
+    }
+    let at = 0
+    while (at < end) {
+      const next = this.#ready ? this.#reply(bytes, at, end) : this.#greeting(bytes, at, end)
+      if (next < 0) return this.drop()
+      if (next === 0) {
+        // Copied: the chunk will be read into again.
+        this.#rest = Buffer.from(bytes.subarray(at, end))
+        return
+      }
+      at = next
+    }
+  }
+
+  /**
+   * Takes the reply that begins at `at`.
+   *
+   * @param {Buffer} bytes @param {number} at @param {number} end
+   * @returns {number} where the next one begins; 0 where the end of this one is to come; less than
+   *   0 where it means that this connection cannot go on
+   */
+  #reply(bytes, at, end) {
+    const waiting = this.#waiting[this.#answered]
+    if (waiting === undefined) return -1
+    const next = replyEnd(bytes, at, end)
+    if (next <= 0) return next
+    const { call, caller, reads } = waiting
+    const type = bytes[at]
+    if (reads) {
+      if (type !== DOLLAR) return -1
+      const missing = bytes[at + 1] === MINUS
+      const text = missing ? null : bytes.toString('utf8', bytes.indexOf(LF, at) + 1, next - 2)
+      // What is no UTF-8 is for the core to refuse.
+      if (text?.includes('\ufffd')) return -1
+      this.#next()
+      call.settle(ANSWER, text === null ? 0 : countIsoEnds(text), text)
+    } else if (type === COLON) {
+      this.#next()
+      caller.landed(call)
+      call.settle(ANSWER, integer(bytes, at + 1, next - 2), null)
+    } else {
+      this.#next()
+      if (!caller.refused(call, bytes.subarray(at, next))) return -1
+    }
+    return next
+  }
+
+  /** @param {Buffer} bytes @param {number} at @param {number} end */
+  #greeting(bytes, at, end) {
+    if (bytes[at] !== PLUS) return -1
+    const next = replyEnd(bytes, at, end)
+    if (next > 0) this.#ready = --this.#greetings === 0
+    return next
+  }
+
+  /** One more is answered. */
+  #next() {
+    this.#answered++
+    const isLast = this.#answered === this.#waiting.length
+    if (isLast) this.#socket?.unref()
+    if (isLast || this.#answered >= MOST) {
+      this.#waiting = isLast ? [] : this.#waiting.slice(this.#answered)
+      this.#answered = 0
+    }
+  }
+
+  /** Looks after those that wait for as long as any do. */
+  #watch() {
+    this.#watched = true
+    setTimeout(() => {
+      this.#watched = false
+      const oldest = this.#waiting[this.#answered]
+      if (oldest === undefined) return
+      if (performance.now() - oldest.since >= STALL_MS) this.drop()
+      else this.#watch()
+    }, STALL_MS).unref()
+  }
+}
+
+/**
+ * Where the reply (RESP2) that begins at `at` ends; 0 where that is to come, less than 0 where it
+ * is none.
+ *
+ * @param {Buffer} bytes @param {number} at @param {number} end
+ * @returns {number}
+ */
+function replyEnd(bytes, at, end) {
+  const type = bytes[at]
+  if (type !== DOLLAR && type !== STAR) {
+    if (type !== PLUS && type !== MINUS && type !== COLON) return -1
+    const line = bytes.indexOf(LF, at) + 1
+    return line <= end ? line : 0
+  }
+  let number = 0
+  let next = at + 1
+  if (bytes[next] === MINUS) {
+    // -1: there is none.
+    next += 4
+    return next <= end ? next : 0
+  }
+  for (; next < end && bytes[next] !== CR; next++) {
+    number = number * 10 + /** @type {number} */ (bytes[next]) - ZERO
+  }
+  next += 2
+  if (next > end) return 0
+  if (type === DOLLAR) {
+    next += number + 2
+    return next <= end ? next : 0
+  }
+  for (; number > 0; number--) {
+    if (next >= end) return 0
+    next = replyEnd(bytes, next, end)
+    if (next <= 0) return next
+  }
+  return next
+}
+
+/** @param {Buffer} bytes @param {number} from @param {number} to */
+function integer(bytes, from, to) {
+  const negative = bytes[from] === MINUS
+  let value = 0
+  for (let at = negative ? from + 1 : from; at < to; at++) {
+    value = value * 10 + /** @type {number} */ (bytes[at]) - ZERO
+  }
+  return negative ? -value : value
+}
+
+/** @param {string[]} command */
+function packed(command) {
+  const words = command.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
+  return `*${command.length}\r\n${words.join('')}`
+}
+
+/**
+ * At least as many as there are strings that look as `toISOString()` writes them.
+ *
+ * @param {string} text
+ */
+function countIsoEnds(text) {
+  let count = 0
+  for (let at = text.indexOf('Z"'); at >= 0; at = text.indexOf('Z"', at + 2)) count++
+  return count
+}
+
+module.exports = { FastPath }
