@@ -282,6 +282,24 @@ describe('the owner', () => {
     await queue.close()
   })
 
+  test('of the client ends it from quit() on, but for what is in flight', async () => {
+    const client = createRedisClient(audit.server.url)
+    const { queueName, databaseUrl } = audit
+    const queue = audit.keep(new DBWriteQueue(client, { queueName, databaseUrl, worker: false }))
+    await client.ping()
+    const writing = queue.queueWrite('session', running(), 'event')
+    const quitting = client.quit()
+    const late = new DBWriteQueue(client, { queueName, databaseUrl, worker: false })
+    for (const one of [queue, late]) {
+      await expect(one.queueWrite('session', running(), 'late')).rejects.toThrow(ClosedError)
+      await expect(one.migrate()).rejects.toThrow(ClosedError)
+    }
+    await writing
+    await quitting
+    expect(await audit.left()).toBe(1)
+    await Promise.all([queue.close(), late.close()])
+  })
+
   test('disposes of it', async () => {
     const queue = audit.queue()
     await queue[Symbol.asyncDispose]()

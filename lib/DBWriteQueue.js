@@ -101,7 +101,7 @@ class DBWriteQueue extends EventEmitter {
     }
     this.#working = this.#options.worker
     if (this.#working) this.#completions.hold() // A worker keeps the process alive.
-    this.#leaveClient = RedisClient.dependOn(this.#client, { ended: () => void this.close() })
+    this.#leaveClient = RedisClient.dependOn(this.#client, { ending: () => void this.close() })
   }
 
   /** @param {string} sessionId @param {any} state @param {string} eventType */

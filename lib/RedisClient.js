@@ -19,7 +19,7 @@ const DEFAULT_URL = 'redis://localhost:6379'
  * @typedef {object} Dependent
  * @property {(error: Error) => void} [lost] there is no connection, or none any more
  * @property {() => void} [ending] the owner has closed the client: no call is accepted any more
- * @property {() => void} ended what was in flight has ended
+ * @property {() => void} [ended] what was in flight has ended
  */
 
 /**
@@ -131,7 +131,7 @@ class RedisClient extends EventEmitter {
    */
   static dependOn(client, dependent) {
     if (client.#ending) dependent.ending?.()
-    if (client.#status === 'end') dependent.ended()
+    if (client.#status === 'end') dependent.ended?.()
     else client.#dependents.push(dependent)
     return () => {
       client.#dependents = client.#dependents.filter((one) => one !== dependent)
@@ -177,7 +177,7 @@ class RedisClient extends EventEmitter {
       case 'end':
         unlisten(this.#listener)
         close()
-        for (const { ended } of this.#dependents.splice(0)) ended()
+        for (const { ended } of this.#dependents.splice(0)) ended?.()
         this.emit('end')
         break
     }
