@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test binary uses its part of it.
 
 pub mod postgres;
+pub mod records;
 
 use std::net::TcpListener;
 use std::path::PathBuf;

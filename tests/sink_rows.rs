@@ -1,0 +1,296 @@
+//! What a record becomes in the tables.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test may.
+
+mod harness;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use harness::records::{
+    NOW, PARTICIPANT, SESSION, count_events, deployed, event, of_session, on_both, own, record,
+    session, state, with,
+};
+use serde_json::{Value, json};
+use synckairos_state::audit::record::Record;
+
+#[tokio::test]
+async fn a_record_becomes_a_session_and_an_event_on_both_schemas() {
+    on_both(async |database, sink| {
+        let state = state(4);
+        let record = record(Some(&state));
+        sink.store(std::slice::from_ref(&record)).await.unwrap();
+        assert_eq!(
+            session(&database).await,
+            json!({
+                "session_id": SESSION,
+                "sync_mode": "per_participant",
+                "time_per_cycle_ms": 60_000,
+                "increment_ms": null,
+                "max_time_ms": 7,
+                "created_at": "2026-01-01T00:00:00+00:00",
+                "started_at": "2026-01-01T00:00:00+00:00",
+                "completed_at": null,
+                "final_status": "running",
+                "total_cycles": 7,
+                "total_participants": 2,
+                "metadata": { "version": 4 },
+                "last_updated_at": "2026-01-02T03:04:05.006+00:00",
+            })
+        );
+        assert_eq!(
+            event(&database).await,
+            json!({
+                "id": record.id,
+                "session_id": SESSION,
+                "event_type": "session_updated",
+                "participant_id": PARTICIPANT,
+                "group_id": null,
+                "time_remaining_ms": 1500,
+                "time_elapsed_ms": null,
+                "cycle_number": null,
+                "timestamp": "2026-01-02T03:04:05.006+00:00",
+                "state_snapshot": state,
+                "metadata": {},
+            })
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_is_an_event_alone() {
+    on_both(async |database, sink| {
+        sink.store(&[record(Some(&state(1))), record(None)]).await.unwrap();
+        let query = "SELECT state_snapshot, metadata FROM sync_events WHERE state_snapshot IS NULL";
+        let rows = database.rows(query).await;
+        assert_eq!(rows, [json!({ "state_snapshot": null, "metadata": {} })]);
+        assert_eq!(session(&database).await["metadata"]["version"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_is_stored_once_however_often_it_comes() {
+    on_both(async |database, sink| {
+        let records = [record(Some(&state(1))), record(Some(&state(2)))];
+        sink.store(&[records.clone(), records.clone()].concat()).await.unwrap();
+        sink.store(&records).await.unwrap();
+        let (a, b) = tokio::join!(sink.store(&records), sink.store(&records));
+        a.and(b).unwrap();
+        assert_eq!(count_events(&database).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_never_goes_back_whatever_the_order() {
+    on_both(async |database, sink| {
+        let states: Vec<Value> = (1..=3)
+            .map(|version| with(state(version), json!({ "max_time_ms": version })))
+            .collect();
+        for order in [[2, 1, 0], [1, 2, 0]] {
+            for state in order.map(|index| &states[index]) {
+                sink.store(&[record(Some(state))]).await.unwrap();
+            }
+            let row = session(&database).await;
+            assert_eq!((&row["max_time_ms"], &row["metadata"]["version"]), (&json!(3), &json!(3)));
+        }
+        database.run("DELETE FROM sync_sessions").await;
+        let batch: Vec<Record> = [2, 0, 1].map(|index| record(Some(&states[index]))).into();
+        sink.store(&batch).await.unwrap();
+        assert_eq!(session(&database).await["max_time_ms"], 3);
+        assert_eq!(count_events(&database).await, 9);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_made_anew_overwrites_and_the_old_life_does_not_come_back() {
+    on_both(async |database, sink| {
+        let anew = with(state(1), json!({ "created_at": NOW, "session_started_at": null }));
+        for state in [state(9), anew, state(10)] {
+            sink.store(&[record(Some(&state))]).await.unwrap();
+        }
+        let row = session(&database).await;
+        assert_eq!(row["metadata"]["version"], 1);
+        assert_eq!(row["created_at"], "2026-01-02T03:04:05.006+00:00");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_started_date_is_never_overwritten_by_null() {
+    on_both(async |database, sink| {
+        let unstarted = |version| with(state(version), json!({ "session_started_at": null }));
+        let finished = with(unstarted(4), json!({ "session_completed_at": NOW }));
+        for batch in [vec![unstarted(1)], vec![state(2), unstarted(3)], vec![finished]] {
+            let records: Vec<Record> = batch.iter().map(|state| record(Some(state))).collect();
+            sink.store(&records).await.unwrap();
+        }
+        let row = session(&database).await;
+        assert_eq!(row["metadata"]["version"], 4);
+        assert_eq!(row["started_at"], "2026-01-01T00:00:00+00:00");
+        assert_eq!(row["completed_at"], "2026-01-02T03:04:05.006+00:00");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_of_old_instances_have_no_version_and_their_metadata_stays() {
+    on_both(async |database, sink| {
+        for metadata in ["{\"note\": 1}", "{\"version\": \"x\"}", "[]", "5", "null"] {
+            database.run("DELETE FROM sync_sessions").await;
+            let insert = format!(
+                "INSERT INTO sync_sessions (session_id, sync_mode, created_at, metadata)
+                 VALUES ('{SESSION}', 'global', '2026-01-01T00:00:00Z', '{metadata}')"
+            );
+            database.run(&insert).await;
+            sink.store(&[record(Some(&state(2)))]).await.unwrap();
+            let row = session(&database).await;
+            assert_eq!(row["sync_mode"], "per_participant");
+            assert_eq!(row["metadata"]["version"], 2);
+            let note = if metadata.contains("note") { json!(1) } else { Value::Null };
+            assert_eq!(row["metadata"]["note"], note);
+        }
+        database.run("UPDATE sync_sessions SET metadata = NULL, last_updated_at = NULL").await;
+        sink.store(&[record(Some(&state(3)))]).await.unwrap();
+        assert_eq!(session(&database).await["metadata"], json!({ "version": 3 }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_optional_column_cannot_hold_goes_to_metadata() {
+    let (database, sink) = deployed().await;
+    let odd = with(
+        state(1),
+        json!({
+            "active_participant_id": "p2",
+            "time_per_cycle_ms": 3_000_000_000_u64,
+            "increment_ms": 1.5,
+            "max_time_ms": "7",
+            "status": "asleep",
+            "session_started_at": "yesterday",
+            "session_completed_at": { "a": [1] },
+            "updated_at": 5,
+            "participants": [
+                { "participant_id": "p2", "time_remaining_ms": -1e300, "cycle_count": 2_147_483_647 },
+                { "participant_id": PARTICIPANT, "cycle_count": 1 },
+                { "participant_id": 7, "cycle_count": "many" },
+                null,
+            ],
+        }),
+    );
+    sink.store(&[record(Some(&odd))]).await.unwrap();
+    let row = session(&database).await;
+    assert_eq!(
+        row["metadata"],
+        json!({
+            "version": 1,
+            "time_per_cycle_ms": 3_000_000_000_u64,
+            "increment_ms": 1.5,
+            "max_time_ms": "7",
+            "final_status": "asleep",
+            "started_at": "yesterday",
+            "completed_at": { "a": [1] },
+            "total_cycles": 2_147_483_648_u64,
+            "last_updated_at": 5,
+        })
+    );
+    let empty = ["time_per_cycle_ms", "increment_ms", "final_status", "started_at", "total_cycles"];
+    assert!(empty.iter().all(|column| row[*column].is_null()), "{row}");
+    assert_eq!(row["total_participants"], 4);
+    assert_eq!(row["last_updated_at"], "2026-01-02T03:04:05.006+00:00");
+    let row = event(&database).await;
+    assert_eq!(row["metadata"]["participant_id"], "p2");
+    assert_eq!(row["metadata"]["time_remaining_ms"].as_f64(), Some(-1e300));
+    assert_eq!(row["state_snapshot"]["status"], "asleep");
+
+    // What was noted of a state is of no interest once there is a newer one.
+    sink.store(&[record(Some(&state(2)))]).await.unwrap();
+    assert_eq!(session(&database).await["metadata"], json!({ "version": 2 }));
+    let unversioned = with(state(0), json!({ "version": null, "created_at": NOW }));
+    sink.store(&[record(Some(&unversioned))]).await.unwrap();
+    assert_eq!(session(&database).await["metadata"], json!({}));
+}
+
+#[tokio::test]
+async fn tables_of_our_own_hold_what_the_deployed_ones_cannot() {
+    let (database, sink) = own().await;
+    let odd = with(
+        state(1),
+        json!({ "active_participant_id": "p2", "time_per_cycle_ms": 3_000_000_000_u64, "status": "new", "sync_mode": "own" }),
+    );
+    sink.store(&[of_session("session-123", Some(&odd))]).await.unwrap();
+    let row = session(&database).await;
+    assert_eq!(row["session_id"], "session-123");
+    assert_eq!(row["time_per_cycle_ms"], 3_000_000_000_u64);
+    assert_eq!((&row["final_status"], &row["sync_mode"]), (&json!("new"), &json!("own")));
+    assert_eq!(event(&database).await["participant_id"], "p2");
+}
+
+#[tokio::test]
+async fn any_object_is_a_state() {
+    on_both(async |database, sink| {
+        // No mode: nothing to make a row of, but an event all the same.
+        let bare = json!({ "status": "running" });
+        sink.store(&[record(Some(&bare))]).await.unwrap();
+        assert_eq!(event(&database).await["state_snapshot"], bare);
+        assert_eq!(database.number("SELECT count(*) FROM sync_sessions").await, 0);
+
+        let odd = json!({ "sync_mode": "global", "participants": 5, "version": "x" });
+        sink.store(&[record(Some(&odd))]).await.unwrap();
+        let row = session(&database).await;
+        assert_eq!(row["created_at"], "2026-01-02T03:04:05.006+00:00");
+        assert_eq!(row["metadata"], json!({ "created_at": null, "version": "x" }));
+        assert_eq!(row["total_participants"], 0);
+
+        // A guessed date of creation gives way to a real one, and never replaces one.
+        for state in [state(5), with(odd, json!({ "version": 99 }))] {
+            sink.store(&[record(Some(&state))]).await.unwrap();
+            let row = session(&database).await;
+            assert_eq!(row["created_at"], "2026-01-01T00:00:00+00:00");
+            assert_eq!(row["metadata"], json!({ "version": 5 }));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_session_under_two_spellings_is_one_row() {
+    let (database, sink) = deployed().await;
+    let spelled = [SESSION.to_owned(), SESSION.to_uppercase(), format!("{{{SESSION}}}")];
+    let records = spelled.each_ref().map(|id| of_session(id, Some(&state(1))));
+    sink.store(&records).await.unwrap();
+    assert_eq!(session(&database).await["session_id"], SESSION);
+    assert_eq!(count_events(&database).await, 3);
+}
+
+#[tokio::test]
+async fn many_workers_at_once_store_everything_once() {
+    on_both(async |database, sink| {
+        let sink = Arc::new(sink);
+        let ids: Vec<String> = (0..20).map(|n| format!("{}{n:02}", &SESSION[..34])).collect();
+        let batch = |seed: u64| -> Vec<Record> {
+            let mut random = fastrand::Rng::with_seed(seed);
+            (0..100)
+                .map(|n| of_session(&ids[random.usize(..ids.len())], Some(&state(n + seed))))
+                .collect()
+        };
+        let batches: Vec<Vec<Record>> = (0..8).map(batch).collect();
+        let twice: Vec<_> = (batches.iter().chain(&batches).cloned())
+            .map(|batch| {
+                let sink = Arc::clone(&sink);
+                tokio::spawn(async move { sink.store(&batch).await })
+            })
+            .collect();
+        for stored in twice {
+            stored.await.unwrap().unwrap();
+        }
+        let distinct: HashSet<&str> = batches.iter().flatten().map(|r| r.id.as_str()).collect();
+        assert_eq!(count_events(&database).await, distinct.len() as i64);
+        assert_eq!(database.number("SELECT count(*) FROM sync_sessions").await, 20);
+    })
+    .await;
+}
