@@ -1,18 +1,21 @@
 'use strict'
 
 const { once } = require('node:events')
+const { Queue } = require('bullmq')
 const { DBWriteQueue, RedisStateManager, createRedisClient } = require('..')
+const { blocksOf, commandsOf } = require('./harness/documentation.js')
 const { PostgresServer } = require('./harness/postgres.js')
 const { TcpProxy } = require('./harness/proxy.js')
+const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
-// What the README says that a user needs.
-const COMMANDS =
-  '+get +mget +getrange +set +setrange +del +exists +expire +eval +evalsha +publish +subscribe +psubscribe +unsubscribe +punsubscribe +ping'
-const AUDIT_COMMANDS =
-  '+xadd +xlen +xdel +xrange +xrevrange +xgroup +xreadgroup +xack +xclaim +xautoclaim +xpending +xinfo +zadd +zrem +zcount +hget +hset +hdel +hmget +hincrby +incrby +time'
+// What docs/operations.md says that a user needs, in this order.
+const [SESSIONS, REPEATS, AUDIT, ADOPTION, WARNINGS] = blocksOf('docs/operations.md')
+  .filter(({ language }) => language === 'sh')
+  .flatMap(commandsOf)
+  .map((command) => command.match(/[~&+][^\s']+/g))
 
 let server
 let admin
@@ -20,13 +23,11 @@ let admin
 beforeAll(async () => {
   server = await RedisServer.start()
   admin = server.client()
-  const keys = ['~session:*', '~synckairos:*']
-  const channels = ['&session-updates', '&ws:*', '&synckairos:*']
-  const rules = [...keys, ...channels, ...COMMANDS.split(' ')]
-  await admin.acl('SETUSER', 'least', 'on', '>secret', 'resetkeys', 'resetchannels', ...rules)
-  const audit = AUDIT_COMMANDS.split(' ')
-  await admin.acl('SETUSER', 'audited', 'on', '>secret', ...rules, ...audit)
-  await admin.acl('SETUSER', 'fenced', 'on', '>secret', ...rules, '+client')
+  const user = (name, ...rules) => admin.acl('SETUSER', name, 'on', '>secret', ...rules.flat())
+  await user('least', SESSIONS)
+  await user('fenced', SESSIONS, REPEATS)
+  await user('audited', SESSIONS, AUDIT)
+  await user('adopting', SESSIONS, AUDIT, ADOPTION, WARNINGS)
 })
 afterAll(() => server.stop())
 
@@ -86,6 +87,24 @@ test('a user with the permissions documented for the audit can do all of that', 
   }
   const refused = (await admin.acl('LOG')).map((entry) => entry[entry.indexOf('object') + 1])
   expect(refused.filter((command) => !/^(client|config)\|/.test(command))).toEqual([])
+})
+
+test('a user with the permissions documented for it can take over what BullMQ has', async () => {
+  const connection = { host: '127.0.0.1', port: server.port }
+  const old = new Queue('db-writes', { connection })
+  const state = makeState()
+  const job = { sessionId: state.session_id, state, eventType: 'x', timestamp: 1 }
+  await old.add('x', job)
+  await old.add('x', job, { delay: 3_600_000 })
+  await old.add('no record of a session', {})
+  await old.close()
+  const databaseUrl = 'postgres://127.0.0.1:1/nowhere' // For now the records only wait.
+  const logger = recordingLogger()
+  const queue = new DBWriteQueue(urlFor('adopting'), { databaseUrl, logger })
+  const { adopted, skipped } = await queue.adoptBullMQ()
+  expect([adopted, skipped.length]).toEqual([2, 1])
+  await until(() => logger.told.warn.some(({ message }) => message.includes('persists nothing')))
+  await queue.close(true)
 })
 
 test.each([

@@ -1,0 +1,145 @@
+'use strict'
+
+const { execSync, spawnSync } = require('node:child_process')
+const fs = require('node:fs')
+const path = require('node:path')
+const errors = require('../lib/errors.js')
+const { clientOptions, managerOptions, queueOptions } = require('../lib/options.js')
+const { scripts } = require('../package.json')
+const { Audit } = require('./harness/audit.js')
+const { runScript } = require('./harness/child.js')
+const { blocksOf, commandsOf, pages, tableUnder, textOf } = require('./harness/documentation.js')
+
+const root = path.join(__dirname, '..')
+
+/** Inside the package, so that blocks import it by its own name; not in git. */
+const project = path.join(root, 'target', 'documentation')
+
+/** What cannot be run where it is tested, and why. */
+const NOT_RUN = new Map([
+  ['npm install synckairos-state', 'it would fetch a release, and this is not one yet'],
+])
+
+const audit = Audit.use()
+const blocks = pages().flatMap(blocksOf)
+const inLanguage = (...languages) => blocks.filter(({ language }) => languages.includes(language))
+const named = (some) => some.map((block) => [`${block.page}:${block.line}`, block])
+
+test('every block is in a language that is tested here', () => {
+  expect(blocks.length).toBeGreaterThan(0)
+  const tested = inLanguage('ts', 'json', 'sh', 'sql')
+  expect(blocks.filter((block) => !tested.includes(block))).toEqual([])
+})
+
+describe('TypeScript', () => {
+  const snippets = inLanguage('ts')
+  const nameOf = ({ page, line }) => `${page.replaceAll(/\W/g, '-')}-${line}`
+  let faults
+
+  beforeAll(() => {
+    fs.rmSync(project, { recursive: true, force: true })
+    fs.mkdirSync(project, { recursive: true })
+    const compilerOptions = { noEmit: false, rootDir: '.', outDir: 'compiled' }
+    const config = { extends: '../../tsconfig.json', compilerOptions, include: ['*.mts'] }
+    fs.writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify(config))
+    for (const block of snippets) {
+      // A fault has the line that it has in its page.
+      const text = '\n'.repeat(block.line - 1) + block.text
+      fs.writeFileSync(path.join(project, `${nameOf(block)}.mts`), text)
+    }
+    const tsc = path.join(root, 'node_modules', '.bin', 'tsc')
+    faults = spawnSync(tsc, ['-p', project, '--pretty', 'false'], { encoding: 'utf8' }).stdout
+  })
+
+  beforeEach(() => audit.redis.flushall())
+
+  test('is right under `strict`', () => {
+    expect(faults).toBe('')
+  })
+
+  test.each(named(snippets))('%s runs, and its process ends by itself', async (_name, block) => {
+    const file = path.join(project, 'compiled', `${nameOf(block)}.mjs`)
+    const text = fs
+      .readFileSync(file, 'utf8')
+      .replaceAll('redis://localhost:6379', audit.server.url)
+      .replaceAll('postgres://user:password@localhost:5432/app', audit.databaseUrl)
+    expect(text).not.toMatch(/\w:\/\/\S*localhost/)
+    fs.writeFileSync(file, text)
+    const env = { REDIS_URL: audit.server.url, DATABASE_URL: audit.databaseUrl }
+    // A module that waits for what never comes would end with 0.
+    const source = `process.exitCode = 13
+      import(${JSON.stringify(file)}).then(() => { process.exitCode = 0 })`
+    expect(await runScript(source, { env })).toMatchObject({ stderr: '', code: 0 })
+  })
+})
+
+test.each(named(inLanguage('json')))('%s is JSON, and its paths lead to types', (_name, block) => {
+  const { compilerOptions } = JSON.parse(block.text)
+  for (const [alias, [target]] of Object.entries(compilerOptions?.paths ?? {})) {
+    const [subpath] = target.split('/node_modules/synckairos-state/').slice(1)
+    expect(subpath).toBe(`${alias.slice('@/'.length)}.d.ts`)
+    expect(fs.existsSync(path.join(root, subpath))).toBe(true)
+  }
+})
+
+test.each(named(inLanguage('sh')))('%s: its commands are there, or run', (_name, block) => {
+  for (const command of commandsOf(block)) {
+    if (NOT_RUN.has(command)) continue
+    if (command.startsWith('redis-cli ')) {
+      const shell = command.replace('redis-cli', `redis-cli -p ${audit.server.port}`)
+      expect(execSync(shell, { encoding: 'utf8' })).toBe('OK\n')
+    } else {
+      const [, script] = command.match(/^npm (?:run )?([\w:]+)$/) ?? []
+      expect(Object.keys(scripts)).toContain(script)
+    }
+  }
+})
+
+test.each(named(inLanguage('sql')))('%s lets a service do its work', async (_name, block) => {
+  await audit.queue({ worker: false }).migrate()
+  await audit.rows(block.text)
+  const url = new URL(audit.databaseUrl)
+  url.username = 'service'
+  const queue = audit.queue({ databaseUrl: url.href })
+  await queue.migrate() // Every instance may, also one that could not create what is missing.
+  await queue.queueWrite('a', { sync_mode: 'global', version: 1 }, 'x')
+  await queue.queueWrite('a', { sync_mode: 'global', version: 2 }, 'x')
+  await queue.drained()
+  expect((await audit.session('a')).metadata.version).toBe(2)
+})
+
+test('every script that a page names is there', () => {
+  const names = pages().flatMap((page) => [...textOf(page).matchAll(/`npm run ([\w:]+)/g)])
+  expect(Object.keys(scripts)).toEqual(expect.arrayContaining(names.map(([, name]) => name)))
+})
+
+test.each([
+  ['### Manager', managerOptions({})],
+  ['### Queue', queueOptions({}, {})],
+  ['### Client', clientOptions({})],
+])('the options under %s are those that there are, with their defaults', (heading, options) => {
+  const { database: _derived, ...there } = options
+  const rows = tableUnder('README.md', heading)
+  const names = rows.map(([name]) => name.replaceAll('`', ''))
+  expect(names.sort()).toEqual(Object.keys(there).sort())
+  for (const [name, , stated] of rows) {
+    const value = there[name.replaceAll('`', '')]
+    if (value === undefined || typeof value === 'object') continue
+    expect([name, stated]).toEqual([
+      name,
+      `\`${typeof value === 'string' ? `'${value}'` : value}\``,
+    ])
+  }
+})
+
+test('the errors are those that there are, with their codes and fields', () => {
+  const { StateError: _base, ...classes } = errors
+  const codesIn = (cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, code]) => code)
+  const rows = tableUnder('README.md', '## Errors').map((row) => row.map(codesIn))
+  expect(rows.map(([[name]]) => name).sort()).toEqual(Object.keys(classes).sort())
+  for (const [[name], [code], , , fields] of rows) {
+    const error = new classes[name]('a', 1, 2)
+    expect(error.code).toBe(code)
+    for (const field of fields) expect(error[field]).toBeDefined()
+  }
+})
