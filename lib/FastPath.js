@@ -9,8 +9,9 @@ const { ANSWER } = require('./settle.js')
 /** How many calls make a connection worth while. */
 const WORTHWHILE = 16
 
-/** How long Redis may owe an answer, ms. */
+/** How long Redis may owe an answer, ms, and how often that is looked at. */
 const STALL_MS = 1000
+const LOOK_MS = 250
 
 /** How long to do without after a failure, ms. */
 const RETRY_MS = 5000
@@ -63,6 +64,9 @@ const ZERO = 0x30
  * be repeated at any time is carried here: reads, and updates with an expected version.
  */
 class FastPath {
+  /** Calls that have less time are not for it: the core has to have time for a repeat, ms. */
+  static LEAST_TIMEOUT_MS = 2 * (STALL_MS + LOOK_MS)
+
   #server
   #onConnect
   /** @type {net.Socket | undefined} */
@@ -164,7 +168,7 @@ class FastPath {
     socket.on('error', end)
     socket.on('close', end)
     socket.unref()
-    const greetings = [['SELECT', String(db)]]
+    const greetings = [db === 0 ? ['PING'] : ['SELECT', String(db)]]
     if (password !== undefined) {
       greetings.unshift(['AUTH', ...(username === undefined ? [] : [username]), password])
     }
@@ -275,7 +279,7 @@ class FastPath {
       if (oldest === undefined) return
       if (performance.now() - oldest.since >= STALL_MS) this.drop()
       else this.#watch()
-    }, STALL_MS).unref()
+    }, LOOK_MS).unref()
   }
 }
 

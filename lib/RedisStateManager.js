@@ -12,6 +12,7 @@ const {
   InvalidStateError,
   SessionNotFoundError,
 } = require('./errors.js')
+const { FastPath } = require('./FastPath.js')
 const { Feed } = require('./Feed.js')
 const { managerOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
@@ -292,6 +293,7 @@ class RedisStateManager {
    */
   #fastPath(sessionId) {
     if (this.#ended || this.#others > 0) return undefined
+    if (this.#options.commandTimeoutMs < FastPath.LEAST_TIMEOUT_MS) return undefined
     const fast = RedisClient.fastPath(this.#redis)
     if (fast === undefined || !fast.isReady()) return undefined
     // The key has to be ASCII; what is no id is refused by the core.

@@ -1,0 +1,248 @@
+'use strict'
+
+const { ConcurrencyError, RedisStateManager, SessionNotFoundError } = require('..')
+const { StateDeserializationError } = require('..')
+const { Outage, outcomeOf } = require('./harness/outage.js')
+const { refusalOf } = require('./harness/refusal.js')
+const { makeState } = require('./harness/sessions.js')
+const { until } = require('./harness/until.js')
+
+const outage = Outage.use()
+
+/** A manager, through the proxy, that carries its calls by a connection of JavaScript's own. */
+async function onFastPath(options) {
+  const manager = await outage.connected(options)
+  const before = outage.proxy.connections
+  await until(async () => {
+    await manager.getSession('warming-up')
+    return outage.proxy.connections > before
+  })
+  // Its greeting is answered before anything that is asked now.
+  await outage.redis.ping()
+  await until(() => isCarried(() => manager.getSession('warming-up')))
+  return manager
+}
+
+/** Whether a call is seen by Redis as coming from JavaScript's connection: that has no name. */
+async function isCarried(call) {
+  const commands = async () => {
+    const clients = String(await outage.redis.client('LIST', 'TYPE', 'normal')).split('\n')
+    const unnamed = clients.filter(
+      (line) => / name= /.test(line) && /cmd=(get|evalsha) /.test(line),
+    )
+    return unnamed.map((line) => / tot-cmds=(\d+)/.exec(line)?.[1] ?? line).join()
+  }
+  await call()
+  return (await commands()) !== ''
+}
+
+test('documents come back as they are stored, whatever they hold', async () => {
+  const manager = await onFastPath()
+  const states = [
+    makeState(),
+    makeState({ note: 'Zoë "quoted" \\ \u{1f600} \u0000', session_started_at: new Date(5) }),
+    makeState({ participants: [{ ...makeState().participants[0], joined_at: new Date(7) }] }),
+    makeState({ blob: 'é'.repeat(200_000) }),
+    makeState({ version: Number.MAX_SAFE_INTEGER - 5 }),
+  ]
+  for (const state of states) {
+    await outage.redis.set(`session:${state.session_id}`, JSON.stringify(state))
+  }
+  const read = await Promise.all(states.map((state) => manager.getSession(state.session_id)))
+  expect(read).toEqual(states)
+  expect(await manager.getSession('none')).toBeNull()
+  expect(await manager.getSession('keine-für-uns')).toBeNull()
+})
+
+test('what cannot be read is refused as by the other way', async () => {
+  const manager = await onFastPath()
+  await outage.redis.set('session:garbage', '{"version":')
+  await outage.redis.set('session:bytes', Buffer.from([0x7b, 0xff, 0xfe]))
+  await outage.redis.del('session:list')
+  await outage.redis.rpush('session:list', 'x')
+  for (const id of ['garbage', 'bytes', 'list']) {
+    expect(await refusalOf(() => manager.getSession(id))).toBeInstanceOf(StateDeserializationError)
+  }
+})
+
+test('of concurrent writers of one version one wins, and the others are told by whom', async () => {
+  const state = await outage.given()
+  const managers = [await onFastPath(), await onFastPath()]
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 10 }, (_, index) =>
+      managers[index % 2].updateSession(state.session_id, { ...state, total_time_ms: index }, 1),
+    ),
+  )
+  const lost = outcomes.filter(({ status }) => status === 'rejected').map(({ reason }) => reason)
+  expect(lost).toHaveLength(9)
+  for (const error of lost) {
+    expect(error).toBeInstanceOf(ConcurrencyError)
+    expect(error).toMatchObject({ expectedVersion: 1, actualVersion: 2 })
+  }
+  const winner = outcomes.findIndex(({ status }) => status === 'fulfilled')
+  expect(await managers[0].getSession(state.session_id)).toMatchObject({
+    version: 2,
+    total_time_ms: winner,
+  })
+})
+
+test('an update of no session is refused', async () => {
+  const manager = await onFastPath()
+  const state = makeState()
+  const error = await refusalOf(() => manager.updateSession(state.session_id, state, 1))
+  expect(error).toBeInstanceOf(SessionNotFoundError)
+})
+
+test('a state that is refused, or is long, takes the other way', async () => {
+  const manager = await onFastPath()
+  const state = await outage.given()
+  const wrong = { ...state, status: 'asleep' }
+  const error = await refusalOf(() => manager.updateSession(state.session_id, wrong, 1))
+  expect(error).toMatchObject({ code: 'INVALID_STATE', field: 'status' })
+  await manager.updateSession(state.session_id, { ...state, blob: 'x'.repeat(100_000) }, 1)
+  await manager.updateSession(state.session_id, { ...state, blob: 'é'.repeat(5000) }, 2)
+  expect(await outage.stored(state.session_id)).toMatchObject({ version: 3 })
+})
+
+test('a server that has forgotten its scripts is told them again', async () => {
+  const manager = await onFastPath()
+  const state = await outage.given()
+  await outage.redis.script('FLUSH')
+  await manager.updateSession(state.session_id, state, 1)
+  await manager.updateSession(state.session_id, state, 2)
+  expect(await outage.stored(state.session_id)).toMatchObject({ version: 3 })
+})
+
+test('a write that is not awaited is seen by a read after it', async () => {
+  const manager = await onFastPath()
+  for (let round = 0; round < 50; round++) {
+    const state = makeState()
+    const writes = [manager.createSession(state)]
+    const created = manager.getSession(state.session_id)
+    writes.push(manager.updateSession(state.session_id, { ...state, total_time_ms: 1 }, 1))
+    const updated = manager.getSession(state.session_id)
+    writes.push(manager.deleteSession(state.session_id))
+    const deleted = manager.getSession(state.session_id)
+    await Promise.all(writes)
+    expect((await created)?.version).toBeGreaterThanOrEqual(1)
+    expect((await updated)?.total_time_ms).toBe(1)
+    expect(await deleted).toBeNull()
+  }
+})
+
+test('thousands in flight are each answered with their own', async () => {
+  const manager = await onFastPath()
+  const states = await Promise.all(Array.from({ length: 300 }, () => outage.given()))
+  const ids = Array.from({ length: 5000 }, (_, index) => states[(index * 7) % 300].session_id)
+  const read = await Promise.all(ids.map((id) => manager.getSession(id)))
+  expect(read.map(({ session_id }) => session_id)).toEqual(ids)
+  await Promise.all(
+    states.map((state) => manager.updateSession(state.session_id, { ...state, mine: true }, 1)),
+  )
+  const updated = await manager.getSessions(states.map(({ session_id }) => session_id))
+  expect(updated.every(({ version, mine }) => version === 2 && mine)).toBe(true)
+})
+
+describe('when the connection fails', () => {
+  test('an update whose answer was lost is counted once', async () => {
+    const manager = await onFastPath()
+    const state = await outage.given()
+    outage.proxy.mode = 'swallow'
+    const update = outcomeOf(manager.updateSession(state.session_id, state, 1))
+    await until(async () => (await outage.stored(state.session_id)).version === 2)
+    outage.proxy.mode = 'refuse'
+    outage.proxy.reset()
+    outage.proxy.mode = 'pass'
+    expect(await update).toBe('done')
+    expect(await outage.stored(state.session_id)).toMatchObject({ version: 2 })
+  })
+
+  test('one that falls silent costs time, and neither a read nor an update', async () => {
+    const manager = await onFastPath()
+    const state = await outage.given()
+    outage.proxy.strand()
+    const read = manager.getSession(state.session_id)
+    const update = manager.updateSession(state.session_id, { ...state, total_time_ms: 5 }, 1)
+    expect(await read).toMatchObject({ session_id: state.session_id })
+    await update
+    expect(await outage.stored(state.session_id)).toMatchObject({ version: 2, total_time_ms: 5 })
+  })
+
+  test('its first try, when it comes late, changes nothing more', async () => {
+    const manager = await onFastPath()
+    const state = await outage.given()
+    const held = outage.proxy.hold(state.session_id)
+    const update = manager.updateSession(state.session_id, { ...state, total_time_ms: 7 }, 1)
+    const { release } = await held
+    await update
+    await manager.updateSession(state.session_id, { ...state, total_time_ms: 8 }, 2)
+    release()
+    await outage.redis.ping()
+    expect(await outage.stored(state.session_id)).toMatchObject({ version: 3, total_time_ms: 8 })
+  })
+
+  test('calls in flight survive connections that are killed again and again', async () => {
+    const manager = await onFastPath()
+    const states = await Promise.all(Array.from({ length: 20 }, () => outage.given()))
+    let updates = 0
+    const counts = await Promise.all(
+      states.map(async ({ session_id: id }) => {
+        for (let count = 1; count <= 50; count++) {
+          const current = await manager.getSession(id)
+          await manager.updateSession(id, { ...current, count }, current.version)
+          if (++updates % 100 === 0) outage.proxy.reset()
+        }
+        return (await manager.getSession(id)).count
+      }),
+    )
+    expect(counts).toEqual(Array(20).fill(50))
+    const stored = await Promise.all(states.map(({ session_id: id }) => outage.stored(id)))
+    expect(stored.map(({ version }) => version)).toEqual(Array(20).fill(51))
+  })
+
+  test('a server that has become read-only is left to whoever waits for a better one', async () => {
+    const manager = await onFastPath()
+    const state = await outage.given()
+    await outage.redis.replicaof('127.0.0.1', '1')
+    const update = manager.updateSession(state.session_id, state, 1)
+    await outage.redis.replicaof('NO', 'ONE')
+    await update
+    expect(await outage.stored(state.session_id)).toMatchObject({ version: 2 })
+  })
+})
+
+test('close() settles what is in flight and leaves no connection behind', async () => {
+  const manager = await onFastPath()
+  const state = await outage.given()
+  const calls = Array.from({ length: 50 }, () => manager.getSession(state.session_id))
+  calls.push(manager.updateSession(state.session_id, state, 1))
+  const closed = manager.close()
+  const settled = await Promise.allSettled(calls)
+  expect(settled.map(({ status }) => status)).toEqual(Array(51).fill('fulfilled'))
+  await closed
+  await until(async () => !String(await outage.redis.client('LIST')).includes('cmd=get '))
+})
+
+test('a name, a password and a database are used', async () => {
+  await outage.redis.acl(
+    'SETUSER',
+    'carrier',
+    'on',
+    '>secret',
+    'allcommands',
+    'allkeys',
+    'allchannels',
+  )
+  const url = outage.proxy.url.replace('://', '://carrier:secret@')
+  const manager = new RedisStateManager(`${url}/3`)
+  const state = makeState()
+  await manager.createSession(state)
+  const carried = async () => {
+    await manager.getSession(state.session_id)
+    const clients = String(await outage.redis.client('LIST')).split('\n')
+    return clients.some((line) => / name= .* db=3 .*cmd=get user=carrier/.test(line))
+  }
+  await until(carried)
+  await manager.close()
+  await outage.redis.acl('DELUSER', 'carrier')
+})
