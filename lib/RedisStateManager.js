@@ -37,8 +37,8 @@ class RedisStateManager {
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
   #calls
-  /** How many writes are on another way than the fast path. */
-  #others = 0
+  /** The sessions with writes on another way than the fast path, and how many. @type {Map<string, number>} */
+  #others = new Map()
   /** Closed, or its client was by the client's owner. */
   #ended = false
   /** @type {Promise<void> | undefined} */
@@ -134,7 +134,7 @@ class RedisStateManager {
     const now = Date.now()
     const call = this.#call(number, sessionId)
     this.#store.create(call.slot, sessionId, text, options?.ifAbsent === true, now)
-    const answer = unwrap(await this.#alone(call.promise))
+    const answer = unwrap(await this.#alone(sessionId, call.promise))
     const version = this.#written(answer, sessionId, 'session_created')
     if (this.#queue && !this.#audited) {
       const set = { version, created_at: new Date(now), updated_at: new Date(now) }
@@ -201,7 +201,7 @@ class RedisStateManager {
   async deleteSession(sessionId) {
     const call = this.#call(number, checkId(sessionId))
     this.#store.delete(call.slot, sessionId, Date.now())
-    const answer = unwrap(await this.#alone(call.promise))
+    const answer = unwrap(await this.#alone(sessionId, call.promise))
     this.#written(answer, sessionId, 'session_deleted')
     // Others' queues never heard of deletions, and expect a state.
     if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
@@ -283,16 +283,17 @@ class RedisStateManager {
     }
     const call = this.#call(number, sessionId)
     this.#store.update(call.slot, sessionId, text, expectedVersion ?? -1, now)
-    return this.#alone(call.promise)
+    return this.#alone(sessionId, call.promise)
   }
 
   /**
-   * The fast path, where a call may take it. It would overtake a write that is on the other way.
+   * The fast path, where a call may take it. It would overtake a write of its session that is on the
+   * other way.
    *
    * @param {string} sessionId
    */
   #fastPath(sessionId) {
-    if (this.#ended || this.#others > 0) return undefined
+    if (this.#ended || (this.#others.size > 0 && this.#others.has(sessionId))) return undefined
     if (this.#options.commandTimeoutMs < FastPath.LEAST_TIMEOUT_MS) return undefined
     const fast = RedisClient.fastPath(this.#redis)
     if (fast === undefined || !fast.isReady()) return undefined
@@ -302,15 +303,18 @@ class RedisStateManager {
   }
 
   /**
-   * Keeps the fast path waiting for a write that goes another way.
+   * Keeps its session from the fast path for as long as a write is on another way.
    *
    * @template T
+   * @param {string} sessionId
    * @param {Promise<T>} written
    */
-  async #alone(written) {
-    this.#others++
+  async #alone(sessionId, written) {
+    this.#others.set(sessionId, (this.#others.get(sessionId) ?? 0) + 1)
     const outcome = await written
-    this.#others--
+    const left = /** @type {number} */ (this.#others.get(sessionId)) - 1
+    if (left > 0) this.#others.set(sessionId, left)
+    else this.#others.delete(sessionId)
     return outcome
   }
 
