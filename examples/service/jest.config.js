@@ -1,0 +1,11 @@
+/** @type {import('jest').Config} */
+export default {
+  testMatch: ['<rootDir>/test/**/*.test.ts'],
+  transform: {
+    '\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' } }],
+  },
+  moduleNameMapper: {
+    '^@/(state/RedisStateManager|state/DBWriteQueue|errors/StateErrors|config/redis|types/session)$':
+      'synckairos-state/$1',
+  },
+}

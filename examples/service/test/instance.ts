@@ -1,0 +1,66 @@
+import { pino } from 'pino'
+import { createService } from '../src/service.ts'
+
+for (const name of ['REDIS_URL', 'DATABASE_URL']) {
+  if (!process.env[name]) throw new Error(`The tests need real servers: set ${name}`)
+}
+
+/** One instance of the service, as those who use it see it. */
+export async function startInstance() {
+  const app = createService(pino({ level: 'silent' }))
+  const url = await app.listen().catch(async (error) => {
+    await app.close()
+    throw error
+  })
+
+  async function request(method: string, path: string, body?: object) {
+    const response = await fetch(url + path, {
+      method,
+      ...(body && {
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json' },
+      }),
+    })
+    const text = await response.text()
+    return {
+      status: response.status,
+      headers: response.headers,
+      // biome-ignore lint/suspicious/noExplicitAny: each test knows what it has asked for
+      body: (text ? JSON.parse(text) : null) as any,
+    }
+  }
+
+  return {
+    close: () => app.close(),
+    get: (path: string) => request('GET', path),
+    post: (path: string, body?: object) => request('POST', path, body),
+    delete: (path: string) => request('DELETE', path),
+
+    /** A new clock of Alice and Bob, whose id is returned. */
+    async create(settings = { time_ms: 60_000 }): Promise<string> {
+      const { body } = await request('POST', '/sessions', {
+        participants: ['alice', 'bob'],
+        ...settings,
+      })
+      return body.session_id
+    },
+
+    /** What a browser hears of a session: names of events, and their data. */
+    async *events(sessionId: string) {
+      const response = await fetch(`${url}/sessions/${sessionId}/events`)
+      if (!response.body) throw new Error(`The stream's answer is ${response.status}`)
+      let text = ''
+      for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+        text += chunk
+        const events = text.split('\n\n')
+        text = events.pop() ?? ''
+        for (const event of events) {
+          const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(event) ?? []
+          if (name && data) yield [name, JSON.parse(data)]
+        }
+      }
+    },
+  }
+}
+
+export type Instance = Awaited<ReturnType<typeof startInstance>>
