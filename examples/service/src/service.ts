@@ -17,13 +17,11 @@ export function createService(logger: FastifyBaseLogger): FastifyInstance {
   const queue = new DBWriteQueue(REDIS_URL, { logger })
   const manager = new RedisStateManager(redis, pubSub, queue, { logger })
   const streams = new SessionStreams(manager)
+  // Not awaited: without PostgreSQL the records wait in Redis, which is no reason not to start.
+  queue.migrate().catch((error) => logger.error({ err: error }, 'the audit has to wait'))
 
   const app = Fastify({ loggerInstance: logger })
-  app.addHook('onReady', async () => {
-    await manager.subscribed()
-    // Without PostgreSQL the records wait in Redis: no reason not to start.
-    await queue.migrate().catch((error) => logger.error({ err: error }, 'the audit has to wait'))
-  })
+  app.addHook('onReady', () => manager.subscribed())
   app.addHook('preClose', async () => streams.close())
   app.addHook('onClose', async () => {
     await manager.close() // and with it both clients

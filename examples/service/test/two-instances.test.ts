@@ -65,11 +65,11 @@ test('of presses on both at once each is done or refused, and each that is done 
   // Nobody went twice in a row: no press was applied to a state that it had not seen.
   const turns = audited.slice(1).map(({ active }) => active)
   expect(turns).toEqual(turns.map((_, index) => (index % 2 ? 'bob' : 'alice')))
-})
+}, 20_000)
 
 /** The versions of a session that are in PostgreSQL, once so many are. */
 async function untilAudited(sessionId: string, count: number) {
-  const deadline = Date.now() + 4000
+  const deadline = Date.now() + 10_000
   for (;;) {
     const { rows } = await pool.query(
       `SELECT (state_snapshot->>'version')::int AS version,
