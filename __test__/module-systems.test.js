@@ -1,14 +1,11 @@
 'use strict'
 
-const { exports: subpaths } = require('../package.json')
 const { runScript } = require('./harness/child.js')
+const { entries } = require('./harness/entries.js')
 
 const PACKAGE = 'synckairos-state'
-const ENTRIES = Object.keys(subpaths)
-  .filter((subpath) => subpath !== './package.json')
-  .map((subpath) => PACKAGE + subpath.slice(1))
 
-test.each(ENTRIES)('%s: import and require give the same names and classes', async (entry) => {
+test.each(entries)('%s: import and require give the same names and classes', async (entry) => {
   const { stdout, stderr } = await runScript(`
     const required = require('${entry}')
     import('${entry}').then(({ default: api, 'module.exports': _api, ...imported }) => {
@@ -26,7 +23,7 @@ test.each(ENTRIES)('%s: import and require give the same names and classes', asy
 })
 
 test('the subpaths have together what the root has, and the same', () => {
-  const all = ENTRIES.filter((entry) => entry !== PACKAGE).map((entry) => require(entry))
+  const all = entries.filter((entry) => entry !== PACKAGE).map((entry) => require(entry))
   expect(Object.assign({}, ...all)).toEqual(require(PACKAGE))
 })
 
