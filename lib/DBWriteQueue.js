@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events')
 const { setTimeout: sleep } = require('node:timers/promises')
-const { NativeQueue } = require('../native.js')
+const { NativeQueue } = require('./native.js')
 const { clientOf, isMadeHere } = require('./adopt.js')
 const { checkId, write, written } = require('./document.js')
 const {

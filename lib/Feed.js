@@ -1,6 +1,6 @@
 'use strict'
 
-const { NativeFeed } = require('../native.js')
+const { NativeFeed } = require('./native.js')
 const { read } = require('./document.js')
 const { ClosedError, RedisUnavailableError } = require('./errors.js')
 const { RedisClient } = require('./RedisClient.js')

@@ -3,7 +3,7 @@
 const { Buffer } = require('node:buffer')
 const { EventEmitter } = require('node:events')
 const { types } = require('node:util')
-const { NativeClient } = require('../native.js')
+const { NativeClient } = require('./native.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
 const { FastPath } = require('./FastPath.js')
 const { clientOptions } = require('./options.js')

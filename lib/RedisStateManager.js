@@ -1,7 +1,7 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { NativeStore } = require('../native.js')
+const { NativeStore } = require('./native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
 const { checkId, read, write, written } = require('./document.js')

@@ -1,6 +1,6 @@
 'use strict'
 
-const { Completions } = require('../native.js')
+const { Completions } = require('./native.js')
 const { RedisUnavailableError } = require('./errors.js')
 const { fromWire } = require('./wire.js')
 

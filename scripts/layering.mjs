@@ -15,7 +15,7 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['errors', 'types'],
+  ['errors', 'native', 'types'],
   ['options', 'wire'],
   ['server', 'settle'],
   ['FastPath', 'document'],

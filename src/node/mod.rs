@@ -13,3 +13,7 @@ mod feed;
 mod queue;
 mod runtime;
 mod store;
+
+/// Which release this binary is of: JavaScript refuses one that is not of its own.
+#[napi_derive::napi]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

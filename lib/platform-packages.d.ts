@@ -1,0 +1,2 @@
+// Published, and not installed in this repository.
+declare module 'synckairos-state-*'
