@@ -1,0 +1,100 @@
+// Builds the binary that is published for a platform, into npm/<platform>/, and checks it:
+// `node scripts/publishable.mjs [target]`, where a target is one of those in package.json, and this
+// machine's if none is named. For Linux zig links, against an old glibc or musl, whatever there is
+// on this machine. It comes from PyPI, into target/.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { parseTriple } from '@napi-rs/cli'
+
+/** The oldest that Rust's standard library runs on; CentOS 7 has it. */
+const GLIBC = '2.17'
+const MAX_BYTES = 8e6
+
+const ZIGLANG = '0.17.1'
+const CARGO_ZIGBUILD = '0.24.1'
+
+/** What every Linux has that Node.js runs on: the parts of its libc. */
+const LIBRARIES = /^(lib(c|m|dl|rt|pthread)\.so(\.\d)?|ld-linux.*)$/
+
+/** @returns the binary's path */
+export function buildPublishable(target = hostTarget()) {
+  const { platform, abi, platformArchABI } = parseTriple(target)
+  const isLinux = platform === 'linux'
+  const napi = path.join('node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
+  const args = [napi, 'build', '--platform', '--profile', 'release', '--features', 'node']
+  args.push('--target', isLinux && abi === 'gnu' ? `${target}.${GLIBC}` : target)
+  // Not the directory of other builds: another linker's flags would make Cargo build all anew.
+  args.push('--target-dir', path.join('target', 'publishable'))
+  args.push('--output-dir', path.join('npm', platformArchABI))
+  args.push('--no-js', '--dts', path.join('..', '..', 'target', 'publishable', 'native.d.ts'))
+  if (isLinux) args.push('--cross-compile')
+  const PATH = isLinux ? withZig(process.env.PATH) : process.env.PATH
+  run(process.execPath, [...args, '--', '--locked'], { ...process.env, PATH })
+
+  const binary = path.join('npm', platformArchABI, `synckairos-state.${platformArchABI}.node`)
+  check(binary, isLinux)
+  return binary
+}
+
+/** The target of this machine, by its Rust. */
+export function hostTarget() {
+  const version = execFileSync('rustc', ['-vV'], { encoding: 'utf8' })
+  return /^host: (.+)$/m.exec(version)[1]
+}
+
+/** Installs zig where it is not yet; a search path that has it. */
+function withZig(searchPath) {
+  const directory = path.resolve('target', `zig-${ZIGLANG}-${CARGO_ZIGBUILD}`)
+  if (!fs.existsSync(directory)) {
+    const packages = [`ziglang==${ZIGLANG}`, `cargo-zigbuild==${CARGO_ZIGBUILD}`]
+    const unfinished = `${directory}.unfinished`
+    const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore']
+    fs.rmSync(unfinished, { recursive: true, force: true })
+    run('python3', ['-m', 'pip', 'install', ...quiet, '--target', unfinished, ...packages])
+    fs.renameSync(unfinished, directory)
+  }
+  const parts = [path.join(directory, 'bin'), path.join(directory, 'ziglang'), searchPath]
+  return parts.join(path.delimiter)
+}
+
+function check(binary, isLinux) {
+  const faults = isLinux ? faultsOfElf(binary) : []
+  const { size } = fs.statSync(binary)
+  if (size > MAX_BYTES) faults.push(`has ${size} bytes, and may have ${MAX_BYTES}`)
+  if (faults.length > 0) stop(`${binary} ${faults.join('; ')}`)
+}
+
+function faultsOfElf(binary) {
+  const args = ['--wide', '--dynamic', '--version-info', '--section-headers', binary]
+  const text = execFileSync('readelf', args, { encoding: 'utf8' })
+  const all = (pattern) => [...new Set([...text.matchAll(pattern)].map(([, found]) => found))]
+  const tooNew = (version) => version.localeCompare(GLIBC, 'en', { numeric: true }) > 0
+  const faults = [
+    ...all(/\bGLIBC_([\d.]+)/g)
+      .filter(tooNew)
+      .map((version) => `needs glibc ${version}`),
+    ...all(/\(NEEDED\).*\[(.+)\]/g)
+      .filter((library) => !LIBRARIES.test(library))
+      .map((library) => `needs ${library}`),
+  ]
+  if (/ \.symtab /.test(text)) faults.push('is not stripped')
+  return faults
+}
+
+function run(name, args, env = process.env) {
+  const { status, error } = spawnSync(name, args, { stdio: ['ignore', 2, 2], env })
+  if (status !== 0) stop(`\`${name} ${args.join(' ')}\` failed${error ? `: ${error.message}` : ''}`)
+}
+
+function stop(text) {
+  process.stderr.write(`publishable: ${text}\n`)
+  process.exit(1)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.stdout.write(`${buildPublishable(process.argv[2])}\n`)
+}
