@@ -27,7 +27,7 @@ export function buildPublishable(target = hostTarget()) {
   const napi = path.join('node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
   const args = [napi, 'build', '--platform', '--profile', 'release', '--features', 'node']
   args.push('--target', isLinux && abi === 'gnu' ? `${target}.${GLIBC}` : target)
-  // Not the directory of other builds: another linker's flags would make Cargo build all anew.
+  // Not the directory of other builds: neither takes the other's for its own.
   args.push('--target-dir', path.join('target', 'publishable'))
   args.push('--output-dir', path.join('npm', platformArchABI))
   args.push('--no-js', '--dts', path.join('..', '..', 'target', 'publishable', 'native.d.ts'))

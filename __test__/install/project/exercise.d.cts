@@ -1,0 +1,2 @@
+declare function exercise(api: typeof import('synckairos-state')): Promise<void>
+export = exercise

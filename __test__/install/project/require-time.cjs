@@ -1,0 +1,3 @@
+const started = performance.now()
+require('synckairos-state')
+process.stdout.write(String(performance.now() - started))
