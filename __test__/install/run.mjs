@@ -59,7 +59,12 @@ async function checkPackages() {
   )
   link('pnpm', path.join(WORK, 'tools', 'node_modules', '.bin', 'pnpm'))
   await check('no compiler is found', async () => {
-    const found = await run('/bin/sh', '-c', 'command -v cc gcc clang cargo rustc zig; true')
+    const names = 'cc gcc clang cargo rustc zig'
+    const found = await run(
+      '/bin/sh',
+      '-c',
+      `for name in ${names}; do command -v $name; done; true`,
+    )
     if (found !== '') throw new Error(found)
   })
   const attw = 'node_modules/@arethetypeswrong/cli/dist/index.js'
