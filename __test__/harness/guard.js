@@ -30,7 +30,7 @@ class Guard {
     const options = { detached: true, stdio: ['pipe', 'ignore', 'ignore'] }
     this.#shell = spawn('sh', ['-c', SCRIPT, directory], options)
     this.#shell.unref()
-    this.#shell.stdin.unref()
+    this.#shell.stdin.unref?.()
   }
 
   /** From now on this server; none, where it is undefined. */

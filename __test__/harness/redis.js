@@ -6,6 +6,7 @@ const net = require('node:net')
 const os = require('node:os')
 const path = require('node:path')
 const Redis = require('ioredis').default
+const { signal } = require('./processes.js')
 const { until } = require('./until.js')
 
 /** A port that nobody listens on. */
@@ -93,12 +94,12 @@ class RedisServer {
 
   /** Stops it from doing anything, while its connections stay. */
   pause() {
-    this.#process.kill('SIGSTOP')
+    signal(this.pid, 'SIGSTOP')
   }
 
   /** Undoes `pause()`. */
   resume() {
-    this.#process.kill('SIGCONT')
+    signal(this.pid, 'SIGCONT')
   }
 
   /** An ioredis client of this server: another pair of eyes, and what an old instance uses. */
