@@ -26,7 +26,7 @@ const CAPABILITIES = [
     file: 'audit-process-life.test.js',
     only: '^a process (whose|that exits)',
   },
-  { name: 'fields with escaped characters', file: 'runtimes/escaped-keys.js' },
+  { name: 'field names that end in a backslash', file: 'runtimes/backslash-names.js' },
   {
     name: '200 exits and 200 terminated worker threads with calls in flight',
     file: 'runtimes/abrupt-ends.js',
@@ -43,8 +43,8 @@ const CAPABILITIES = [
 const LIMITATIONS = [
   {
     runtimes: ['Node.js 24', 'Node.js 26', 'Deno 2.9'],
-    test: 'states whose fields differ in an escaped character only keep their own',
-    why: "V8's `JSON.parse` (13.6 and later) takes such a field's name for another one's",
+    test: 'a field whose name ends in a backslash is not taken for another',
+    why: "V8's `JSON.parse` (13.6 and later) reads a field's name that ends in an escaped character as an equally long one that ends in a backslash, where it has just read such a one in the same place",
   },
 ]
 

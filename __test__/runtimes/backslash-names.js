@@ -15,9 +15,9 @@ afterEach(() => managers.close())
 
 afterAll(() => server.stop())
 
-test('states whose fields differ in an escaped character only keep their own', async () => {
+test('a field whose name ends in a backslash is not taken for another', async () => {
   const manager = managers.open(server.url)
-  for (const name of ['"', '\\', '\n']) {
+  for (const name of ['a\\', 'a"']) {
     const state = makeState({ [name]: 1 })
     await manager.createSession(state)
     expect(Object.keys(await manager.getSession(state.session_id))).toContain(name)
