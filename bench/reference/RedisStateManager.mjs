@@ -42,12 +42,38 @@ export class RedisStateManager {
     await this.#write(next, 'session_updated')
   }
 
+  async deleteSession(sessionId) {
+    await this.#redis.del(`session:${sessionId}`)
+    await this.#tell('session-updates', { sessionId, deleted: true, timestamp: Date.now() })
+  }
+
   subscribeToUpdates(callback) {
-    this.#pubSub.on('message', (_channel, text) => {
+    const listener = (_channel, text) => {
       const { sessionId, state, deleted } = JSON.parse(text)
       callback(sessionId, deleted ? null : JSON.parse(state, reviveDates))
-    })
+    }
+    this.#pubSub.on('message', listener)
     this.#pubSub.subscribe('session-updates')
+    return () => {
+      this.#pubSub.off('message', listener)
+      this.#pubSub.unsubscribe('session-updates')
+    }
+  }
+
+  async broadcastToSession(sessionId, message) {
+    await this.#tell(`ws:${sessionId}`, { sessionId, message, timestamp: Date.now() })
+  }
+
+  subscribeToWebSocket(callback) {
+    const listener = (_pattern, channel, text) => {
+      callback(channel.slice('ws:'.length), JSON.parse(text).message)
+    }
+    this.#pubSub.on('pmessage', listener)
+    this.#pubSub.psubscribe('ws:*')
+    return () => {
+      this.#pubSub.off('pmessage', listener)
+      this.#pubSub.punsubscribe('ws:*')
+    }
   }
 
   async close() {
@@ -58,10 +84,13 @@ export class RedisStateManager {
     const sessionId = state.session_id
     const text = JSON.stringify(state)
     await this.#redis.setex(`session:${sessionId}`, TTL_SECONDS, text)
-    const message = { sessionId, state: text, timestamp: Date.now() }
-    await this.#redis.publish('session-updates', JSON.stringify(message))
+    await this.#tell('session-updates', { sessionId, state: text, timestamp: Date.now() })
     // A service logs it; the update has succeeded all the same.
     this.#queue?.queueWrite(sessionId, state, eventType).catch(console.error)
+  }
+
+  async #tell(channel, message) {
+    await this.#redis.publish(channel, JSON.stringify(message))
   }
 }
 

@@ -1,4 +1,4 @@
-import { until } from '../__test__/harness/until.js'
+import { until } from '../../__test__/harness/until.js'
 
 /** Puts so many records into a queue, of a thousand sessions in turns; resolves when they wait. */
 export async function enqueue(queue, records, sessions) {
@@ -22,13 +22,12 @@ export async function drained(queue, timeoutMs) {
   }, timeoutMs)
 }
 
-/** Removes everything but sessions and ledgers, so that Redis does not fill up with the waiting. */
-export async function removeWaiting(redis) {
+/** Removes the records of a queue that nobody carries, ours and BullMQ's. */
+export async function sweep(redis, queueName) {
   let cursor = '0'
   do {
-    const [next, keys] = await redis.scan(cursor, 'COUNT', 1000)
-    const waiting = keys.filter((key) => !/^(session|synckairos:ledger):/.test(key))
-    if (waiting.length > 0) await redis.unlink(...waiting)
+    const [next, keys] = await redis.scan(cursor, 'MATCH', `*${queueName}*`, 'COUNT', 10_000)
+    if (keys.length > 0) await redis.del(...keys)
     cursor = next
   } while (cursor !== '0')
 }

@@ -1,0 +1,61 @@
+/**
+ * Who is measured. Each runs in a process of its own, which loads no other.
+ *
+ * A contender's `open` connects and returns its operations and `close`. An operation makes ready
+ * what so many calls in flight need, and returns what runs one call of the loop with this number:
+ * each loop has a session of its own, so that locked updates do not meet.
+ *
+ * @typedef {object} Setting
+ * @property {string} url of Redis, or of the proxy before it
+ * @property {string} databaseUrl
+ * @property {import('../workload/captured-update.mjs').CapturedUpdate} update
+ *
+ * @typedef {object} Opened
+ * @property {Record<string, (size: { loops: number, participants: number }) => Promise<Operation>>} operations
+ * @property {Record<string, (...args: any[]) => Promise<unknown>>} [roles] what else it can be: a
+ *   subscriber, a worker
+ * @property {() => Promise<unknown>} close
+ *
+ * @typedef {object} Operation
+ * @property {(loop: number) => Promise<unknown>} run resolves to `OUT_OF_STOCK` where nothing is left to do
+ * @property {() => Promise<unknown>} [settled] where `run` leaves work behind: that it is done
+ */
+
+/** By name: where it is, and with which options it is opened. */
+const CONTENDERS = {
+  'synckairos-state': { file: './synckairos-state.mjs', design: true },
+  'reference design': { file: './reference.mjs', design: true },
+  ioredis: { file: './ioredis.mjs', options: {} },
+  'ioredis, auto-pipelined': { file: './ioredis.mjs', options: { autoPipelining: true } },
+  'ioredis, dates left alone': { file: './ioredis.mjs', options: { dates: false } },
+  'node-redis': { file: './node-redis.mjs' },
+  'valkey-glide': { file: './valkey-glide.mjs' },
+  'raw socket': { file: './raw-socket.mjs' },
+}
+
+export const OURS = 'synckairos-state'
+export const REFERENCE = 'reference design'
+export const IOREDIS = 'ioredis'
+export const IOREDIS_AUTO = 'ioredis, auto-pipelined'
+export const IOREDIS_BARE = 'ioredis, dates left alone'
+export const NODE_REDIS = 'node-redis'
+export const GLIDE = 'valkey-glide'
+export const RAW_SOCKET = 'raw socket'
+/** No process of Node: `redis-benchmark.mjs` and `../measures/drain.mjs` know them. */
+export const REDIS_BENCHMARK = 'redis-benchmark'
+export const COPY = 'COPY'
+
+/** What shows how fast it could be done at all, and is no way for a service to do it. */
+export const FLOORS = [RAW_SOCKET, IOREDIS_BARE, REDIS_BENCHMARK, COPY]
+
+/** The name of the queue whose records nobody carries: they are swept away between the turns. */
+export const WAITING_QUEUE = 'bench-waiting'
+
+export const OUT_OF_STOCK = Symbol('nothing is left to do')
+
+/** @param {string} name @param {Setting} setting @returns {Promise<Opened>} */
+export async function open(name, setting) {
+  const { file, options } = CONTENDERS[name]
+  const contender = await import(file)
+  return contender.open(setting, options)
+}

@@ -1,0 +1,35 @@
+import { Redis } from 'ioredis'
+import * as reference from '../reference/index.mjs'
+import { designOf } from './design.mjs'
+
+export async function open({ url, databaseUrl }) {
+  const pubSubs = new Map()
+  return designOf({
+    openManager: (queue) => {
+      const pubSub = new Redis(url)
+      const manager = new reference.RedisStateManager(new Redis(url), pubSub, queue)
+      pubSubs.set(manager, pubSub)
+      return manager
+    },
+    openQueue: (options) => new Queue(url, { databaseUrl, ...options }),
+    // It has no such method: services ask for one after the other, which ioredis pipelines.
+    getSessions: (manager, ids) => Promise.all(ids.map((id) => manager.getSession(id))),
+    // Answered after the subscriptions that were made before.
+    subscribed: (manager) => pubSubs.get(manager).ping(),
+  })
+}
+
+/** The manager does not await its records: here they are in Redis before they are counted. */
+class Queue extends reference.DBWriteQueue {
+  #last
+
+  queueWrite(...record) {
+    this.#last = super.queueWrite(...record)
+    return this.#last
+  }
+
+  async getMetrics() {
+    await this.#last
+    return super.getMetrics()
+  }
+}

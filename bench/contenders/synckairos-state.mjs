@@ -1,0 +1,11 @@
+import { DBWriteQueue, RedisStateManager } from '../../index.js'
+import { designOf } from './design.mjs'
+
+export async function open({ url, databaseUrl }) {
+  return designOf({
+    openManager: (queue) => new RedisStateManager(url, null, queue),
+    openQueue: (options) => new DBWriteQueue(url, { databaseUrl, ...options }),
+    getSessions: (manager, ids) => manager.getSessions(ids),
+    subscribed: (manager) => manager.subscribed(),
+  })
+}

@@ -1,0 +1,198 @@
+import {
+  COPY,
+  OURS,
+  REDIS_BENCHMARK,
+  REFERENCE,
+  WAITING_QUEUE,
+} from './contenders/index.mjs'
+import { RedisBenchmark } from './contenders/redis-benchmark.mjs'
+import { ARRIVALS, cellsOf, DELAY_MS, NETWORKS, SOAK } from './matrix.mjs'
+import { Measurements } from './measurements.mjs'
+import { watchCommands } from './measures/commands.mjs'
+import { Drain } from './measures/drain.mjs'
+import { Seat } from './processes/Seat.mjs'
+import { start } from './processes/start.mjs'
+import { sweep } from './workload/records.mjs'
+
+const DESIGNS = [OURS, REFERENCE]
+/** Whose commands are looked at, and of which operations. */
+const WATCHED = ['get', 'update', 'delete']
+const DRAIN = { network: 'loopback', operation: 'drain', inFlight: 0, participants: 2 }
+
+/**
+ * One run of the bench: all contenders are there at once, each in its own process, and take turns,
+ * never two at a time.
+ */
+export class Run {
+  measurements = new Measurements()
+  commands = []
+  #servers
+  #setting
+  #effort
+  #progress
+  #seats = new Map()
+  #receivers = new Map()
+
+  /**
+   * @param {object} servers `redis`, its `client`, `postgres`
+   * @param {import('./contenders/index.mjs').Setting} setting
+   * @param {(typeof import('./matrix.mjs').EFFORTS)['full']} effort
+   * @param {(text: string) => void} progress
+   */
+  constructor(servers, setting, effort, progress) {
+    this.#servers = servers
+    this.#setting = setting
+    this.#effort = effort
+    this.#progress = progress
+  }
+
+  async networks() {
+    for (const network of NETWORKS) {
+      const proxy =
+        network === 'distant' &&
+        (await start('delay-proxy.mjs', this.#servers.redis.port, DELAY_MS))
+      const url = proxy ? `redis://127.0.0.1:${proxy.told}` : this.#setting.url
+      try {
+        await this.#network(network, { ...this.#setting, url })
+      } finally {
+        await this.leave()
+        if (proxy) await proxy.stop()
+      }
+    }
+  }
+
+  async #network(network, setting) {
+    const cells = cellsOf(network)
+    const { rounds, ms, warmUpMs } = this.#effort
+    const names = [...new Set(cells.flatMap(({ contenders }) => contenders))]
+    for (const name of names) {
+      this.#progress(`${network}: ${name} takes its seat`)
+      await this.#take(this.#seats, name, setting)
+    }
+    if (cells.some(({ operation }) => isHeard(operation))) {
+      for (const name of DESIGNS) await this.#take(this.#receivers, name, setting)
+    }
+    if (network === 'loopback') await this.#watchCommands(cells)
+    for (const cell of warmUpMs > 0 ? cells : []) {
+      for (const name of cell.contenders) {
+        this.#progress(`${network}, warming up: ${wordsOf(cell)}, ${name}`)
+        await this.#turn(cell, name, warmUpMs * cell.weight)
+      }
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const cell of cells) {
+        for (const name of inTurns(cell.contenders, round)) {
+          this.#progress(`${network}, round ${round + 1} of ${rounds}: ${wordsOf(cell)}, ${name}`)
+          this.measurements.add(cell, name, await this.#turn(cell, name, ms * cell.weight))
+        }
+      }
+    }
+  }
+
+  async #take(seats, name, setting) {
+    seats.set(
+      name,
+      name === REDIS_BENCHMARK ? new RedisBenchmark(setting) : await Seat.take(name, setting),
+    )
+  }
+
+  /** Ends when nothing is left behind, so that the next one finds the servers idle. */
+  async #turn(cell, name, ms) {
+    const seat = this.#seats.get(name)
+    if (isHeard(cell.operation)) return this.#heardTurn(cell, name, ms)
+    const figures = await seat.turn(cell, ms)
+    await sweep(this.#servers.client, WAITING_QUEUE)
+    return figures
+  }
+
+  async #heardTurn(cell, name, ms) {
+    const receiver = this.#receivers.get(name)
+    await receiver.role('subscribe')
+    try {
+      if (cell.operation.startsWith('subscriber')) return await this.#arrivals(receiver)
+      const { count, ops } = await this.#seats.get(name).turn(cell, ms)
+      return { ops, ...(await receiver.role('delivered', count)) }
+    } finally {
+      await receiver.role('unsubscribe')
+      await sweep(this.#servers.client, WAITING_QUEUE)
+    }
+  }
+
+  async #arrivals(receiver) {
+    const publisher = await start('publisher.mjs', this.#servers.redis.port, ARRIVALS)
+    try {
+      await receiver.role('watchEventLoop', this.#effort.watchMs / 4) // Until it is warm.
+      return await receiver.role('watchEventLoop', this.#effort.watchMs)
+    } finally {
+      await publisher.stop()
+    }
+  }
+
+  async #watchCommands(cells) {
+    const watched = cells.filter(
+      ({ operation, inFlight }) => inFlight === 1 && WATCHED.includes(operation),
+    )
+    for (const cell of watched) {
+      for (const name of cell.contenders.filter((one) => DESIGNS.includes(one))) {
+        const seat = this.#seats.get(name)
+        await seat.prepare(cell)
+        await seat.once(cell) // Loads the script.
+        const seen = await watchCommands(this.#setting.url, () => seat.once(cell))
+        this.commands.push({ operation: cell.operation, contender: name, ...seen })
+      }
+    }
+  }
+
+  async drain(directory) {
+    const { drains, records, few } = this.#effort
+    const drain = new Drain(this.#servers.postgres, directory)
+    for (const name of DESIGNS) await this.#take(this.#seats, name, this.#setting)
+    const turns = [
+      [OURS, (seat) => drain.turn(seat, records)],
+      [COPY, () => drain.copy(records)],
+      // It gets fewer, as it needs as many times longer.
+      [REFERENCE, (seat) => drain.turn(seat, few)],
+    ]
+    this.#progress('draining: making the rows to copy')
+    await drain.turn(this.#seats.get(REFERENCE), few / 5)
+    await drain.keepRows(this.#seats.get(OURS), records)
+    for (let round = 0; round < drains; round++) {
+      for (const [name, turn] of inTurns(turns, round)) {
+        this.#progress(`draining, round ${round + 1} of ${drains}: ${name}`)
+        this.measurements.add(DRAIN, name, await turn(this.#seats.get(name)))
+      }
+    }
+    await this.leave()
+  }
+
+  async soak() {
+    this.#progress(`soaking: ${SOAK.many} calls`)
+    await this.#take(this.#seats, OURS, this.#setting)
+    const cells = cellsOf('loopback').filter(
+      ({ operation, inFlight, participants }) =>
+        inFlight === 64 && participants === 2 && ['get', 'update'].includes(operation),
+    )
+    const sweeping = setInterval(() => sweep(this.#servers.client, WAITING_QUEUE), 500)
+    try {
+      return await this.#seats.get(OURS).soak(cells, SOAK)
+    } finally {
+      clearInterval(sweeping)
+      await this.leave()
+    }
+  }
+
+  async leave() {
+    for (const seats of [this.#seats, this.#receivers]) {
+      for (const seat of seats.values()) await seat.leave()
+      seats.clear()
+    }
+  }
+}
+
+/** Measured where it is heard, in another process. */
+const isHeard = (operation) => operation.endsWith('to callback') || operation.startsWith('subscriber')
+
+/** Each round begins with another, so that nobody always comes after the same neighbour. */
+const inTurns = (all, round) => all.map((_, turn) => all[(round + turn) % all.length])
+
+const wordsOf = ({ operation, inFlight }) => `${operation}, ${inFlight} in flight`
