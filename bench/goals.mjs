@@ -41,7 +41,9 @@ const GOALS = [
     { peer: IOREDIS_AUTO, atLeast: 2 },
     { peer: GLIDE, atLeast: 2 },
   ]),
-  compare('audited update, 1 in flight, p50', CARRIED(1), 'p50', [{ peer: REFERENCE, atMost: 0.3 }]),
+  compare('audited update, 1 in flight, p50', CARRIED(1), 'p50', [
+    { peer: REFERENCE, atMost: 0.3 },
+  ]),
   compare('audited update, 64 in flight, calls a second', CARRIED(64), 'ops', [
     { peer: REFERENCE, atLeast: 8 },
   ]),
@@ -69,7 +71,9 @@ const GOALS = [
   ].map(([what, where]) => compare(what, where, 'p99', [{ peer: 'the best peer', atMost: 1 }])),
   // Flat or falling: within what one run tells apart.
   compare('CPU of a get, 4096 in flight', GET(4096), 'cpu', [{ than: GET(16), atMost: 1.05 }]),
-  compare('CPU of an update, 4096 in flight', UPDATE(4096), 'cpu', [{ than: UPDATE(16), atMost: 1.05 }]),
+  compare('CPU of an update, 4096 in flight', UPDATE(4096), 'cpu', [
+    { than: UPDATE(16), atMost: 1.05 },
+  ]),
 ].flat()
 
 const RSS = { what: 'RSS after 5 million calls', peer: 'after 100 000', atMost: 1.1 }
@@ -108,7 +112,9 @@ function bestOf(cell, figure, measurements) {
     .contendersOf(cell)
     .filter((name) => name !== OURS && !FLOORS.includes(name))
     .map((name) => measurements.series(cell, name, figure))
-  return peers.length === 0 ? undefined : peers[0].map((_, round) => Math.min(...peers.map((one) => one[round])))
+  return peers.length === 0
+    ? undefined
+    : peers[0].map((_, round) => Math.min(...peers.map((one) => one[round])))
 }
 
 function verdict({ what, peer, than, atMost, atLeast }, ratios) {
@@ -116,5 +122,9 @@ function verdict({ what, peer, than, atMost, atLeast }, ratios) {
   const goal = { what, to, ...(atMost === undefined ? { atLeast } : { atMost }) }
   if (!ratios) return { ...goal, ratio: null, met: null }
   const ratio = summarize(ratios)
-  return { ...goal, ratio, met: atMost === undefined ? ratio.median >= atLeast : ratio.median <= atMost }
+  return {
+    ...goal,
+    ratio,
+    met: atMost === undefined ? ratio.median >= atLeast : ratio.median <= atMost,
+  }
 }

@@ -1,5 +1,12 @@
 // Side by side, in one run: this module and what else there is.
-// `node bench/index.mjs [--quick | --smoke] [--soak] [--json] [--readme]`
+//
+//   node bench/index.mjs           about three minutes; results/latest.json and its plot are written
+//     --quick                      about one
+//     --soak                       and five million calls, to look at the memory
+//     --smoke                      a moment, nothing is kept: whether everything can be measured
+//     --json                       prints the results as JSON
+//   node bench/index.mjs --readme  puts the results that were kept into the README
+//   node bench/index.mjs --check   whether the README and the plot show them
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'
@@ -9,7 +16,7 @@ import { WAITING_QUEUE } from './contenders/index.mjs'
 import { judge } from './goals.mjs'
 import { EFFORTS } from './matrix.mjs'
 import { saveResults } from './report/files.mjs'
-import { writeReadme } from './report/readme.mjs'
+import { stale, writeReadme } from './report/readme.mjs'
 import { report } from './report/text.mjs'
 import { Run } from './run.mjs'
 import { describe } from './setting.mjs'
@@ -17,11 +24,19 @@ import { captureUpdate } from './workload/captured-update.mjs'
 
 const flag = { type: 'boolean', default: false }
 const { values: options } = parseArgs({
-  options: { quick: flag, smoke: flag, soak: flag, json: flag, readme: flag },
+  options: { quick: flag, smoke: flag, soak: flag, json: flag, readme: flag, check: flag },
 })
 
 if (options.readme) writeReadme()
+else if (options.check) check()
 else await bench()
+
+function check() {
+  const files = stale()
+  if (files.length === 0) return
+  console.error(`not what is measured: ${files.join(', ')}; \`npm run bench -- --readme\` mends it`)
+  process.exitCode = 1
+}
 
 async function bench() {
   const effort = options.smoke ? 'smoke' : options.quick ? 'quick' : 'full'

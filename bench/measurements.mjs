@@ -8,6 +8,9 @@ export class Measurements {
   /** @param {import('./matrix.mjs').Cell} cell @param {Record<string, number>} figures of a turn */
   add(cell, contender, figures) {
     const key = keyOf(cell)
+    for (const [figure, value] of Object.entries(figures)) {
+      if (!Number.isFinite(value)) throw new Error(`${contender} has no ${figure} in ${key}`)
+    }
     if (!this.#cells.has(key)) this.#cells.set(key, { cell, turns: new Map() })
     const { turns } = this.#cells.get(key)
     if (!turns.has(contender)) turns.set(contender, [])

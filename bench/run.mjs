@@ -1,12 +1,6 @@
-import {
-  COPY,
-  OURS,
-  REDIS_BENCHMARK,
-  REFERENCE,
-  WAITING_QUEUE,
-} from './contenders/index.mjs'
+import { COPY, OURS, REDIS_BENCHMARK, REFERENCE, WAITING_QUEUE } from './contenders/index.mjs'
 import { RedisBenchmark } from './contenders/redis-benchmark.mjs'
-import { ARRIVALS, cellsOf, DELAY_MS, NETWORKS, SOAK } from './matrix.mjs'
+import { ARRIVALS, cellsOf, DELAY_MS, LOOP_DELAY, NETWORKS, SOAK } from './matrix.mjs'
 import { Measurements } from './measurements.mjs'
 import { watchCommands } from './measures/commands.mjs'
 import { Drain } from './measures/drain.mjs'
@@ -16,7 +10,7 @@ import { sweep } from './workload/records.mjs'
 
 const DESIGNS = [OURS, REFERENCE]
 /** Whose commands are looked at, and of which operations. */
-const WATCHED = ['get', 'update', 'delete']
+const WATCHED = ['get', 'update', 'create', 'delete']
 const DRAIN = { network: 'loopback', operation: 'drain', inFlight: 0, participants: 2 }
 
 /**
@@ -65,12 +59,10 @@ export class Run {
     const cells = cellsOf(network)
     const { rounds, ms, warmUpMs } = this.#effort
     const names = [...new Set(cells.flatMap(({ contenders }) => contenders))]
-    for (const name of names) {
-      this.#progress(`${network}: ${name} takes its seat`)
-      await this.#take(this.#seats, name, setting)
-    }
+    this.#progress(`${network}: all take their seats`)
+    await this.#take(this.#seats, names, setting)
     if (cells.some(({ operation }) => isHeard(operation))) {
-      for (const name of DESIGNS) await this.#take(this.#receivers, name, setting)
+      await this.#take(this.#receivers, DESIGNS, setting)
     }
     if (network === 'loopback') await this.#watchCommands(cells)
     for (const cell of warmUpMs > 0 ? cells : []) {
@@ -89,11 +81,11 @@ export class Run {
     }
   }
 
-  async #take(seats, name, setting) {
-    seats.set(
-      name,
-      name === REDIS_BENCHMARK ? new RedisBenchmark(setting) : await Seat.take(name, setting),
-    )
+  async #take(seats, names, setting) {
+    const take = (name) =>
+      name === REDIS_BENCHMARK ? new RedisBenchmark(setting) : Seat.take(name, setting)
+    const taken = await Promise.all(names.map(take))
+    for (const [at, name] of names.entries()) seats.set(name, taken[at])
   }
 
   /** Ends when nothing is left behind, so that the next one finds the servers idle. */
@@ -109,7 +101,7 @@ export class Run {
     const receiver = this.#receivers.get(name)
     await receiver.role('subscribe')
     try {
-      if (cell.operation.startsWith('subscriber')) return await this.#arrivals(receiver)
+      if (cell.operation === LOOP_DELAY) return await this.#arrivals(receiver)
       const { count, ops } = await this.#seats.get(name).turn(cell, ms)
       return { ops, ...(await receiver.role('delivered', count)) }
     } finally {
@@ -146,7 +138,7 @@ export class Run {
   async drain(directory) {
     const { drains, records, few } = this.#effort
     const drain = new Drain(this.#servers.postgres, directory)
-    for (const name of DESIGNS) await this.#take(this.#seats, name, this.#setting)
+    await this.#take(this.#seats, DESIGNS, this.#setting)
     const turns = [
       [OURS, (seat) => drain.turn(seat, records)],
       [COPY, () => drain.copy(records)],
@@ -167,7 +159,7 @@ export class Run {
 
   async soak() {
     this.#progress(`soaking: ${SOAK.many} calls`)
-    await this.#take(this.#seats, OURS, this.#setting)
+    await this.#take(this.#seats, [OURS], this.#setting)
     const cells = cellsOf('loopback').filter(
       ({ operation, inFlight, participants }) =>
         inFlight === 64 && participants === 2 && ['get', 'update'].includes(operation),
@@ -190,7 +182,7 @@ export class Run {
 }
 
 /** Measured where it is heard, in another process. */
-const isHeard = (operation) => operation.endsWith('to callback') || operation.startsWith('subscriber')
+const isHeard = (operation) => operation.endsWith('to callback') || operation === LOOP_DELAY
 
 /** Each round begins with another, so that nobody always comes after the same neighbour. */
 const inTurns = (all, round) => all.map((_, turn) => all[(round + turn) % all.length])

@@ -25,7 +25,10 @@ export async function describe({ client, postgres }) {
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
     platform: `${process.platform} ${process.arch} ${os.release()}`,
     documentBytes: Object.fromEntries(
-      [2, 100].map((participants) => [participants, JSON.stringify(makeSession(participants)).length]),
+      [2, 100].map((participants) => [
+        participants,
+        JSON.stringify(makeSession(participants)).length,
+      ]),
     ),
   }
 }

@@ -33,7 +33,11 @@ export class RedisBenchmark {
     args.push('-c', connections, '-P', inFlight / connections, ...words)
     const { stdout } = await promisify(execFile)('redis-benchmark', args.map(String))
     // Names, then figures; the first is the command itself, which may hold anything.
-    const [names, figures] = stdout.trim().split('\n').slice(-2).map((line) => line.slice(1, -1).split('","'))
+    const [names, figures] = stdout
+      .trim()
+      .split('\n')
+      .slice(-2)
+      .map((line) => line.slice(1, -1).split('","'))
     const at = (name) => Number(figures.at(names.indexOf(name) - names.length))
     const ops = at('rps')
     this.#perMs = ops / 1000

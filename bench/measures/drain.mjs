@@ -3,8 +3,8 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { promisify } from 'node:util'
-import { findPostgres } from '../../__test__/harness/postgres-binaries.js'
 import { deployedSchema } from '../../__test__/harness/postgres.js'
+import { findPostgres } from '../../__test__/harness/postgres-binaries.js'
 
 const QUEUE = 'bench-drain'
 const TABLES = ['sync_sessions', 'sync_events']

@@ -6,10 +6,18 @@ export const RESULTS = new URL('../results/latest.json', import.meta.url)
 export const PLOT = new URL('../results/latest.svg', import.meta.url)
 
 export function saveResults(outcome) {
-  fs.writeFileSync(RESULTS, `${JSON.stringify(outcome, null, 1)}\n`)
+  fs.writeFileSync(RESULTS, textOf(outcome))
   fs.writeFileSync(PLOT, plot(outcome))
 }
 
 export function savedResults() {
   return JSON.parse(fs.readFileSync(RESULTS, 'utf8'))
+}
+
+/** As precise as anything is here, and a line for each figure, so that a change can be read. */
+function textOf(outcome) {
+  const rounded = (_key, value) =>
+    typeof value === 'number' ? Number(value.toPrecision(5)) : value
+  const text = JSON.stringify(outcome, rounded, 1)
+  return `${text.replace(/\{\s+"median"[^}]+\}/g, (summary) => summary.replace(/\s+/g, ' '))}\n`
 }

@@ -1,1 +1,69 @@
-export const writeReadme = () => {}
+import fs from 'node:fs'
+import { FLOORS, IOREDIS_BARE } from '../contenders/index.mjs'
+import { PLOT, savedResults } from './files.mjs'
+import { tabled } from './highlights.mjs'
+import { plot } from './plot.mjs'
+import { headWords } from './words.mjs'
+
+const README = new URL('../../README.md', import.meta.url)
+const BEGIN = '<!-- bench -->'
+const END = '<!-- /bench -->'
+
+/** Puts the figures of the saved results into the README, and draws the plot of them. */
+export function writeReadme() {
+  fs.writeFileSync(PLOT, plot(savedResults()))
+  fs.writeFileSync(README, withFigures(fs.readFileSync(README, 'utf8')))
+}
+
+/** What is not as the saved results have it: names of files. */
+export function stale() {
+  const files = [
+    ['README.md', README, withFigures],
+    ['bench/results/latest.svg', PLOT, () => plot(savedResults())],
+  ]
+  return files.flatMap(([name, url, due]) => {
+    const text = fs.readFileSync(url, 'utf8')
+    return text === due(text) ? [] : [name]
+  })
+}
+
+function withFigures(text) {
+  const [before, rest] = text.split(BEGIN)
+  const after = rest?.split(END)[1]
+  if (after === undefined) throw new Error(`README.md has no place ${BEGIN} … ${END}`)
+  return `${before}${BEGIN}\n\n${figures(savedResults())}\n\n${END}${after}`
+}
+
+function figures(outcome) {
+  const rows = tabled(outcome)
+  // What is compared only in the goals has no column; the floors share one.
+  const names = new Set(rows.flatMap(({ values }) => values.map(({ contender }) => contender)))
+  const columns = [...names].filter((name) => !FLOORS.includes(name))
+  const cells = rows.map(({ title, figure, values }) => {
+    const cell = (value) => (value ? figure.write(value.median) : '')
+    const floor = values.find(
+      ({ contender }) => FLOORS.includes(contender) && contender !== IOREDIS_BARE,
+    )
+    return [
+      `${title}: ${figure.words}`,
+      ...columns.map((name) => cell(values.find(({ contender }) => contender === name))),
+      floor ? `${cell(floor)} (${floor.contender})` : '',
+    ]
+  })
+  return [
+    '![Measured side by side: bars of each contender](bench/results/latest.svg)',
+    '',
+    ...tableOf([['', ...columns, 'floor'], ...cells]),
+    '',
+    `${headWords(outcome.setting)}.`,
+  ].join('\n')
+}
+
+/** Columns as wide as their widest cell, as the formatter has it. */
+function tableOf(rows) {
+  const widths = rows[0].map((_, at) => Math.max(3, ...rows.map((row) => row[at].length)))
+  const line = (cells) => `| ${cells.join(' | ')} |`
+  const padded = rows.map((row) => line(row.map((cell, at) => cell.padEnd(widths[at]))))
+  padded.splice(1, 0, line(widths.map((width) => '-'.repeat(width))))
+  return padded
+}

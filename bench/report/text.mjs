@@ -1,1 +1,87 @@
-export const report = (o) => JSON.stringify(o.goals.map(g=>[g.what,g.to,g.ratio?.median]),null,0)
+import { table } from '../../demo/table.mjs'
+import { factor, goalWords, headWords, spread, thousands, verdictWord } from './words.mjs'
+
+/** What a figure is called, and how it is written. */
+const COLUMNS = {
+  p50: ['p50 µs', spread],
+  p99: ['p99 µs', spread],
+  ops: ['per second', (summary) => spread(summary, thousands)],
+  settled: ['stored per second', (summary) => spread(summary, thousands)],
+  jsCpu: ['JS µs', ({ median }) => median.toFixed(1)],
+  cpu: ['CPU µs', ({ median }) => median.toFixed(1)],
+}
+
+/** An outcome, as text for people. */
+export function report({ setting, goals, results, commands, soak }) {
+  return [
+    headWords(setting),
+    '',
+    `Median of ${setting.rounds} rounds [smallest-largest]. JS, CPU: of the thread that runs JavaScript, and of all threads of`,
+    "the contender's process, for each call. Absolute figures drift with the machine; ratios within a run hold.",
+    '',
+    'What one operation sends to Redis, as MONITOR sees it',
+    ...commands.map(commandsOf),
+    ...groupsOf(results).flatMap((group) => ['', figuresOf(group)]),
+    ...(soak
+      ? [
+          '',
+          `RSS after 100 000 calls: ${megabytes(soak.few)}, after 5 million: ${megabytes(soak.many)}`,
+        ]
+      : []),
+    '',
+    goalsOf(goals),
+  ].join('\n')
+}
+
+function commandsOf({ operation, contender, sent, inside }) {
+  const count = sent.length === 1 ? '1 command ' : `${sent.length} commands`
+  const script = inside.length > 0 ? ` (scripts call ${inside.join(', ')})` : ''
+  return `  ${`${operation}: ${contender}`.padEnd(26)} ${count}: ${sent.join(', ')}${script}`
+}
+
+/** Those of the same cell. */
+function groupsOf(results) {
+  const groups = Map.groupBy
+    ? Map.groupBy(results, cellWords)
+    : results.reduce((all, one) => {
+        const key = cellWords(one)
+        return all.set(key, [...(all.get(key) ?? []), one])
+      }, new Map())
+  return [...groups.values()]
+}
+
+function cellWords({ network, operation, inFlight, participants }) {
+  const words = [operation]
+  if (inFlight > 0) words.push(`${inFlight} in flight`)
+  if (participants !== 2) words.push(`${participants} participants`)
+  if (network !== 'loopback') words.push('1 ms each way')
+  return words.join(', ')
+}
+
+function figuresOf(group) {
+  const shown = Object.keys(COLUMNS).filter((figure) =>
+    group.some(({ figures }) => figures[figure] && isTold(figure, group[0])),
+  )
+  const head = [cellWords(group[0]), ...shown.map((figure) => COLUMNS[figure][0])]
+  const rows = group.map(({ contender, figures }) => [
+    contender,
+    ...shown.map((figure) => figures[figure] && COLUMNS[figure][1](figures[figure])),
+  ])
+  return table(head, rows)
+}
+
+/** Where records wait, that they are in Redis is no news. */
+const isTold = (figure, { operation }) => figure !== 'settled' || operation === 'update, carried'
+
+function goalsOf(goals) {
+  const rows = goals.map((goal) => [
+    goal.what,
+    goal.to,
+    goalWords(goal),
+    goal.ratio ? spread(goal.ratio, factor) : '',
+    verdictWord(goal),
+  ])
+  return table(['Goal: as a multiple of', 'whose', 'goal', 'measured', ''], rows)
+}
+
+const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`

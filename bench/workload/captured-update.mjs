@@ -36,8 +36,7 @@ export async function captureUpdate(url, queueName) {
   })
   try {
     const sessions = makeSessions(AT_ONCE, 2)
-    const update = (state, expected) =>
-      manager.updateSession(state.session_id, state, expected)
+    const update = (state, expected) => manager.updateSession(state.session_id, state, expected)
     for (const state of sessions) {
       const stored = JSON.stringify({ ...state, version: EXPECTED - 1 })
       await redis.set(`session:${state.session_id}`, stored)

@@ -1,0 +1,60 @@
+// The figures that the README shows, as a plot and as a table.
+
+import { LOOP_DELAY } from '../matrix.mjs'
+import { perSecond, time } from './words.mjs'
+
+/** How a figure is written, and whether more of it is better. */
+const FIGURES = {
+  p50: { words: 'median', write: time, more: false },
+  p99: { words: '99th percentile', write: time, more: false },
+  ops: { words: 'a second', write: perSecond, more: true },
+  jsCpu: { words: 'CPU of the JS thread', write: time, more: false },
+}
+
+/** Title, operation, in flight, figure; then what is not loopback and two participants. */
+const PLOTTED = [
+  ['getSession, 1 in flight', 'get', 1, 'p50'],
+  ['getSession, 64 in flight', 'get', 64, 'ops'],
+  ['locked update with audit, 1 in flight', 'update', 1, 'p50'],
+  ['locked update with audit, 64 in flight', 'update', 64, 'ops'],
+  ['getSession, 64 in flight', 'get', 64, 'jsCpu'],
+  ['locked update with audit, 64 in flight', 'update', 64, 'jsCpu'],
+  ['the same beside its worker, 64 in flight', 'update, carried', 64, 'ops'],
+  ['audit records into PostgreSQL', 'drain', 0, 'ops'],
+  ['update to a callback in another process', 'update to callback', 1, 'p50'],
+  ['event loop delay while 20 k updates/s arrive', LOOP_DELAY, 0, 'p99'],
+]
+
+const TABLED = [
+  ...PLOTTED,
+  ['getSessions of 50, 1 in flight', 'getSessions', 1, 'p50'],
+  ['createSession, 64 in flight', 'create', 64, 'ops'],
+  ['deleteSession, 64 in flight', 'delete', 64, 'ops'],
+  ['broadcast to a callback in another process', 'broadcast to callback', 1, 'p50'],
+  ['getSession, 100 participants, 64 in flight', 'get', 64, 'ops', { participants: 100 }],
+  ['locked update, 100 participants, 64 in flight', 'update', 64, 'ops', { participants: 100 }],
+  ['getSession, 64 in flight, 1 ms each way', 'get', 64, 'ops', { network: 'distant' }],
+  ['locked update, 1 in flight, 1 ms each way', 'update', 1, 'p50', { network: 'distant' }],
+]
+
+/**
+ * @typedef {object} Highlight
+ * @property {string} title
+ * @property {(typeof FIGURES)['p50']} figure
+ * @property {{ contender: string, median: number, min: number, max: number }[]} values
+ */
+
+/** @returns {Highlight[]} */
+export const plotted = (outcome) => PLOTTED.map((row) => find(outcome, row))
+
+/** @returns {Highlight[]} */
+export const tabled = (outcome) => TABLED.map((row) => find(outcome, row))
+
+function find({ results }, [title, operation, inFlight, figure, rest]) {
+  const cell = { network: 'loopback', participants: 2, operation, inFlight, ...rest }
+  const values = results
+    .filter((one) => Object.keys(cell).every((name) => one[name] === cell[name]))
+    .filter(({ figures }) => figures[figure])
+    .map(({ contender, figures }) => ({ contender, ...figures[figure] }))
+  return { title, figure: FIGURES[figure], values }
+}
