@@ -80,11 +80,11 @@ const RSS = { what: 'RSS after 5 million calls', peer: 'after 100 000', atMost: 
 
 /**
  * @param {import('./measurements.mjs').Measurements} measurements
- * @param {{ few: number, many: number } | undefined} soak
+ * @param {{ rss: number }[] | undefined} soak after a few calls, and so on
  */
 export function judge(measurements, soak) {
   const judged = GOALS.map((goal) => verdict(goal, ratiosOf(goal, measurements)))
-  const rss = verdict(RSS, soak && [soak.many / soak.few])
+  const rss = verdict(RSS, soak && [soak.at(-1).rss / soak[0].rss])
   return [...judged, rss]
 }
 

@@ -98,4 +98,4 @@ export const EFFORTS = {
 }
 
 /** Calls after which the memory is looked at. */
-export const SOAK = { few: 100_000, many: 5_000_000 }
+export const SOAK = [100_000, 1_000_000, 5_000_000]

@@ -158,7 +158,7 @@ export class Run {
   }
 
   async soak() {
-    this.#progress(`soaking: ${SOAK.many} calls`)
+    this.#progress(`soaking: ${SOAK.at(-1)} calls`)
     await this.#take(this.#seats, [OURS], this.#setting)
     const cells = cellsOf('loopback').filter(
       ({ operation, inFlight, participants }) =>

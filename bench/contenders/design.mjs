@@ -16,9 +16,10 @@ const MANY = 50
  * @param {(options?: object) => object} design.openQueue
  * @param {(manager: object, ids: string[]) => Promise<object[]>} design.getSessions
  * @param {(manager: object) => Promise<void>} design.subscribed
+ * @param {(queue: object) => Promise<void>} design.queued that the records of all changes are in Redis
  * @returns {import('./index.mjs').Opened}
  */
-export function designOf({ openManager, openQueue, getSessions, subscribed }) {
+export function designOf({ openManager, openQueue, getSessions, subscribed, queued }) {
   const open = []
   const kept = (one) => {
     open.push(one)
@@ -32,7 +33,11 @@ export function designOf({ openManager, openQueue, getSessions, subscribed }) {
   const carrying = once(() => {
     const queue = kept(openQueue({ queueName: 'bench-carried' }))
     const manager = kept(openManager(queue))
-    return { manager, settled: () => drained(queue, 120_000) }
+    const settled = async () => {
+      await queued(queue)
+      await drained(queue, 120_000)
+    }
+    return { manager, settled }
   })
   const deliveries = new Deliveries()
   const subscriptions = []
@@ -49,9 +54,7 @@ export function designOf({ openManager, openQueue, getSessions, subscribed }) {
         return { run: () => getSessions(plain(), ids) }
       },
       async update(size) {
-        // Answered when the records are in Redis, which the reference does not wait for.
-        const settled = () => waiting().getMetrics()
-        return { run: await updatesOf(audited(), size), settled }
+        return { run: await updatesOf(audited(), size), settled: () => queued(waiting()) }
       },
       async 'update, carried'(size) {
         const { manager, settled } = carrying()
@@ -64,7 +67,7 @@ export function designOf({ openManager, openQueue, getSessions, subscribed }) {
           await audited().createSession({ ...state, session_id })
           stock.push(session_id)
         }
-        return { run }
+        return { run, settled: () => queued(waiting()) }
       },
       /** Of what was created before. */
       async delete() {

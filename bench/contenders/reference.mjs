@@ -16,20 +16,16 @@ export async function open({ url, databaseUrl }) {
     getSessions: (manager, ids) => Promise.all(ids.map((id) => manager.getSession(id))),
     // Answered after the subscriptions that were made before.
     subscribed: (manager) => pubSubs.get(manager).ping(),
+    queued: (queue) => queue.last,
   })
 }
 
-/** The manager does not await its records: here they are in Redis before they are counted. */
+/** The manager does not await its records: the last one is in Redis after all others. */
 class Queue extends reference.DBWriteQueue {
-  #last
+  last
 
   queueWrite(...record) {
-    this.#last = super.queueWrite(...record)
-    return this.#last
-  }
-
-  async getMetrics() {
-    await this.#last
-    return super.getMetrics()
+    this.last = super.queueWrite(...record)
+    return this.last
   }
 }

@@ -7,5 +7,6 @@ export async function open({ url, databaseUrl }) {
     openQueue: (options) => new DBWriteQueue(url, { databaseUrl, ...options }),
     getSessions: (manager, ids) => manager.getSessions(ids),
     subscribed: (manager) => manager.subscribed(),
+    queued: async () => {}, // They are when the call has ended.
   })
 }

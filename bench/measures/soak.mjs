@@ -5,20 +5,22 @@ const IN_FLIGHT = 64
 const SHARE = 5
 
 /**
- * The memory of this process after a few calls and after many.
+ * The memory of this process after so many calls, and after so many more.
  *
  * @param {import('../contenders/index.mjs').Operation[]} operations most calls go to the first
- * @param {{ few: number, many: number }} calls
+ * @param {number[]} steps numbers of calls, growing
+ * @returns {Promise<{ calls: number, rss: number }[]>}
  */
-export async function soak([most, some], { few, many }) {
-  let calls = 0
-  const run = async (limit) => {
+export async function soak([most, some], steps) {
+  const seen = []
+  let made = 0
+  for (const calls of steps) {
     const loop = async (number) => {
-      while (calls < limit) await (calls++ % SHARE === 0 ? some : most).run(number)
+      while (made < calls) await (made++ % SHARE === 0 ? some : most).run(number)
     }
     await Promise.all(Array.from({ length: IN_FLIGHT }, (_, number) => loop(number)))
     globalThis.gc()
-    return process.memoryUsage.rss()
+    seen.push({ calls, rss: process.memoryUsage.rss() })
   }
-  return { few: await run(few), many: await run(many) }
+  return seen
 }

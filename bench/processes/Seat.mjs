@@ -40,8 +40,9 @@ export class Seat {
     return this.#call('role', name, ...args)
   }
 
-  soak(cells, calls) {
-    return this.#call('soak', cells, calls)
+  /** Memory after so many calls. */
+  soak(cells, steps) {
+    return this.#call('soak', cells, steps)
   }
 
   async leave() {

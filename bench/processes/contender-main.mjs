@@ -27,10 +27,12 @@ const calls = {
   },
   turn: async (cell, ms) => closedLoop(await operationOf(cell), cell.inFlight, ms),
   once: async (cell) => {
-    await (await operationOf(cell)).run(0)
+    const { run, settled } = await operationOf(cell)
+    await run(0)
+    await settled?.()
   },
   role: (name, ...args) => contender.roles[name](...args),
-  soak: async (cells, calls) => soak(await Promise.all(cells.map(operationOf)), calls),
+  soak: async (cells, steps) => soak(await Promise.all(cells.map(operationOf)), steps),
   close: () => contender.close(),
 }
 

@@ -22,12 +22,7 @@ export function report({ setting, goals, results, commands, soak }) {
     'What one operation sends to Redis, as MONITOR sees it',
     ...commands.map(commandsOf),
     ...groupsOf(results).flatMap((group) => ['', figuresOf(group)]),
-    ...(soak
-      ? [
-          '',
-          `RSS after 100 000 calls: ${megabytes(soak.few)}, after 5 million: ${megabytes(soak.many)}`,
-        ]
-      : []),
+    ...(soak ?? []).map(({ calls, rss }) => `RSS after ${calls} calls: ${megabytes(rss)}`),
     '',
     goalsOf(goals),
   ].join('\n')
