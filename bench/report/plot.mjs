@@ -12,8 +12,8 @@ const MARGIN = 20
 const LONGEST_RANGE = 1.3
 
 const KEY = [
-  'Bars: the median of the rounds, from zero. Thin lines: from the smallest round to the largest. Clients update by the same script.',
-  'Dashed: what could be done at all, and is no way for a service to do it.',
+  'Bars: the median of the rounds, from zero. Thin lines: from the smallest round to the largest (› goes on).',
+  'Clients update by the same script. Dashed: what could be done at all, and is no way for a service to do it.',
 ]
 
 const STYLE = `
@@ -82,7 +82,13 @@ function panelOf({ title, figure, values }) {
 function barOf({ contender, median, min, max }, y, scale, { write }) {
   const middle = y + ROW.bar / 2
   const at = (value) => (LABEL + Math.min(value * scale, BAR)).toFixed(1)
-  return `<g class="${kindOf(contender)}"><text x="${LABEL - 8}" y="${middle + 4}" text-anchor="end">${xml(contender)}</text><rect class="bar" x="${LABEL}" y="${y}" width="${(median * scale).toFixed(1)}" height="${ROW.bar}"/><line class="range" x1="${at(min)}" x2="${at(max)}" y1="${middle}" y2="${middle}"/><text class="value" x="${PANEL.width}" y="${middle + 4}" text-anchor="end">${write(median)}</text></g>`
+  const label = `<text x="${LABEL - 8}" y="${middle + 4}" text-anchor="end">${xml(contender)}</text>`
+  const bar = `<rect class="bar" x="${LABEL}" y="${y}" width="${(median * scale).toFixed(1)}" height="${ROW.bar}"/>`
+  const range = `<line class="range" x1="${at(min)}" x2="${at(max)}" y1="${middle}" y2="${middle}"/>`
+  const more =
+    max * scale > BAR + 1 ? `<text x="${LABEL + BAR + 2}" y="${middle + 4}">›</text>` : ''
+  const value = `<text class="value" x="${PANEL.width}" y="${middle + 4}" text-anchor="end">${write(median)}</text>`
+  return `<g class="${kindOf(contender)}">${label}${bar}${range}${more}${value}</g>`
 }
 
 function kindOf(contender) {
