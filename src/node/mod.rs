@@ -16,4 +16,5 @@ mod store;
 
 /// Which release this binary is of: JavaScript refuses one that is not of its own.
 #[napi_derive::napi]
+#[cfg_attr(test, expect(dead_code, reason = "the tests' build exports nothing"))]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
