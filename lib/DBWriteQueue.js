@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { NativeQueue } = require('./native.js')
 const { clientOf, isMadeHere } = require('./adopt.js')
-const { checkId, write, written } = require('./document.js')
+const { checkId, write, stored } = require('./document.js')
 const {
   ClosedError,
   DatabaseError,
@@ -397,7 +397,7 @@ function toLetter({ queuedAtMs, failedAtMs, state, error, sqlstate, ...record })
     failedAt: new Date(failedAtMs),
     error: new DatabaseError(error, sqlstate),
     sqlstate,
-    state: state === null ? null : written(state, {}),
+    state: state === null ? null : stored(state, {}),
   }
 }
 

@@ -4,7 +4,7 @@ const { Buffer } = require('node:buffer')
 const { NativeStore } = require('./native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
-const { checkId, read, write, written } = require('./document.js')
+const { checkId, read, stored, write } = require('./document.js')
 const {
   BacklogFullError,
   ClosedError,
@@ -138,7 +138,7 @@ class RedisStateManager {
     const version = this.#written(answer, sessionId, 'session_created')
     if (this.#queue && !this.#audited) {
       const set = { version, created_at: new Date(now), updated_at: new Date(now) }
-      this.#audit(sessionId, written(text, set), 'session_created')
+      this.#audit(sessionId, stored(text, set), 'session_created')
     }
   }
 
@@ -165,7 +165,7 @@ class RedisStateManager {
     const version = this.#written(answer, sessionId, 'session_updated')
     if (this.#queue && !this.#audited) {
       const set = { version, updated_at: new Date(now) }
-      this.#audit(sessionId, written(text, set), 'session_updated')
+      this.#audit(sessionId, stored(text, set), 'session_updated')
     }
     return version
   }
@@ -189,8 +189,8 @@ class RedisStateManager {
       const now = Date.now()
       const text = write(next, sessionId)
       try {
-        const stored = await this.#update(sessionId, text, version, now)
-        return written(text, { version: stored, updated_at: new Date(now) })
+        const writtenVersion = await this.#update(sessionId, text, version, now)
+        return stored(text, { version: writtenVersion, updated_at: new Date(now) })
       } catch (error) {
         if (!(error instanceof ConcurrencyError) || conflicts >= retries) throw error
       }

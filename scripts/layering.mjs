@@ -15,7 +15,7 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['errors', 'native', 'types'],
+  ['dates', 'errors', 'native', 'types'],
   ['options', 'wire'],
   ['server', 'settle'],
   ['FastPath', 'document'],
