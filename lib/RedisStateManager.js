@@ -4,7 +4,7 @@ const { Buffer } = require('node:buffer')
 const { NativeStore } = require('./native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
-const { checkId, read, stored, write } = require('./document.js')
+const { checkId, isDocument, read, stored, write } = require('./document.js')
 const {
   BacklogFullError,
   ClosedError,
@@ -18,8 +18,8 @@ const { managerOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
-/** The longest text of a state that is read on the JavaScript thread. */
-const SHORT = 8192
+/** The longest text of a state that is sent by the JavaScript thread: as much fits in a chunk, whatever it is. */
+const SHORT = 16_384
 
 const NOT_QUEUED = 'the audit record was not queued'
 const ANOTHER_REDIS =
@@ -150,24 +150,28 @@ class RedisStateManager {
     ) {
       throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
     }
-    await this.#update(sessionId, write(state, sessionId), expectedVersion, Date.now())
+    await this.#update(sessionId, state, expectedVersion)
   }
 
   /**
    * @param {string} sessionId
-   * @param {string} text
+   * @param {any} state
    * @param {number | undefined} expectedVersion
-   * @param {number} now
-   * @returns {Promise<number>} the version written
+   * @returns {Promise<() => any>} what was written
    */
-  async #update(sessionId, text, expectedVersion, now) {
-    const answer = unwrap(await this.#send(sessionId, text, expectedVersion, now))
-    const version = this.#written(answer, sessionId, 'session_updated')
-    if (this.#queue && !this.#audited) {
-      const set = { version, updated_at: new Date(now) }
-      this.#audit(sessionId, stored(text, set), 'session_updated')
-    }
-    return version
+  async #update(sessionId, state, expectedVersion) {
+    checkId(sessionId)
+    const now = Date.now()
+    const stamp = expectedVersion === undefined ? undefined : { version: expectedVersion + 1, now }
+    const text = write(state, sessionId, stamp)
+    const answer =
+      stamp !== undefined && text.length <= SHORT && isDocument(text, state, sessionId, stamp)
+        ? this.#sendDocument(sessionId, text, stamp)
+        : this.#send(sessionId, text, expectedVersion ?? -1, now)
+    const version = this.#written(unwrap(await answer), sessionId, 'session_updated')
+    const next = () => stored(text, { version, updated_at: new Date(now) })
+    if (this.#queue && !this.#audited) this.#audit(sessionId, next(), 'session_updated')
+    return next
   }
 
   /**
@@ -186,11 +190,9 @@ class RedisStateManager {
       if (current === null) throw new SessionNotFoundError(sessionId)
       const { version } = current
       const next = await fn(current)
-      const now = Date.now()
-      const text = write(next, sessionId)
       try {
-        const writtenVersion = await this.#update(sessionId, text, version, now)
-        return stored(text, { version: writtenVersion, updated_at: new Date(now) })
+        const written = await this.#update(sessionId, next, version)
+        return written()
       } catch (error) {
         if (!(error instanceof ConcurrencyError) || conflicts >= retries) throw error
       }
@@ -259,30 +261,36 @@ class RedisStateManager {
   }
 
   /**
+   * By the fast path, if there is one.
+   *
+   * @param {string} sessionId
+   * @param {string} text the whole document
+   * @param {import('./document.js').Stamp} stamp
+   * @returns {Promise<any>} the version written, or the failure
+   */
+  #sendDocument(sessionId, text, { version, now }) {
+    const fast = this.#fastPath(sessionId)
+    if (fast === undefined) return this.#send(sessionId, text, version - 1, now)
+    const call = this.#calls.expect(number, sessionId)
+    const put = (/** @type {Buffer} */ out, /** @type {number} */ at) =>
+      this.#store.carryUpdate(out, at, sessionId, text, version, now)
+    if (!fast.write(put, call, this.#carried)) {
+      this.#store.update(call.slot, sessionId, text, version - 1, now)
+      this.#calls.sendSoon()
+    }
+    return call.promise
+  }
+
+  /**
    * @param {string} sessionId
    * @param {string} text
-   * @param {number | undefined} expectedVersion
+   * @param {number} expectedVersion negative: none
    * @param {number} now
    * @returns {Promise<any>} the version written, or the failure
    */
   #send(sessionId, text, expectedVersion, now) {
-    checkId(sessionId)
-    // A long document is better read on another thread.
-    if (expectedVersion !== undefined && text.length <= SHORT) {
-      const fast = this.#fastPath(sessionId)
-      const call = fast && this.#calls.expect(number, sessionId)
-      const put = (/** @type {Buffer} */ out, /** @type {number} */ at) =>
-        this.#store.carryUpdate(out, at, sessionId, text, expectedVersion, now)
-      if (call !== undefined) {
-        if (!fast?.write(put, call, this.#carried)) {
-          this.#store.update(call.slot, sessionId, text, expectedVersion, now)
-          this.#calls.sendSoon()
-        }
-        return call.promise
-      }
-    }
     const call = this.#call(number, sessionId)
-    this.#store.update(call.slot, sessionId, text, expectedVersion ?? -1, now)
+    this.#store.update(call.slot, sessionId, text, expectedVersion, now)
     return this.#alone(sessionId, call.promise)
   }
 

@@ -4,6 +4,12 @@ const { types } = require('node:util')
 const { fromIso, fromRfc3339, toIso } = require('./dates.js')
 const { InvalidStateError, StateDeserializationError } = require('./errors.js')
 const { Failure } = require('./settle.js')
+const { SyncMode, SyncStatus } = require('./types.js')
+
+/** @type {Set<unknown>} */
+const MODES = new Set(Object.values(SyncMode))
+/** @type {Set<unknown>} */
+const STATUSES = new Set(Object.values(SyncStatus))
 
 /**
  * The state of a stored document, or the failure to read it.
@@ -20,7 +26,7 @@ function read(text, isoStrings, sessionId) {
     return corrupt(text, sessionId, cause)
   }
   if (typeof state !== 'object' || state === null) return corrupt(text, sessionId)
-  if (!Number.isSafeInteger(state.version) || state.version < 0) return corrupt(text, sessionId)
+  if (!isVersion(state.version)) return corrupt(text, sessionId)
   return revive(state, isoStrings)
 }
 
@@ -73,19 +79,26 @@ function reviveWithin(state) {
 }
 
 /**
+ * What an update with an expected version sets, known before it is made.
+ *
+ * @typedef {{ version: number, now: number }} Stamp
+ */
+
+/**
  * The JSON text of a state, for a write.
  *
  * @param {unknown} state
  * @param {string} [sessionId]
+ * @param {Stamp} [stamp] is set already, if the state can be stamped here
  */
-function write(state, sessionId) {
+function write(state, sessionId, stamp) {
   if (typeof state !== 'object' || state === null) {
     throw new InvalidStateError('state', 'it is not an object', sessionId)
   }
   let plain
   let text
   try {
-    plain = withWrittenDates(state)
+    plain = withWrittenDates(state, stamp)
     text = JSON.stringify(plain)
   } catch (cause) {
     const [field, reason] = findUnwritable(state, new Set(), 100) ?? [
@@ -110,17 +123,50 @@ function write(state, sessionId) {
  * costs as much as a quarter of the document.
  *
  * @param {any} state
+ * @param {Stamp} [stamp]
  */
-function withWrittenDates(state) {
+function withWrittenDates(state, stamp) {
   if (Array.isArray(state) || typeof state.toJSON === 'function') return state
-  const plain = { ...state }
+  // The version comes first in what is stored.
+  const plain = { version: undefined, ...state }
   // Spelled out, as in `revive`. What is not there must not come to be.
   if (plain.cycle_started_at) plain.cycle_started_at = written(plain.cycle_started_at)
   if (plain.session_started_at) plain.session_started_at = written(plain.session_started_at)
   if (plain.session_completed_at) plain.session_completed_at = written(plain.session_completed_at)
   if (plain.created_at) plain.created_at = written(plain.created_at)
   if (plain.updated_at) plain.updated_at = written(plain.updated_at)
+  // A version that is none is for the core to refuse.
+  if (stamp !== undefined && (plain.version == null || isVersion(plain.version))) {
+    plain.version = stamp.version
+    // An invalid date is still there, and refused below.
+    if (!types.isDate(plain.updated_at)) plain.updated_at = toIso(stamp.now)
+  }
   return plain
+}
+
+/**
+ * Whether a text that was written with a stamp is the document that the core would make of it. If
+ * not, or in doubt, it is for the core to say what is wrong.
+ *
+ * @param {string} text
+ * @param {any} state what it was written from
+ * @param {string} sessionId
+ * @param {Stamp} stamp
+ */
+function isDocument(text, { session_id, participants, sync_mode, status }, sessionId, stamp) {
+  return (
+    text.startsWith(`{"version":${stamp.version},`) &&
+    session_id === sessionId &&
+    Array.isArray(participants) &&
+    /** @type {any} */ (participants).toJSON === undefined &&
+    MODES.has(sync_mode) &&
+    STATUSES.has(status)
+  )
+}
+
+/** @param {unknown} value */
+function isVersion(value) {
+  return Number.isSafeInteger(value) && /** @type {number} */ (value) >= 0
 }
 
 /** A date's text; else the value, an invalid date as well. @param {unknown} value */
@@ -197,4 +243,4 @@ function checkId(sessionId) {
   return sessionId
 }
 
-module.exports = { checkId, read, stored, write }
+module.exports = { checkId, isDocument, read, stored, write }

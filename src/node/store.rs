@@ -133,28 +133,30 @@ impl NativeStore {
         self.write(slot, session_id, text, rule, now_ms);
     }
 
-    /// Puts the command of a locked update into `out` at `at`, for JavaScript to send. Its length; 0
-    /// where there is no room for it, or where it is refused, as `update` will tell. What is put in
-    /// ends, in that order, with `landed`, `replied` or `lost`.
+    /// Puts the command of a locked update, of which the whole document is known, into `out` at `at`,
+    /// for JavaScript to send. Its length; 0 where there is no room for it, or where it is refused,
+    /// as `update` will tell. What is put in ends, in that order, with `landed`, `replied` or `lost`.
     #[napi]
     pub fn carry_update(
         &self,
         mut out: BufferSlice<'_>,
         at: u32,
         session_id: String,
-        text: String,
-        expected: f64,
+        document: String,
+        version: f64,
         now_ms: f64,
     ) -> u32 {
-        let Some(room) = usize::try_from(at).ok().and_then(|at| out.get_mut(at..)) else { return 0 };
+        let Some(room) = usize::try_from(at).ok().and_then(|at| out.get_mut(at..)) else {
+            return 0;
+        };
         // The first of those that go together.
         let entry = Entry { noted: self.ledger.borrow_mut().next(), renews: at == 0 };
         let mut packed = self.packed.borrow_mut();
         packed.clear();
-        let (expected, now_ms) = (expected as u64, now_ms as i64);
+        let (version, now_ms) = (version as u64, now_ms as i64);
         let carried =
-            Carried::new(&self.store, session_id, text, expected, now_ms, entry, &mut packed);
-        let (Ok(carried), Some(room)) = (carried, room.get_mut(..packed.len())) else { return 0 };
+            Carried::new(&self.store, session_id, document, version, now_ms, entry, &mut packed);
+        let (Some(carried), Some(room)) = (carried, room.get_mut(..packed.len())) else { return 0 };
         room.copy_from_slice(&packed);
         self.carried.borrow_mut().push_back(carried);
         u32::try_from(packed.len()).unwrap_or_default()

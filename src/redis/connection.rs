@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 use crate::redis::closing::{Closing, raise};
-use crate::redis::options::Options;
 use crate::redis::ledger::Noted;
+use crate::redis::options::Options;
 use crate::redis::request::{Pending, Request};
 use crate::redis::status::StatusSink;
 use crate::redis::supervisor::Supervisor;

@@ -7,8 +7,8 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use redis::{Arg, Cmd, Pipeline, RedisResult, ServerError, Value};
 use tokio::time::{Duration, Instant};
 
-use crate::redis::link::Link;
 use crate::redis::ledger::{Entry, Ledger};
+use crate::redis::link::Link;
 use crate::redis::request::{Attempt, Pending};
 
 /// The most pipelines in flight: one that Redis works on, and one that is on its way meanwhile.

@@ -19,25 +19,26 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// Puts the update's command, as it is sent, at the end of `out`. `entry`: where it notes that
-    /// it was applied.
+    /// Puts the update's command, as it is sent, at the end of `out`. `document`: what is stored if
+    /// it is applied, with this version first. `entry`: where it notes that it was. `None` where the
+    /// store would refuse it.
     pub fn new(
         store: &Store,
         session_id: String,
-        text: String,
-        expected: u64,
+        document: String,
+        version: u64,
         now_ms: i64,
         entry: Entry,
         out: &mut Vec<u8>,
-    ) -> Result<Self> {
+    ) -> Option<Self> {
         let done: Done = |_| {};
-        let rule = Rule::Locked { expected };
-        let mut write = store.new_write(session_id, text, rule, now_ms, done);
-        write.prepare()?;
+        let rule = Rule::Locked { expected: version.checked_sub(1)? };
+        let mut write = store.new_write(session_id, String::new(), rule, now_ms, done);
+        write.take_document(version, document).ok()?;
         let noted = entry.noted.clone();
         let attempt = Attempt { repeated: false, with_source: false, entry };
         write.command(&attempt).write_packed_command(out);
-        Ok(Self { write, noted })
+        Some(Self { write, noted })
     }
 
     /// Ends it by Redis' reply, whatever that is. `false` where it says that this server cannot

@@ -22,6 +22,8 @@ static WRITE: LazyLock<Script> =
 static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::noting(include_str!("scripts/delete.lua")));
 
+const NO_VERSION: &str = "it is no version: 2^53 - 1 or more";
+
 /// What a write demands of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
@@ -105,6 +107,27 @@ pub(crate) struct Prepared {
 }
 
 impl<D> Write<D> {
+    /// In place of a text: the document that a state of this version is stored as.
+    pub fn take_document(&mut self, version: u64, document: String) -> Result<()> {
+        check_session_id(&self.session_id)?;
+        self.check_size(&document)?;
+        if version > MAX_VERSION {
+            return Err(Error::invalid("expectedVersion", NO_VERSION));
+        }
+        self.prepared = Some(Prepared { version, document });
+        Ok(())
+    }
+
+    fn check_size(&self, text: &str) -> Result<()> {
+        let (size, most) = (text.len(), self.settings.max_state_bytes);
+        if size <= most {
+            return Ok(());
+        }
+        let reason =
+            format!("it has {size} bytes as JSON, at most {most} are allowed (maxStateBytes)");
+        Err(Error::invalid("state", reason))
+    }
+
     /// The same, done in another way.
     pub fn with_done<E>(self, done: E) -> Write<E> {
         let Self { settings, audit, session_id, text, rule, now_ms, deadline, prepared, .. } = self;
@@ -118,20 +141,11 @@ impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
             return Ok(()); // By whoever carried it before.
         }
         check_session_id(&self.session_id)?;
-        if self.text.len() > self.settings.max_state_bytes {
-            return Err(Error::invalid(
-                "state",
-                format!(
-                    "it has {} bytes as JSON, at most {} are allowed (maxStateBytes)",
-                    self.text.len(),
-                    self.settings.max_state_bytes
-                ),
-            ));
-        }
+        self.check_size(&self.text)?;
         if let Rule::Locked { expected } = self.rule
             && expected >= MAX_VERSION
         {
-            return Err(Error::invalid("expectedVersion", "it is no version: 2^53 - 1 or more"));
+            return Err(Error::invalid("expectedVersion", NO_VERSION));
         }
         let stamp = iso_timestamp(self.now_ms);
         let draft = Draft::new(&self.text, &self.session_id, self.rule.stamp(), &stamp)?;
