@@ -38,7 +38,8 @@ impl Audit {
     async fn start(max_backlog: Option<u64>) -> Self {
         let server = RedisServer::start();
         let database = PostgresServer::shared().database("").await;
-        let (connection, supervisor) = Connection::new(server.options(), Arc::new(|_| {}));
+        let (connection, supervisor) =
+            Connection::new(server.options(), Arc::new(|_| {}), Arc::new(|_| {}));
         tokio::spawn(supervisor);
         let queue =
             Queue::new(connection.clone(), &QueueOptions { max_backlog, ..Default::default() });

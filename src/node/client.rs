@@ -21,6 +21,7 @@ use crate::redis::ledger::Ledger;
 use crate::redis::options::Options;
 use crate::redis::settings::Settings;
 use crate::redis::status::{Status, StatusSink};
+use crate::redis::tracking::{InvalidationSink, Track};
 
 /// A Redis server, connected to when first used.
 #[napi]
@@ -41,7 +42,7 @@ pub struct NativeClient {
 #[napi]
 impl NativeClient {
     /// `server`: JSON, a URL or the parts of one. News for `slot`: the status' name, and the reason
-    /// where there is one.
+    /// where there is one; and the keys that have changed, once there was a `track`.
     #[napi(constructor)]
     pub fn new(completions: &Completions, slot: u32, server: String) -> Result<Self> {
         let options = options_of(&server)?;
@@ -68,7 +69,12 @@ impl NativeClient {
             used.store(true, Ordering::Relaxed);
             tell(status);
         });
-        let (connection, supervisor) = Connection::new(options.clone(), of_commands);
+        let queue = completions.lane.queue.clone();
+        let invalidated: InvalidationSink = Arc::new(move |key| {
+            let kind = Kind::Invalidated;
+            queue.push(Completion { slot, kind, number: 0.0, text: key, more: None });
+        });
+        let (connection, supervisor) = Connection::new(options.clone(), of_commands, invalidated);
         IO.spawn(supervisor)?;
         let connection = connection.collecting();
         let (closed, _) = watch::channel(false);
@@ -100,6 +106,17 @@ impl NativeClient {
             Err(error) => ticket.failed(&error),
         });
         self.connection.submit(Box::new(call));
+    }
+
+    /// Done once there will be news of the keys that are read after this, and again whenever the
+    /// connection is to be proven. Until it is lost.
+    #[napi]
+    pub fn track(&self, slot: u32, timeout_ms: u32) {
+        let ticket = self.lane.ticket(slot);
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
+        self.connection.submit(Box::new(Track::new(deadline, move |outcome| {
+            ticket.outcome(outcome.map(|()| 0.0));
+        })));
     }
 
     /// Sends what was called since the last time: calls that come together go together.

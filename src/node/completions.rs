@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Lost = 10,
     /// News of a queue's worker: the number of the event, then what it is about, as JSON.
     Audit = 11,
+    /// News of a client: a key that was read has changed since, or all have (null).
+    Invalidated = 12,
 }
 
 /// The most completions that are delivered without a pause.

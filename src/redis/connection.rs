@@ -13,6 +13,7 @@ use crate::redis::options::Options;
 use crate::redis::request::{Pending, Request};
 use crate::redis::status::StatusSink;
 use crate::redis::supervisor::Supervisor;
+use crate::redis::tracking::InvalidationSink;
 
 type Requests = Vec<Pending>;
 
@@ -32,10 +33,14 @@ pub struct Connection {
 impl Connection {
     /// A connection that is made when the first request comes, and its supervisor, to be spawned
     /// on a runtime. The supervisor ends when it is told to close or its last handle is dropped.
-    pub fn new(options: Options, status: StatusSink) -> (Self, impl Future<Output = ()> + Send) {
+    pub fn new(
+        options: Options,
+        status: StatusSink,
+        invalidated: InvalidationSink,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (inbox, requests) = mpsc::unbounded_channel();
         let (closing, closing_seen) = watch::channel(Closing::No);
-        let supervisor = Supervisor::new(options, requests, closing_seen, status);
+        let supervisor = Supervisor::new(options, requests, closing_seen, status, invalidated);
         (Self { inbox, closing, collected: None }, supervisor.run())
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::keys;
 use crate::redis::options::Options;
+use crate::redis::tracking::{InvalidationSink, pass_on};
 
 /// An established connection (RESP3: the server's pushes and the news of its end arrive in
 /// `pushes`, in the order in which the server sent them).
@@ -54,13 +55,18 @@ impl Link {
         Ok(Self { connection, pushes, identity })
     }
 
-    /// Resolves when the connection has broken.
-    pub async fn broken(&mut self) {
+    /// Passes on what the server pushes, and resolves when the connection has broken. Cancel-safe.
+    pub async fn broken(&mut self, invalidated: &InvalidationSink) {
         while let Some(push) = self.pushes.recv().await {
-            if push.kind == PushKind::Disconnection {
+            if ends(push, invalidated) {
                 break;
             }
         }
+    }
+
+    /// Passes on what the server has pushed so far. Whether the connection has broken.
+    pub fn has_broken(&mut self, invalidated: &InvalidationSink) -> bool {
+        std::iter::from_fn(|| self.pushes.try_recv().ok()).any(|push| ends(push, invalidated))
     }
 
     /// Makes sure that the server will execute nothing more that came by the connection `old`.
@@ -93,6 +99,14 @@ impl Link {
     pub async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
         self.connection.send_packed_command(command).await
     }
+}
+
+/// Passes on a push, unless it is the news of the connection's end.
+fn ends(PushInfo { kind, data }: PushInfo, invalidated: &InvalidationSink) -> bool {
+    if kind == PushKind::Invalidate {
+        pass_on(data, invalidated);
+    }
+    kind == PushKind::Disconnection
 }
 
 impl Identity {

@@ -18,15 +18,19 @@ use crate::redis::link::{Identity, Link, within};
 use crate::redis::options::Options;
 use crate::redis::request::{Effect, Pending};
 use crate::redis::status::{Status, StatusSink};
+use crate::redis::tracking::InvalidationSink;
 
 /// How long a graceful end lets answers come in before it settles without them.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+const LOST: &str = "the connection was lost";
 
 pub(crate) struct Supervisor {
     options: Options,
     requests: mpsc::UnboundedReceiver<Pending>,
     closing: watch::Receiver<Closing>,
     status: StatusSink,
+    invalidated: InvalidationSink,
     /// Not sent, or to be sent again, in order.
     waiting: VecDeque<Pending>,
     ledger: Ledger,
@@ -55,12 +59,14 @@ impl Supervisor {
         requests: mpsc::UnboundedReceiver<Pending>,
         closing: watch::Receiver<Closing>,
         status: StatusSink,
+        invalidated: InvalidationSink,
     ) -> Self {
         Self {
             options,
             requests,
             closing,
             status,
+            invalidated,
             waiting: VecDeque::new(),
             ledger: Ledger::new(),
             earliest: None,
@@ -169,12 +175,18 @@ impl Supervisor {
                 .min();
             tokio::select! {
                 biased;
-                Some(answer) = flight.next() => match answer {
-                    Ok(settled) => if let Err(reason) = self.answered(settled) {
-                        break End::Broken(reason);
-                    },
-                    Err(error) => break End::Broken(error.to_string()),
-                },
+                Some(answer) = flight.next() => {
+                    let broken = link.has_broken(&self.invalidated);
+                    match answer {
+                        Ok(settled) => if let Err(reason) = self.answered(settled) {
+                            break End::Broken(reason);
+                        },
+                        Err(error) => break End::Broken(error.to_string()),
+                    }
+                    if broken {
+                        break End::Broken(String::from(LOST));
+                    }
+                }
                 count = self.requests.recv_many(&mut incoming, BATCH), if grace.is_none() => {
                     if count == 0 {
                         break End::Closed; // The last handle is gone, and with it every caller.
@@ -193,7 +205,7 @@ impl Supervisor {
                     }
                     grace = Some(Instant::now() + CLOSE_GRACE);
                 }
-                () = link.broken() => break End::Broken(String::from("the connection was lost")),
+                () = link.broken(&self.invalidated) => break End::Broken(String::from(LOST)),
                 () = until(timer) => {
                     let now = Instant::now();
                     if grace.is_some_and(|grace| grace <= now) {

@@ -37,7 +37,8 @@ impl RedisServer {
     }
 
     pub fn store(&self) -> Store {
-        let (connection, supervisor) = Connection::new(self.options(), Arc::new(|_| {}));
+        let (connection, supervisor) =
+            Connection::new(self.options(), Arc::new(|_| {}), Arc::new(|_| {}));
         tokio::spawn(supervisor);
         Store::new(connection, StoreOptions::default())
     }

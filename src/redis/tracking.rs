@@ -1,0 +1,91 @@
+//! Redis' own word on which keys have changed since they were read (`CLIENT TRACKING`).
+
+use std::sync::Arc;
+
+use redis::{Cmd, Value};
+use tokio::time::Instant;
+
+use crate::error::Result;
+use crate::redis::request::{Attempt, Effect, Request};
+
+/// Where a connection tells of a key that has changed since it was read there, or of all keys
+/// (`None`): called on the I/O thread. What was pushed before an answer is told before that answer
+/// is settled; what was pushed after it may be, too.
+pub type InvalidationSink = Arc<dyn Fn(Option<String>) + Send + Sync>;
+
+/// Has Redis tell of the keys that are read from now on, on the connection that this is answered
+/// on. Its answer also proves that the connection lives, and may be asked for again.
+pub struct Track<D> {
+    deadline: Instant,
+    done: D,
+}
+
+impl<D: FnOnce(Result<()>) + Send> Track<D> {
+    /// To be answered by `deadline`.
+    pub fn new(deadline: Instant, done: D) -> Self {
+        Self { deadline, done }
+    }
+}
+
+impl<D: FnOnce(Result<()>) + Send> Request for Track<D> {
+    fn command(&self, _attempt: &Attempt) -> Cmd {
+        let mut command = redis::cmd("CLIENT");
+        command.arg("TRACKING").arg("ON");
+        command
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn settle(self: Box<Self>, outcome: Result<Value>) {
+        (self.done)(outcome.map(drop));
+    }
+}
+
+/// Passes on what an invalidation holds: a list of keys, or null after a flush. A key that is no
+/// text is none of ours.
+pub(crate) fn pass_on(data: Vec<Value>, sink: &InvalidationSink) {
+    for value in data {
+        match value {
+            Value::Nil => sink(None),
+            Value::Array(keys) => {
+                keys.into_iter()
+                    .filter_map(|key| redis::from_redis_value::<String>(key).ok())
+                    .for_each(|key| sink(Some(key)));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn told(data: Vec<Value>) -> Vec<Option<String>> {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let list = told.clone();
+        let sink: InvalidationSink = Arc::new(move |key| list.lock().expect("a list").push(key));
+        pass_on(data, &sink);
+        std::mem::take(&mut *told.lock().expect("a list"))
+    }
+
+    #[test]
+    fn every_key_of_a_push_is_told_and_none_that_is_no_text() {
+        let key = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
+        let keys = Value::Array(vec![key(b"a"), key(&[0xff]), key("ü".as_bytes())]);
+        assert_eq!(told(vec![keys]), [Some("a".into()), Some("ü".into())]);
+    }
+
+    #[test]
+    fn a_flush_is_all_keys() {
+        assert_eq!(told(vec![Value::Nil]), [None]);
+    }
+}
