@@ -78,6 +78,38 @@ export interface RedisStateManagerOptions {
   wsChannelPrefix?: string
   /** Told of what no caller is: lost connections, gaps, failing callbacks. Default: silent. */
   logger?: Logger
+  /** Answers `getSession`, and the reads of `modifySession`, from memory. Default: no cache. */
+  cache?: SessionCacheOptions
+}
+
+/**
+ * A cache of sessions in this process, which Redis itself keeps right: it tells of each session
+ * that was read and has changed since (`CLIENT TRACKING`).
+ *
+ * - A manager sees its own writes: at once, as without a cache.
+ * - It sees those of anybody else within a round trip, whatever command they used.
+ * - Whatever happens to the connection or this process, an answer from memory was true less than
+ *   4 s ago. A connection that is known to be lost empties the cache.
+ * - A session that expires is answered for no longer than `ttlSeconds` after its `updated_at`, by
+ *   this machine's clock (most are forgotten earlier, when Redis comes across them).
+ * - An update with the version of a state that is out of date fails with `ConcurrencyError`, as always.
+ *
+ * Each answer is a state of the caller's own. Not kept are: what is no session, "there is none",
+ * a state more than 100 levels deep, and one older than `ttlSeconds` (touched, but not updated).
+ * The cache is this manager's: several on one client have one each, or none.
+ *
+ * Where Redis refuses to tell (an ACL without `client|tracking`), all goes on without a cache; the
+ * logger is warned once.
+ *
+ * @example
+ * const manager = new RedisStateManager(url, null, null, { cache: { maxSessions: 50_000 } })
+ */
+export interface SessionCacheOptions {
+  /**
+   * How many sessions are kept, those that were read last, from 1 to 10 million. Their size is not
+   * looked at: a session of two participants takes about 1 KB. Default 10000.
+   */
+  maxSessions?: number
 }
 
 /** pino's signature. */

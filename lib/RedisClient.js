@@ -8,7 +8,7 @@ const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./err
 const { FastPath } = require('./FastPath.js')
 const { clientOptions } = require('./options.js')
 const { serverOf } = require('./server.js')
-const { Calls, close, listen, open, unlisten, unwrap } = require('./settle.js')
+const { Calls, News, close, listen, open, unlisten, unwrap } = require('./settle.js')
 
 const DEFAULT_URL = 'redis://localhost:6379'
 
@@ -18,6 +18,7 @@ const DEFAULT_URL = 'redis://localhost:6379'
  *
  * @typedef {object} Dependent
  * @property {(error: Error) => void} [lost] there is no connection, or none any more
+ * @property {(key: string | null) => void} [invalidated] a key that was read has changed; null: all have
  * @property {() => void} [ending] the owner has closed the client: no call is accepted any more
  * @property {() => void} [ended] what was in flight has ended
  */
@@ -54,7 +55,10 @@ class RedisClient extends EventEmitter {
     this.#options = clientOptions(options)
     const completions = open()
     this.#listener = listen({
-      news: (_kind, _number, status, reason) => this.#moved(status, reason),
+      news: (kind, _number, text, more) => {
+        if (kind === News.INVALIDATED) for (const one of this.#dependents) one.invalidated?.(text)
+        else this.#moved(text, more)
+      },
     })
     try {
       this.#native = new NativeClient(completions, this.#listener, JSON.stringify(parts))

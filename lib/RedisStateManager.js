@@ -14,6 +14,7 @@ const {
 } = require('./errors.js')
 const { FastPath } = require('./FastPath.js')
 const { Feed } = require('./Feed.js')
+const { NearCache } = require('./NearCache.js')
 const { managerOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
@@ -34,6 +35,7 @@ class RedisStateManager {
   #store
   #feed
   #keyPrefix
+  #cache
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
   #calls
@@ -84,6 +86,8 @@ class RedisStateManager {
       if (!this.#audited) logger.warn({}, ANOTHER_REDIS)
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
+    const { cache } = this.#options
+    this.#cache = cache && new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
     RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
       ending: () => {
@@ -95,13 +99,17 @@ class RedisStateManager {
 
   /** @param {string} sessionId */
   async getSession(sessionId) {
+    const known = this.#ended ? undefined : this.#cache?.get(sessionId)
+    if (known !== undefined) return known
     const fast = this.#fastPath(checkId(sessionId))
-    if (fast !== undefined) {
+    // Of what is read there Redis does not tell; but no read is to overtake a write on its way.
+    if (fast !== undefined && (this.#cache?.isWriting(sessionId) ?? true)) {
       const call = this.#calls.expect(readOne, sessionId)
       fast.get(this.#keyPrefix + sessionId, call, this.#carried)
       return unwrap(await call.promise)
     }
     const call = this.#call(readOne, sessionId)
+    this.#cache?.keep(call)
     this.#store.get(call.slot, sessionId, 0)
     return unwrap(await call.promise)
   }
@@ -133,6 +141,7 @@ class RedisStateManager {
     const sessionId = checkId(state.session_id)
     const now = Date.now()
     const call = this.#call(number, sessionId)
+    this.#cache?.forget(call)
     this.#store.create(call.slot, sessionId, text, options?.ifAbsent === true, now)
     const answer = unwrap(await this.#alone(sessionId, call.promise))
     const version = this.#written(answer, sessionId, 'session_created')
@@ -202,6 +211,7 @@ class RedisStateManager {
   /** @param {string} sessionId */
   async deleteSession(sessionId) {
     const call = this.#call(number, checkId(sessionId))
+    this.#cache?.forget(call)
     this.#store.delete(call.slot, sessionId, Date.now())
     const answer = unwrap(await this.#alone(sessionId, call.promise))
     this.#written(answer, sessionId, 'session_deleted')
@@ -272,6 +282,7 @@ class RedisStateManager {
     const fast = this.#fastPath(sessionId)
     if (fast === undefined) return this.#send(sessionId, text, version - 1, now)
     const call = this.#calls.expect(number, sessionId)
+    this.#cache?.forget(call)
     const put = (/** @type {Buffer} */ out, /** @type {number} */ at) =>
       this.#store.carryUpdate(out, at, sessionId, text, version, now)
     if (!fast.write(put, call, this.#carried)) {
@@ -290,6 +301,7 @@ class RedisStateManager {
    */
   #send(sessionId, text, expectedVersion, now) {
     const call = this.#call(number, sessionId)
+    this.#cache?.forget(call)
     this.#store.update(call.slot, sessionId, text, expectedVersion, now)
     return this.#alone(sessionId, call.promise)
   }

@@ -17,7 +17,10 @@ const MANAGER = Object.freeze({
   updatesChannel: 'session-updates',
   wsChannelPrefix: 'ws:',
   logger: /** @type {import('..').Logger} */ ({ warn() {}, error() {} }),
+  cache: /** @type {{ maxSessions?: number } | undefined} */ (undefined),
 })
+
+const CACHE = Object.freeze({ maxSessions: 10_000 })
 
 const QUEUE = Object.freeze({
   queueName: /** @type {string} */ ('db-writes'),
@@ -59,7 +62,16 @@ function managerOptions(given) {
   if (options.updatesChannel.startsWith(options.wsChannelPrefix)) {
     throw new InvalidStateError('updatesChannel', 'it begins with wsChannelPrefix')
   }
-  return { ...options, logger: guarded(options.logger) }
+  return { ...options, logger: guarded(options.logger), cache: cacheOptions(options.cache) }
+}
+
+/** @param {unknown} given undefined where no cache is wanted */
+function cacheOptions(given) {
+  if (given == null) return undefined
+  const options = withDefaults(CACHE, given, 'cache')
+  // What a Map can hold, and some: those that are being read.
+  checkInteger('cache.maxSessions', options.maxSessions, 1, 10_000_000)
+  return options
 }
 
 /**

@@ -19,6 +19,7 @@ const News = Object.freeze({
   MALFORMED: 9,
   LOST: 10,
   AUDIT: 11,
+  INVALIDATED: 12,
 })
 
 /**

@@ -2,5 +2,6 @@ export {
   type Logger,
   RedisStateManager,
   type RedisStateManagerOptions,
+  type SessionCacheOptions,
   type WriteQueue,
 } from '../index.js'

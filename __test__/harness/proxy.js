@@ -18,6 +18,8 @@ class TcpProxy {
   #mode = 'pass'
   /** @type {{ text: string, caught: (held: Held) => void } | undefined} */
   #trap
+  /** What is left out of answers: of each piece of one, whatever this matches. @type {RegExp | undefined} */
+  omitted
   /** How many connections were made through it so far. */
   connections = 0
 
@@ -99,7 +101,7 @@ class TcpProxy {
     far.on('data', (bytes) => {
       if (silent()) return
       pair.deaf ||= this.#mode === 'swallow'
-      if (!pair.deaf) near.write(bytes)
+      if (!pair.deaf) near.write(this.#withoutOmitted(bytes))
     })
     // The end of one side is the end of the other, unless news of it could not have got through.
     far.on('error', () => {})
@@ -113,6 +115,11 @@ class TcpProxy {
       near.destroy()
       this.#pairs.delete(pair)
     })
+  }
+
+  #withoutOmitted(bytes) {
+    if (!this.omitted) return bytes
+    return Buffer.from(bytes.toString('latin1').replaceAll(this.omitted, ''), 'latin1')
   }
 
   #release(pair) {

@@ -1,0 +1,221 @@
+'use strict'
+
+const { performance } = require('node:perf_hooks')
+const { types } = require('node:util')
+const { RedisReplyError } = require('./errors.js')
+const { RedisClient } = require('./RedisClient.js')
+const { Calls, Failure } = require('./settle.js')
+
+/** How long after it was asked for a proof holds that all news of changes have come, ms. */
+const LEASE = 4000
+/** From when on, ms, a read asks for the next. */
+const RENEWAL = 2000
+
+/** How deep a state may be for its copies to be made by recursion; one that is deeper is not kept. */
+const DEPTH = 100
+
+const REFUSED = 'Redis refuses to tell of changes (CLIENT TRACKING): sessions are not cached'
+
+// Taken before anybody's fake clock can be: an answer must not be older than is said.
+const now = performance.now.bind(performance)
+
+/**
+ * The states that were read last, for as long as Redis does not tell that they have changed.
+ *
+ * A read makes an entry when it is called and fills it when it is answered, if that very entry is
+ * still there: whatever may have changed the session meanwhile has removed it. Why that leaves
+ * nothing stale is in `docs/design.md`, "The near cache".
+ */
+class NearCache {
+  /** By session id, the one whose use is longest ago first. @type {Map<string, Entry>} */
+  #entries = new Map()
+  /** How many writes are on their way, by session id. @type {Map<string, number>} */
+  #writing = new Map()
+  #client
+  #calls
+  #options
+  /** Whether Redis tells of changes, on the connection that there is. */
+  #tracked = false
+  /** When the latest proof of that was asked for that has come. */
+  #provenAt = Number.NEGATIVE_INFINITY
+  #proving = false
+  #refused = false
+  #warned = false
+
+  /**
+   * @param {InstanceType<typeof RedisClient>} client
+   * @param {{ maxSessions: number, keyPrefix: string, ttlSeconds: number, commandTimeoutMs: number, logger: import('..').Logger }} options
+   */
+  constructor(client, options) {
+    this.#client = RedisClient.native(client)
+    this.#calls = new Calls(this.#client, 1)
+    this.#options = options
+    RedisClient.dependOn(client, {
+      invalidated: (key) => this.#invalidate(key),
+      lost: () => this.#empty(),
+      ended: () => this.#empty(),
+    })
+  }
+
+  /**
+   * A state of the caller's own, or undefined: ask Redis.
+   *
+   * @param {string} sessionId
+   */
+  get(sessionId) {
+    const entry = this.#entries.get(sessionId)
+    if (entry?.state === undefined) return undefined
+    const time = now()
+    if (time >= entry.until || time >= this.#provenAt + LEASE) return undefined
+    this.#prove(time)
+    this.#entries.delete(sessionId)
+    this.#entries.set(sessionId, entry)
+    return copyOf(entry.state, DEPTH)
+  }
+
+  /** Keeps what this call will answer. To be called before it is handed to the core. @param {Call} call */
+  keep(call) {
+    this.#prove(now())
+    if (this.#refused) return
+    const sessionId = /** @type {string} */ (call.sessionId)
+    const entry = this.#entries.get(sessionId) ?? this.#add(sessionId)
+    const read = call.read
+    call.read = (text, dates) => {
+      const state = read(text, dates, call)
+      if (this.#entries.get(sessionId) === entry) this.#fill(sessionId, entry, state)
+      return state
+    }
+  }
+
+  /**
+   * Keeps nothing that was read before this write has ended.
+   *
+   * @param {Call} write
+   */
+  forget(write) {
+    const sessionId = /** @type {string} */ (write.sessionId)
+    this.#entries.delete(sessionId)
+    this.#writing.set(sessionId, (this.#writing.get(sessionId) ?? 0) + 1)
+    // Before the caller hears of it, who awaits it later.
+    write.promise.then(() => {
+      this.#entries.delete(sessionId)
+      const left = /** @type {number} */ (this.#writing.get(sessionId)) - 1
+      if (left > 0) this.#writing.set(sessionId, left)
+      else this.#writing.delete(sessionId)
+    })
+  }
+
+  /** Whether a write of this session is on its way. @param {string} sessionId */
+  isWriting(sessionId) {
+    return this.#writing.has(sessionId)
+  }
+
+  /** @param {string} sessionId @returns {Entry} */
+  #add(sessionId) {
+    const entry = { state: undefined, until: 0 }
+    this.#entries.set(sessionId, entry)
+    if (this.#entries.size > this.#options.maxSessions) {
+      this.#entries.delete(/** @type {string} */ (this.#entries.keys().next().value))
+    }
+    return entry
+  }
+
+  /**
+   * @param {string} sessionId
+   * @param {Entry} entry
+   * @param {any} state what the caller gets
+   */
+  #fill(sessionId, entry, state) {
+    const isState = this.#tracked && state !== null && !(state instanceof Failure)
+    const left = isState ? this.#lifeLeft(state) : 0
+    entry.state = left > 0 ? copyOf(state, DEPTH) : undefined
+    entry.until = now() + left
+    if (entry.state === undefined) this.#entries.delete(sessionId)
+  }
+
+  /**
+   * How long Redis will have this state yet, ms. It says so itself only when it comes across an
+   * expired key.
+   *
+   * @param {{ updated_at?: unknown }} state
+   */
+  #lifeLeft({ updated_at }) {
+    const age = types.isDate(updated_at) ? Date.now() - updated_at.getTime() : 0
+    return this.#options.ttlSeconds * 1000 - Math.max(age, 0)
+  }
+
+  /**
+   * Asks Redis, if it is time, to tell of changes. The answer proves that it does, and that all it
+   * has told before has come.
+   *
+   * @param {number} time
+   */
+  #prove(time) {
+    if (this.#proving || this.#refused || time < this.#provenAt + RENEWAL) return
+    this.#proving = true
+    const call = this.#calls.call(() => {
+      this.#tracked = true
+      this.#provenAt = time
+    })
+    this.#client.track(call.slot, this.#options.commandTimeoutMs)
+    call.promise.then((outcome) => {
+      this.#proving = false
+      if (outcome instanceof Failure) this.#unproven(outcome.toError())
+    })
+  }
+
+  /** @param {Error} err */
+  #unproven(err) {
+    if (!(err instanceof RedisReplyError)) return // The next read tries again.
+    this.#empty()
+    this.#refused = true // By this server: another may be found after it.
+    if (!this.#warned) this.#options.logger.warn({ err }, REFUSED)
+    this.#warned = true
+  }
+
+  /** @param {string | null} key null: all keys */
+  #invalidate(key) {
+    const { keyPrefix } = this.#options
+    if (key === null) this.#entries.clear()
+    else if (key.startsWith(keyPrefix)) this.#entries.delete(key.slice(keyPrefix.length))
+  }
+
+  /** What is told from now on is told to another connection. */
+  #empty() {
+    this.#entries.clear()
+    this.#tracked = false
+    this.#provenAt = Number.NEGATIVE_INFINITY
+    this.#refused = false
+  }
+}
+
+/**
+ * A copy of what was read: in a fifth of the time in which its text is parsed again.
+ *
+ * @param {any} value
+ * @param {number} depth how deep it may be
+ * @returns {any} undefined where it is deeper
+ */
+function copyOf(value, depth) {
+  if (types.isDate(value)) return new Date(value.getTime())
+  if (depth === 0) return undefined
+  const copy = Array.isArray(value) ? value.slice() : { ...value }
+  for (const key of Object.keys(copy)) {
+    const part = copy[key]
+    if (typeof part !== 'object' || part === null) continue
+    const within = copyOf(part, depth - 1)
+    if (within === undefined) return undefined
+    copy[key] = within
+  }
+  return copy
+}
+
+/** @typedef {InstanceType<typeof import('./settle.js').Call>} Call */
+
+/**
+ * @typedef {object} Entry
+ * @property {any} state undefined until it is read
+ * @property {number} until when it has expired in Redis
+ */
+
+module.exports = { NearCache }
