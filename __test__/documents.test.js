@@ -112,7 +112,8 @@ const anyDate = fc.oneof(
   dateText,
 )
 
-const NAMES = ['__proto__', 'constructor', 'toString', 'version', 'toJSON', 'length', '', '"', '\\']
+// No name that ends in a backslash: newer V8 takes others for it (`runtimes/backslash-names.js`).
+const NAMES = ['__proto__', 'constructor', 'toString', 'version', 'toJSON', 'length', '', '"']
 const key = fc.oneof(fc.constantFrom(...NAMES, ...DATE_FIELDS), fc.string({ unit: 'binary' }))
 const leaf = fc.oneof(
   fc.constantFrom(null, true, false, 0, -0, 2 ** 53 - 1, -(2 ** 53) + 1, 1e21, 5e-324, 1e308, ''),

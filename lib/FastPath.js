@@ -19,8 +19,11 @@ const RETRY_MS = 5000
 /** The most calls in flight: fewer than a ledger has places. */
 const MOST = 256
 
-/** What is written, and read, at once at most, bytes. */
+/** What is written at once at most, bytes. */
 const CHUNK = 64 * 1024
+
+/** What is read at once: not all there is, so that Redis has work again before the rest is read. */
+const READ_CHUNK = 32 * 1024
 
 const LF = 0x0a
 const CR = 0x0d
@@ -154,7 +157,7 @@ class FastPath {
     this.#onConnect()
     const { host, port, path, username, password, db } = this.#server
     const where = path === undefined ? { host, port } : { path }
-    const buffer = Buffer.allocUnsafeSlow(CHUNK)
+    const buffer = Buffer.allocUnsafeSlow(READ_CHUNK)
     const callback = (/** @type {number} */ length) => {
       if (this.#socket === socket) this.#received(buffer, length)
       return true
@@ -183,13 +186,15 @@ class FastPath {
     // What is called in one go goes together.
     if (!this.#sending) {
       this.#sending = true
-      queueMicrotask(() => this.#send())
+      queueMicrotask(() => {
+        this.#sending = false
+        this.#send()
+      })
     }
     if (!this.#watched) this.#watch()
   }
 
   #send() {
-    this.#sending = false
     const length = this.#outLength
     if (length === 0) return
     this.#outLength = 0

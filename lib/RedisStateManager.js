@@ -1,8 +1,8 @@
 'use strict'
 
-const { Buffer } = require('node:buffer')
 const { NativeStore } = require('./native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
+const { Carrier } = require('./Carrier.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
 const { checkId, isDocument, read, stored, write } = require('./document.js')
 const {
@@ -12,15 +12,11 @@ const {
   InvalidStateError,
   SessionNotFoundError,
 } = require('./errors.js')
-const { FastPath } = require('./FastPath.js')
 const { Feed } = require('./Feed.js')
 const { NearCache } = require('./NearCache.js')
 const { managerOptions } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
-
-/** The longest text of a state that is sent by the JavaScript thread: as much fits in a chunk, whatever it is. */
-const SHORT = 16_384
 
 const NOT_QUEUED = 'the audit record was not queued'
 const ANOTHER_REDIS =
@@ -34,13 +30,11 @@ class RedisStateManager {
   #queue
   #store
   #feed
-  #keyPrefix
+  #carrier
   #cache
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
   #calls
-  /** The sessions with writes on another way than the fast path, and how many. @type {Map<string, number>} */
-  #others = new Map()
   /** Closed, or its client was by the client's owner. */
   #ended = false
   /** @type {Promise<void> | undefined} */
@@ -66,7 +60,6 @@ class RedisStateManager {
       throw error
     }
     const keyPrefix = keyPrefixOf(this.#redis) + this.#options.keyPrefix
-    this.#keyPrefix = keyPrefix
     const { updatesChannel, wsChannelPrefix } = this.#options
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     const client = RedisClient.native(this.#redis)
@@ -81,6 +74,8 @@ class RedisStateManager {
       commandTimeoutMs,
       maxStateBytes,
     )
+    const carried = { keyPrefix, commandTimeoutMs }
+    this.#carrier = new Carrier(this.#redis, this.#store, this.#calls, carried)
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
       if (!this.#audited) logger.warn({}, ANOTHER_REDIS)
@@ -101,11 +96,11 @@ class RedisStateManager {
   async getSession(sessionId) {
     const known = this.#ended ? undefined : this.#cache?.get(sessionId)
     if (known !== undefined) return known
-    const fast = this.#fastPath(checkId(sessionId))
+    const path = this.#path(checkId(sessionId))
     // Of what is read there Redis does not tell; but no read is to overtake a write on its way.
-    if (fast !== undefined && (this.#cache?.isWriting(sessionId) ?? true)) {
+    if (path !== undefined && (this.#cache?.isWriting(sessionId) ?? true)) {
       const call = this.#calls.expect(readOne, sessionId)
-      fast.get(this.#keyPrefix + sessionId, call, this.#carried)
+      this.#carrier.get(path, call)
       return unwrap(await call.promise)
     }
     const call = this.#call(readOne, sessionId)
@@ -143,7 +138,7 @@ class RedisStateManager {
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
     this.#store.create(call.slot, sessionId, text, options?.ifAbsent === true, now)
-    const answer = unwrap(await this.#alone(sessionId, call.promise))
+    const answer = unwrap(await this.#carrier.alone(sessionId, call.promise))
     const version = this.#written(answer, sessionId, 'session_created')
     if (this.#queue && !this.#audited) {
       const set = { version, created_at: new Date(now), updated_at: new Date(now) }
@@ -174,7 +169,7 @@ class RedisStateManager {
     const stamp = expectedVersion === undefined ? undefined : { version: expectedVersion + 1, now }
     const text = write(state, sessionId, stamp)
     const answer =
-      stamp !== undefined && text.length <= SHORT && isDocument(text, state, sessionId, stamp)
+      stamp !== undefined && isDocument(text, state, sessionId, stamp)
         ? this.#sendDocument(sessionId, text, stamp)
         : this.#send(sessionId, text, expectedVersion ?? -1, now)
     const version = this.#written(unwrap(await answer), sessionId, 'session_updated')
@@ -213,7 +208,7 @@ class RedisStateManager {
     const call = this.#call(number, checkId(sessionId))
     this.#cache?.forget(call)
     this.#store.delete(call.slot, sessionId, Date.now())
-    const answer = unwrap(await this.#alone(sessionId, call.promise))
+    const answer = unwrap(await this.#carrier.alone(sessionId, call.promise))
     this.#written(answer, sessionId, 'session_deleted')
     // Others' queues never heard of deletions, and expect a state.
     if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
@@ -278,17 +273,12 @@ class RedisStateManager {
    * @param {import('./document.js').Stamp} stamp
    * @returns {Promise<any>} the version written, or the failure
    */
-  #sendDocument(sessionId, text, { version, now }) {
-    const fast = this.#fastPath(sessionId)
-    if (fast === undefined) return this.#send(sessionId, text, version - 1, now)
+  #sendDocument(sessionId, text, stamp) {
+    const path = this.#path(sessionId)
+    if (path === undefined) return this.#send(sessionId, text, stamp.version - 1, stamp.now)
     const call = this.#calls.expect(number, sessionId)
     this.#cache?.forget(call)
-    const put = (/** @type {Buffer} */ out, /** @type {number} */ at) =>
-      this.#store.carryUpdate(out, at, sessionId, text, version, now)
-    if (!fast.write(put, call, this.#carried)) {
-      this.#store.update(call.slot, sessionId, text, version - 1, now)
-      this.#calls.sendSoon()
-    }
+    this.#carrier.update(path, call, text, stamp)
     return call.promise
   }
 
@@ -303,57 +293,12 @@ class RedisStateManager {
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
     this.#store.update(call.slot, sessionId, text, expectedVersion, now)
-    return this.#alone(sessionId, call.promise)
+    return this.#carrier.alone(sessionId, call.promise)
   }
 
-  /**
-   * The fast path, where a call may take it. It would overtake a write of its session that is on the
-   * other way.
-   *
-   * @param {string} sessionId
-   */
-  #fastPath(sessionId) {
-    if (this.#ended || (this.#others.size > 0 && this.#others.has(sessionId))) return undefined
-    if (this.#options.commandTimeoutMs < FastPath.LEAST_TIMEOUT_MS) return undefined
-    const fast = RedisClient.fastPath(this.#redis)
-    if (fast === undefined || !fast.isReady()) return undefined
-    // The key has to be ASCII; what is no id is refused by the core.
-    const isPlain = sessionId !== '' && sessionId.length <= 512
-    return isPlain && isAscii(this.#keyPrefix + sessionId) ? fast : undefined
-  }
-
-  /**
-   * Keeps its session from the fast path for as long as a write is on another way.
-   *
-   * @template T
-   * @param {string} sessionId
-   * @param {Promise<T>} written
-   */
-  async #alone(sessionId, written) {
-    this.#others.set(sessionId, (this.#others.get(sessionId) ?? 0) + 1)
-    const outcome = await written
-    const left = /** @type {number} */ (this.#others.get(sessionId)) - 1
-    if (left > 0) this.#others.set(sessionId, left)
-    else this.#others.delete(sessionId)
-    return outcome
-  }
-
-  /** What becomes of what is carried by the fast path. @type {import('./FastPath.js').Caller} */
-  #carried = {
-    readOtherwise: ({ slot, sessionId }, waitedMs) => {
-      this.#store.get(slot, /** @type {string} */ (sessionId), waitedMs)
-      this.#calls.sendSoon()
-    },
-    landed: () => this.#store.landed(),
-    refused: ({ slot }, reply) => {
-      const fit = this.#store.replied(slot, reply)
-      this.#calls.sendSoon()
-      return fit
-    },
-    writeOtherwise: ({ slot }) => {
-      this.#store.lost(slot)
-      this.#calls.sendSoon()
-    },
+  /** The fast path, where a call about this session may take it. @param {string} sessionId */
+  #path(sessionId) {
+    return this.#ended ? undefined : this.#carrier.pathFor(sessionId)
   }
 
   /** @param {import('./settle.js').Read} read @param {string} [sessionId] */
@@ -406,11 +351,6 @@ class RedisStateManager {
 /** @type {import('./settle.js').Read} */
 function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
-}
-
-/** @param {string} text */
-function isAscii(text) {
-  return Buffer.byteLength(text) === text.length
 }
 
 /**

@@ -21,7 +21,7 @@ const JAVASCRIPT = [
   ['FastPath', 'document'],
   ['RedisClient'],
   ['adopt'],
-  ['DBWriteQueue', 'Feed', 'NearCache'],
+  ['Carrier', 'DBWriteQueue', 'Feed', 'NearCache'],
   ['RedisStateManager'],
 ]
 
