@@ -197,8 +197,8 @@ describe('a change', () => {
       return proxy.connections === 2 // The fast path's is there.
     })
     await redis.ping()
-    await warm(manager, any)
-    const state = await given()
+    const state = await given() // Not the other: that it was written may not have been told yet.
+    await warm(manager, state.session_id)
     const id = state.session_id
     for (const [version, expected] of [
       [1, 1],
