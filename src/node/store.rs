@@ -150,7 +150,7 @@ impl NativeStore {
             return 0;
         };
         // The first of those that go together.
-        let entry = Entry { noted: self.ledger.borrow_mut().next(), renews: at == 0 };
+        let entry = Entry { noted: self.ledger.borrow_mut().next_place(), renews: at == 0 };
         let mut packed = self.packed.borrow_mut();
         packed.clear();
         let (version, now_ms) = (version as u64, now_ms as i64);

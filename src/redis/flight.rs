@@ -111,7 +111,7 @@ impl Flight {
 }
 
 fn attempt(pending: &mut Pending, ledger: &mut Ledger, first: bool) -> Attempt {
-    let noted = pending.noted.get_or_insert_with(|| ledger.next()).clone();
+    let noted = pending.noted.get_or_insert_with(|| ledger.next_place()).clone();
     let Pending { repeated, with_source, .. } = *pending;
     // A repeat may have another ledger than its neighbours.
     let entry = Entry { noted, renews: first || repeated };

@@ -28,7 +28,7 @@ impl Ledger {
     }
 
     /// The next place.
-    pub fn next(&mut self) -> Noted {
+    pub fn next_place(&mut self) -> Noted {
         self.last += 1;
         Noted { ledger: self.key.clone(), number: self.last }
     }
