@@ -1,8 +1,8 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { performance } = require('node:perf_hooks')
 const { setTimeout } = require('node:timers')
+const { now } = require('./clock.js')
 const { ANSWER } = require('./settle.js')
 
 /** How many calls make a connection worth while. */
@@ -107,7 +107,7 @@ class FastPath {
     if (this.#outLength > CHUNK - 2048) this.#send()
     const command = `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`
     this.#outLength += this.#out.write(command, this.#outLength, 'latin1')
-    this.#expect({ call, caller, reads: true, since: performance.now() })
+    this.#expect({ call, caller, reads: true, since: now() })
   }
 
   /**
@@ -125,7 +125,7 @@ class FastPath {
     }
     if (length === 0) return false
     this.#outLength += length
-    this.#expect({ call, caller, reads: false, since: performance.now() })
+    this.#expect({ call, caller, reads: false, since: now() })
     return true
   }
 
@@ -142,17 +142,17 @@ class FastPath {
     const left = this.#waiting.slice(this.#answered)
     this.#waiting = []
     this.#answered = 0
-    const now = performance.now()
+    const time = now()
     for (const { call, caller, reads, since } of left) {
-      if (reads) caller.readOtherwise(call, now - since)
+      if (reads) caller.readOtherwise(call, time - since)
       else caller.writeOtherwise(call)
     }
   }
 
   #connect() {
-    const now = performance.now()
-    if (now < this.#retryAt) return
-    this.#retryAt = now + RETRY_MS
+    const time = now()
+    if (time < this.#retryAt) return
+    this.#retryAt = time + RETRY_MS
     this.#onConnect()
     // Not before: to load it takes a tenth of the time in which this module is loaded.
     const net = require('node:net')
@@ -283,7 +283,7 @@ class FastPath {
       this.#watched = false
       const oldest = this.#waiting[this.#answered]
       if (oldest === undefined) return
-      if (performance.now() - oldest.since >= STALL_MS) this.drop()
+      if (now() - oldest.since >= STALL_MS) this.drop()
       else this.#watch()
     }, LOOK_MS).unref()
   }

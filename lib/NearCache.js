@@ -1,7 +1,7 @@
 'use strict'
 
-const { performance } = require('node:perf_hooks')
 const { types } = require('node:util')
+const { now } = require('./clock.js')
 const { RedisReplyError } = require('./errors.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure } = require('./settle.js')
@@ -15,9 +15,6 @@ const RENEWAL = 2000
 const DEPTH = 100
 
 const REFUSED = 'Redis refuses to tell of changes (CLIENT TRACKING): sessions are not cached'
-
-// Taken before anybody's fake clock can be: an answer must not be older than is said.
-const now = performance.now.bind(performance)
 
 /**
  * The states that were read last, for as long as Redis does not tell that they have changed.

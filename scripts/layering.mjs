@@ -15,7 +15,7 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['dates', 'errors', 'native', 'types'],
+  ['clock', 'dates', 'errors', 'native', 'types'],
   ['options', 'wire'],
   ['server', 'settle'],
   ['FastPath', 'document'],
