@@ -168,6 +168,15 @@ describe('when the connection fails', () => {
     expect(await outage.stored(state.session_id)).toMatchObject({ version: 2, total_time_ms: 5 })
   })
 
+  test('what has not been sent yet waits no longer than what has', async () => {
+    const manager = await onFastPath()
+    const states = await Promise.all(Array.from({ length: 400 }, () => outage.given()))
+    outage.proxy.strand()
+    await Promise.all(states.map((state) => manager.updateSession(state.session_id, state, 1)))
+    const updated = await manager.getSessions(states.map(({ session_id }) => session_id))
+    expect(updated.map(({ version }) => version)).toEqual(Array(400).fill(2))
+  })
+
   test('its first try, when it comes late, changes nothing more', async () => {
     const manager = await onFastPath()
     const state = await outage.given()

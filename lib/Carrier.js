@@ -3,9 +3,10 @@
 const { Buffer } = require('node:buffer')
 const { FastPath } = require('./FastPath.js')
 const { RedisClient } = require('./RedisClient.js')
+const { UpdateForm } = require('./UpdateForm.js')
 
-/** The longest document that is carried: whatever it is made of, it fits in what is sent at once. */
-const LONGEST = 16_384
+/** The longest document that is carried, bytes: those behind it wait for it. */
+const LONGEST = 65_536
 
 /** The longest session id. */
 const LONGEST_ID = 512
@@ -20,6 +21,9 @@ class Carrier {
   #store
   #calls
   #keyPrefix
+  #longest
+  /** What all updates have in common, once there was one. @type {InstanceType<typeof UpdateForm> | undefined} */
+  #form
   /** Whether there is time to repeat what the fast path has lost. */
   #isTimely
   /** The sessions with writes on the other way, and how many. @type {Map<string, number>} */
@@ -29,13 +33,14 @@ class Carrier {
    * @param {InstanceType<typeof RedisClient>} client
    * @param {import('../native.js').NativeStore} store
    * @param {InstanceType<typeof import('./settle.js').Calls>} calls
-   * @param {{ keyPrefix: string, commandTimeoutMs: number }} options
+   * @param {{ keyPrefix: string, commandTimeoutMs: number, maxStateBytes: number }} options
    */
-  constructor(client, store, calls, { keyPrefix, commandTimeoutMs }) {
+  constructor(client, store, calls, { keyPrefix, commandTimeoutMs, maxStateBytes }) {
     this.#client = client
     this.#store = store
     this.#calls = calls
     this.#keyPrefix = keyPrefix
+    this.#longest = Math.min(LONGEST, maxStateBytes)
     this.#isTimely = commandTimeoutMs >= FastPath.LEAST_TIMEOUT_MS
   }
 
@@ -67,12 +72,27 @@ class Carrier {
    */
   update(path, call, document, { version, now }) {
     const sessionId = /** @type {string} */ (call.sessionId)
-    const put = (/** @type {Buffer} */ out, /** @type {number} */ at) =>
-      this.#store.carryUpdate(out, at, sessionId, document, version, now)
-    if (document.length <= LONGEST && path.write(put, call, this.#caller)) return
-    this.#store.update(call.slot, sessionId, document, version - 1, now)
-    this.#calls.sendSoon()
-    this.alone(sessionId, call.promise)
+    const form = this.#updateForm()
+    const isShort = Buffer.byteLength(document) <= this.#longest
+    // What is too much is refused by the core.
+    if (form === undefined || !isShort || !Number.isSafeInteger(version)) {
+      this.#store.update(call.slot, sessionId, document, version - 1, now)
+      this.#calls.sendSoon()
+      this.alone(sessionId, call.promise)
+      return
+    }
+    const recordId = form.isAudited ? this.#store.recordId(now) : ''
+    path.write({ sessionId, document, version, now, recordId }, call, this.#caller)
+  }
+
+  /** Made when it is needed: until then an audit may have been added. */
+  #updateForm() {
+    if (this.#form === undefined) {
+      const text = this.#store.updateForm()
+      // Of what is written the length is known in characters.
+      if (isAscii(text)) this.#form = new UpdateForm(this.#keyPrefix, text)
+    }
+    return this.#form
   }
 
   /**
@@ -97,16 +117,21 @@ class Carrier {
       this.#store.get(slot, /** @type {string} */ (sessionId), waitedMs)
       this.#calls.sendSoon()
     },
-    landed: () => this.#store.landed(),
-    refused: ({ slot }, reply) => {
-      const isFit = this.#store.replied(slot, reply)
+    command: (update, noted, renews) =>
+      /** @type {InstanceType<typeof UpdateForm>} */ (this.#form).command(update, noted, renews),
+    refused: ({ slot }, { sessionId, document, version, now, recordId }, waitedMs, reply) => {
+      const update = /** @type {const} */ ([sessionId, document, version, now, recordId])
+      const isFit = this.#store.replied(slot, ...update, waitedMs, reply)
       this.#calls.sendSoon()
       return isFit
     },
-    writeOtherwise: ({ slot, sessionId, promise }) => {
-      this.#store.lost(slot)
+    writeOtherwise: ({ slot, promise }, update, waitedMs, noted) => {
+      const { sessionId, document, version, now, recordId } = update
+      const { ledger, number } = noted ?? { ledger: '', number: 0 }
+      const called = /** @type {const} */ ([sessionId, document, version, now, recordId, waitedMs])
+      this.#store.takeOver(slot, ...called, ledger, number)
       this.#calls.sendSoon()
-      this.alone(/** @type {string} */ (sessionId), promise)
+      this.alone(sessionId, promise)
     },
   }
 }

@@ -4,21 +4,26 @@ const { Buffer } = require('node:buffer')
 const { setTimeout } = require('node:timers')
 const { now } = require('./clock.js')
 const { ANSWER } = require('./settle.js')
+const { Ledger } = require('./UpdateForm.js')
 
 /** How many calls make a connection worth while. */
 const WORTHWHILE = 16
 
-/** How long Redis may owe an answer, ms, and how often that is looked at. */
+/** How long Redis may owe an answer, and how long a call may wait to be sent, ms. */
 const STALL_MS = 1000
+const QUEUE_MS = 500
+/** How often that is looked at, ms. */
 const LOOK_MS = 250
+/** What the core needs for a repeat, ms. */
+const REPEAT_MS = 1000
 
 /** How long to do without after a failure, ms. */
 const RETRY_MS = 5000
 
-/** The most calls in flight: fewer than a ledger has places. */
+/** The most calls sent and not answered: fewer than a ledger has places. */
 const MOST = 256
 
-/** What is written at once at most, bytes. */
+/** From how many characters on what is to be sent is written. */
 const CHUNK = 64 * 1024
 
 /** What is read at once: not all there is, so that Redis has work again before the rest is read. */
@@ -46,15 +51,23 @@ const ZERO = 0x30
  *
  * @typedef {object} Caller what becomes of calls that have no plain answer
  * @property {(call: Call, waitedMs: number) => void} readOtherwise
- * @property {(call: Call) => void} landed the write whose turn it was
- * @property {(call: Call, reply: Buffer) => boolean} refused the same, by this; false where the server is unfit
- * @property {(call: Call) => void} writeOtherwise it may have been applied
+ * @property {(update: Update, noted: Noted, renews: boolean) => string} command the update's
+ * @property {(call: Call, update: Update, waitedMs: number, reply: Buffer) => boolean} refused by
+ *   this reply; false where the server is unfit
+ * @property {(call: Call, update: Update, waitedMs: number, noted: Noted | undefined) => void} writeOtherwise
+ *   where it has a place in the ledger, it was sent and may have been applied
+ *
+ * @typedef {import('./UpdateForm.js').Update} Update
+ * @typedef {import('./UpdateForm.js').Noted} Noted
  *
  * @typedef {object} Waiting
  * @property {Call} call
  * @property {Caller} caller
- * @property {boolean} reads
- * @property {number} since
+ * @property {Update | undefined} update if it is not a read
+ * @property {string} key of the session
+ * @property {number} since when it was called
+ * @property {number} sentAt when it was sent
+ * @property {Noted | undefined} noted where a write that was sent notes that it was applied
  */
 
 /**
@@ -67,10 +80,10 @@ const ZERO = 0x30
  */
 class FastPath {
   /** Calls that have less time are not for it: the core has to have time for a repeat, ms. */
-  static LEAST_TIMEOUT_MS = 2 * (STALL_MS + LOOK_MS)
+  static LEAST_TIMEOUT_MS = QUEUE_MS + LOOK_MS + STALL_MS + LOOK_MS + REPEAT_MS
 
   #server
-  #onConnect
+  #newLedger
   /** @type {import('node:net').Socket | undefined} */
   #socket
   #ready = false
@@ -78,55 +91,42 @@ class FastPath {
   #greetings = 0
   #wanted = 0
   #retryAt = 0
+  /** Where the writes of this connection note that they were applied. @type {InstanceType<typeof Ledger> | undefined} */
+  #ledger
   /** @type {Waiting[]} in the order of their answers */
   #waiting = []
   /** How many of them are answered already. */
   #answered = 0
-  #out = Buffer.allocUnsafeSlow(CHUNK)
-  #outLength = 0
+  /** How many of them are sent. */
+  #sent = 0
+  /** When something was called or answered last. */
+  #time = 0
   /** The beginning of a reply whose end is to come. @type {Buffer | undefined} */
   #rest
   #sending = false
   #watched = false
 
-  /** @param {Server} server @param {() => void} onConnect called before each connection is made */
-  constructor(server, onConnect) {
+  /** @param {Server} server @param {() => string} newLedger makes the key of a new ledger */
+  constructor(server, newLedger) {
     this.#server = server
-    this.#onConnect = onConnect
+    this.#newLedger = newLedger
   }
 
-  /** Whether there is a connection, with room. To ask for it often enough makes one. */
+  /** Whether there is a connection. To ask for it often enough makes one. */
   isReady() {
-    if (this.#ready) return this.#waiting.length - this.#answered < MOST
+    if (this.#ready) return true
     if (this.#socket === undefined && ++this.#wanted >= WORTHWHILE) this.#connect()
     return false
   }
 
-  /** @param {string} key in ASCII, not longer than a kilobyte @param {Call} call @param {Caller} caller */
+  /** @param {string} key in ASCII @param {Call} call @param {Caller} caller */
   get(key, call, caller) {
-    if (this.#outLength > CHUNK - 2048) this.#send()
-    const command = `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`
-    this.#outLength += this.#out.write(command, this.#outLength, 'latin1')
-    this.#expect({ call, caller, reads: true, since: now() })
+    this.#expect(key, undefined, call, caller)
   }
 
-  /**
-   * @param {(out: Buffer, at: number) => number} put puts a command there; its length, 0 where it
-   *   is longer than what there is
-   * @param {Call} call
-   * @param {Caller} caller
-   * @returns {boolean} whether it was short enough
-   */
-  write(put, call, caller) {
-    let length = put(this.#out, this.#outLength)
-    if (length === 0 && this.#outLength > 0) {
-      this.#send()
-      length = put(this.#out, 0)
-    }
-    if (length === 0) return false
-    this.#outLength += length
-    this.#expect({ call, caller, reads: false, since: now() })
-    return true
+  /** @param {Update} update @param {Call} call @param {Caller} caller */
+  write(update, call, caller) {
+    this.#expect('', update, call, caller)
   }
 
   /** Ends the connection. What has no answer is left to the core. */
@@ -136,16 +136,20 @@ class FastPath {
     this.#socket = undefined
     this.#ready = false
     this.#wanted = 0
-    this.#outLength = 0
     this.#rest = undefined
     socket.destroy()
-    const left = this.#waiting.slice(this.#answered)
-    this.#waiting = []
-    this.#answered = 0
+    this.#leave(this.#answered)
+  }
+
+  /** Leaves to the core what waits, from this one on. @param {number} first */
+  #leave(first) {
+    const left = this.#waiting.splice(first)
+    this.#sent = first
+    this.#forget()
     const time = now()
-    for (const { call, caller, reads, since } of left) {
-      if (reads) caller.readOtherwise(call, time - since)
-      else caller.writeOtherwise(call)
+    for (const { call, caller, update, since, noted } of left) {
+      if (update === undefined) caller.readOtherwise(call, time - since)
+      else caller.writeOtherwise(call, update, time - since, noted)
     }
   }
 
@@ -153,7 +157,7 @@ class FastPath {
     const time = now()
     if (time < this.#retryAt) return
     this.#retryAt = time + RETRY_MS
-    this.#onConnect()
+    this.#ledger = new Ledger(this.#newLedger())
     // Not before: to load it takes a tenth of the time in which this module is loaded.
     const net = require('node:net')
     const { host, port, path, username, password, db } = this.#server
@@ -180,30 +184,58 @@ class FastPath {
     socket.write(greetings.map(packed).join(''))
   }
 
-  /** @param {Waiting} waiting */
-  #expect(waiting) {
+  /**
+   * @param {string} key
+   * @param {Update | undefined} update
+   * @param {Call} call
+   * @param {Caller} caller
+   */
+  #expect(key, update, call, caller) {
     if (this.#waiting.length === this.#answered) this.#socket?.ref()
-    this.#waiting.push(waiting)
-    // What is called in one go goes together.
     if (!this.#sending) {
-      this.#sending = true
-      queueMicrotask(() => {
-        this.#sending = false
-        this.#send()
-      })
+      this.#time = now()
+      this.#sendSoon()
     }
+    const since = this.#time
+    this.#waiting.push({ call, caller, update, key, since, sentAt: 0, noted: undefined })
     if (!this.#watched) this.#watch()
   }
 
+  /** What is called in one go goes together. */
+  #sendSoon() {
+    this.#sending = true
+    queueMicrotask(() => {
+      this.#sending = false
+      this.#send()
+    })
+  }
+
+  /** Sends of what waits as much as may be in flight. */
   #send() {
-    const length = this.#outLength
-    if (length === 0) return
-    this.#outLength = 0
-    this.#socket?.write(Buffer.from(this.#out.subarray(0, length)))
+    const end = Math.min(this.#waiting.length, this.#answered + MOST)
+    while (this.#sent < end) {
+      let text = ''
+      while (this.#sent < end && text.length < CHUNK) {
+        text += this.#command(/** @type {Waiting} */ (this.#waiting[this.#sent++]))
+      }
+      const isAscii = Buffer.byteLength(text) === text.length
+      this.#socket?.write(text, isAscii ? 'latin1' : 'utf8')
+    }
+  }
+
+  /** Put together when it is sent: those that wait take less memory. @param {Waiting} waiting */
+  #command(waiting) {
+    const { key, caller, update } = waiting
+    waiting.sentAt = this.#time
+    if (update === undefined) return `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`
+    const ledger = /** @type {InstanceType<typeof Ledger>} */ (this.#ledger)
+    waiting.noted = ledger.next()
+    return caller.command(update, waiting.noted, ledger.renews(update.now))
   }
 
   /** @param {Buffer} chunk @param {number} length */
   #received(chunk, length) {
+    this.#time = now()
     let bytes = chunk
     let end = length
     if (this.#rest !== undefined) {
@@ -218,10 +250,11 @@ class FastPath {
       if (next === 0) {
         // Copied: the chunk will be read into again.
         this.#rest = Buffer.from(bytes.subarray(at, end))
-        return
+        break
       }
       at = next
     }
+    if (this.#sent < this.#waiting.length && !this.#sending) this.#sendSoon()
   }
 
   /**
@@ -236,9 +269,9 @@ class FastPath {
     if (waiting === undefined) return -1
     const next = replyEnd(bytes, at, end)
     if (next <= 0) return next
-    const { call, caller, reads } = waiting
+    const { call, caller, update, since } = waiting
     const type = bytes[at]
-    if (reads) {
+    if (update === undefined) {
       if (type !== DOLLAR) return -1
       const missing = bytes[at + 1] === MINUS
       const text = missing ? null : bytes.toString('utf8', bytes.indexOf(LF, at) + 1, next - 2)
@@ -248,11 +281,11 @@ class FastPath {
       call.settle(ANSWER, text === null ? 0 : countIsoEnds(text), text)
     } else if (type === COLON) {
       this.#next()
-      caller.landed(call)
       call.settle(ANSWER, integer(bytes, at + 1, next - 2), null)
     } else {
       this.#next()
-      if (!caller.refused(call, bytes.subarray(at, next))) return -1
+      const reply = bytes.subarray(at, next)
+      if (!caller.refused(call, update, this.#time - since, reply)) return -1
     }
     return next
   }
@@ -268,10 +301,17 @@ class FastPath {
   /** One more is answered. */
   #next() {
     this.#answered++
+    this.#forget()
+  }
+
+  /** Lets go of what is answered. */
+  #forget() {
     const isLast = this.#answered === this.#waiting.length
     if (isLast) this.#socket?.unref()
-    if (isLast || this.#answered >= MOST) {
-      this.#waiting = isLast ? [] : this.#waiting.slice(this.#answered)
+    // Half of it: to move what is left costs each answer no more than a step.
+    if (isLast || (this.#answered >= MOST && this.#answered * 2 >= this.#waiting.length)) {
+      this.#waiting.splice(0, this.#answered)
+      this.#sent -= this.#answered
       this.#answered = 0
     }
   }
@@ -283,8 +323,11 @@ class FastPath {
       this.#watched = false
       const oldest = this.#waiting[this.#answered]
       if (oldest === undefined) return
-      if (now() - oldest.since >= STALL_MS) this.drop()
-      else this.#watch()
+      const time = now()
+      if (this.#sent > this.#answered && time - oldest.sentAt >= STALL_MS) return this.drop()
+      const unsent = this.#waiting[this.#sent]
+      if (unsent !== undefined && time - unsent.since >= QUEUE_MS) this.#leave(this.#sent)
+      this.#watch()
     }, LOOK_MS).unref()
   }
 }

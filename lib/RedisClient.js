@@ -71,7 +71,7 @@ class RedisClient extends EventEmitter {
     this.#calls = new Calls(this.#native, this.#options.maxInFlight)
     const plain = this.#native.plainServer()
     if (plain !== null) {
-      this.#fastPath = new FastPath(JSON.parse(plain), () => this.#native.renewLedger())
+      this.#fastPath = new FastPath(JSON.parse(plain), () => this.#native.newLedger())
     }
   }
 

@@ -74,7 +74,7 @@ class RedisStateManager {
       commandTimeoutMs,
       maxStateBytes,
     )
-    const carried = { keyPrefix, commandTimeoutMs }
+    const carried = { keyPrefix, commandTimeoutMs, maxStateBytes }
     this.#carrier = new Carrier(this.#redis, this.#store, this.#calls, carried)
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))

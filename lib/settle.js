@@ -1,5 +1,6 @@
 'use strict'
 
+const { setImmediate } = require('node:timers')
 const { Completions } = require('./native.js')
 const { RedisUnavailableError } = require('./errors.js')
 const { fromWire } = require('./wire.js')
@@ -8,6 +9,9 @@ const { fromWire } = require('./wire.js')
 const ANSWER = 1
 const FAILED = 2
 const PART = 3
+
+/** The most that is delivered in one turn of the event loop. */
+const MOST_A_TURN = 512
 
 /** The kinds of news: what a listener's `news` gets as its first argument. */
 const News = Object.freeze({
@@ -204,9 +208,38 @@ function settle(slot, kind, number, text, more) {
 let completions
 let users = 0
 
+/** How much is delivered since the event loop was known to turn, and whether more has come. */
+let delivered = 0
+let isTurning = false
+let isOverdue = false
+
+/**
+ * Called by the core when something has come. Node calls this again, and again, while the core has
+ * more, without a turn of its event loop in between: timers and sockets would wait for all of it.
+ */
+function deliver() {
+  if (delivered >= MOST_A_TURN) {
+    isOverdue = true
+    return
+  }
+  delivered += completions?.drain(settle, MOST_A_TURN) ?? 0
+  // With fewer there is time enough.
+  if (delivered < MOST_A_TURN / 2 || isTurning) return
+  isTurning = true
+  setImmediate(turned)
+}
+
+function turned() {
+  isTurning = false
+  delivered = 0
+  if (!isOverdue) return
+  isOverdue = false
+  deliver()
+}
+
 /** The way back from the core, for as long as there is a client. */
 function open() {
-  completions ??= new Completions(() => completions?.drain(settle))
+  completions ??= new Completions(deliver)
   users++
   return completions
 }

@@ -1,6 +1,5 @@
 //! `NativeClient`: where a Redis is, and a connection for commands to it.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +14,9 @@ use tokio::time::Instant;
 use super::completions::{Completion, Completions, Kind, Lane};
 use super::runtime::IO;
 use crate::error::Error as CoreError;
+use crate::keys;
 use crate::redis::call::Call;
 use crate::redis::connection::Connection;
-use crate::redis::ledger::Ledger;
 use crate::redis::options::Options;
 use crate::redis::settings::Settings;
 use crate::redis::status::{Status, StatusSink};
@@ -34,8 +33,6 @@ pub struct NativeClient {
     pub(crate) status: StatusSink,
     /// Whether it has been used for commands.
     pub(crate) commanded: Arc<AtomicBool>,
-    /// Of the connection that JavaScript has, where it has one.
-    pub(crate) ledger: Rc<RefCell<Ledger>>,
     lane: Rc<Lane>,
 }
 
@@ -79,8 +76,7 @@ impl NativeClient {
         let connection = connection.collecting();
         let (closed, _) = watch::channel(false);
         let lane = completions.lane.clone();
-        let ledger = Rc::default();
-        Ok(Self { options, connection, closed, status, commanded, ledger, lane })
+        Ok(Self { options, connection, closed, status, commanded, lane })
     }
 
     /// Where the server is, as `lib/FastPath.js` reads it; null where it is spoken to by TLS.
@@ -89,10 +85,10 @@ impl NativeClient {
         self.options.plain_server().map(|server| server.to_string())
     }
 
-    /// JavaScript makes a new connection of its own.
+    /// The key of a new ledger, for a connection of JavaScript's own.
     #[napi]
-    pub fn renew_ledger(&self) {
-        *self.ledger.borrow_mut() = Ledger::new();
+    pub fn new_ledger(&self) -> String {
+        keys::ledger(fastrand::u128(..))
     }
 
     /// Any command. `arguments`: for each, its length (u32, little-endian), then its bytes.

@@ -49,9 +49,6 @@ pub(crate) enum Kind {
     Invalidated = 12,
 }
 
-/// The most completions that are delivered without a pause.
-const SLICE: usize = 2048;
-
 pub(crate) struct Completion {
     pub slot: u32,
     pub kind: Kind,
@@ -84,15 +81,14 @@ impl Queue {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// The oldest, up to a slice; JavaScript is woken again for the rest, after whatever else its
-    /// event loop has to do.
-    fn take(&self) -> VecDeque<Completion> {
+    /// The oldest; JavaScript is woken again for the rest.
+    fn take(&self, most: usize) -> VecDeque<Completion> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        if list.len() <= SLICE {
+        if list.len() <= most {
             return std::mem::take(&mut *list);
         }
         self.flush.notify_one();
-        list.drain(..SLICE).collect()
+        list.drain(..most).collect()
     }
 }
 
@@ -239,7 +235,8 @@ impl Completions {
         Ok(Self { lane: Rc::new(lane), stop })
     }
 
-    /// Calls `settle(slot, kind, number, text, more)` for all that has come.
+    /// Calls `settle(slot, kind, number, text, more)` for what has come, for `most` at most. For how
+    /// many it did.
     #[napi]
     pub fn drain(
         &self,
@@ -247,17 +244,20 @@ impl Completions {
             ts_arg_type = "(slot: number, kind: number, number: number, text: string | null, more: string | null) => void"
         )]
         settle: Settle<'_>,
-    ) -> Result<()> {
+        most: u32,
+    ) -> Result<u32> {
         let mut ended = 0;
         let mut outcome = Ok(());
-        for Completion { slot, kind, number, text, more } in self.lane.queue.take() {
+        let taken = self.lane.queue.take(usize::try_from(most).unwrap_or(usize::MAX));
+        let count = u32::try_from(taken.len()).unwrap_or(most);
+        for Completion { slot, kind, number, text, more } in taken {
             ended += u32::from(matches!(kind, Kind::Done | Kind::Text | Kind::Failed));
             let arguments = (slot, kind as u32, number, text.map(Text), more.map(Text));
             // One that throws must not cost the others their answer.
             outcome = outcome.and(settle.call(arguments.into()));
         }
         self.lane.release(ended);
-        outcome
+        outcome.map(|()| count)
     }
 
     /// Keeps the process alive until `release`.

@@ -1,22 +1,22 @@
 //! `NativeStore`: the calls of a manager that look at sessions or change them.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
+use serde_json::json;
 
 use super::client::NativeClient;
 use super::completions::{Completions, Lane};
 use super::queue::NativeQueue;
+use crate::audit::record::new_id;
 use crate::document::count_iso_strings;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::redis::ledger::{Entry, Ledger};
+use crate::redis::ledger::{Ledger, Noted};
 use crate::redis::options::Options;
-use crate::session::carried::Carried;
+use crate::session::carried::{Form, Update};
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one Redis.
@@ -25,11 +25,6 @@ pub struct NativeStore {
     store: Store,
     redis: Options,
     lane: Rc<Lane>,
-    /// Of the connection that JavaScript has.
-    ledger: Rc<RefCell<Ledger>>,
-    /// On their way by that connection, in their order.
-    carried: RefCell<VecDeque<Carried>>,
-    packed: RefCell<Vec<u8>>,
 }
 
 #[napi]
@@ -57,9 +52,6 @@ impl NativeStore {
             store: Store::new(client.connection.clone(), options),
             redis: client.options.clone(),
             lane: completions.lane.clone(),
-            ledger: client.ledger.clone(),
-            carried: RefCell::default(),
-            packed: RefCell::default(),
         }
     }
 
@@ -79,8 +71,7 @@ impl NativeStore {
     #[napi]
     pub fn get(&self, slot: u32, session_id: String, waited_ms: f64) {
         let ticket = self.lane.ticket(slot);
-        let waited = Duration::try_from_secs_f64(waited_ms / 1000.0).unwrap_or_default();
-        self.store.get(session_id, waited, move |outcome| match outcome {
+        self.store.get(session_id, duration_of(waited_ms), move |outcome| match outcome {
             Ok(Some(document)) => {
                 let dates = count_iso_strings(&document);
                 ticket.text(document, dates.into());
@@ -133,57 +124,66 @@ impl NativeStore {
         self.write(slot, session_id, text, rule, now_ms);
     }
 
-    /// Puts the command of a locked update, of which the whole document is known, into `out` at `at`,
-    /// for JavaScript to send. Its length; 0 where there is no room for it, or where it is refused,
-    /// as `update` will tell. What is put in ends, in that order, with `landed`, `replied` or `lost`.
+    /// What is the same in the commands of all locked updates, for JavaScript to send them: JSON, as
+    /// `lib/UpdateForm.js` reads it.
     #[napi]
-    pub fn carry_update(
+    pub fn update_form(&self) -> String {
+        let Form { head, stream, tail } = Form::of(&self.store);
+        let (places, width, ttl) = (Ledger::PLACES, Ledger::WIDTH, Ledger::TTL_SECONDS);
+        json!({ "head": head, "stream": stream, "tail": tail, "places": places, "width": width, "ttl": ttl })
+            .to_string()
+    }
+
+    /// An id for the record of an update.
+    #[napi]
+    pub fn record_id(&self, now_ms: f64) -> String {
+        new_id(now_ms as i64)
+    }
+
+    /// Ends an update that JavaScript has sent by the reply that came, as `update` ends. False where
+    /// it says that the server cannot take it now.
+    #[napi]
+    #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
+    pub fn replied(
         &self,
-        mut out: BufferSlice<'_>,
-        at: u32,
+        slot: u32,
         session_id: String,
         document: String,
         version: f64,
         now_ms: f64,
-    ) -> u32 {
-        let Some(room) = usize::try_from(at).ok().and_then(|at| out.get_mut(at..)) else {
-            return 0;
-        };
-        // The first of those that go together.
-        let entry = Entry { noted: self.ledger.borrow_mut().next_place(), renews: at == 0 };
-        let mut packed = self.packed.borrow_mut();
-        packed.clear();
-        let (version, now_ms) = (version as u64, now_ms as i64);
-        let carried =
-            Carried::new(&self.store, session_id, document, version, now_ms, entry, &mut packed);
-        let (Some(carried), Some(room)) = (carried, room.get_mut(..packed.len())) else { return 0 };
-        room.copy_from_slice(&packed);
-        self.carried.borrow_mut().push_back(carried);
-        u32::try_from(packed.len()).unwrap_or_default()
-    }
-
-    /// The first of those that are carried was applied.
-    #[napi]
-    pub fn landed(&self) {
-        self.carried.borrow_mut().pop_front();
-    }
-
-    /// Ends the first of those that are carried by this reply, as `update` ends. False where the
-    /// server cannot take it now.
-    #[napi]
-    pub fn replied(&self, slot: u32, reply: BufferSlice<'_>) -> bool {
+        record_id: String,
+        waited_ms: f64,
+        reply: BufferSlice<'_>,
+    ) -> bool {
         let ticket = self.lane.ticket(slot);
-        let Some(carried) = self.carried.borrow_mut().pop_front() else { return false };
-        carried.replied(&self.store, &reply, move |outcome| ticket.outcome(outcome.map(number_of)))
+        let update = carried(session_id, document, version, now_ms, record_id, waited_ms);
+        update.replied(&self.store, &reply, move |outcome| {
+            ticket.outcome(outcome.map(number_of));
+        })
     }
 
-    /// The same where no reply came.
+    /// Takes over an update that JavaScript has not sent, or whose reply was lost: then `number` is
+    /// its place in `ledger`, else 0.
     #[napi]
-    pub fn lost(&self, slot: u32) {
+    #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
+    pub fn take_over(
+        &self,
+        slot: u32,
+        session_id: String,
+        document: String,
+        version: f64,
+        now_ms: f64,
+        record_id: String,
+        waited_ms: f64,
+        ledger: String,
+        number: f64,
+    ) {
         let ticket = self.lane.ticket(slot);
-        if let Some(carried) = self.carried.borrow_mut().pop_front() {
-            carried.lost(&self.store, move |outcome| ticket.outcome(outcome.map(number_of)));
-        }
+        let update = carried(session_id, document, version, now_ms, record_id, waited_ms);
+        let noted = (number > 0.0).then(|| Noted { ledger: ledger.into(), number: number as u64 });
+        update.hand_over(&self.store, noted, move |outcome| {
+            ticket.outcome(outcome.map(number_of));
+        });
     }
 
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
@@ -222,6 +222,29 @@ impl NativeStore {
             ticket.outcome(outcome.map(|()| 0.0));
         });
     }
+}
+
+fn carried(
+    session_id: String,
+    document: String,
+    version: f64,
+    now_ms: f64,
+    record_id: String,
+    waited_ms: f64,
+) -> Update {
+    let waited = duration_of(waited_ms);
+    Update {
+        session_id,
+        document,
+        version: version as u64,
+        now_ms: now_ms as i64,
+        record_id,
+        waited,
+    }
+}
+
+fn duration_of(ms: f64) -> Duration {
+    Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default()
 }
 
 /// The version; negative where it is not audited.

@@ -20,7 +20,7 @@ impl Ledger {
     pub const TTL_SECONDS: u32 = 900;
 
     /// How long a place is: two numbers of 16 digits, a sign, and what divides them.
-    const WIDTH: u64 = 40;
+    pub const WIDTH: u64 = 40;
 
     /// An empty one.
     pub fn new() -> Self {

@@ -29,6 +29,11 @@ impl Script {
         Self::new(&[LEDGER, source].concat())
     }
 
+    /// What the server knows it by.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
     /// The command that runs it on these keys; the caller appends the arguments.
     ///
     /// `EVAL` leaves the script in the server's cache, so one round trip with the source heals a

@@ -1,46 +1,77 @@
-//! Locked updates that their caller himself carries to Redis, by a connection of his own. They may
-//! be repeated at any time, so whatever has no plain answer is left to the store's connection.
+//! Locked updates that their caller himself sends to Redis, by a connection of his own. They may be
+//! repeated at any time, so whatever has no plain answer is left to the store's connection.
 
-use redis::Value;
+use std::time::Duration;
+
+use redis::{Cmd, Value};
 
 use super::store::{Rule, Store, Written};
-use super::write::Write;
+use super::write::{Audit, Prepared, WRITE, Write, end_with_settings};
 use crate::error::{Error, Result};
 use crate::redis::flight::{Refusal, error_line};
-use crate::redis::ledger::{Entry, Noted};
-use crate::redis::request::{Attempt, Request};
+use crate::redis::ledger::Noted;
+use crate::redis::request::Request;
 
-type Done = fn(Result<Written>);
+/// What a caller puts between `head` and `tail`, besides the stream's key: two keys, the ledger's
+/// four arguments, and six of `scripts/write.lua`.
+const OWN_WORDS: usize = 2 + 4 + 6;
 
-/// An update on its way.
-pub struct Carried {
-    write: Write<Done>,
-    noted: Noted,
+/// The command of a locked update as it is sent, without what differs from one to the next
+/// (`lib/UpdateForm.js`).
+#[derive(Debug)]
+pub struct Form {
+    /// What comes before the keys.
+    pub head: String,
+    /// The key of the audit's stream; empty where there is no audit.
+    pub stream: String,
+    /// The arguments that are the same for all.
+    pub tail: String,
 }
 
-impl Carried {
-    /// Puts the update's command, as it is sent, at the end of `out`. `document`: what is stored if
-    /// it is applied, with this version first. `entry`: where it notes that it was. `None` where the
-    /// store would refuse it.
-    pub fn new(
-        store: &Store,
-        session_id: String,
-        document: String,
-        version: u64,
-        now_ms: i64,
-        entry: Entry,
-        out: &mut Vec<u8>,
-    ) -> Option<Self> {
-        let done: Done = |_| {};
-        let rule = Rule::Locked { expected: version.checked_sub(1)? };
-        let mut write = store.new_write(session_id, String::new(), rule, now_ms, done);
-        write.take_document(version, document).ok()?;
-        let noted = entry.noted.clone();
-        let attempt = Attempt { repeated: false, with_source: false, entry };
-        write.command(&attempt).write_packed_command(out);
-        Some(Self { write, noted })
+impl Form {
+    /// That of a store.
+    pub fn of(store: &Store) -> Self {
+        let stream = store.audit.as_ref();
+        let mut end = Cmd::new();
+        let locked = Rule::Locked { expected: 0 };
+        end_with_settings(&mut end, &store.settings, locked, stream);
+        let mut begin = redis::cmd("EVALSHA");
+        begin.arg(WRITE.digest()).arg(if stream.is_some() { 3 } else { 2 });
+        let mut key = Cmd::new();
+        key.arg(stream.map(|stream| &stream.keys.stream));
+        let all = [&begin, &key, &end].map(|part| part.args_iter().len()).iter().sum::<usize>();
+        Self {
+            head: format!("*{}\r\n{}", all + OWN_WORDS, words(&begin)),
+            stream: words(&key),
+            tail: words(&end),
+        }
     }
+}
 
+/// A part of a command as it is sent.
+fn words(part: &Cmd) -> String {
+    let packed = String::from_utf8(part.get_packed_command()).unwrap_or_default();
+    packed.split_once("\r\n").map_or_else(String::new, |(_count, words)| words.to_owned())
+}
+
+/// An update as its caller has called it.
+#[derive(Debug)]
+pub struct Update {
+    /// Of which session.
+    pub session_id: String,
+    /// What is stored if it is applied, with its version first.
+    pub document: String,
+    /// The version that is written.
+    pub version: u64,
+    /// When it was called, milliseconds since the epoch.
+    pub now_ms: i64,
+    /// The id of the audit's record, where there is an audit.
+    pub record_id: String,
+    /// How much of its time has been used already.
+    pub waited: Duration,
+}
+
+impl Update {
     /// Ends it by Redis' reply, whatever that is. `false` where it says that this server cannot
     /// take it now; then, and where it does not know the script, the store's connection sees to it.
     pub fn replied(
@@ -49,7 +80,7 @@ impl Carried {
         reply: &[u8],
         done: impl FnOnce(Result<Written>) + Send + 'static,
     ) -> bool {
-        let write = self.write.with_done(done);
+        let write = self.into_write(store, done);
         let outcome = match redis::parse_redis_value(reply) {
             Ok(Value::ServerError(error)) => match Refusal::of(&error) {
                 Refusal::Final => Err(Error::Reply { message: error_line(&error) }),
@@ -65,8 +96,34 @@ impl Carried {
         true
     }
 
-    /// Leaves it to the store's connection: it may have been applied.
-    pub fn lost(self, store: &Store, done: impl FnOnce(Result<Written>) + Send + 'static) {
-        store.connection.repeat(Box::new(self.write.with_done(done)), self.noted);
+    /// Leaves it to the store's connection. `noted`: where it has noted its outcome, if it was sent
+    /// and may have been applied.
+    pub fn hand_over(
+        self,
+        store: &Store,
+        noted: Option<Noted>,
+        done: impl FnOnce(Result<Written>) + Send + 'static,
+    ) {
+        let write = Box::new(self.into_write(store, done));
+        match noted {
+            Some(noted) => store.connection.repeat(write, noted),
+            None => store.connection.submit(write),
+        }
+    }
+
+    fn into_write<D>(self, store: &Store, done: D) -> Write<D> {
+        let Self { session_id, document, version, now_ms, record_id, waited } = self;
+        let expected = version.saturating_sub(1);
+        Write {
+            settings: store.settings.clone(),
+            audit: store.audit.clone().map(|stream| Audit { stream, record_id }),
+            session_id,
+            text: String::new(),
+            rule: Rule::Locked { expected },
+            now_ms,
+            deadline: store.deadline_after(waited),
+            done,
+            prepared: Some(Prepared { version, document }),
+        }
     }
 }

@@ -46,8 +46,8 @@ pub(crate) type Settings = Arc<StoreOptions>;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) connection: Connection,
-    settings: Settings,
-    audit: Option<Arc<Stream>>,
+    pub(super) settings: Settings,
+    pub(super) audit: Option<Arc<Stream>>,
 }
 
 impl Store {
@@ -72,7 +72,7 @@ impl Store {
         self.connection.submit(Box::new(Get {
             settings: self.settings.clone(),
             session_id,
-            deadline: Instant::now() + self.settings.command_timeout.saturating_sub(waited),
+            deadline: self.deadline_after(waited),
             done,
         }));
     }
@@ -104,18 +104,7 @@ impl Store {
         now_ms: i64,
         done: impl FnOnce(Result<Written>) + Send + 'static,
     ) {
-        self.connection.submit(Box::new(self.new_write(session_id, text, rule, now_ms, done)));
-    }
-
-    pub(crate) fn new_write<D>(
-        &self,
-        session_id: String,
-        text: String,
-        rule: Rule,
-        now_ms: i64,
-        done: D,
-    ) -> Write<D> {
-        Write {
+        self.connection.submit(Box::new(Write {
             settings: self.settings.clone(),
             audit: Audit::of(self.audit.as_ref(), now_ms),
             session_id,
@@ -125,7 +114,7 @@ impl Store {
             deadline: self.deadline(),
             done,
             prepared: None,
-        }
+        }));
     }
 
     /// Deletes a session and tells all instances, also where there is none.
@@ -174,6 +163,10 @@ impl Store {
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.command_timeout
+        self.deadline_after(Duration::ZERO)
+    }
+
+    pub(super) fn deadline_after(&self, waited: Duration) -> Instant {
+        Instant::now() + self.settings.command_timeout.saturating_sub(waited)
     }
 }

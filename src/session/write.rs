@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::message;
 use super::read::{unexpected, wrong_type};
-use super::store::Settings;
+use super::store::{Settings, StoreOptions};
 use crate::audit::record::new_id;
 use crate::audit::stream::Stream;
 use crate::document::{Draft, HEAD, MAX_VERSION, Stamp, iso_timestamp};
@@ -17,7 +17,7 @@ use crate::keys::check_session_id;
 use crate::redis::request::{Attempt, Effect, Request};
 use crate::redis::script::Script;
 
-static WRITE: LazyLock<Script> =
+pub(super) static WRITE: LazyLock<Script> =
     LazyLock::new(|| Script::noting(include_str!("scripts/write.lua")));
 static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::noting(include_str!("scripts/delete.lua")));
@@ -48,6 +48,16 @@ impl Rule {
         }
     }
 
+    /// What the script calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::CreateIfAbsent => "absent",
+            Self::Locked { .. } => "locked",
+            Self::Any => "any",
+        }
+    }
+
     /// What the audit calls it.
     fn event(self) -> &'static str {
         match self {
@@ -59,9 +69,9 @@ impl Rule {
 
 /// What a script appends to the audit's stream.
 pub(crate) struct Audit {
-    stream: Arc<Stream>,
+    pub stream: Arc<Stream>,
     /// The same for all attempts.
-    record_id: String,
+    pub record_id: String,
 }
 
 impl Audit {
@@ -73,6 +83,24 @@ impl Audit {
     fn keys<'a>(session: &'a str, audit: &'a Option<Self>) -> Vec<&'a str> {
         let stream = audit.as_ref().map(|audit| &*audit.stream.keys.stream);
         [session].into_iter().chain(stream).collect()
+    }
+}
+
+/// The arguments that are the same for all writes by one rule.
+pub(super) fn end_with_settings(
+    command: &mut Cmd,
+    settings: &StoreOptions,
+    rule: Rule,
+    stream: Option<&Arc<Stream>>,
+) {
+    let keys = &settings.keys;
+    command
+        .arg(rule.name())
+        .arg(settings.ttl_seconds)
+        .arg(&keys.updates_channel)
+        .arg(message::named_prefix(&keys.session_prefix));
+    if let Some(stream) = stream {
+        command.arg(stream.limit()).arg(rule.event());
     }
 }
 
@@ -101,23 +129,12 @@ pub(crate) struct Write<D> {
 /// What the script gets, made once for all attempts.
 pub(crate) struct Prepared {
     /// The version that is written; where any is taken: where nothing is stored.
-    version: u64,
+    pub version: u64,
     /// The document; where any is taken: what follows its version.
-    document: String,
+    pub document: String,
 }
 
 impl<D> Write<D> {
-    /// In place of a text: the document that a state of this version is stored as.
-    pub fn take_document(&mut self, version: u64, document: String) -> Result<()> {
-        check_session_id(&self.session_id)?;
-        self.check_size(&document)?;
-        if version > MAX_VERSION {
-            return Err(Error::invalid("expectedVersion", NO_VERSION));
-        }
-        self.prepared = Some(Prepared { version, document });
-        Ok(())
-    }
-
     fn check_size(&self, text: &str) -> Result<()> {
         let (size, most) = (text.len(), self.settings.max_state_bytes);
         if size <= most {
@@ -127,18 +144,12 @@ impl<D> Write<D> {
             format!("it has {size} bytes as JSON, at most {most} are allowed (maxStateBytes)");
         Err(Error::invalid("state", reason))
     }
-
-    /// The same, done in another way.
-    pub fn with_done<E>(self, done: E) -> Write<E> {
-        let Self { settings, audit, session_id, text, rule, now_ms, deadline, prepared, .. } = self;
-        Write { settings, audit, session_id, text, rule, now_ms, deadline, done, prepared }
-    }
 }
 
 impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
     fn prepare(&mut self) -> Result<()> {
         if self.prepared.is_some() {
-            return Ok(()); // By whoever carried it before.
+            return Ok(()); // By who called it.
         }
         check_session_id(&self.session_id)?;
         self.check_size(&self.text)?;
@@ -167,28 +178,22 @@ impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
         let Some(Prepared { version, document }) = &self.prepared else {
             return Cmd::new(); // Not reached: `prepare` comes first. Redis would refuse it.
         };
-        let (rule, stored) = match self.rule {
-            Rule::Create => ("create", String::new()),
-            Rule::CreateIfAbsent => ("absent", String::new()),
-            Rule::Locked { expected } => ("locked", format!("{HEAD}{expected},")),
-            Rule::Any => ("any", String::new()),
+        let stored = match self.rule {
+            Rule::Locked { expected } => format!("{HEAD}{expected},"),
+            _ => String::new(),
         };
-        let keys = &self.settings.keys;
-        let session = keys.session(&self.session_id);
+        let session = self.settings.keys.session(&self.session_id);
+        let record_id = self.audit.as_ref().map_or("", |audit| &audit.record_id);
         let mut command = WRITE.noted_command(attempt, &Audit::keys(&session, &self.audit));
         command
-            .arg(rule)
             .arg(version)
             .arg(document)
             .arg(stored)
-            .arg(self.settings.ttl_seconds)
-            .arg(&keys.updates_channel)
             .arg(&self.session_id)
             .arg(self.now_ms)
-            .arg(message::named_prefix(&keys.session_prefix));
-        if let Some(Audit { stream, record_id }) = &self.audit {
-            command.arg(stream.limit()).arg(record_id).arg(self.rule.event());
-        }
+            .arg(record_id);
+        let stream = self.audit.as_ref().map(|audit| &audit.stream);
+        end_with_settings(&mut command, &self.settings, self.rule, stream);
         command
     }
 

@@ -3,22 +3,22 @@
 --
 -- KEYS[2]  the session's key
 -- KEYS[3]  the audit's stream, where there is an audit
--- ARGV[5]  rule: 'create' overwrites, 'absent' wants no session there, 'locked' wants the expected
+-- ARGV[5]  the version to write; with 'any': where nothing is stored
+-- ARGV[6]  the document; with 'any': what follows its version
+-- ARGV[7]  'locked': how the stored document begins
+-- ARGV[8]  session id
+-- ARGV[9]  when it was called, milliseconds
+-- ARGV[10] the record's id, where there is an audit
+-- ARGV[11] rule: 'create' overwrites, 'absent' wants no session there, 'locked' wants the expected
 --          version there, 'any' takes what it finds
--- ARGV[6]  the version to write; with 'any': where nothing is stored
--- ARGV[7]  the document; with 'any': what follows its version
--- ARGV[8]  'locked': how the stored document begins
--- ARGV[9]  TTL, seconds
--- ARGV[10] channel of updates
--- ARGV[11] session id
--- ARGV[12] when it was called, milliseconds
--- ARGV[13] the key prefix, where the message has to name it, else ''
--- ARGV[14] how many audit records may wait; 0: any number
--- ARGV[15] the record's id
+-- ARGV[12] TTL, seconds
+-- ARGV[13] channel of updates
+-- ARGV[14] the key prefix, where the message has to name it, else ''
+-- ARGV[15] how many audit records may wait; 0: any number
 -- ARGV[16] event type
 --
--- Returns the version written (negative: not audited, as many records wait as may), or {'missing'}, {'exists'}, {'conflict', stored version}, or
--- {'corrupt', stored value}.
+-- Returns the version written (negative: not audited, as many records wait as may), or {'missing'},
+-- {'exists'}, {'conflict', stored version}, or {'corrupt', stored value}.
 
 -- The top-level members of a document that cjson refuses (half a surrogate pair, a thousand
 -- levels) and JSON.parse does not: strings as they are written, numbers.
@@ -68,11 +68,11 @@ local function version_of(raw)
   return version < 9007199254740991 and version or nil
 end
 
-local key, rule, version, document = KEYS[2], ARGV[5], ARGV[6], ARGV[7]
+local key, rule, version, document = KEYS[2], ARGV[11], ARGV[5], ARGV[6]
 if rule == 'locked' then
   -- The two ends say it all, if we wrote it. Lua hashes every string that it gets: what is not
   -- fetched is not hashed.
-  if redis.call('GETRANGE', key, 0, #ARGV[8] - 1) ~= ARGV[8]
+  if redis.call('GETRANGE', key, 0, #ARGV[7] - 1) ~= ARGV[7]
     or redis.call('GETRANGE', key, -1, -1) ~= '}' then
     local raw = redis.call('GET', key)
     if not raw then return {'missing'} end
@@ -91,25 +91,25 @@ elseif rule == 'absent' and redis.call('EXISTS', key) == 1 then
 end
 
 local stream = KEYS[3]
-local audited = stream and (ARGV[14] == '0' or redis.call('XLEN', stream) < tonumber(ARGV[14]))
+local audited = stream and (ARGV[15] == '0' or redis.call('XLEN', stream) < tonumber(ARGV[15]))
 local answer = stream and not audited and '-' .. version or version
 -- In this order nothing is half done. Where Redis refuses to write (its memory is full), it does
 -- so at the first command that writes. Where this user may not append or publish, what came before
 -- is undone.
 note(answer)
-local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[15], 'session', ARGV[11],
-  'event', ARGV[16], 'at', ARGV[12], 'state', document)
+local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[10], 'session', ARGV[8],
+  'event', ARGV[16], 'at', ARGV[9], 'state', document)
 local told = record
 if type(record) ~= 'table' then
   -- The document is a string here, which is safe with cjson; only what it means would not be.
-  local message = {sessionId = ARGV[11], state = document, timestamp = tonumber(ARGV[12])}
-  if ARGV[13] ~= '' then message.keyPrefix = ARGV[13] end
-  told = redis.pcall('PUBLISH', ARGV[10], cjson.encode(message))
+  local message = {sessionId = ARGV[8], state = document, timestamp = tonumber(ARGV[9])}
+  if ARGV[14] ~= '' then message.keyPrefix = ARGV[14] end
+  told = redis.pcall('PUBLISH', ARGV[13], cjson.encode(message))
 end
 if type(told) == 'table' then
   take_back_note()
   if type(record) == 'string' then redis.call('XDEL', stream, record) end
   return told
 end
-redis.call('SET', key, document, 'EX', ARGV[9])
+redis.call('SET', key, document, 'EX', ARGV[12])
 return tonumber(answer)
