@@ -20,75 +20,80 @@
 -- Returns the version written (negative: not audited, as many records wait as may), or {'missing'},
 -- {'exists'}, {'conflict', stored version}, or {'corrupt', stored value}.
 
--- The top-level members of a document that cjson refuses (half a surrogate pair, a thousand
--- levels) and JSON.parse does not: strings as they are written, numbers.
-local function skim(raw)
-  local found, depth, at = {}, 0, 1
-  while true do
-    local from = string.find(raw, '["{}%[%]]', at)
-    if not from then return depth == 0 and found or nil end
-    local to, byte = from, string.byte(raw, from)
-    if byte == 34 then
-      repeat
-        to = string.find(raw, '["\\]', to + 1)
-        if not to then return nil end
-        local escaped = string.byte(raw, to) == 92
-        if escaped then to = to + 1 end
-      until not escaped
-      if depth == 1 then
-        local name = string.sub(raw, from + 1, to - 1)
-        local number = string.match(raw, '^%s*:%s*(-?[%d.eE+-]+)%s*[,}]', to + 1)
-        found[name] = tonumber(number) or string.match(raw, '^%s*:%s*"([^"\\]*)"', to + 1)
-      end
-    elseif byte == 123 or byte == 91 then
-      depth = depth + 1
-    else
-      depth = depth - 1
-    end
-    at = to + 1
-  end
-end
-
--- The members of a document; nil where it is none.
-local function look(raw)
-  local ok, state = pcall(cjson.decode, raw)
-  if ok then return type(state) == 'table' and state or nil end
-  return string.find(raw, '^%s*{') and skim(raw) or nil
-end
-
--- The version of a stored document; nil where it is none. The anchored match is for what we
--- write; a document of an old instance has its version anywhere.
-local function version_of(raw)
-  local version = string.sub(raw, -1) == '}' and tonumber(string.match(raw, '^{"version":(%d+),'))
-  if not version then
-    local state = look(raw)
-    version = state and state.version
-    if type(version) ~= 'number' or version < 0 or version % 1 ~= 0 then return nil end
-  end
-  return version < 9007199254740991 and version or nil
-end
-
 local key, rule, version, document = KEYS[2], ARGV[11], ARGV[5], ARGV[6]
+local raw
 if rule == 'locked' then
-  -- The two ends say it all, if we wrote it. Lua hashes every string that it gets: what is not
-  -- fetched is not hashed.
+  -- The two ends say it all, if we wrote it. Lua hashes every byte of every string that it gets:
+  -- what is not fetched is not hashed.
   if redis.call('GETRANGE', key, 0, #ARGV[7] - 1) ~= ARGV[7]
     or redis.call('GETRANGE', key, -1, -1) ~= '}' then
-    local raw = redis.call('GET', key)
+    raw = redis.call('GET', key)
     if not raw then return {'missing'} end
-    local stored = version_of(raw)
-    if not stored then return {'corrupt', raw} end
-    if stored + 1 ~= tonumber(version) then return {'conflict', stored} end
   end
 elseif rule == 'any' then
-  local raw = redis.call('GET', key)
-  local stored = raw and version_of(raw)
-  if raw and not stored then return {'corrupt', raw} end
-  if stored then version = string.format('%.0f', stored + 1) end
-  document = '{"version":' .. version .. document
+  raw = redis.call('GET', key)
 elseif rule == 'absent' and redis.call('EXISTS', key) == 1 then
   return {'exists'}
 end
+
+if raw then
+  -- The top-level members of a document that cjson refuses (half a surrogate pair, a thousand
+  -- levels) and JSON.parse does not: strings as they are written, numbers.
+  local function skim(raw)
+    local found, depth, at = {}, 0, 1
+    while true do
+      local from = string.find(raw, '["{}%[%]]', at)
+      if not from then return depth == 0 and found or nil end
+      local to, byte = from, string.byte(raw, from)
+      if byte == 34 then
+        repeat
+          to = string.find(raw, '["\\]', to + 1)
+          if not to then return nil end
+          local escaped = string.byte(raw, to) == 92
+          if escaped then to = to + 1 end
+        until not escaped
+        if depth == 1 then
+          local name = string.sub(raw, from + 1, to - 1)
+          local number = string.match(raw, '^%s*:%s*(-?[%d.eE+-]+)%s*[,}]', to + 1)
+          found[name] = tonumber(number) or string.match(raw, '^%s*:%s*"([^"\\]*)"', to + 1)
+        end
+      elseif byte == 123 or byte == 91 then
+        depth = depth + 1
+      else
+        depth = depth - 1
+      end
+      at = to + 1
+    end
+  end
+
+  -- The members of a document; nil where it is none.
+  local function look(raw)
+    local ok, state = pcall(cjson.decode, raw)
+    if ok then return type(state) == 'table' and state or nil end
+    return string.find(raw, '^%s*{') and skim(raw) or nil
+  end
+
+  -- The version of a stored document; nil where it is none. The anchored match is for what we
+  -- write; a document of an old instance has its version anywhere.
+  local function version_of(raw)
+    local version = string.sub(raw, -1) == '}' and tonumber(string.match(raw, '^{"version":(%d+),'))
+    if not version then
+      local state = look(raw)
+      version = state and state.version
+      if type(version) ~= 'number' or version < 0 or version % 1 ~= 0 then return nil end
+    end
+    return version < 9007199254740991 and version or nil
+  end
+
+  local stored = version_of(raw)
+  if not stored then return {'corrupt', raw} end
+  if rule == 'any' then
+    version = string.format('%.0f', stored + 1)
+  elseif stored + 1 ~= tonumber(version) then
+    return {'conflict', stored}
+  end
+end
+if rule == 'any' then document = '{"version":' .. version .. document end
 
 local stream = KEYS[3]
 local audited = stream and (ARGV[15] == '0' or redis.call('XLEN', stream) < tonumber(ARGV[15]))
