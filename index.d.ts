@@ -456,13 +456,13 @@ export interface RedisServerOptions {
   password?: string
   /** The database's number. Default 0. */
   db?: number
-  /** Default: none. `true` verifies the certificate and its host name by the system's authorities. */
+  /** Default: none. `true` verifies the certificate and its host name, by the system's authorities and Node's. */
   tls?: boolean | RedisTlsOptions
 }
 
 /** TLS to Redis; all files in PEM. */
 export interface RedisTlsOptions {
-  /** The authorities to trust, instead of the system's. */
+  /** The authorities to trust, instead of the system's and Node's (with `NODE_EXTRA_CA_CERTS`). */
   ca?: string | Uint8Array | (string | Uint8Array)[]
   /** This side's certificate, with its `key`. */
   cert?: string | Uint8Array

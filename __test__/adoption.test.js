@@ -219,6 +219,18 @@ describe.each(libraries)('an instance of $name', (library) => {
     expect(after - before).toBe(1)
   })
 
+  it('that was ended and is connected again serves the managers that are made then', async () => {
+    const instance = make()
+    await connected(instance)
+    const before = open(instance)
+    expect(await before.getSession('a')).toBe(null)
+    await instance.disconnect()
+    await until(() => isEnded(instance), 5000)
+    await instance.connect()
+    expect(await open(instance).getSession('a')).toBe(null)
+    await expect(before.getSession('a')).rejects.toThrow(ClosedError)
+  })
+
   it('may say where a queue is, which leaves it to its owner', async () => {
     const instance = make()
     const queue = new DBWriteQueue(instance, { worker: false })
@@ -238,6 +250,24 @@ describe.each(libraries)('an instance of $name', (library) => {
     expect(thrownBy(() => new RedisStateManager(server.url, instance)).field).toBe(error.field)
   })
 })
+
+test.each([
+  ['made up for a test', () => ({ get() {}, setex() {}, on() {} }), /no client that says/],
+  ['of another copy of this module', ofAnotherCopy, /another copy/],
+])('a client %s is refused in words that say so', (_whose, make, words) => {
+  const error = thrownBy(() => new RedisStateManager(make()))
+  expect(error).toBeInstanceOf(InvalidStateError)
+  expect(error.message).toMatch(words)
+})
+
+/** As a service's tests come by one that reset their modules. */
+function ofAnotherCopy() {
+  let client
+  jest.isolateModules(() => {
+    client = require('../index.js').createRedisClient('redis://h')
+  })
+  return client
+}
 
 describe('an instance of ioredis', () => {
   const { make, connected } = libraries[0]
@@ -259,6 +289,26 @@ describe('an instance of ioredis', () => {
     } finally {
       await own.stop()
     }
+  })
+
+  it('may select another database between two managers', async () => {
+    const instance = make()
+    await connected(instance)
+    await open(instance).createSession(makeState({ session_id: 'a' }))
+    await instance.select(6)
+    await open(instance).createSession(makeState({ session_id: 'b' }))
+    expect(await instance.exists('session:a', 'session:b')).toBe(1)
+    await instance.select(0)
+    expect(await instance.exists('session:a', 'session:b')).toBe(1)
+  })
+
+  it('that is being connected carries out what its owner has called before it is closed', async () => {
+    const instance = make()
+    const manager = open(instance)
+    const called = instance.set('mine', 'kept')
+    await manager.close()
+    expect(await called).toBe('OK')
+    expect(await eyes.get('mine')).toBe('kept')
   })
 
   it('that reconnects at its own wish does not take us along', async () => {

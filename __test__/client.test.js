@@ -11,7 +11,7 @@ const {
 } = require('../index.js')
 const { Managers } = require('./harness/managers.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
-const { refusalOf } = require('./harness/refusal.js')
+const { refusalOf, thrownBy } = require('./harness/refusal.js')
 const { until } = require('./harness/until.js')
 
 let server
@@ -217,4 +217,18 @@ it('quit lets what is in flight succeed', async () => {
   const answers = Array.from({ length: 100 }, () => client.call('INCR', 'n'))
   await client.quit()
   expect((await Promise.all(answers)).at(-1)).toBe(100)
+})
+
+describe('a URL with a query, as ioredis reads it', () => {
+  it('says which database', async () => {
+    const client = open(`${server.url}?db=4&family=0`)
+    await client.call('SET', 'k', 'four')
+    expect(await open(`${server.url}/4?db=5`).call('GET', 'k')).toBe('four')
+  })
+
+  it('is refused for what it cannot set here, by name', () => {
+    const error = thrownBy(() => open(`${server.url}?keyPrefix=app:`))
+    expect(error).toMatchObject({ code: 'INVALID_STATE', field: 'url' })
+    expect(error.message).toContain('keyPrefix')
+  })
 })

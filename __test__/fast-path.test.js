@@ -23,14 +23,14 @@ async function onFastPath(options) {
   return manager
 }
 
-/** Whether a call is seen by Redis as coming from JavaScript's connection: that has no name. */
+/** Whether a call is seen by Redis as coming from JavaScript's connection. */
 async function isCarried(call) {
   const commands = async () => {
     const clients = String(await outage.redis.client('LIST', 'TYPE', 'normal')).split('\n')
-    const unnamed = clients.filter(
-      (line) => / name= /.test(line) && /cmd=(get|evalsha) /.test(line),
+    const carrying = clients.filter(
+      (line) => / name=synckairos-state:fast-path:/.test(line) && /cmd=(get|evalsha) /.test(line),
     )
-    return unnamed.map((line) => / tot-cmds=(\d+)/.exec(line)?.[1] ?? line).join()
+    return carrying.map((line) => / tot-cmds=(\d+)/.exec(line)?.[1] ?? line).join()
   }
   await call()
   return (await commands()) !== ''
@@ -249,7 +249,9 @@ test('a name, a password and a database are used', async () => {
   const carried = async () => {
     await manager.getSession(state.session_id)
     const clients = String(await outage.redis.client('LIST')).split('\n')
-    return clients.some((line) => / name= .* db=3 .*cmd=get user=carrier/.test(line))
+    return clients.some((line) =>
+      / name=synckairos-state:fast-path:.* db=3 .*cmd=get user=carrier/.test(line),
+    )
   }
   await until(carried)
   await manager.close()

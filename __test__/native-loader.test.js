@@ -38,16 +38,17 @@ function binary() {
 }
 
 /** What the loader gives or throws in a new process, on the platform that `setup` makes it believe in. */
-async function load(setup = '') {
+async function load(setup = '', env = {}) {
   const file = JSON.stringify(path.join(modules, 'synckairos-state/lib/native.js'))
-  const { stdout, stderr } = await runScript(`
+  const source = `
     ${setup}
     try {
       console.log(JSON.stringify({ names: Object.keys(require(${file})) }))
     } catch ({ name, code, message, cause, errors }) {
       const failures = errors.map(({ message }) => message)
       console.log(JSON.stringify({ name, code, message, cause: cause.message, failures }))
-    }`)
+    }`
+  const { stdout, stderr } = await runScript(source, { env })
   expect(stderr).toBe('')
   return JSON.parse(stdout)
 }
@@ -125,6 +126,27 @@ test.each([
     expect(failures).toHaveLength(2)
   },
 )
+
+test.each([[40], [4096], [1_000_000], [4_000_000]])(
+  'a binary that is cut off after %i bytes is refused, before it ends the process',
+  async (length) => {
+    const content = binary().subarray(0, length)
+    install(here, built, content)
+    fs.writeFileSync(path.join(modules, 'synckairos-state', built), content)
+    const { message, failures } = await load()
+    expect(message).toContain('damaged')
+    expect(failures).toHaveLength(2)
+    const package_ = path.join(modules, `synckairos-state-${here}`, built)
+    if (length > 64) expect(failures[1]).toContain(`${package_} is cut off: it has ${length} of `)
+  },
+)
+
+test('Node.js loads no native modules: the error says that it was told not to', async () => {
+  install(here, built, binary())
+  const { message } = await load('', { NODE_OPTIONS: '--no-addons' })
+  expect(message).toContain('--no-addons')
+  expect(message).not.toContain('damaged')
+})
 
 test('a binary of another version is refused', async () => {
   install(here, 'a.node', binary())

@@ -2,6 +2,7 @@
 
 const {
   ClosedError,
+  DBWriteQueue,
   InvalidStateError,
   OutcomeUnknownError,
   RedisStateManager,
@@ -192,6 +193,25 @@ describe('options', () => {
     await manager.createSession(makeState({ session_id: 's' }))
     expect(await keysIn(redis)).toEqual(['session:s'])
   })
+})
+
+test.each([
+  ['createSession', [makeState(), { ifabsent: true }], 'options.ifabsent'],
+  ['modifySession', ['a', (state) => state, { retry: 1 }], 'options.retry'],
+])('an option of %s that is none is refused by its name', async (method, args, field) => {
+  const manager = managers.open(server.url)
+  const error = await refusalOf(() => manager[method](...args))
+  expect(error).toMatchObject({ code: 'INVALID_STATE', field })
+})
+
+test.each([
+  ['getFailed', { limt: 5 }, 'options.limt'],
+  ['adoptBullMQ', { name: 'old' }, 'options.name'],
+  ['adoptBullMQ', 'old', 'options'],
+])('an option of %s that is none is refused by its name', async (method, options, field) => {
+  const queue = managers.keep(new DBWriteQueue(server.url, { worker: false }))
+  const error = await refusalOf(() => queue[method](options))
+  expect(error).toMatchObject({ code: 'INVALID_STATE', field })
 })
 
 describe('the write queue', () => {

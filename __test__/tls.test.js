@@ -18,25 +18,35 @@ beforeAll(async () => {
 afterAll(() => server.stop())
 
 // In a process of its own: the trusted roots are part of the environment.
-async function ping(url, env = {}) {
+async function ping(server, env = {}) {
   const script = `
     const { createRedisClient } = require('.')
-    const client = createRedisClient(${JSON.stringify(url)}, { commandTimeoutMs: 2000 })
+    const client = createRedisClient(${JSON.stringify(server)}, { commandTimeoutMs: 2000 })
     client.ping().catch((error) => error.message).then(console.log).then(() => client.quit())`
   const { stdout, stderr, code } = await runScript(script, { env })
   expect({ stderr, code }).toEqual({ stderr: '', code: 0 })
   return stdout.trim()
 }
 
-test('a server whose certificate is trusted is talked to', async () => {
-  const env = { SSL_CERT_FILE: certificate }
+test.each([
+  ['the system', 'SSL_CERT_FILE'],
+  ['Node', 'NODE_EXTRA_CA_CERTS'],
+])('a server whose certificate %s trusts is talked to', async (_who, variable) => {
+  const env = { [variable]: certificate }
   expect(await ping(`rediss://localhost:${tlsPort}`, env)).toBe('PONG')
+  expect(await ping({ host: 'localhost', port: Number(tlsPort), tls: true }, env)).toBe('PONG')
 })
 
 test('a server whose certificate is not trusted is refused', async () => {
   expect(await ping(`rediss://localhost:${tlsPort}`)).toMatch(
     /^Redis is unavailable: invalid peer certificate/,
   )
+})
+
+test("where the system trusts nobody, Node's own authorities are trusted", async () => {
+  const nobody = path.join(server.directory, 'nobody')
+  const env = { SSL_CERT_FILE: nobody, SSL_CERT_DIR: nobody }
+  expect(await ping(`rediss://localhost:${tlsPort}`, env)).toMatch(/UnknownIssuer/)
 })
 
 test('verification is off only where the URL says so', async () => {

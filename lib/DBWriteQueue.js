@@ -11,7 +11,7 @@ const {
   InvalidStateError,
   RedisUnavailableError,
 } = require('./errors.js')
-const { queueOptions } = require('./options.js')
+const { queueOptions, withDefaults } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
 const {
   Call,
@@ -123,7 +123,8 @@ class DBWriteQueue extends EventEmitter {
   }
 
   /** @param {{ offset?: number, limit?: number }} [page] */
-  async getFailed({ offset = 0, limit = 50 } = {}) {
+  async getFailed(page) {
+    const { offset, limit } = withDefaults({ offset: 0, limit: 50 }, page)
     for (const [name, value] of Object.entries({ offset, limit })) {
       const max = name === 'limit' ? 1000 : 1_000_000
       if (!Number.isInteger(value) || value < 0 || value > max) {
@@ -160,7 +161,9 @@ class DBWriteQueue extends EventEmitter {
   }
 
   /** @param {{ queueName?: string, prefix?: string }} [from] */
-  async adoptBullMQ({ queueName = this.#options.queueName, prefix = 'bull' } = {}) {
+  async adoptBullMQ(from) {
+    const defaults = { queueName: this.#options.queueName, prefix: 'bull' }
+    const { queueName, prefix } = withDefaults(defaults, from)
     for (const [name, value] of Object.entries({ queueName, prefix })) {
       if (typeof value === 'string' && value !== '') continue
       throw new InvalidStateError(name, 'it is not a string, or empty')

@@ -48,6 +48,7 @@ const ZERO = 0x30
  * @property {string} [username]
  * @property {string} [password]
  * @property {number} db
+ * @property {string} name of the connection, for whoever looks at `CLIENT LIST`
  *
  * @typedef {object} Caller what becomes of calls that have no plain answer
  * @property {(call: Call, waitedMs: number) => void} readOtherwise
@@ -160,7 +161,7 @@ class FastPath {
     this.#ledger = new Ledger(this.#newLedger())
     // Not before: to load it takes a tenth of the time in which this module is loaded.
     const net = require('node:net')
-    const { host, port, path, username, password, db } = this.#server
+    const { host, port, path, username, password, db, name } = this.#server
     const where = path === undefined ? { host, port } : { path }
     const buffer = Buffer.allocUnsafeSlow(READ_CHUNK)
     const callback = (/** @type {number} */ length) => {
@@ -176,7 +177,7 @@ class FastPath {
     socket.on('error', end)
     socket.on('close', end)
     socket.unref()
-    const greetings = [db === 0 ? ['PING'] : ['SELECT', String(db)]]
+    const greetings = [db === 0 ? ['PING'] : ['SELECT', String(db)], ['CLIENT', 'SETNAME', name]]
     if (password !== undefined) {
       greetings.unshift(['AUTH', ...(username === undefined ? [] : [username]), password])
     }
@@ -292,7 +293,9 @@ class FastPath {
 
   /** @param {Buffer} bytes @param {number} at @param {number} end */
   #greeting(bytes, at, end) {
-    if (bytes[at] !== PLUS) return -1
+    // A user who may not give a name has none.
+    const isName = this.#greetings === 1
+    if (bytes[at] !== PLUS && !(isName && bytes[at] === MINUS)) return -1
     const next = replyEnd(bytes, at, end)
     if (next > 0) this.#ready = --this.#greetings === 0
     return next

@@ -12,6 +12,9 @@ const { Calls, News, close, listen, open, unlisten, unwrap } = require('./settle
 
 const DEFAULT_URL = 'redis://localhost:6379'
 
+/** Says of a client that it is one, also to another copy of this module. */
+const BRAND = Symbol.for('synckairos-state:client')
+
 /**
  * Who in this module depends on a client. Not a listener: with many managers on one client, Node
  * would warn of a leak.
@@ -75,6 +78,10 @@ class RedisClient extends EventEmitter {
     }
   }
 
+  get [BRAND]() {
+    return true
+  }
+
   /** `wait`, `connecting`, `ready`, `reconnecting`, or `end`. */
   get status() {
     return this.#status
@@ -116,6 +123,11 @@ class RedisClient extends EventEmitter {
   /** Another client of the same server. */
   duplicate() {
     return new RedisClient(this.#server, this.#options)
+  }
+
+  /** Whether it is a client of another copy of this module. @param {any} value */
+  static isForeign(value) {
+    return value[BRAND] === true && !(value instanceof RedisClient)
   }
 
   /** The core's client, for the classes of this module. @param {RedisClient} client */

@@ -14,7 +14,7 @@ const {
 } = require('./errors.js')
 const { Feed } = require('./Feed.js')
 const { NearCache } = require('./NearCache.js')
-const { managerOptions } = require('./options.js')
+const { managerOptions, withDefaults } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
@@ -132,12 +132,13 @@ class RedisStateManager {
 
   /** @param {any} state @param {{ ifAbsent?: boolean }} [options] */
   async createSession(state, options) {
+    const { ifAbsent } = withDefaults({ ifAbsent: false }, options)
     const text = write(state)
     const sessionId = checkId(state.session_id)
     const now = Date.now()
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
-    this.#store.create(call.slot, sessionId, text, options?.ifAbsent === true, now)
+    this.#store.create(call.slot, sessionId, text, ifAbsent === true, now)
     const answer = unwrap(await this.#carrier.alone(sessionId, call.promise))
     const version = this.#written(answer, sessionId, 'session_created')
     if (this.#queue && !this.#audited) {
@@ -183,7 +184,8 @@ class RedisStateManager {
    * @param {(state: any) => any} fn
    * @param {{ retries?: number }} [options]
    */
-  async modifySession(sessionId, fn, { retries = 3 } = {}) {
+  async modifySession(sessionId, fn, options) {
+    const { retries } = withDefaults({ retries: 3 }, options)
     if (typeof fn !== 'function')
       throw new InvalidStateError('fn', 'it is not a function', sessionId)
     if (!Number.isSafeInteger(retries) || retries < 0) {

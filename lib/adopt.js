@@ -1,6 +1,7 @@
 'use strict'
 
 const { setTimeout: sleep } = require('node:timers/promises')
+const { isDeepStrictEqual } = require('node:util')
 const { InvalidStateError } = require('./errors.js')
 const { RedisClient } = require('./RedisClient.js')
 
@@ -27,34 +28,46 @@ const ENDINGS = ['quit', 'QUIT', 'disconnect', 'close', 'destroy', 'end']
  */
 class AdoptedClient extends RedisClient {
   #instance
-  #keyPrefix
+  #settings
+  #isEnding = false
   /** @type {Promise<void> | undefined} */
   #goodbye
 
   /** @param {any} instance @param {ReturnType<typeof settingsOf>} settings */
-  constructor(instance, { keyPrefix, ...server }) {
+  constructor(instance, settings) {
+    const { keyPrefix, ...server } = settings
     super(server)
     this.#instance = instance
-    this.#keyPrefix = keyPrefix
+    this.#settings = settings
     for (const name of ENDINGS) {
       const ending = instance[name]
       if (typeof ending !== 'function') continue
       instance[name] = (/** @type {any[]} */ ...args) => {
         const reconnects = name === 'disconnect' && args[0] === true
-        if (!reconnects) super.quit()
+        if (!reconnects) this.#end()
         return ending.apply(instance, args)
       }
     }
   }
 
   get keyPrefix() {
-    return this.#keyPrefix
+    return this.#settings.keyPrefix
+  }
+
+  /** Not where the instance was ended, if it has been connected again; nor for another database. */
+  isFor(/** @type {ReturnType<typeof settingsOf>} */ settings) {
+    return !this.#isEnding && isDeepStrictEqual(settings, this.#settings)
   }
 
   async quit() {
     this.#goodbye ??= goodbye(this.#instance)
-    await Promise.all([super.quit(), this.#goodbye])
+    await Promise.all([this.#end(), this.#goodbye])
     return /** @type {const} */ ('OK')
+  }
+
+  #end() {
+    this.#isEnding = true
+    return super.quit()
   }
 }
 
@@ -73,10 +86,21 @@ function clientOf(name, value) {
     const reason = 'it is no URL, settings, client of this module, ioredis or node-redis'
     throw new InvalidStateError(name, reason)
   }
-  if (!isInstance(value)) return () => new RedisClient(value)
+  if (RedisClient.isForeign(value)) {
+    throw new InvalidStateError(name, 'it was made by another copy of this module, loaded besides')
+  }
+  if (!isInstance(value)) {
+    if (Object.values(value).some((member) => typeof member === 'function')) {
+      const reason = 'it is no client that says where its server is, nor settings that do'
+      throw new InvalidStateError(name, reason)
+    }
+    return () => new RedisClient(value)
+  }
   const settings = settingsOf(value)
   return () => {
-    const client = adopted.get(value) ?? new AdoptedClient(value, settings)
+    const known = adopted.get(value)
+    if (known?.isFor(settings)) return known
+    const client = new AdoptedClient(value, settings)
     adopted.set(value, client)
     return client
   }
@@ -195,8 +219,10 @@ function refuse(setting, reason) {
  */
 async function goodbye(instance) {
   const { quit, disconnect, close = quit, destroy } = instance
-  const isReady = isNodeRedis(instance) ? instance.isReady : instance.status === 'ready'
-  // One that has no connection would wait for it, to say goodbye there.
+  // One that has lost its connection would wait for another, to say goodbye there.
+  const isReady = isNodeRedis(instance)
+    ? instance.isReady
+    : ['connecting', 'connect', 'ready'].includes(instance.status)
   if (isReady && (await isDone(close()))) return
   // One of node-redis 4 that waits for its goodbye cannot be ended.
   if (isReady && isNodeRedis(instance) && !destroy) instance.unref()

@@ -1,5 +1,6 @@
 'use strict'
 
+const { Buffer } = require('node:buffer')
 const fs = require('node:fs')
 const path = require('node:path')
 const { version } = require('../package.json')
@@ -38,10 +39,7 @@ function platformName() {
  */
 function isMusl() {
   try {
-    const page = Buffer.alloc(4096)
-    const file = fs.openSync(process.execPath, 'r')
-    fs.readSync(file, page, 0, page.length, 0)
-    fs.closeSync(file)
+    const { page } = beginningOf(process.execPath)
     if (page.includes('/ld-musl-')) return true
     if (page.includes('/ld-linux')) return false
   } catch {
@@ -50,8 +48,28 @@ function isMusl() {
   return glibcVersion() === undefined
 }
 
-/** Undefined where the libc is another. */
+/** The first page of a file, and how long it is. @param {string} file */
+function beginningOf(file) {
+  const page = Buffer.alloc(4096)
+  const opened = fs.openSync(file, 'r')
+  try {
+    fs.readSync(opened, page, 0, page.length, 0)
+    return { page, size: fs.fstatSync(opened).size }
+  } finally {
+    fs.closeSync(opened)
+  }
+}
+
+/** Undefined where the libc is another, or must not be asked for (Deno without permissions). */
 function glibcVersion() {
+  try {
+    return reportedGlibc()
+  } catch {
+    return undefined
+  }
+}
+
+function reportedGlibc() {
   const report = /** @type {NodeJS.ProcessReport & { excludeNetwork?: boolean }} */ (process.report)
   const { excludeNetwork } = report
   report.excludeNetwork = true // It would look up the names of all peers.
@@ -71,7 +89,10 @@ function fromDirectory(platform, failures) {
   const file = `../synckairos-state.${platform}.node`
   try {
     // A bundle that is an ES module has no __dirname.
-    return require(typeof __dirname === 'string' ? path.join(__dirname, file) : file)
+    if (typeof __dirname !== 'string') return require(file)
+    const whole = path.join(__dirname, file)
+    checkWhole(whole)
+    return require(whole)
   } catch (error) {
     failures.push(/** @type {Failure} */ (error))
   }
@@ -87,6 +108,10 @@ function fromDirectory(platform, failures) {
  */
 function fromPackage(platform, failures) {
   try {
+    if (typeof __dirname === 'string') {
+      const name = `synckairos-state-${platform}`
+      checkWhole(path.join(__dirname, '..', '..', name, `synckairos-state.${platform}.node`))
+    }
     switch (platform) {
       case 'linux-x64-gnu':
         return require('synckairos-state-linux-x64-gnu')
@@ -107,6 +132,28 @@ function fromPackage(platform, failures) {
   } catch (error) {
     failures.push(/** @type {Failure} */ (error))
   }
+}
+
+/**
+ * Refuses a binary for Linux (ELF) that is not all there, which would end the process with a bus
+ * error. Its last part is the table of its sections.
+ *
+ * @param {string} file
+ */
+function checkWhole(file) {
+  let beginning
+  try {
+    beginning = beginningOf(file)
+  } catch {
+    return // To be told by whoever loads it.
+  }
+  const { page, size } = beginning
+  if (page.toString('latin1', 0, 4) !== '\x7fELF') return
+  const whole =
+    Number(page.readBigUInt64LE(0x28)) + page.readUInt16LE(0x3a) * page.readUInt16LE(0x3c)
+  if (size >= whole) return
+  const text = `${file} is cut off: it has ${size} of ${whole} bytes`
+  throw Object.assign(new Error(text), { code: 'CUT_OFF' })
 }
 
 /** @param {string} platform */
@@ -130,7 +177,8 @@ function otherVersion(platform, found) {
 function unavailable(platform, failures) {
   const cause = failures.find(({ code }) => code !== 'MODULE_NOT_FOUND') ?? failures.at(-1)
   const { versions } = process
-  const glibc = platform.endsWith('-gnu') ? `, glibc ${glibcVersion()}` : ''
+  const libc = platform.endsWith('-gnu') ? glibcVersion() : undefined
+  const glibc = libc === undefined ? '' : `, glibc ${libc}`
   const lines = [
     `No native module of synckairos-state can be loaded on ${platform} (Node.js ${versions.node}, N-API ${versions.napi}${glibc}):`,
     ...failures.map(({ message }) => `- ${message.split('\n', 1)[0]}`),
@@ -147,6 +195,8 @@ function advice(platform, { code }) {
       return 'There are binaries for Linux (x64 and arm64; glibc 2.17 or later, or musl), macOS (x64 and arm64) and Windows (x64). Elsewhere build one from the sources: see the README.'
     case 'OTHER_VERSION':
       return 'Install again, so that both are of one version; if it stays, remove node_modules and the lockfile first.'
+    case 'ERR_DLOPEN_DISABLED':
+      return 'Node.js was started so that it loads no native modules: without --no-addons, and with --allow-addons where there are permissions, it does.'
     case 'MODULE_NOT_FOUND': {
       const others = otherPackages(platform)
       if (others.length > 0)

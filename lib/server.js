@@ -1,6 +1,7 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
+const { authorities } = require('./authorities.js')
 const { InvalidStateError } = require('./errors.js')
 const { checkInteger, withDefaults } = require('./options.js')
 
@@ -21,6 +22,11 @@ const TLS = Object.freeze({
   rejectUnauthorized: true,
 })
 
+/** What is no matter of which sessions are meant, or is ours to decide; ioredis reads it in a URL. */
+const QUERY_IGNORED = ['family', 'connectTimeout', 'keepAlive', 'noDelay', 'lazyConnect']
+QUERY_IGNORED.push('enableReadyCheck', 'enableOfflineQueue', 'maxRetriesPerRequest')
+QUERY_IGNORED.push('connectionName', 'showFriendlyErrorStack', 'autoResubscribe')
+
 /** @typedef {import('..').RedisTlsOptions} TlsOptions */
 
 /**
@@ -29,7 +35,7 @@ const TLS = Object.freeze({
  * @param {unknown} given
  */
 function serverOf(given) {
-  if (typeof given === 'string') return given
+  if (typeof given === 'string') return ofUrl(given)
   if (typeof given !== 'object' || given === null) {
     throw new InvalidStateError('url', 'it is neither a string nor an object')
   }
@@ -49,10 +55,42 @@ function serverOf(given) {
   return { ...server, host: server.host ?? '', username: server.username || undefined, tls }
 }
 
+/**
+ * What a URL of Redis says besides what the core reads in it. The core refuses what is none.
+ *
+ * @param {string} text
+ */
+function ofUrl(text) {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') return text
+  for (const name of url.searchParams.keys()) {
+    if (name === 'db' || QUERY_IGNORED.includes(name)) continue
+    throw new InvalidStateError(
+      'url',
+      `its query sets ${name}, which is to be set by an option here`,
+    )
+  }
+  // As ioredis reads it, the path counts.
+  const db = url.searchParams.get('db')
+  if (db !== null && url.pathname.length <= 1) url.pathname = `/${db}`
+  url.search = ''
+  if (url.protocol === 'redis:' || url.hostname === '' || url.hash !== '') return url.href
+  const number = Number(url.pathname.slice(1))
+  checkInteger('url', number, 0, 2 ** 31 - 1)
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port || 6379),
+    username: decodeURIComponent(url.username) || undefined,
+    password: decodeURIComponent(url.password) || undefined,
+    db: number,
+    tls: { verify: true, others: authorities() },
+  }
+}
+
 /** @param {unknown} given */
 function tlsOf(given) {
   if (given === undefined || given === false) return undefined
-  if (given === true) return { verify: true }
+  if (given === true) return { verify: true, others: authorities() }
   if (typeof given !== 'object' || given === null) {
     throw new InvalidStateError('redis.tls', 'it is neither a boolean nor an object')
   }
@@ -60,8 +98,15 @@ function tlsOf(given) {
   if (files.cert !== undefined && files.key === undefined) {
     throw new InvalidStateError('redis.tls.key', 'there is a certificate without its key')
   }
-  const texts = Object.entries(files).map(([name, file]) => [name, pem(`redis.tls.${name}`, file)])
-  return { verify: rejectUnauthorized !== false, ...Object.fromEntries(texts) }
+  const verify = rejectUnauthorized !== false
+  const { ca, cert, key } = files
+  return {
+    verify,
+    ca: pem('redis.tls.ca', ca),
+    others: verify && ca === undefined ? authorities() : undefined,
+    cert: pem('redis.tls.cert', cert),
+    key: pem('redis.tls.key', key),
+  }
 }
 
 /**

@@ -15,7 +15,7 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['clock', 'dates', 'errors', 'native', 'types'],
+  ['authorities', 'clock', 'dates', 'errors', 'native', 'types'],
   ['options', 'wire'],
   ['server', 'settle'],
   ['UpdateForm', 'document'],

@@ -57,6 +57,14 @@ impl Fault {
         Self { whose: Whose::Postgres, sqlstate: None, message: message.into() }
     }
 
+    /// The same, naming the server, where it was not PostgreSQL that spoke.
+    pub(super) fn at(mut self, host: &str, port: u16) -> Self {
+        if self.sqlstate.is_none() {
+            self.message.push_str(&format!(" (PostgreSQL at {host}:{port})"));
+        }
+        self
+    }
+
     /// Whether the tables are missing, so that `migrate()` would help.
     pub fn is_missing_table(&self) -> bool {
         self.sqlstate.as_deref() == Some(UNDEFINED_TABLE)

@@ -67,7 +67,9 @@ impl Pool {
             .map_err(|_| Fault::unreachable("the connections to PostgreSQL are closed"))?;
         let connection = match timeout(PING_TIMEOUT, self.idle_connection()).await {
             Ok(Some(connection)) => connection,
-            _ => within(CONNECT_TIMEOUT, self.options.connect()).await?,
+            _ => within(CONNECT_TIMEOUT, self.options.connect())
+                .await
+                .map_err(|fault| fault.at(self.options.get_host(), self.options.get_port()))?,
         };
         Ok(Lease { connection, pool: Arc::clone(self), _permit: permit })
     }

@@ -8,6 +8,7 @@
 //! - [`connection`]: the handle to a supervised connection, and its [`status`]. Behind it
 //!   `supervisor` (the task), `flight` (what was sent and not answered yet) and `link` (one
 //!   established connection, until it breaks).
+//! - `trust`: which certificate authorities count.
 //! - [`tracking`]: which keys have changed since they were read.
 //! - [`subscriber`]: the same for a subscription.
 //! - `closing`: how the owner of a task tells it to end.
@@ -26,3 +27,4 @@ pub mod status;
 pub mod subscriber;
 mod supervisor;
 pub mod tracking;
+mod trust;

@@ -7,6 +7,8 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion}
 
 use crate::backoff::Backoff;
 use crate::error::{Error, Result};
+use crate::keys;
+use crate::redis::settings::Tls;
 
 /// How a server is reached. Cheap to clone.
 #[derive(Clone)]
@@ -29,7 +31,10 @@ impl Options {
             let reason = error.detail().map_or_else(|| error.to_string(), str::to_owned);
             Error::invalid("url", format!("{} cannot be used: {reason}", redacted(url)))
         })?;
-        Ok(Self::new(info))
+        Ok(Self::new(match info.addr() {
+            ConnectionAddr::TcpTls { .. } => Tls::default().secure(info)?,
+            _ => info,
+        }))
     }
 
     pub(crate) fn new(info: ConnectionInfo) -> Self {
@@ -59,7 +64,8 @@ impl Options {
 }
 
 impl Options {
-    /// Where the server is, and who is speaking; `None` where it is spoken to by TLS.
+    /// Where the server is, and who is speaking, for a connection of JavaScript's own; `None` where it
+    /// is spoken to by TLS.
     pub fn plain_server(&self) -> Option<serde_json::Value> {
         let redis = self.info.redis_settings();
         let mut server = match self.info.addr() {
@@ -68,6 +74,7 @@ impl Options {
             _ => return None,
         };
         server["db"] = redis.db().into();
+        server["name"] = keys::fast_path_name(fastrand::u64(..)).into();
         if let Some(username) = redis.username() {
             server["username"] = username.into();
         }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::redis::options::Options;
+use crate::redis::trust;
 
 /// The parts, as `lib/server.js` writes them.
 #[derive(Deserialize)]
@@ -26,12 +27,14 @@ pub struct Settings {
 }
 
 /// TLS, with files in PEM.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Tls {
+pub(super) struct Tls {
     verify: bool,
-    /// The only authorities that are trusted; else the system's.
+    /// The only authorities that are trusted.
     ca: Option<String>,
+    /// Else these, and the system's.
+    others: Option<String>,
     cert: Option<String>,
     key: Option<String>,
 }
@@ -67,13 +70,16 @@ impl Settings {
 }
 
 impl Tls {
-    fn secure(self, info: ConnectionInfo) -> Result<ConnectionInfo> {
+    pub(super) fn secure(self, info: ConnectionInfo) -> Result<ConnectionInfo> {
         let client_tls = self.cert.zip(self.key).map(|(cert, key)| ClientTlsConfig {
             client_cert: cert.into_bytes(),
             client_key: key.into_bytes(),
         });
-        let root_cert = self.ca.map(String::into_bytes);
-        let certificates = TlsCertificates { client_tls, root_cert };
+        let root_cert = match self.ca {
+            Some(ca) => ca.into_bytes(),
+            None => trust::with_system(&self.others.unwrap_or_default()),
+        };
+        let certificates = TlsCertificates { client_tls, root_cert: Some(root_cert) };
         let client = Client::build_with_tls(info, certificates)
             .map_err(|error| Error::invalid("tls", error.to_string()))?;
         Ok(client.get_connection_info().clone())
