@@ -36,7 +36,7 @@ export function buildPublishable(target = hostTarget()) {
   run(process.execPath, [...args, '--', '--locked'], { ...process.env, PATH })
 
   const binary = path.join('npm', platformArchABI, `synckairos-state.${platformArchABI}.node`)
-  check(binary, isLinux)
+  check(binary, platform)
   return binary
 }
 
@@ -61,8 +61,12 @@ function withZig(searchPath) {
   return parts.join(path.delimiter)
 }
 
-function check(binary, isLinux) {
-  const faults = isLinux ? faultsOfElf(binary) : []
+function check(binary, platform) {
+  const faults = platform === 'linux' ? faultsOfElf(binary) : []
+  // What it links to is named in plain text. Whether the runtime is in it: .cargo/config.toml.
+  if (platform === 'win32' && /vcruntime\d+\.dll/i.test(fs.readFileSync(binary, 'latin1'))) {
+    faults.push("needs Visual C++'s redistributable")
+  }
   const { size } = fs.statSync(binary)
   if (size > MAX_BYTES) faults.push(`has ${size} bytes, and may have ${MAX_BYTES}`)
   if (faults.length > 0) stop(`${binary} ${faults.join('; ')}`)
