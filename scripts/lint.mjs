@@ -13,6 +13,7 @@ const CHECKS = [
     `rm -rf target/npm && node_modules/.bin/napi create-npm-dirs --npm-dir target/npm >/dev/null 2>&1 && diff -r --exclude='*.node' npm target/npm`,
   ],
   ['the figures in the README', 'node bench/index.mjs --check'],
+  ['the runtimes in the README', 'node scripts/runtimes.mjs --check'],
   ['the formatter of Rust', 'cargo fmt --check'],
   ['clippy, the core alone', 'cargo clippy --locked --all-targets -- -D warnings'],
   [

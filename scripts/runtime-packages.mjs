@@ -41,7 +41,7 @@ const BINARIES = { node: 'bin/node', bun: 'bin/bun', deno: 'deno' }
 /** What stands before a script's path. */
 const ARGUMENTS = { node: [], bun: [], deno: ['run', '--allow-all', '--quiet'] }
 
-const RUNTIMES = [
+export const RUNTIMES = [
   { name: 'Node.js 20', kind: 'node', version: '20.20.2' },
   { name: 'Node.js 22', kind: 'node', version: '22.23.3' },
   { name: 'Node.js 24', kind: 'node', version: '24.21.0' },

@@ -1,9 +1,11 @@
 // Runs the tests of what a service uses on each JavaScript runtime, and prints what works where.
 //
 //   npm run test:runtimes [-- [--markdown] [runtime …]]
+//   node scripts/runtimes.mjs --check   whether the README has their table; runs nothing
 //
-// `--markdown` prints the table as the README has it. Runtimes are named as in the table; all of
-// them by default. Fails where something fails that is not known to, or works that is known not to.
+// `--markdown` prints the table as the README has it, and nothing else. Runtimes are named as in
+// the table; all of them by default. Fails where something fails that is not known to, or works
+// that is known not to.
 
 import { spawn } from 'node:child_process'
 import path from 'node:path'
@@ -12,6 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { CAPABILITIES, LIMITATIONS } from '../__test__/runtimes/capabilities.js'
 import { installRuntimes } from './runtime-packages.mjs'
+import { isInReadme, limitationsOn, markdown } from './runtimes-table.mjs'
 
 const JEST = 'node_modules/jest/bin/jest.js'
 const WITHOUT_JEST = '__test__/runtimes/without-jest.js'
@@ -22,9 +25,10 @@ const TIMEOUT_MS = 300_000
 process.chdir(path.join(path.dirname(fileURLToPath(import.meta.url)), '..'))
 
 const { values, positionals } = parseArgs({
-  options: { markdown: { type: 'boolean' } },
+  options: { markdown: { type: 'boolean' }, check: { type: 'boolean' } },
   allowPositionals: true,
 })
+if (values.check) check()
 const installed = installRuntimes()
 const unknown = positionals.filter((name) => !installed.some((one) => one.name === name))
 if (unknown.length > 0) {
@@ -46,11 +50,19 @@ for (const capability of CAPABILITIES) {
   }
   rows.push([capability.name, ...cells])
 }
-const known = LIMITATIONS.filter((one) => one.runtimes.some(isTested))
-process.stdout.write(values.markdown ? markdown() : plain())
-for (const text of news) process.stdout.write(`\nFAILED ${text}\n`)
-process.stdout.write(`\n${passed} passed, ${news.length} failed\n`)
+const table = values.markdown ? markdown(runtimes, rows) : plain()
+process.stdout.write(`${table}\n`)
+const remarks = values.markdown ? process.stderr : process.stdout
+for (const text of news) remarks.write(`\nFAILED ${text}\n`)
+remarks.write(`\n${passed} passed, ${news.length} failed\n`)
 process.exit(news.length > 0 ? 1 : 0)
+
+function check() {
+  if (isInReadme()) process.exit(0)
+  const mends = '`npm run test:runtimes -- --markdown` prints what belongs there'
+  process.stderr.write(`README.md does not have the table of the runtimes: ${mends}\n`)
+  process.exit(1)
+}
 
 /** What works of a capability, in a word. Notes what is new about it. */
 async function cell({ name: row, file, only }, runtime) {
@@ -112,10 +124,6 @@ function run(file, only, { kind, command, args }) {
   })
 }
 
-function isTested(name) {
-  return runtimes.some((runtime) => runtime.name === name)
-}
-
 function plain() {
   const head = ['', ...runtimes.map(({ name }) => name)]
   const widths = head.map((_, at) => Math.max(...[head, ...rows].map((row) => row[at].length)))
@@ -124,16 +132,8 @@ function plain() {
       .map((text, at) => text.padEnd(widths[at]))
       .join('  ')
       .trimEnd()
-  const notes = known.map(({ test, why }) => `${test}: ${why}`)
-  return `${[head, ...rows].map(line).join('\n')}\n\n${notes.join('\n')}\n`
-}
-
-function markdown() {
-  const head = ['', ...runtimes.map(({ name, version }) => `${name} (${version})`)]
-  const line = (row) => `| ${row.join(' | ')} |`
-  const rule = head.map(() => '---')
-  const notes = known.map(({ why, runtimes: on }) => `- ${on.filter(isTested).join(', ')}: ${why}.`)
-  return `${[head, rule, ...rows].map(line).join('\n')}\n\n${notes.join('\n')}\n`
+  const notes = limitationsOn(runtimes).map(({ test, why }) => `${test}: ${why}`)
+  return `${[head, ...rows].map(line).join('\n')}\n\n${notes.join('\n')}`
 }
 
 function names(list) {
