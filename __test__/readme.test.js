@@ -2,10 +2,11 @@
 
 const { execSync, spawnSync } = require('node:child_process')
 const fs = require('node:fs')
+const os = require('node:os')
 const path = require('node:path')
 const errors = require('../lib/errors.js')
 const { clientOptions, managerOptions, queueOptions } = require('../lib/options.js')
-const { scripts } = require('../package.json')
+const { files, scripts } = require('../package.json')
 const { Audit } = require('./harness/audit.js')
 const { runScript } = require('./harness/child.js')
 const { blocksOf, commandsOf, pages, tableUnder, textOf } = require('./harness/documentation.js')
@@ -18,6 +19,9 @@ const project = path.join(root, 'target', 'documentation')
 /** What cannot be run where it is tested, and why. */
 const NOT_RUN = new Map([
   ['npm install synckairos-state', 'it would fetch a release, and this is not one yet'],
+  ['npm ci', 'this test would not be here without it'],
+  ['npm pkg set "files[]=*.node"', 'it changes package.json: it is run in a copy, below'],
+  ['npm pack', 'likewise'],
 ])
 
 const audit = Audit.use()
@@ -27,7 +31,7 @@ const named = (some) => some.map((block) => [`${block.page}:${block.line}`, bloc
 
 test('every block is in a language that is tested here', () => {
   expect(blocks.length).toBeGreaterThan(0)
-  const tested = inLanguage('ts', 'json', 'sh', 'sql')
+  const tested = inLanguage('ts', 'json', 'sh', 'sql', 'yaml')
   expect(blocks.filter((block) => !tested.includes(block))).toEqual([])
 })
 
@@ -91,6 +95,51 @@ test.each(named(inLanguage('sh')))('%s: its commands are there, or run', (_name,
     } else {
       const [, script] = command.match(/^npm (?:run )?([\w:]+)$/) ?? []
       expect(Object.keys(scripts)).toContain(script)
+    }
+  }
+})
+
+test('what is packed after a build from the sources has its binary in it', async () => {
+  const [block] = inLanguage('sh').filter(({ text }) => text.includes('npm pkg set'))
+  const commands = commandsOf(block)
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-source-'))
+  try {
+    const built = fs.readdirSync(root).filter((name) => name.endsWith('.node'))
+    for (const name of ['package.json', 'index.js', 'lib', ...built]) {
+      fs.cpSync(path.join(root, name), path.join(directory, name), { recursive: true })
+    }
+    const run = (command) => execSync(command, { cwd: directory, stdio: 'pipe' })
+    for (const command of commands.slice(commands.indexOf('npm run build') + 1)) run(command)
+    const [tarball] = fs.readdirSync(directory).filter((name) => name.endsWith('.tgz'))
+    run(`mkdir service && npm install --offline --no-audit --prefix service ./${tarball}`)
+    const installed = path.join(directory, 'service', 'node_modules', 'synckairos-state')
+    const source = `console.log(typeof require(${JSON.stringify(installed)}).RedisStateManager)`
+    expect(await runScript(source)).toMatchObject({ stdout: 'function\n', stderr: '', code: 0 })
+  } finally {
+    fs.rmSync(directory, { recursive: true })
+  }
+})
+
+test.each(named(inLanguage('yaml')))(
+  '%s is what the installation is tested with',
+  (_name, block) => {
+    const file = path.join(root, '__test__', 'install', 'project', 'pnpm-workspace.yaml')
+    expect(fs.readFileSync(file, 'utf8').replaceAll(/^#.*\n/gm, '')).toBe(block.text)
+  },
+)
+
+test('what a packed page links to is packed as well, or said to be in the repository', () => {
+  const isPacked = (file) =>
+    ['README.md', ...files].some((some) => file === some || file.startsWith(`${some}/`))
+  for (const page of pages().filter(isPacked)) {
+    for (const paragraph of textOf(page).split('\n\n')) {
+      for (const [, target] of paragraph.matchAll(
+        /(?<!!)\[[^\]]*\]\((?!https?:)([^)#]+)[^)]*\)/g,
+      )) {
+        const file = path.join(path.dirname(page), target)
+        expect(fs.existsSync(path.join(root, file))).toBe(true)
+        if (!isPacked(file)) expect(paragraph).toMatch(/in the\srepository/)
+      }
     }
   }
 })
