@@ -37,5 +37,8 @@ module.exports = async function exercise({ RedisStateManager, ConcurrencyError, 
   assert.equal((await manager.getSession(id)).version, 2)
   const refused = await manager.updateSession(id, state, 1).catch((error) => error)
   for (const type of [ConcurrencyError, StateError, Error]) assert(refused instanceof type)
+
+  await manager.deleteSession(id)
+  assert.equal(await manager.getSession(id), null)
   await manager.close()
 }
