@@ -13,7 +13,6 @@ const {
   SessionNotFoundError,
 } = require('./errors.js')
 const { Feed } = require('./Feed.js')
-const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
@@ -31,6 +30,7 @@ class RedisStateManager {
   #store
   #feed
   #carrier
+  /** @type {InstanceType<typeof import('./NearCache.js').NearCache> | undefined} */
   #cache
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
@@ -82,7 +82,10 @@ class RedisStateManager {
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
-    this.#cache = cache && new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
+    if (cache) {
+      const { NearCache } = require('./NearCache.js') // Most have none.
+      this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
+    }
     RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
       ending: () => {

@@ -2,6 +2,8 @@
 
 const fs = require('node:fs')
 
+const tls = require('node:tls')
+
 /** @type {string | undefined} */
 let known
 
@@ -16,11 +18,6 @@ function authorities() {
 
 /** @returns {readonly string[]} */
 function all() {
-  // Not before TLS is spoken: to load it takes a tenth of the time in which this module is loaded.
-  const tls =
-    /** @type {typeof import('node:tls') & { getCACertificates?: (type: string) => string[] }} */ (
-      require('node:tls')
-    )
   return tls.getCACertificates?.('default') ?? [...(tls.rootCertificates ?? []), ...extra()]
 }
 

@@ -39,7 +39,7 @@ function platformName() {
  */
 function isMusl() {
   try {
-    const { page } = beginningOf(process.execPath)
+    const page = pageOf(process.execPath, 0)
     if (page.includes('/ld-musl-')) return true
     if (page.includes('/ld-linux')) return false
   } catch {
@@ -48,13 +48,12 @@ function isMusl() {
   return glibcVersion() === undefined
 }
 
-/** The first page of a file, and how long it is. @param {string} file */
-function beginningOf(file) {
+/** What is at a place in a file, of a page at most. @param {string} file @param {number} from */
+function pageOf(file, from) {
   const page = Buffer.alloc(4096)
   const opened = fs.openSync(file, 'r')
   try {
-    fs.readSync(opened, page, 0, page.length, 0)
-    return { page, size: fs.fstatSync(opened).size }
+    return page.subarray(0, fs.readSync(opened, page, 0, page.length, from))
   } finally {
     fs.closeSync(opened)
   }
@@ -141,18 +140,17 @@ function fromPackage(platform, failures) {
  * @param {string} file
  */
 function checkWhole(file) {
-  let beginning
+  let length
   try {
-    beginning = beginningOf(file)
+    const page = pageOf(file, 0)
+    if (!page.includes('\x7fELF') || page.length < 64) return
+    const sections = Number(page.readBigUInt64LE(0x28))
+    length = sections + page.readUInt16LE(0x3a) * page.readUInt16LE(0x3c)
+    if (pageOf(file, length - 1).length > 0) return
   } catch {
     return // To be told by whoever loads it.
   }
-  const { page, size } = beginning
-  if (page.toString('latin1', 0, 4) !== '\x7fELF') return
-  const whole =
-    Number(page.readBigUInt64LE(0x28)) + page.readUInt16LE(0x3a) * page.readUInt16LE(0x3c)
-  if (size >= whole) return
-  const text = `${file} is cut off: it has ${size} of ${whole} bytes`
+  const text = `${file} is cut off: it is shorter than ${length} bytes`
   throw Object.assign(new Error(text), { code: 'CUT_OFF' })
 }
 

@@ -1,7 +1,6 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { authorities } = require('./authorities.js')
 const { InvalidStateError } = require('./errors.js')
 const { checkInteger, withDefaults } = require('./options.js')
 
@@ -83,14 +82,14 @@ function ofUrl(text) {
     username: decodeURIComponent(url.username) || undefined,
     password: decodeURIComponent(url.password) || undefined,
     db: number,
-    tls: { verify: true, others: authorities() },
+    tls: { verify: true, others: others() },
   }
 }
 
 /** @param {unknown} given */
 function tlsOf(given) {
   if (given === undefined || given === false) return undefined
-  if (given === true) return { verify: true, others: authorities() }
+  if (given === true) return { verify: true, others: others() }
   if (typeof given !== 'object' || given === null) {
     throw new InvalidStateError('redis.tls', 'it is neither a boolean nor an object')
   }
@@ -103,10 +102,15 @@ function tlsOf(given) {
   return {
     verify,
     ca: pem('redis.tls.ca', ca),
-    others: verify && ca === undefined ? authorities() : undefined,
+    others: verify && ca === undefined ? others() : undefined,
     cert: pem('redis.tls.cert', cert),
     key: pem('redis.tls.key', key),
   }
+}
+
+/** Whom Node trusts. Loaded where TLS is spoken. */
+function others() {
+  return require('./authorities.js').authorities()
 }
 
 /**

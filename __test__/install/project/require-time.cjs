@@ -1,3 +1,3 @@
 const started = performance.now()
 require('synckairos-state')
-process.stdout.write(String(performance.now() - started))
+process.stdout.write(`${started} ${performance.now() - started}`)
