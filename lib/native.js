@@ -107,10 +107,8 @@ function fromDirectory(platform, failures) {
  */
 function fromPackage(platform, failures) {
   try {
-    if (typeof __dirname === 'string') {
-      const name = `synckairos-state-${platform}`
-      checkWhole(path.join(__dirname, '..', '..', name, `synckairos-state.${platform}.node`))
-    }
+    const beside = fileBeside(platform)
+    if (beside !== undefined) return require(beside)
     switch (platform) {
       case 'linux-x64-gnu':
         return require('synckairos-state-linux-x64-gnu')
@@ -134,8 +132,26 @@ function fromPackage(platform, failures) {
 }
 
 /**
- * Refuses a binary for Linux (ELF) that is not all there, which would end the process with a bus
- * error. Its last part is the table of its sections.
+ * The binary of the package where package managers put it: to look there takes less time than to
+ * have Node look everywhere.
+ *
+ * @param {string} platform
+ */
+function fileBeside(platform) {
+  if (typeof __dirname !== 'string') return undefined
+  const name = `synckairos-state-${platform}`
+  const file = path.join(__dirname, '..', '..', name, `synckairos-state.${platform}.node`)
+  try {
+    checkWhole(file)
+    return file
+  } catch (error) {
+    if (/** @type {Failure} */ (error).code !== 'MODULE_NOT_FOUND') throw error
+  }
+}
+
+/**
+ * Refuses a binary that is not there, and one for Linux (ELF) that is not all there, which would end
+ * the process with a bus error. The last part of a whole one is the table of its sections.
  *
  * @param {string} file
  */
@@ -147,8 +163,9 @@ function checkWhole(file) {
     const sections = Number(page.readBigUInt64LE(0x28))
     length = sections + page.readUInt16LE(0x3a) * page.readUInt16LE(0x3c)
     if (pageOf(file, length - 1).length > 0) return
-  } catch {
-    return // To be told by whoever loads it.
+  } catch (error) {
+    if (/** @type {Failure} */ (error).code !== 'ENOENT') return // To be told by whoever loads it.
+    throw Object.assign(new Error(`There is no ${file}`), { code: 'MODULE_NOT_FOUND' })
   }
   const text = `${file} is cut off: it is shorter than ${length} bytes`
   throw Object.assign(new Error(text), { code: 'CUT_OFF' })
