@@ -195,6 +195,17 @@ describe('options', () => {
   })
 })
 
+test('a client of another copy of this module is refused in words that say so', () => {
+  // As a service's tests come by one that reset their modules.
+  let client
+  jest.isolateModules(() => {
+    client = require('../index.js').createRedisClient(server.url)
+  })
+  const error = thrownBy(() => managers.open(client))
+  expect(error).toBeInstanceOf(InvalidStateError)
+  expect(error.message).toMatch(/another copy/)
+})
+
 test.each([
   ['createSession', [makeState(), { ifabsent: true }], 'options.ifabsent'],
   ['modifySession', ['a', (state) => state, { retry: 1 }], 'options.retry'],

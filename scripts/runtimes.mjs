@@ -19,6 +19,9 @@ import { isInReadme, limitationsOn, markdown } from './runtimes-table.mjs'
 const JEST = 'node_modules/jest/bin/jest.js'
 const WITHOUT_JEST = '__test__/runtimes/without-jest.js'
 
+/** How many are run at once. */
+const AT_ONCE = 2
+
 /** One that has not ended by then hangs. */
 const TIMEOUT_MS = 300_000
 
@@ -39,23 +42,28 @@ const runtimes = installed.filter(
   ({ name }) => positionals.length === 0 || positionals.includes(name),
 )
 
-const rows = []
 const news = []
 let passed = 0
-for (const capability of CAPABILITIES) {
-  const cells = []
-  for (const runtime of runtimes) {
-    const asked = (capability.on ?? runtime.kind) === runtime.kind
-    cells.push(asked ? await cell(capability, runtime) : 'not tried')
-  }
-  rows.push([capability.name, ...cells])
-}
+const rows = CAPABILITIES.map(({ name }) => [name, ...runtimes.map(() => 'not tried')])
+const cells = CAPABILITIES.flatMap((capability, row) =>
+  runtimes.map((runtime, column) => ({ capability, runtime, row, column })),
+).filter(({ capability, runtime }) => (capability.on ?? runtime.kind) === runtime.kind)
+// Most of them wait most of the time.
+await Promise.all(Array.from({ length: AT_ONCE }, lane))
 const table = values.markdown ? markdown(runtimes, rows) : plain()
 process.stdout.write(`${table}\n`)
 const remarks = values.markdown ? process.stderr : process.stdout
 for (const text of news) remarks.write(`\nFAILED ${text}\n`)
 remarks.write(`\n${passed} passed, ${news.length} failed\n`)
 process.exit(news.length > 0 ? 1 : 0)
+
+/** Fills cells, one after the other, while there are any. */
+async function lane() {
+  for (let next = cells.shift(); next !== undefined; next = cells.shift()) {
+    const { capability, runtime, row, column } = next
+    rows[row][column + 1] = await cell(capability, runtime)
+  }
+}
 
 function check() {
   if (isInReadme()) process.exit(0)
