@@ -4,9 +4,11 @@ import {
   COPY,
   FLOORS,
   GLIDE,
+  IOREDIS,
   IOREDIS_AUTO,
   IOREDIS_BARE,
   OURS,
+  OURS_CACHED,
   RAW_SOCKET,
   REDIS_BENCHMARK,
   REFERENCE,
@@ -19,11 +21,15 @@ const CARRIED = cell('update, carried')
 const CALLBACK = cell('update to callback')
 const DRAIN = cell('drain')(0)
 
+/** For a goal that is no comparison. */
+const MICROSECOND = 'one µs'
+
 /**
  * `figure` of ours, in `cell`, as a multiple of the peer's there, or of our own in `than`.
  *
  * @typedef {object} Goal
  * @property {string} what
+ * @property {string} [whose] ours, if it is not this module as it is by default
  * @property {Parameters<import('./measurements.mjs').Measurements['series']>[0]} cell
  * @property {string} figure
  * @property {string} [peer]
@@ -41,13 +47,20 @@ const GOALS = [
     { peer: IOREDIS_AUTO, atLeast: 2 },
     { peer: GLIDE, atLeast: 2 },
   ]),
+  compare('get from the near cache, 1 in flight, p50', GET(1), 'p50', [
+    { whose: OURS_CACHED, peer: IOREDIS, atMost: 0.05 },
+    { whose: OURS_CACHED, peer: MICROSECOND, atMost: 5 },
+  ]),
   compare('audited update, 1 in flight, p50', CARRIED(1), 'p50', [
     { peer: REFERENCE, atMost: 0.3 },
   ]),
   compare('audited update, 64 in flight, calls a second', CARRIED(64), 'ops', [
     { peer: REFERENCE, atLeast: 8 },
   ]),
-  compare('the same without a worker, calls a second', UPDATE(64), 'ops', [
+  compare('the same, stored in PostgreSQL a second', CARRIED(64), 'settled', [
+    { peer: REFERENCE, atLeast: 8 },
+  ]),
+  compare('an update without a worker, 64 in flight, calls a second', UPDATE(64), 'ops', [
     { peer: REDIS_BENCHMARK, atLeast: 0.8 },
   ]),
   compare('CPU of the JavaScript thread, an update', UPDATE(64), 'jsCpu', [
@@ -65,8 +78,8 @@ const GOALS = [
     ['get, 64 in flight, p99', GET(64)],
     ['audited update, 1 in flight, p99', CARRIED(1)],
     ['audited update, 64 in flight, p99', CARRIED(64)],
-    ['the same without a worker, 1 in flight, p99', UPDATE(1)],
-    ['the same without a worker, 64 in flight, p99', UPDATE(64)],
+    ['an update without a worker, 1 in flight, p99', UPDATE(1)],
+    ['an update without a worker, 64 in flight, p99', UPDATE(64)],
     ['update to another process’s callback, p99', CALLBACK(1)],
   ].map(([what, where]) => compare(what, where, 'p99', [{ peer: 'the best peer', atMost: 1 }])),
   // Flat or falling: within what one run tells apart.
@@ -96,8 +109,9 @@ function compare(what, where, figure, conditions) {
   return conditions.map((condition) => ({ what, cell: where, figure, ...condition }))
 }
 
-function ratiosOf({ cell, figure, peer, than }, measurements) {
-  const ours = measurements.series(cell, OURS, figure)
+function ratiosOf({ cell, figure, whose = OURS, peer, than }, measurements) {
+  const ours = measurements.series(cell, whose, figure)
+  if (peer === MICROSECOND) return ours
   const theirs = than
     ? measurements.series(than, OURS, figure)
     : peer === 'the best peer'
@@ -110,7 +124,7 @@ function ratiosOf({ cell, figure, peer, than }, measurements) {
 function bestOf(cell, figure, measurements) {
   const peers = measurements
     .contendersOf(cell)
-    .filter((name) => name !== OURS && !FLOORS.includes(name))
+    .filter((name) => ![OURS, OURS_CACHED, ...FLOORS].includes(name))
     .map((name) => measurements.series(cell, name, figure))
   return peers.length === 0
     ? undefined

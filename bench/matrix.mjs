@@ -8,6 +8,7 @@ import {
   IOREDIS_BARE,
   NODE_REDIS,
   OURS,
+  OURS_CACHED,
   RAW_SOCKET,
   REDIS_BENCHMARK,
   REFERENCE,
@@ -32,8 +33,14 @@ export const LOOP_DELAY = 'event loop delay at 20 k updates a second'
  */
 const ROWS = {
   loopback: [
-    { operation: 'get', contenders: [...ALL, IOREDIS_BARE, RAW_SOCKET], inFlight: [1] },
-    { operation: 'get', contenders: ALL, inFlight: [16, 64, 256] },
+    {
+      operation: 'get',
+      contenders: [...ALL, OURS_CACHED, IOREDIS_BARE, RAW_SOCKET],
+      inFlight: [1],
+    },
+    { operation: 'get', contenders: ALL, inFlight: [16] },
+    { operation: 'get', contenders: [...ALL, OURS_CACHED], inFlight: [64] },
+    { operation: 'get', contenders: ALL, inFlight: [256] },
     { operation: 'get', contenders: [OURS], inFlight: [1024, 4096] },
     { operation: 'get', contenders: ALL, inFlight: [64], participants: 100 },
     { operation: 'getSessions', contenders: ALL, inFlight: [1, 16] },

@@ -182,17 +182,31 @@ function written(value) {
  * @returns {string | undefined}
  */
 function findInvalidDate(container) {
-  for (const key in container) {
-    const value = container[key]
-    if (typeof value !== 'object' || value === null) continue
-    if (types.isDate(value)) {
-      if (Number.isNaN(value.getTime()) && Object.hasOwn(container, key)) return key
-    } else if (typeof value.toJSON !== 'function') {
-      const within = findInvalidDate(value)
-      if (within !== undefined) return `${key}.${within}`
+  if (Array.isArray(container)) {
+    // By number: `for in` makes a string of each.
+    for (let index = 0; index < container.length; index++) {
+      const within = invalidDateAt(container, index)
+      if (within !== undefined) return within
     }
+    return undefined
+  }
+  for (const key in container) {
+    const within = invalidDateAt(container, key)
+    if (within !== undefined) return within
   }
   return undefined
+}
+
+/** @param {any} container @param {string | number} key @returns {string | undefined} */
+function invalidDateAt(container, key) {
+  const value = container[key]
+  if (typeof value !== 'object' || value === null) return undefined
+  if (types.isDate(value)) {
+    return Number.isNaN(value.getTime()) && Object.hasOwn(container, key) ? `${key}` : undefined
+  }
+  if (typeof value.toJSON === 'function') return undefined
+  const within = findInvalidDate(value)
+  return within === undefined ? undefined : `${key}.${within}`
 }
 
 /**

@@ -23,8 +23,9 @@
 
 /** By name: where it is, and with which options it is opened. */
 const CONTENDERS = {
-  'synckairos-state': { file: './synckairos-state.mjs', design: true },
-  'reference design': { file: './reference.mjs', design: true },
+  'synckairos-state': { file: './synckairos-state.mjs', options: {} },
+  'synckairos-state, near cache': { file: './synckairos-state.mjs', options: { cache: {} } },
+  'reference design': { file: './reference.mjs' },
   ioredis: { file: './ioredis.mjs', options: {} },
   'ioredis, auto-pipelined': { file: './ioredis.mjs', options: { autoPipelining: true } },
   'ioredis, dates left alone': { file: './ioredis.mjs', options: { dates: false } },
@@ -34,6 +35,7 @@ const CONTENDERS = {
 }
 
 export const OURS = 'synckairos-state'
+export const OURS_CACHED = 'synckairos-state, near cache'
 export const REFERENCE = 'reference design'
 export const IOREDIS = 'ioredis'
 export const IOREDIS_AUTO = 'ioredis, auto-pipelined'

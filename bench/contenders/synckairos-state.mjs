@@ -1,9 +1,9 @@
 import { DBWriteQueue, RedisStateManager } from '../../index.js'
 import { designOf } from './design.mjs'
 
-export async function open({ url, databaseUrl }) {
+export async function open({ url, databaseUrl }, managerOptions) {
   return designOf({
-    openManager: (queue) => new RedisStateManager(url, null, queue),
+    openManager: (queue) => new RedisStateManager(url, null, queue, managerOptions),
     openQueue: (options) => new DBWriteQueue(url, { databaseUrl, ...options }),
     getSessions: (manager, ids) => manager.getSessions(ids),
     subscribed: (manager) => manager.subscribed(),

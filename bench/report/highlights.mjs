@@ -1,5 +1,6 @@
 // The figures that the README shows, as a plot and as a table.
 
+import { OURS, OURS_CACHED } from '../contenders/index.mjs'
 import { LOOP_DELAY } from '../matrix.mjs'
 import { perSecond, time } from './words.mjs'
 
@@ -27,6 +28,7 @@ const PLOTTED = [
 
 const TABLED = [
   ...PLOTTED,
+  ['getSession from the near cache, 1 in flight', 'get', 1, 'p50', { whose: OURS_CACHED }],
   ['getSessions of 50, 1 in flight', 'getSessions', 1, 'p50'],
   ['createSession, 64 in flight', 'create', 64, 'ops'],
   ['deleteSession, 64 in flight', 'delete', 64, 'ops'],
@@ -50,11 +52,16 @@ export const plotted = (outcome) => PLOTTED.map((row) => find(outcome, row))
 /** @returns {Highlight[]} */
 export const tabled = (outcome) => TABLED.map((row) => find(outcome, row))
 
-function find({ results }, [title, operation, inFlight, figure, rest]) {
+function find({ results }, [title, operation, inFlight, figure, { whose = OURS, ...rest } = {}]) {
   const cell = { network: 'loopback', participants: 2, operation, inFlight, ...rest }
+  const ours = [OURS, OURS_CACHED]
   const values = results
     .filter((one) => Object.keys(cell).every((name) => one[name] === cell[name]))
+    .filter(({ contender }) => contender === whose || !ours.includes(contender))
     .filter(({ figures }) => figures[figure])
-    .map(({ contender, figures }) => ({ contender, ...figures[figure] }))
+    .map(({ contender, figures }) => ({
+      contender: contender === whose ? OURS : contender,
+      ...figures[figure],
+    }))
   return { title, figure: FIGURES[figure], values }
 }
