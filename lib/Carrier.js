@@ -1,9 +1,7 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { FastPath } = require('./FastPath.js')
 const { RedisClient } = require('./RedisClient.js')
-const { UpdateForm } = require('./UpdateForm.js')
 
 /** The longest document that is carried, bytes: those behind it wait for it. */
 const LONGEST = 65_536
@@ -22,10 +20,10 @@ class Carrier {
   #calls
   #keyPrefix
   #longest
-  /** What all updates have in common, once there was one. @type {InstanceType<typeof UpdateForm> | undefined} */
+  /** What all updates have in common, once there was one. @type {InstanceType<typeof import('./UpdateForm.js').UpdateForm> | undefined} */
   #form
   /** Whether there is time to repeat what the fast path has lost. */
-  #isTimely
+  #timeoutMs
   /** The sessions with writes on the other way, and how many. @type {Map<string, number>} */
   #others = new Map()
 
@@ -41,7 +39,7 @@ class Carrier {
     this.#calls = calls
     this.#keyPrefix = keyPrefix
     this.#longest = Math.min(LONGEST, maxStateBytes)
-    this.#isTimely = commandTimeoutMs >= FastPath.LEAST_TIMEOUT_MS
+    this.#timeoutMs = commandTimeoutMs
   }
 
   /**
@@ -51,21 +49,21 @@ class Carrier {
    * @param {string} sessionId
    */
   pathFor(sessionId) {
-    if (!this.#isTimely || (this.#others.size > 0 && this.#others.has(sessionId))) return undefined
+    if (this.#others.size > 0 && this.#others.has(sessionId)) return undefined
     const path = RedisClient.fastPath(this.#client)
-    if (path === undefined || !path.isReady()) return undefined
+    if (path === undefined || !path.isReady(this.#timeoutMs)) return undefined
     // What is no id is refused by the core.
     const isId = sessionId !== '' && sessionId.length <= LONGEST_ID
     return isId && isAscii(this.#keyPrefix + sessionId) ? path : undefined
   }
 
-  /** @param {InstanceType<typeof FastPath>} path @param {Call} call */
+  /** @param {InstanceType<typeof import('./FastPath.js').FastPath>} path @param {Call} call */
   get(path, call) {
     path.get(this.#keyPrefix + call.sessionId, call, this.#caller)
   }
 
   /**
-   * @param {InstanceType<typeof FastPath>} path
+   * @param {InstanceType<typeof import('./FastPath.js').FastPath>} path
    * @param {Call} call
    * @param {string} document
    * @param {import('./document.js').Stamp} stamp
@@ -90,7 +88,10 @@ class Carrier {
     if (this.#form === undefined) {
       const text = this.#store.updateForm()
       // Of what is written the length is known in characters.
-      if (isAscii(text)) this.#form = new UpdateForm(this.#keyPrefix, text)
+      if (isAscii(text)) {
+        const { UpdateForm } = require('./UpdateForm.js') // As late as the fast path itself.
+        this.#form = new UpdateForm(this.#keyPrefix, text)
+      }
     }
     return this.#form
   }
@@ -118,7 +119,11 @@ class Carrier {
       this.#calls.sendSoon()
     },
     command: (update, noted, renews) =>
-      /** @type {InstanceType<typeof UpdateForm>} */ (this.#form).command(update, noted, renews),
+      /** @type {InstanceType<typeof import('./UpdateForm.js').UpdateForm>} */ (this.#form).command(
+        update,
+        noted,
+        renews,
+      ),
     refused: ({ slot }, { sessionId, document, version, now, recordId }, waitedMs, reply) => {
       const update = /** @type {const} */ ([sessionId, document, version, now, recordId])
       const isFit = this.#store.replied(slot, ...update, waitedMs, reply)

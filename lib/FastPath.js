@@ -14,8 +14,8 @@ const STALL_MS = 1000
 const QUEUE_MS = 500
 /** How often that is looked at, ms. */
 const LOOK_MS = 250
-/** What the core needs for a repeat, ms. */
-const REPEAT_MS = 1000
+/** Calls that have less time are not for it: the core needs some of it for a repeat, ms. */
+const LEAST_TIMEOUT_MS = QUEUE_MS + LOOK_MS + STALL_MS + LOOK_MS + 1000
 
 /** How long to do without after a failure, ms. */
 const RETRY_MS = 5000
@@ -80,9 +80,6 @@ const ZERO = 0x30
  * be repeated at any time is carried here: reads, and updates with an expected version.
  */
 class FastPath {
-  /** Calls that have less time are not for it: the core has to have time for a repeat, ms. */
-  static LEAST_TIMEOUT_MS = QUEUE_MS + LOOK_MS + STALL_MS + LOOK_MS + REPEAT_MS
-
   #server
   #newLedger
   /** @type {import('node:net').Socket | undefined} */
@@ -113,8 +110,14 @@ class FastPath {
     this.#newLedger = newLedger
   }
 
-  /** Whether there is a connection. To ask for it often enough makes one. */
-  isReady() {
+  /**
+   * Whether there is a connection for calls that have this much time. To ask for it often enough
+   * makes one.
+   *
+   * @param {number} timeoutMs
+   */
+  isReady(timeoutMs) {
+    if (timeoutMs < LEAST_TIMEOUT_MS) return false
     if (this.#ready) return true
     if (this.#socket === undefined && ++this.#wanted >= WORTHWHILE) this.#connect()
     return false

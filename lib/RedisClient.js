@@ -5,7 +5,6 @@ const { EventEmitter } = require('node:events')
 const { types } = require('node:util')
 const { NativeClient } = require('./native.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
-const { FastPath } = require('./FastPath.js')
 const { clientOptions } = require('./options.js')
 const { serverOf } = require('./server.js')
 const { Calls, News, close, listen, open, unlisten, unwrap } = require('./settle.js')
@@ -44,8 +43,10 @@ class RedisClient extends EventEmitter {
   /** @type {Dependent[]} */
   #dependents = []
   #calls
-  /** Where the server is spoken to in plain text. @type {InstanceType<typeof FastPath> | undefined} */
+  /** @type {InstanceType<typeof import('./FastPath.js').FastPath> | undefined} */
   #fastPath
+  /** Whether there can be one: the server is spoken to in plain text. */
+  #hasFastPath = true
 
   /**
    * @param {unknown} [server] a URL, or settings
@@ -72,10 +73,6 @@ class RedisClient extends EventEmitter {
       throw new InvalidStateError(field, /** @type {Error} */ (error).message)
     }
     this.#calls = new Calls(this.#native, this.#options.maxInFlight)
-    const plain = this.#native.plainServer()
-    if (plain !== null) {
-      this.#fastPath = new FastPath(JSON.parse(plain), () => this.#native.newLedger())
-    }
   }
 
   get [BRAND]() {
@@ -137,7 +134,17 @@ class RedisClient extends EventEmitter {
 
   /** The fast path to the server, while there is a connection. @param {RedisClient} client */
   static fastPath(client) {
-    return client.#status === 'ready' ? client.#fastPath : undefined
+    return client.#status === 'ready' ? (client.#fastPath ?? client.#makeFastPath()) : undefined
+  }
+
+  #makeFastPath() {
+    if (!this.#hasFastPath) return undefined
+    const server = this.#native.plainServer()
+    this.#hasFastPath = server !== null
+    if (server === null) return undefined
+    const { FastPath } = require('./FastPath.js') // Not before the first call.
+    this.#fastPath = new FastPath(JSON.parse(server), () => this.#native.newLedger())
+    return this.#fastPath
   }
 
   /**
