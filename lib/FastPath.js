@@ -23,6 +23,9 @@ const RETRY_MS = 5000
 /** The most calls sent and not answered: fewer than a ledger has places. */
 const MOST = 256
 
+/** The fewest calls that are half of all: one alone is not worth a system call more. */
+const LEAST_HALF = 2
+
 /** From how many characters on what is to be sent is written. */
 const CHUNK = 64 * 1024
 
@@ -102,6 +105,8 @@ class FastPath {
   /** The beginning of a reply whose end is to come. @type {Buffer | undefined} */
   #rest
   #sending = false
+  /** Half of the calls that were there when the last of them were sent. */
+  #half = LEAST_HALF
   #watched = false
 
   /** @param {Server} server @param {() => string} newLedger makes the key of a new ledger */
@@ -202,6 +207,10 @@ class FastPath {
     }
     const since = this.#time
     this.#waiting.push({ call, caller, update, key, since, sentAt: 0, noted: undefined })
+    // While Redis works on one half of the updates, the other is made. Reads are no work for it.
+    const isIdle = this.#sent === this.#answered
+    if (update !== undefined && isIdle && this.#waiting.length - this.#sent >= this.#half)
+      this.#send()
     if (!this.#watched) this.#watch()
   }
 
@@ -210,6 +219,7 @@ class FastPath {
     this.#sending = true
     queueMicrotask(() => {
       this.#sending = false
+      this.#half = Math.max(LEAST_HALF, (this.#waiting.length - this.#answered) / 2)
       this.#send()
     })
   }
