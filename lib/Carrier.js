@@ -19,6 +19,8 @@ class Carrier {
   #store
   #calls
   #keyPrefix
+  /** Whether what is made of the key prefix is as long in bytes as in characters. */
+  #isPlain
   #longest
   /** What all updates have in common, once there was one. @type {InstanceType<typeof import('./UpdateForm.js').UpdateForm> | undefined} */
   #form
@@ -38,6 +40,7 @@ class Carrier {
     this.#store = store
     this.#calls = calls
     this.#keyPrefix = keyPrefix
+    this.#isPlain = isAscii(keyPrefix)
     this.#longest = Math.min(LONGEST, maxStateBytes)
     this.#timeoutMs = commandTimeoutMs
   }
@@ -49,17 +52,17 @@ class Carrier {
    * @param {string} sessionId
    */
   pathFor(sessionId) {
-    if (this.#others.size > 0 && this.#others.has(sessionId)) return undefined
+    if (!this.#isPlain || (this.#others.size > 0 && this.#others.has(sessionId))) return undefined
     const path = RedisClient.fastPath(this.#client)
     if (path === undefined || !path.isReady(this.#timeoutMs)) return undefined
     // What is no id is refused by the core.
     const isId = sessionId !== '' && sessionId.length <= LONGEST_ID
-    return isId && isAscii(this.#keyPrefix + sessionId) ? path : undefined
+    return isId && isAscii(sessionId) ? path : undefined
   }
 
   /** @param {InstanceType<typeof import('./FastPath.js').FastPath>} path @param {Call} call */
   get(path, call) {
-    path.get(this.#keyPrefix + call.sessionId, call, this.#caller)
+    path.read(call, this.#caller)
   }
 
   /**
@@ -114,6 +117,7 @@ class Carrier {
 
   /** @type {import('./FastPath.js').Caller} */
   #caller = {
+    key: ({ sessionId }) => this.#keyPrefix + sessionId,
     readOtherwise: ({ slot, sessionId }, waitedMs) => {
       this.#store.get(slot, /** @type {string} */ (sessionId), waitedMs)
       this.#calls.sendSoon()

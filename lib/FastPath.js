@@ -53,7 +53,8 @@ const ZERO = 0x30
  * @property {number} db
  * @property {string} name of the connection, for whoever looks at `CLIENT LIST`
  *
- * @typedef {object} Caller what becomes of calls that have no plain answer
+ * @typedef {object} Caller what is sent, and what becomes of calls that have no plain answer
+ * @property {(call: Call) => string} key what is read, in ASCII
  * @property {(call: Call, waitedMs: number) => void} readOtherwise
  * @property {(update: Update, noted: Noted, renews: boolean) => string} command the update's
  * @property {(call: Call, update: Update, waitedMs: number, reply: Buffer) => boolean} refused by
@@ -68,7 +69,6 @@ const ZERO = 0x30
  * @property {Call} call
  * @property {Caller} caller
  * @property {Update | undefined} update if it is not a read
- * @property {string} key of the session
  * @property {number} since when it was called
  * @property {number} sentAt when it was sent
  * @property {Noted | undefined} noted where a write that was sent notes that it was applied
@@ -128,14 +128,14 @@ class FastPath {
     return false
   }
 
-  /** @param {string} key in ASCII @param {Call} call @param {Caller} caller */
-  get(key, call, caller) {
-    this.#expect(key, undefined, call, caller)
+  /** @param {Call} call @param {Caller} caller */
+  read(call, caller) {
+    this.#expect(undefined, call, caller)
   }
 
   /** @param {Update} update @param {Call} call @param {Caller} caller */
   write(update, call, caller) {
-    this.#expect('', update, call, caller)
+    this.#expect(update, call, caller)
   }
 
   /** Ends the connection. What has no answer is left to the core. */
@@ -193,20 +193,15 @@ class FastPath {
     socket.write(greetings.map(packed).join(''))
   }
 
-  /**
-   * @param {string} key
-   * @param {Update | undefined} update
-   * @param {Call} call
-   * @param {Caller} caller
-   */
-  #expect(key, update, call, caller) {
+  /** @param {Update | undefined} update @param {Call} call @param {Caller} caller */
+  #expect(update, call, caller) {
     if (this.#waiting.length === this.#answered) this.#socket?.ref()
     if (!this.#sending) {
       this.#time = now()
       this.#sendSoon()
     }
     const since = this.#time
-    this.#waiting.push({ call, caller, update, key, since, sentAt: 0, noted: undefined })
+    this.#waiting.push({ call, caller, update, since, sentAt: 0, noted: undefined })
     // While Redis works on one half of the updates, the other is made. Reads are no work for it.
     const isIdle = this.#sent === this.#answered
     if (update !== undefined && isIdle && this.#waiting.length - this.#sent >= this.#half)
@@ -239,9 +234,12 @@ class FastPath {
 
   /** Put together when it is sent: those that wait take less memory. @param {Waiting} waiting */
   #command(waiting) {
-    const { key, caller, update } = waiting
+    const { call, caller, update } = waiting
     waiting.sentAt = this.#time
-    if (update === undefined) return `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`
+    if (update === undefined) {
+      const key = caller.key(call)
+      return `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`
+    }
     const ledger = /** @type {InstanceType<typeof Ledger>} */ (this.#ledger)
     waiting.noted = ledger.next()
     return caller.command(update, waiting.noted, ledger.renews(update.now))

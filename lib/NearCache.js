@@ -187,17 +187,29 @@ class NearCache {
 }
 
 /**
- * A copy of what was read: in a fifth of the time in which its text is parsed again.
+ * A copy of what was read: in a fraction of the time in which its text is parsed.
  *
  * @param {any} value
  * @param {number} depth how deep it may be
  * @returns {any} undefined where it is deeper
  */
 function copyOf(value, depth) {
-  if (types.isDate(value)) return new Date(value.getTime())
+  // Of what was parsed and revived only dates have methods; to ask what it is takes longer.
+  if (typeof value.getTime === 'function') return new Date(value.getTime())
   if (depth === 0) return undefined
-  const copy = Array.isArray(value) ? value.slice() : { ...value }
-  for (const key of Object.keys(copy)) {
+  if (Array.isArray(value)) {
+    const copy = value.slice()
+    for (let index = 0; index < copy.length; index++) {
+      const part = copy[index]
+      if (typeof part !== 'object' || part === null) continue
+      const within = copyOf(part, depth - 1)
+      if (within === undefined) return undefined
+      copy[index] = within
+    }
+    return copy
+  }
+  const copy = { ...value }
+  for (const key in copy) {
     const part = copy[key]
     if (typeof part !== 'object' || part === null) continue
     const within = copyOf(part, depth - 1)
