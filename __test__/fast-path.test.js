@@ -93,6 +93,45 @@ test('an update of no session is refused', async () => {
   expect(error).toBeInstanceOf(SessionNotFoundError)
 })
 
+test.each([
+  ['inherited', (state) => Object.assign(Object.create(state), { status: 'paused' })],
+  [
+    'not enumerable',
+    (state) => Object.defineProperty({ ...state }, 'participants', { enumerable: false }),
+  ],
+  [
+    'what its toJSON() makes of it',
+    (state) => ({ ...state, toJSON: () => ({ version: 2, a: 1 }) }),
+  ],
+])('a state whose fields are %s is not taken for one that has them', async (_what, disguised) => {
+  const manager = await onFastPath()
+  const state = await outage.given()
+  const error = await refusalOf(() => manager.updateSession(state.session_id, disguised(state), 1))
+  expect(error).toMatchObject({ code: 'INVALID_STATE' })
+  expect(await outage.stored(state.session_id)).toMatchObject({ version: 1 })
+})
+
+test('one document that is for the core to read leaves the fast path to the others', async () => {
+  const manager = await onFastPath()
+  const odd = makeState({ note: 'a \ufffd b' })
+  await outage.redis.set(`session:${odd.session_id}`, JSON.stringify(odd))
+  await outage.redis.rpush('session:list', 'x')
+  expect(await manager.getSession(odd.session_id)).toEqual(odd)
+  await refusalOf(() => manager.getSession('list'))
+  expect(await isCarried(() => manager.getSession('none'))).toBe(true)
+})
+
+test('a ledger has a TTL, also where the first that notes nothing was to give it one', async () => {
+  const manager = await onFastPath()
+  const state = await outage.given()
+  await refusalOf(() => manager.updateSession(state.session_id, state, 7))
+  await manager.updateSession(state.session_id, state, 1)
+  const ledgers = await outage.redis.keys('synckairos:ledger:*')
+  const ttls = await Promise.all(ledgers.map((key) => outage.redis.ttl(key)))
+  expect(ttls.length).toBeGreaterThan(0)
+  expect(Math.min(...ttls)).toBeGreaterThan(0)
+})
+
 test('a state that is refused, or is long, takes the other way', async () => {
   const manager = await onFastPath()
   const state = await outage.given()
@@ -188,6 +227,19 @@ describe('when the connection fails', () => {
     release()
     await outage.redis.ping()
     expect(await outage.stored(state.session_id)).toMatchObject({ version: 3, total_time_ms: 8 })
+  })
+
+  test('its first try, when it comes late, does no harm to the next life of the session', async () => {
+    const manager = await onFastPath()
+    const state = await outage.given()
+    const held = outage.proxy.hold(state.session_id)
+    const update = manager.updateSession(state.session_id, { ...state, total_time_ms: 7 }, 1)
+    const { release } = await held
+    await update
+    await manager.createSession({ ...state, total_time_ms: 9 })
+    release()
+    await outage.redis.ping()
+    expect(await outage.stored(state.session_id)).toMatchObject({ version: 1, total_time_ms: 9 })
   })
 
   test('calls in flight survive connections that are killed again and again', async () => {

@@ -99,9 +99,36 @@ export const keyOf = ({ network, operation, inFlight, participants }) =>
 
 /** How long a run is: rounds, milliseconds of a turn of weight 1, records to drain. */
 export const EFFORTS = {
-  full: { rounds: 5, ms: 90, warmUpMs: 60, watchMs: 1000, drains: 3, records: 50_000, few: 5000 },
-  quick: { rounds: 3, ms: 40, warmUpMs: 30, watchMs: 500, drains: 1, records: 20_000, few: 2000 },
-  smoke: { rounds: 1, ms: 10, warmUpMs: 0, watchMs: 100, drains: 1, records: 1000, few: 200 },
+  full: {
+    rounds: 5,
+    ms: 90,
+    startMs: 1000,
+    warmUpMs: 60,
+    watchMs: 1000,
+    drains: 3,
+    records: 50_000,
+    few: 5000,
+  },
+  quick: {
+    rounds: 3,
+    ms: 40,
+    startMs: 300,
+    warmUpMs: 30,
+    watchMs: 500,
+    drains: 1,
+    records: 20_000,
+    few: 2000,
+  },
+  smoke: {
+    rounds: 1,
+    ms: 10,
+    startMs: 0,
+    warmUpMs: 0,
+    watchMs: 100,
+    drains: 1,
+    records: 1000,
+    few: 200,
+  },
 }
 
 /** Calls after which the memory is looked at. */

@@ -57,7 +57,7 @@ export class Run {
 
   async #network(network, setting) {
     const cells = cellsOf(network)
-    const { rounds, ms, warmUpMs } = this.#effort
+    const { rounds, ms, startMs, warmUpMs } = this.#effort
     const names = [...new Set(cells.flatMap(({ contenders }) => contenders))]
     this.#progress(`${network}: all take their seats`)
     await this.#take(this.#seats, names, setting)
@@ -65,6 +65,15 @@ export class Run {
       await this.#take(this.#receivers, DESIGNS, setting)
     }
     if (network === 'loopback') await this.#watchCommands(cells)
+    // Who takes part in one cell only is as warm as who takes part in all.
+    for (const name of startMs > 0 ? names : []) {
+      this.#progress(`${network}, warming up: ${name}`)
+      await this.#turn(
+        cells.find(({ contenders }) => contenders.includes(name)),
+        name,
+        startMs,
+      )
+    }
     for (const cell of warmUpMs > 0 ? cells : []) {
       for (const name of cell.contenders) {
         this.#progress(`${network}, warming up: ${wordsOf(cell)}, ${name}`)
@@ -184,7 +193,16 @@ export class Run {
 /** Measured where it is heard, in another process. */
 const isHeard = (operation) => operation.endsWith('to callback') || operation === LOOP_DELAY
 
-/** Each round begins with another, so that nobody always comes after the same neighbour. */
-const inTurns = (all, round) => all.map((_, turn) => all[(round + turn) % all.length])
+/** In another order each round, so that nobody always comes after the same neighbour. */
+function inTurns(all, round) {
+  const left = [...all]
+  // Of as many places as there are left, one after the other, by a step that changes: no chance, so
+  // that a run can be repeated.
+  let at = round
+  return all.map((_, turn) => {
+    at = (at + round * 7 + turn * 3) % left.length
+    return left.splice(at, 1)[0]
+  })
+}
 
 const wordsOf = ({ operation, inFlight }) => `${operation}, ${inFlight} in flight`

@@ -128,17 +128,18 @@ class Carrier {
         noted,
         renews,
       ),
-    refused: ({ slot }, { sessionId, document, version, now, recordId }, waitedMs, reply) => {
-      const update = /** @type {const} */ ([sessionId, document, version, now, recordId])
-      const isFit = this.#store.replied(slot, ...update, waitedMs, reply)
+    refused: ({ slot, promise }, update, waitedMs, reply) => {
+      const { sessionId, document, version, now, recordId } = update
+      const called = /** @type {const} */ ([sessionId, document, version, now, recordId, waitedMs])
+      const isFit = this.#store.replied(slot, ...called, reply)
       this.#calls.sendSoon()
+      this.alone(sessionId, promise) // The core may send it again.
       return isFit
     },
-    writeOtherwise: ({ slot, promise }, update, waitedMs, noted) => {
+    writeOtherwise: ({ slot, promise }, update, waitedMs, sent) => {
       const { sessionId, document, version, now, recordId } = update
-      const { ledger, number } = noted ?? { ledger: '', number: 0 }
       const called = /** @type {const} */ ([sessionId, document, version, now, recordId, waitedMs])
-      this.#store.takeOver(slot, ...called, ledger, number)
+      this.#store.takeOver(slot, ...called, sent && JSON.stringify(sent))
       this.#calls.sendSoon()
       this.alone(sessionId, promise)
     },

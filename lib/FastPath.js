@@ -1,21 +1,25 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { setTimeout } = require('node:timers')
-const { now } = require('./clock.js')
+const { now, setImmediate, setTimeout, soon } = require('./clock.js')
 const { ANSWER } = require('./settle.js')
 const { Ledger } = require('./UpdateForm.js')
 
 /** How many calls make a connection worth while. */
 const WORTHWHILE = 16
 
-/** How long Redis may owe an answer, and how long a call may wait to be sent, ms. */
+/** How long Redis may say nothing while it owes answers, and how long it may owe one, ms. */
 const STALL_MS = 1000
+const LONGEST_MS = 2000
+/** How long a call may wait to be sent, ms. */
 const QUEUE_MS = 500
 /** How often that is looked at, ms. */
 const LOOK_MS = 250
 /** Calls that have less time are not for it: the core needs some of it for a repeat, ms. */
-const LEAST_TIMEOUT_MS = QUEUE_MS + LOOK_MS + STALL_MS + LOOK_MS + 1000
+const LEAST_TIMEOUT_MS = QUEUE_MS + LOOK_MS + LONGEST_MS + LOOK_MS + 1000
+
+/** After how long a silence the peer is asked whether it is there, ms. */
+const KEEP_ALIVE_MS = 10_000
 
 /** How long to do without after a failure, ms. */
 const RETRY_MS = 5000
@@ -59,11 +63,12 @@ const ZERO = 0x30
  * @property {(update: Update, noted: Noted, renews: boolean) => string} command the update's
  * @property {(call: Call, update: Update, waitedMs: number, reply: Buffer) => boolean} refused by
  *   this reply; false where the server is unfit
- * @property {(call: Call, update: Update, waitedMs: number, noted: Noted | undefined) => void} writeOtherwise
- *   where it has a place in the ledger, it was sent and may have been applied
+ * @property {(call: Call, update: Update, waitedMs: number, sent: Sent | undefined) => void} writeOtherwise
+ *   if it was sent, it may have been applied
  *
  * @typedef {import('./UpdateForm.js').Update} Update
  * @typedef {import('./UpdateForm.js').Noted} Noted
+ * @typedef {Noted & { id: number | undefined, name: string }} Sent and by which connection
  *
  * @typedef {object} Waiting
  * @property {Call} call
@@ -90,6 +95,9 @@ class FastPath {
   #ready = false
   /** How many answers to the greeting are to come. */
   #greetings = 0
+  #isNamed = false
+  /** What Redis calls the connection. @type {number | undefined} */
+  #id
   #wanted = 0
   #retryAt = 0
   /** Where the writes of this connection note that they were applied. @type {InstanceType<typeof Ledger> | undefined} */
@@ -100,10 +108,14 @@ class FastPath {
   #answered = 0
   /** How many of them are sent. */
   #sent = 0
-  /** When something was called or answered last. */
+  /** When something was called or answered last, and when answered. */
   #time = 0
-  /** The beginning of a reply whose end is to come. @type {Buffer | undefined} */
+  #heardAt = 0
+  /** The beginning of a reply whose end is to come. @type {Buffer[] | undefined} */
   #rest
+  #restLength = 0
+  /** How long that reply is at least. */
+  #wantedLength = 0
   #sending = false
   /** Half of the calls that were there when the last of them were sent. */
   #half = LEAST_HALF
@@ -156,9 +168,10 @@ class FastPath {
     this.#sent = first
     this.#forget()
     const time = now()
+    const by = { id: this.#id, name: this.#server.name }
     for (const { call, caller, update, since, noted } of left) {
       if (update === undefined) caller.readOtherwise(call, time - since)
-      else caller.writeOtherwise(call, update, time - since, noted)
+      else caller.writeOtherwise(call, update, time - since, noted && { ...noted, ...by })
     }
   }
 
@@ -176,7 +189,8 @@ class FastPath {
       if (this.#socket === socket) this.#received(buffer, length)
       return true
     }
-    const options = { ...where, noDelay: true, onread: { buffer, callback } }
+    const alive = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }
+    const options = { ...where, ...alive, onread: { buffer, callback } }
     const socket = net.connect(/** @type {import('node:net').NetConnectOpts} */ (options))
     this.#socket = socket
     const end = () => {
@@ -185,12 +199,17 @@ class FastPath {
     socket.on('error', end)
     socket.on('close', end)
     socket.unref()
-    const greetings = [db === 0 ? ['PING'] : ['SELECT', String(db)], ['CLIENT', 'SETNAME', name]]
+    const greetings = [db === 0 ? ['PING'] : ['SELECT', String(db)]]
     if (password !== undefined) {
       greetings.unshift(['AUTH', ...(username === undefined ? [] : [username]), password])
     }
+    greetings.push(['CLIENT', 'SETNAME', name], ['CLIENT', 'ID'])
     this.#greetings = greetings.length
+    this.#id = undefined
     socket.write(greetings.map(packed).join(''))
+    setTimeout(() => {
+      if (this.#socket === socket && !this.#ready) this.drop()
+    }, STALL_MS).unref()
   }
 
   /** @param {Update | undefined} update @param {Call} call @param {Caller} caller */
@@ -212,7 +231,7 @@ class FastPath {
   /** What is called in one go goes together. */
   #sendSoon() {
     this.#sending = true
-    queueMicrotask(() => {
+    soon(() => {
       this.#sending = false
       this.#half = Math.max(LEAST_HALF, (this.#waiting.length - this.#answered) / 2)
       this.#send()
@@ -248,10 +267,16 @@ class FastPath {
   /** @param {Buffer} chunk @param {number} length */
   #received(chunk, length) {
     this.#time = now()
+    this.#heardAt = this.#time
     let bytes = chunk
     let end = length
     if (this.#rest !== undefined) {
-      bytes = Buffer.concat([this.#rest, chunk.subarray(0, length)])
+      // Copied: the chunk will be read into again.
+      this.#rest.push(Buffer.from(chunk.subarray(0, length)))
+      this.#restLength += length
+      // Put together once, however many chunks it comes in.
+      if (this.#restLength < this.#wantedLength) return
+      bytes = Buffer.concat(this.#rest)
       end = bytes.length
       this.#rest = undefined
     }
@@ -260,8 +285,9 @@ class FastPath {
       const next = this.#ready ? this.#reply(bytes, at, end) : this.#greeting(bytes, at, end)
       if (next < 0) return this.drop()
       if (next === 0) {
-        // Copied: the chunk will be read into again.
-        this.#rest = Buffer.from(bytes.subarray(at, end))
+        this.#rest = [Buffer.from(bytes.subarray(at, end))]
+        this.#restLength = end - at
+        this.#wantedLength = leastLength(bytes, at, end)
         break
       }
       at = next
@@ -278,17 +304,17 @@ class FastPath {
    */
   #reply(bytes, at, end) {
     const waiting = this.#waiting[this.#answered]
-    if (waiting === undefined) return -1
+    if (waiting === undefined || this.#answered >= this.#sent) return -1
     const next = replyEnd(bytes, at, end)
     if (next <= 0) return next
     const { call, caller, update, since } = waiting
     const type = bytes[at]
     if (update === undefined) {
-      if (type !== DOLLAR) return -1
+      if (type !== DOLLAR) return this.#readOtherwise(waiting, next)
       const missing = bytes[at + 1] === MINUS
       const text = missing ? null : bytes.toString('utf8', bytes.indexOf(LF, at) + 1, next - 2)
-      // What is no UTF-8 is for the core to refuse.
-      if (text?.includes('\ufffd')) return -1
+      // It may be no UTF-8, which is for the core to tell.
+      if (text?.includes('\ufffd')) return this.#readOtherwise(waiting, next)
       this.#next()
       call.settle(ANSWER, text === null ? 0 : countIsoEnds(text), text)
     } else if (type === COLON) {
@@ -302,13 +328,25 @@ class FastPath {
     return next
   }
 
+  /** Leaves a read to the core, whatever came. @param {Waiting} waiting @param {number} next */
+  #readOtherwise({ call, caller, since }, next) {
+    this.#next()
+    caller.readOtherwise(call, this.#time - since)
+    return next
+  }
+
   /** @param {Buffer} bytes @param {number} at @param {number} end */
   #greeting(bytes, at, end) {
-    // A user who may not give a name has none.
-    const isName = this.#greetings === 1
-    if (bytes[at] !== PLUS && !(isName && bytes[at] === MINUS)) return -1
+    const left = this.#greetings
+    const type = bytes[at]
+    // The last two are to be told apart by, which a user may not be allowed.
+    if (left > 2 && type !== PLUS) return -1
     const next = replyEnd(bytes, at, end)
-    if (next > 0) this.#ready = --this.#greetings === 0
+    if (next <= 0) return next
+    if (left === 2) this.#isNamed = type === PLUS
+    if (left === 1 && this.#isNamed && type === COLON) this.#id = integer(bytes, at + 1, next - 2)
+    this.#greetings = left - 1
+    this.#ready = left === 1
     return next
   }
 
@@ -333,16 +371,22 @@ class FastPath {
   /** Looks after those that wait for as long as any do. */
   #watch() {
     this.#watched = true
-    setTimeout(() => {
-      this.#watched = false
-      const oldest = this.#waiting[this.#answered]
-      if (oldest === undefined) return
-      const time = now()
-      if (this.#sent > this.#answered && time - oldest.sentAt >= STALL_MS) return this.drop()
-      const unsent = this.#waiting[this.#sent]
-      if (unsent !== undefined && time - unsent.since >= QUEUE_MS) this.#leave(this.#sent)
-      this.#watch()
-    }, LOOK_MS).unref()
+    // A thread that was busy has answers to read before it may find that there are none.
+    setTimeout(() => setImmediate(() => this.#look()), LOOK_MS).unref()
+  }
+
+  #look() {
+    this.#watched = false
+    const oldest = this.#waiting[this.#answered]
+    if (oldest === undefined) return
+    const time = now()
+    if (this.#sent > this.#answered) {
+      const silence = time - Math.max(oldest.sentAt, this.#heardAt)
+      if (silence >= STALL_MS || time - oldest.sentAt >= LONGEST_MS) return this.drop()
+    }
+    const unsent = this.#waiting[this.#sent]
+    if (unsent !== undefined && time - unsent.since >= QUEUE_MS) this.#leave(this.#sent)
+    this.#watch()
   }
 }
 
@@ -382,6 +426,17 @@ function replyEnd(bytes, at, end) {
     if (next <= 0) return next
   }
   return next
+}
+
+/**
+ * How long the reply that begins at `at` is at least; its end is to come.
+ *
+ * @param {Buffer} bytes @param {number} at @param {number} end
+ */
+function leastLength(bytes, at, end) {
+  const line = bytes.indexOf(LF, at) + 1
+  const isKnown = bytes[at] === DOLLAR && line > 0 && line <= end
+  return isKnown ? line - at + integer(bytes, at + 1, line - 2) + 2 : end - at + 1
 }
 
 /** @param {Buffer} bytes @param {number} from @param {number} to */

@@ -4,7 +4,7 @@ const { NativeStore } = require('./native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
 const { Carrier } = require('./Carrier.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
-const { checkId, isDocument, read, stored, write } = require('./document.js')
+const { checkId, read, stored, write, writeStamped } = require('./document.js')
 const {
   BacklogFullError,
   ClosedError,
@@ -170,12 +170,19 @@ class RedisStateManager {
   async #update(sessionId, state, expectedVersion) {
     checkId(sessionId)
     const now = Date.now()
-    const stamp = expectedVersion === undefined ? undefined : { version: expectedVersion + 1, now }
-    const text = write(state, sessionId, stamp)
-    const answer =
-      stamp !== undefined && isDocument(text, state, sessionId, stamp)
+    let text
+    let answer
+    if (expectedVersion === undefined) {
+      text = write(state, sessionId)
+      answer = this.#send(sessionId, text, -1, now)
+    } else {
+      const stamp = { version: expectedVersion + 1, now }
+      const written = writeStamped(state, sessionId, stamp)
+      text = written.text
+      answer = written.isDocument
         ? this.#sendDocument(sessionId, text, stamp)
-        : this.#send(sessionId, text, expectedVersion ?? -1, now)
+        : this.#send(sessionId, text, expectedVersion, now)
+    }
     const version = this.#written(unwrap(await answer), sessionId, 'session_updated')
     const next = () => stored(text, { version, updated_at: new Date(now) })
     if (this.#queue && !this.#audited) this.#audit(sessionId, next(), 'session_updated')

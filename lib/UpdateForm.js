@@ -50,18 +50,16 @@ class UpdateForm {
   #tail
   #places
   #width
-  #ttl
 
   /** @param {string} keyPrefix @param {string} form what the core says of it */
   constructor(keyPrefix, form) {
-    const { head, stream, tail, places, width, ttl } = JSON.parse(form)
+    const { head, stream, tail, places, width } = JSON.parse(form)
     this.#keyPrefix = keyPrefix
     this.#head = head
     this.#stream = stream
     this.#tail = tail
     this.#places = places
     this.#width = width
-    this.#ttl = ttl
   }
 
   /** Whether its updates have records. */
@@ -79,7 +77,7 @@ class UpdateForm {
   command({ sessionId, document, version, now, recordId }, { ledger, number }, renews) {
     const keys = `${word(ledger)}${word(this.#keyPrefix + sessionId)}${this.#stream}`
     const place = (number % this.#places) * this.#width
-    const note = `${word(place)}${word(number)}${word('')}${word(renews ? this.#ttl : 0)}`
+    const note = `${word(place)}${word(number)}${word('')}${word(renews ? 'renew' : '')}`
     const bytes = Buffer.byteLength(document)
     const what = `${word(version)}$${bytes}\r\n${document}\r\n${word(`{"version":${version - 1},`)}`
     return `${this.#head}${keys}${note}${what}${word(sessionId)}${word(now)}${word(recordId)}${this.#tail}`

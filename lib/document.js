@@ -89,9 +89,28 @@ function reviveWithin(state) {
  *
  * @param {unknown} state
  * @param {string} [sessionId]
- * @param {Stamp} [stamp] is set already, if the state can be stamped here
  */
-function write(state, sessionId, stamp) {
+function write(state, sessionId) {
+  return serialize(state, sessionId).text
+}
+
+/**
+ * The same for an update with an expected version, stamped if the state can be stamped here; and
+ * whether that is the document that the core would make of it. If not, or in doubt, it is for the
+ * core to say what is wrong.
+ *
+ * @param {unknown} state
+ * @param {string} sessionId
+ * @param {Stamp} stamp
+ */
+function writeStamped(state, sessionId, stamp) {
+  const { text, plain } = serialize(state, sessionId, stamp)
+  // What the text was made of: the state itself may have more, or less.
+  return { text, isDocument: plain !== state && isDocument(text, plain, sessionId, stamp) }
+}
+
+/** @param {unknown} state @param {string} [sessionId] @param {Stamp} [stamp] */
+function serialize(state, sessionId, stamp) {
   if (typeof state !== 'object' || state === null) {
     throw new InvalidStateError('state', 'it is not an object', sessionId)
   }
@@ -115,7 +134,7 @@ function write(state, sessionId, stamp) {
   if (invalid !== undefined) {
     throw new InvalidStateError(invalid, 'it is an invalid date', sessionId)
   }
-  return text
+  return { text, plain }
 }
 
 /**
@@ -144,15 +163,7 @@ function withWrittenDates(state, stamp) {
   return plain
 }
 
-/**
- * Whether a text that was written with a stamp is the document that the core would make of it. If
- * not, or in doubt, it is for the core to say what is wrong.
- *
- * @param {string} text
- * @param {any} state what it was written from
- * @param {string} sessionId
- * @param {Stamp} stamp
- */
+/** @param {string} text @param {any} plain what it was made of @param {string} sessionId @param {Stamp} stamp */
 function isDocument(text, { session_id, participants, sync_mode, status }, sessionId, stamp) {
   return (
     text.startsWith(`{"version":${stamp.version},`) &&
@@ -257,4 +268,4 @@ function checkId(sessionId) {
   return sessionId
 }
 
-module.exports = { checkId, isDocument, read, stored, write }
+module.exports = { checkId, read, stored, write, writeStamped }

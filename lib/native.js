@@ -72,11 +72,14 @@ function reportedGlibc() {
   const report = /** @type {NodeJS.ProcessReport & { excludeNetwork?: boolean }} */ (process.report)
   const { excludeNetwork } = report
   report.excludeNetwork = true // It would look up the names of all peers.
-  const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (
-    report.getReport()
-  )
-  report.excludeNetwork = excludeNetwork
-  return header.glibcVersionRuntime
+  try {
+    const { header } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (
+      report.getReport()
+    )
+    return header.glibcVersionRuntime
+  } finally {
+    report.excludeNetwork = excludeNetwork
+  }
 }
 
 /**

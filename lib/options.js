@@ -3,7 +3,7 @@
 const { Buffer } = require('node:buffer')
 const { InvalidStateError } = require('./errors.js')
 
-/** Well below the time for which Redis remembers what was applied (`Entry::TTL_SECONDS`). */
+/** Well below the time for which Redis remembers what was applied (`src/redis/scripts/ledger.lua`). */
 const MAX_COMMAND_TIMEOUT_MS = 600_000
 
 const CLIENT = Object.freeze({ commandTimeoutMs: 5000, maxInFlight: 10_000 })

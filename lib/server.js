@@ -79,10 +79,19 @@ function ofUrl(text) {
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: Number(url.port || 6379),
-    username: decodeURIComponent(url.username) || undefined,
-    password: decodeURIComponent(url.password) || undefined,
+    username: decoded(url.username) || undefined,
+    password: decoded(url.password) || undefined,
     db: number,
     tls: { verify: true, others: others() },
+  }
+}
+
+/** @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new InvalidStateError('url', 'its user name or password has a % that begins no character')
   }
 }
 

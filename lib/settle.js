@@ -1,6 +1,6 @@
 'use strict'
 
-const { setImmediate } = require('node:timers')
+const { setImmediate, soon } = require('./clock.js')
 const { Completions } = require('./native.js')
 const { RedisUnavailableError } = require('./errors.js')
 const { fromWire } = require('./wire.js')
@@ -98,7 +98,7 @@ class Calls {
   sendSoon() {
     if (this.#unsent) return
     this.#unsent = true
-    queueMicrotask(() => {
+    soon(() => {
       this.#unsent = false
       this.#client.flush()
     })

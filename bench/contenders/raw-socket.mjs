@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import net from 'node:net'
 import { operationsOf } from './client.mjs'
@@ -5,23 +6,25 @@ import { operationsOf } from './client.mjs'
 /** The least that Node can do: one socket, one call at a time, and no more of the protocol than that needs. */
 export async function open(setting) {
   const { hostname, port } = new URL(setting.url)
-  const socket = net.connect({ host: hostname, port: Number(port), noDelay: true })
-  await once(socket, 'connect')
-  let text = ''
+  const buffer = Buffer.allocUnsafeSlow(65_536)
+  let filled = 0
   let answer
-  socket.setEncoding('latin1')
-  socket.on('data', (data) => {
-    text += data
+  const callback = (length) => {
+    filled += length
+    const text = buffer.latin1Slice(0, filled)
     const end = text.indexOf('\r\n')
-    if (end < 0) return
+    if (end < 0) return true
     const head = text.slice(1, end)
     const isText = text.startsWith('$')
-    if (isText && text.length < end + 4 + Number(head)) return
+    if (isText && filled < end + 4 + Number(head)) return true
+    filled = 0
     const value = isText ? text.slice(end + 2, -2) : head
-    const number = text.startsWith(':')
-    text = ''
-    answer(number ? Number(value) : value)
-  })
+    answer(text.startsWith(':') ? Number(value) : value)
+    return true
+  }
+  const onread = { buffer: () => buffer.subarray(filled), callback }
+  const socket = net.connect({ host: hostname, port: Number(port), noDelay: true, onread })
+  await once(socket, 'connect')
   const send = (words) => {
     let command = `*${words.length}\r\n`
     for (const word of words) command += `$${word.length}\r\n${word}\r\n`

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::client::NativeClient;
@@ -15,6 +16,7 @@ use crate::document::count_iso_strings;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::redis::ledger::{Ledger, Noted};
+use crate::redis::link::Identity;
 use crate::redis::options::Options;
 use crate::session::carried::{Form, Update};
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
@@ -129,8 +131,8 @@ impl NativeStore {
     #[napi]
     pub fn update_form(&self) -> String {
         let Form { head, stream, tail } = Form::of(&self.store);
-        let (places, width, ttl) = (Ledger::PLACES, Ledger::WIDTH, Ledger::TTL_SECONDS);
-        json!({ "head": head, "stream": stream, "tail": tail, "places": places, "width": width, "ttl": ttl })
+        let (places, width) = (Ledger::PLACES, Ledger::WIDTH);
+        json!({ "head": head, "stream": stream, "tail": tail, "places": places, "width": width })
             .to_string()
     }
 
@@ -162,8 +164,8 @@ impl NativeStore {
         })
     }
 
-    /// Takes over an update that JavaScript has not sent, or whose reply was lost: then `number` is
-    /// its place in `ledger`, else 0.
+    /// Takes over an update that JavaScript has not sent, or whose reply was lost: then `sent` is JSON,
+    /// as `lib/Carrier.js` writes it.
     #[napi]
     #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
     pub fn take_over(
@@ -175,15 +177,22 @@ impl NativeStore {
         now_ms: f64,
         record_id: String,
         waited_ms: f64,
-        ledger: String,
-        number: f64,
+        sent: Option<String>,
     ) {
         let ticket = self.lane.ticket(slot);
         let update = carried(session_id, document, version, now_ms, record_id, waited_ms);
-        let noted = (number > 0.0).then(|| Noted { ledger: ledger.into(), number: number as u64 });
-        update.hand_over(&self.store, noted, move |outcome| {
+        let done = move |outcome: crate::error::Result<Written>| {
             ticket.outcome(outcome.map(number_of));
-        });
+        };
+        match sent.as_deref().map(serde_json::from_str::<Sent>) {
+            None => update.hand_over(&self.store, None, done),
+            Some(Ok(Sent { ledger, number, id, name })) => {
+                let noted = Noted { ledger: ledger.into(), number };
+                let by = id.map(|id| Identity { id, name });
+                update.hand_over(&self.store, Some((noted, by)), done);
+            }
+            Some(Err(error)) => done(Err(Error::unknown(error.to_string()))),
+        }
     }
 
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
@@ -222,6 +231,16 @@ impl NativeStore {
             ticket.outcome(outcome.map(|()| 0.0));
         });
     }
+}
+
+/// Where an update that was sent notes that it was applied, and the connection that it was sent by.
+#[derive(Deserialize)]
+struct Sent {
+    ledger: String,
+    number: u64,
+    /// Of the connection, in Redis.
+    id: Option<i64>,
+    name: String,
 }
 
 fn carried(

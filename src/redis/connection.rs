@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::redis::closing::{Closing, raise};
 use crate::redis::ledger::Noted;
+use crate::redis::link::Identity;
 use crate::redis::options::Options;
 use crate::redis::request::{Pending, Request};
 use crate::redis::status::StatusSink;
@@ -61,9 +62,10 @@ impl Connection {
         self.collect(Pending::new(request));
     }
 
-    /// Hands over one that was sent by another way, where its answer was lost.
-    pub fn repeat(&self, request: Box<dyn Request>, noted: Noted) {
-        self.collect(Pending::tried(request, noted));
+    /// Hands over one that was sent by another connection, where its answer was lost. That connection
+    /// is ended in Redis before the repeat, if it is known and Redis lets this user do it.
+    pub fn repeat(&self, request: Box<dyn Request>, noted: Noted, tried_on: Option<Identity>) {
+        self.collect(Pending::tried(request, noted, tried_on));
     }
 
     fn collect(&self, pending: Pending) {

@@ -9,7 +9,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::redis::ledger::{Entry, Ledger};
 use crate::redis::link::Link;
-use crate::redis::request::{Attempt, Pending};
+use crate::redis::request::{Attempt, Effect, Pending};
 
 /// The most pipelines in flight: one that Redis works on, and one that is on its way meanwhile.
 /// With more, callers that each wait for their own answer break up into ever smaller pipelines.
@@ -86,9 +86,12 @@ impl Flight {
         let mut pipeline = Pipeline::with_capacity(waiting.len().min(share));
         let mut pending = Vec::with_capacity(waiting.len().min(share));
         let mut bytes = 0;
+        let mut renewed = false;
         while pending.len() < share && bytes < BATCH_BYTES {
             let Some(mut next) = waiting.pop_front() else { break };
-            let attempt = attempt(&mut next, ledger, pending.is_empty());
+            let renews = !renewed && next.request.effect() != Effect::Read;
+            renewed |= renews;
+            let attempt = attempt(&mut next, ledger, renews);
             let command = next.request.command(&attempt);
             bytes += size(&command);
             pipeline.add_command(command);
@@ -110,11 +113,11 @@ impl Flight {
     }
 }
 
-fn attempt(pending: &mut Pending, ledger: &mut Ledger, first: bool) -> Attempt {
+fn attempt(pending: &mut Pending, ledger: &mut Ledger, renews: bool) -> Attempt {
     let noted = pending.noted.get_or_insert_with(|| ledger.next_place()).clone();
     let Pending { repeated, with_source, .. } = *pending;
     // A repeat may have another ledger than its neighbours.
-    let entry = Entry { noted, renews: first || repeated };
+    let entry = Entry { noted, renews: renews || repeated };
     Attempt { repeated, with_source, entry }
 }
 

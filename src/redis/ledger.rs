@@ -16,9 +16,6 @@ impl Ledger {
     /// kept, and no others.
     pub const PLACES: u64 = 512;
 
-    /// How long a ledger outlives its last entry, seconds. Longer than any deadline.
-    pub const TTL_SECONDS: u32 = 900;
-
     /// How long a place is: two numbers of 16 digits, a sign, and what divides them.
     pub const WIDTH: u64 = 40;
 

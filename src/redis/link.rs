@@ -23,9 +23,11 @@ pub(crate) struct Link {
 /// Enough to find a connection again from another one. Ids alone are not: a restarted server
 /// hands them out again from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    id: i64,
-    name: String,
+pub struct Identity {
+    /// What the server calls it.
+    pub id: i64,
+    /// What it has called itself.
+    pub name: String,
 }
 
 /// Bounds a conversation with the server.

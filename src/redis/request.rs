@@ -4,7 +4,8 @@ use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::redis::ledger::{Entry, Ledger, Noted};
+use crate::redis::ledger::{Entry, Noted};
+use crate::redis::link::Identity;
 
 /// What repeating a command would do, which decides what happens when its answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Attempt {
     pub(crate) fn note_in(&self, command: &mut Cmd) {
         command.arg(self.entry.noted.place()).arg(self.entry.noted.number);
         command.arg(if self.repeated { "repeated" } else { "" });
-        command.arg(if self.entry.renews { Ledger::TTL_SECONDS } else { 0 });
+        command.arg(if self.entry.renews { "renew" } else { "" });
     }
 }
 
@@ -69,16 +70,18 @@ pub(crate) struct Pending {
     pub noted: Option<Noted>,
     pub repeated: bool,
     pub with_source: bool,
+    /// The connection that its first try was sent by, if it was another than the supervisor's.
+    pub tried_on: Option<Identity>,
 }
 
 impl Pending {
     pub fn new(request: Box<dyn Request>) -> Self {
-        Self { request, noted: None, repeated: false, with_source: false }
+        Self { request, noted: None, repeated: false, with_source: false, tried_on: None }
     }
 
-    /// One that was sent by another way, and may have been applied.
-    pub fn tried(request: Box<dyn Request>, noted: Noted) -> Self {
-        Self { noted: Some(noted), repeated: true, ..Self::new(request) }
+    /// One that was sent by another connection, and may have been applied.
+    pub fn tried(request: Box<dyn Request>, noted: Noted, tried_on: Option<Identity>) -> Self {
+        Self { noted: Some(noted), repeated: true, tried_on, ..Self::new(request) }
     }
 
     /// Gives up, with the error that tells the caller what it may rely on.

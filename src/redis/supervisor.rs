@@ -33,6 +33,8 @@ pub(crate) struct Supervisor {
     invalidated: InvalidationSink,
     /// Not sent, or to be sent again, in order.
     waiting: VecDeque<Pending>,
+    /// Connections to be ended in Redis before anything is sent.
+    fences: Vec<Identity>,
     ledger: Ledger,
     /// No pending request's deadline is before this. Only ever too early, never too late.
     earliest: Option<Instant>,
@@ -68,6 +70,7 @@ impl Supervisor {
             status,
             invalidated,
             waiting: VecDeque::new(),
+            fences: Vec::new(),
             ledger: Ledger::new(),
             earliest: None,
             reason: String::from("no connection was made in time"),
@@ -164,6 +167,9 @@ impl Supervisor {
         let mut incoming = Vec::with_capacity(BATCH);
         let mut grace: Option<Instant> = None;
         let end = loop {
+            if let Err(reason) = self.fence(&mut link).await {
+                break End::Broken(reason);
+            }
             flight.fill(&link, &mut self.waiting, &mut self.ledger);
             if grace.is_some() && flight.is_empty() {
                 break End::Closed;
@@ -230,6 +236,17 @@ impl Supervisor {
         }
     }
 
+    /// Ends the connections by which something was sent that waits here to be repeated: as in
+    /// `keep_connected`, its first try might else be applied after the repeat.
+    async fn fence(&mut self, link: &mut Link) -> Result<(), String> {
+        while let Some(other) = self.fences.last().cloned() {
+            let fenced = within(self.options.stall_timeout, link.fence(Some(&other)));
+            fenced.await.map_err(|error| error.to_string())?;
+            self.fences.retain(|one| *one != other); // Of several requests by one connection.
+        }
+        Ok(())
+    }
+
     fn accept(&mut self, mut pending: Pending) {
         if let Err(error) = pending.request.prepare() {
             pending.request.settle(Err(error));
@@ -237,6 +254,7 @@ impl Supervisor {
         }
         let deadline = pending.request.deadline();
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+        self.fences.extend(pending.tried_on.take());
         self.waiting.push_back(pending);
     }
 

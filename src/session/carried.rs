@@ -10,6 +10,7 @@ use super::write::{Audit, Prepared, WRITE, Write, end_with_settings};
 use crate::error::{Error, Result};
 use crate::redis::flight::{Refusal, error_line};
 use crate::redis::ledger::Noted;
+use crate::redis::link::Identity;
 use crate::redis::request::Request;
 
 /// What a caller puts between `head` and `tail`, besides the stream's key: two keys, the ledger's
@@ -96,17 +97,17 @@ impl Update {
         true
     }
 
-    /// Leaves it to the store's connection. `noted`: where it has noted its outcome, if it was sent
-    /// and may have been applied.
+    /// Leaves it to the store's connection. `sent`: by which connection it was, if it was and may have
+    /// been applied, and where it has noted that then.
     pub fn hand_over(
         self,
         store: &Store,
-        noted: Option<Noted>,
+        sent: Option<(Noted, Option<Identity>)>,
         done: impl FnOnce(Result<Written>) + Send + 'static,
     ) {
         let write = Box::new(self.into_write(store, done));
-        match noted {
-            Some(noted) => store.connection.repeat(write, noted),
+        match sent {
+            Some((noted, by)) => store.connection.repeat(write, noted, by),
             None => store.connection.submit(write),
         }
     }

@@ -5,7 +5,7 @@
 -- ARGV[1]  where in it this request's place begins
 -- ARGV[2]  the request's number
 -- ARGV[3]  'repeated' after a lost answer, else ''
--- ARGV[4]  the ledger's TTL, seconds, where this request renews it, else 0
+-- ARGV[4]  'renew' where this request renews the ledger's TTL, else ''
 --
 -- A repeat that finds that it had landed returns the answer that was lost.
 
@@ -16,8 +16,11 @@ if ARGV[3] == 'repeated' then
 end
 
 local function note(answer)
-  redis.call('SETRANGE', KEYS[1], ARGV[1], ARGV[2] .. ':' .. answer .. ';')
-  if ARGV[4] ~= '0' then redis.call('EXPIRE', KEYS[1], ARGV[4]) end
+  local entry = ARGV[2] .. ':' .. answer .. ';'
+  local length = redis.call('SETRANGE', KEYS[1], ARGV[1], entry)
+  -- One that is new ends with this entry. It gets its TTL in any case: of a request that was to
+  -- renew it nothing may have been noted. Longer than any deadline.
+  if ARGV[4] == 'renew' or length == ARGV[1] + #entry then redis.call('EXPIRE', KEYS[1], 900) end
 end
 
 local function take_back_note()
