@@ -1,3 +1,4 @@
+import { placeOf } from './contenders/index.mjs'
 import { keyOf } from './matrix.mjs'
 import { summarize } from './measures/statistics.mjs'
 
@@ -31,7 +32,7 @@ export class Measurements {
   /** Each figure of each contender in each cell over the rounds. */
   results() {
     return [...this.#cells.values()].flatMap(({ cell, turns }) =>
-      [...turns].map(([contender, rounds]) => {
+      [...turns].sort(byPlace).map(([contender, rounds]) => {
         const { network, operation, inFlight, participants } = cell
         const figures = Object.keys(rounds[0]).map((figure) => [
           figure,
@@ -43,3 +44,6 @@ export class Measurements {
     )
   }
 }
+
+/** They take turns in another order each round. */
+const byPlace = ([one], [other]) => (placeOf(one) < placeOf(other) ? -1 : 1)

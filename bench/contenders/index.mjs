@@ -34,6 +34,12 @@ const CONTENDERS = {
   'raw socket': { file: './raw-socket.mjs' },
 }
 
+/** Its place among those that are shown; floors that are no process of Node come last. */
+export function placeOf(name) {
+  const place = Object.keys(CONTENDERS).indexOf(name)
+  return place < 0 ? Number.POSITIVE_INFINITY : place
+}
+
 export const OURS = 'synckairos-state'
 export const OURS_CACHED = 'synckairos-state, near cache'
 export const REFERENCE = 'reference design'
