@@ -12,7 +12,9 @@ use crate::redis::link::Identity;
 pub enum Effect {
     /// Changes nothing. Repeated freely; without an answer nothing has changed.
     Read,
-    /// Changes something, and its own first try, arriving after the repeat, changes nothing more.
+    /// Changes something, and its own first try, arriving after the repeat, changes nothing more,
+    /// unless the session has begun another life meanwhile. So the connection that carried that try
+    /// is ended before the repeat where that can be done, and it is repeated all the same where not.
     Idempotent,
     /// Recognises that it has landed, but must not be overtaken by its own first try: repeated
     /// once the connection that carried that try is known to be gone in Redis too.
