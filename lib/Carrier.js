@@ -24,7 +24,7 @@ class Carrier {
   #longest
   /** What all updates have in common, once there was one. @type {InstanceType<typeof import('./UpdateForm.js').UpdateForm> | undefined} */
   #form
-  /** Whether there is time to repeat what the fast path has lost. */
+  /** How much time a call has. */
   #timeoutMs
   /** The sessions with writes on the other way, and how many. @type {Map<string, number>} */
   #others = new Map()
@@ -129,21 +129,27 @@ class Carrier {
         renews,
       ),
     refused: ({ slot, promise }, update, waitedMs, reply) => {
-      const { sessionId, document, version, now, recordId } = update
-      const called = /** @type {const} */ ([sessionId, document, version, now, recordId, waitedMs])
-      const isFit = this.#store.replied(slot, ...called, reply)
+      const isFit = this.#store.replied(slot, ...asCalled(update), waitedMs, reply)
       this.#calls.sendSoon()
-      this.alone(sessionId, promise) // The core may send it again.
+      this.alone(update.sessionId, promise) // The core may send it again.
       return isFit
     },
     writeOtherwise: ({ slot, promise }, update, waitedMs, sent) => {
-      const { sessionId, document, version, now, recordId } = update
-      const called = /** @type {const} */ ([sessionId, document, version, now, recordId, waitedMs])
-      this.#store.takeOver(slot, ...called, sent && JSON.stringify(sent))
+      this.#store.takeOver(slot, ...asCalled(update), waitedMs, sent && JSON.stringify(sent))
       this.#calls.sendSoon()
-      this.alone(sessionId, promise)
+      this.alone(update.sessionId, promise)
     },
   }
+}
+
+/**
+ * An update as the core takes it.
+ *
+ * @param {import('./UpdateForm.js').Update} update
+ * @returns {[string, string, number, number, string]}
+ */
+function asCalled({ sessionId, document, version, now, recordId }) {
+  return [sessionId, document, version, now, recordId]
 }
 
 /** @param {string} text */
