@@ -3,8 +3,8 @@ import { Redis } from 'ioredis'
 import { DBWriteQueue, RedisStateManager } from '../../index.js'
 import { makeSessions } from './session.mjs'
 
-/** A number that nothing else in the command can be. */
-const EXPECTED = 70_001
+/** Of more digits than an id or a time has in a row: nothing else in the command can hold it. */
+const EXPECTED = 7_000_000_000_000_001
 const AT_ONCE = 8
 
 /**
