@@ -1,7 +1,7 @@
 'use strict'
 
-const { ConcurrencyError, RedisStateManager, SessionNotFoundError } = require('..')
-const { StateDeserializationError } = require('..')
+const { ConcurrencyError, RedisReplyError, RedisStateManager, SessionNotFoundError } = require('..')
+const { OutcomeUnknownError, StateDeserializationError } = require('..')
 const { Outage, outcomeOf } = require('./harness/outage.js')
 const { refusalOf } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
@@ -10,8 +10,8 @@ const { until } = require('./harness/until.js')
 const outage = Outage.use()
 
 /** A manager, through the proxy, that carries its calls by a connection of JavaScript's own. */
-async function onFastPath(options) {
-  const manager = await outage.connected(options)
+async function onFastPath(options, through = outage.proxy) {
+  const manager = await outage.connected(options, through)
   const before = outage.proxy.connections
   await until(async () => {
     await manager.getSession('warming-up')
@@ -28,7 +28,8 @@ async function isCarried(call) {
   const commands = async () => {
     const clients = String(await outage.redis.client('LIST', 'TYPE', 'normal')).split('\n')
     const carrying = clients.filter(
-      (line) => / name=synckairos-state:fast-path:/.test(line) && /cmd=(get|evalsha) /.test(line),
+      (line) =>
+        / name=synckairos-state:fast-path:/.test(line) && /cmd=(get|evalsha|publish) /.test(line),
     )
     return carrying.map((line) => / tot-cmds=(\d+)/.exec(line)?.[1] ?? line).join()
   }
@@ -182,6 +183,101 @@ test('thousands in flight are each answered with their own', async () => {
   expect(updated.every(({ version, mine }) => version === 2 && mine)).toBe(true)
 })
 
+describe('broadcasts', () => {
+  /** What is broadcast to sessions of this name, as it comes. */
+  async function listenTo(id) {
+    const listener = outage.server.client()
+    const heard = []
+    listener.on('message', (_channel, text) => heard.push(JSON.parse(text).message))
+    await listener.subscribe(`ws:${id}`)
+    return heard
+  }
+
+  test('are heard as they were sent, and are carried', async () => {
+    const manager = await onFastPath()
+    const id = 'a "b" \\ c'
+    const heard = await listenTo(id)
+    const messages = [
+      null,
+      'Zoë \u{1f600} \ud800',
+      { list: [], when: new Date(5) },
+      'x'.repeat(100_000),
+    ]
+    for (const message of messages) await manager.broadcastToSession(id, message)
+    expect(await isCarried(() => manager.broadcastToSession(id, 'last'))).toBe(true)
+    await until(() => heard.includes('last'))
+    expect(heard).toEqual([...JSON.parse(JSON.stringify(messages)), 'last'])
+  })
+
+  test('that are not awaited are heard in the order of their calls, whatever way they take', async () => {
+    const manager = await outage.connected()
+    const heard = await listenTo('ordered')
+    const sent = []
+    for (let round = 0; round < 60; round++) {
+      // The first ones go through the core, and so does a long one.
+      const message = round === 40 ? [round, 'x'.repeat(100_000)] : [round]
+      for (let again = 0; again < 5; again++) {
+        sent.push(message)
+        manager.broadcastToSession('ordered', message)
+      }
+      await manager.getSession('any')
+    }
+    await until(() => heard.length >= sent.length)
+    expect(heard.map(([round]) => round)).toEqual(sent.map(([round]) => round))
+    await until(() => isCarried(() => manager.broadcastToSession('ordered', 0)))
+  })
+
+  test('that lose their answers are not sent twice, and their outcome is unknown', async () => {
+    const manager = await onFastPath()
+    const heard = await listenTo('once')
+    outage.proxy.mode = 'swallow'
+    const lost = refusalOf(() => manager.broadcastToSession('once', 'lost'))
+    await until(() => heard.length > 0)
+    outage.proxy.mode = 'refuse'
+    outage.proxy.reset()
+    outage.proxy.mode = 'pass'
+    expect(await lost).toBeInstanceOf(OutcomeUnknownError)
+    expect(await lost).toMatchObject({ sessionId: 'once' })
+    await manager.broadcastToSession('once', 'last')
+    await until(() => heard.includes('last'))
+    expect(heard).toEqual(['lost', 'last'])
+  })
+
+  test('that were not sent yet when the connection fell silent are sent by the other way', async () => {
+    const manager = await onFastPath()
+    const heard = await listenTo('many')
+    outage.proxy.strand()
+    const numbers = Array.from({ length: 400 }, (_, number) => number)
+    const outcomes = await Promise.all(
+      numbers.map((number) => outcomeOf(manager.broadcastToSession('many', number))),
+    )
+    // Of those nobody knows; and as the others came, they were sent.
+    const unknown = numbers.filter((number) => outcomes[number] !== 'done')
+    expect(unknown.length).toBeGreaterThan(0)
+    expect(new Set(unknown.map((number) => outcomes[number]))).toEqual(
+      new Set([OutcomeUnknownError.name]),
+    )
+    const done = numbers.filter((number) => outcomes[number] === 'done')
+    expect(done.length).toBeGreaterThan(0)
+    await until(() => heard.length >= done.length)
+    expect(heard).toEqual(done)
+  })
+
+  test('that are refused are refused as by the other way', async () => {
+    const rights = ['on', '>secret', 'allcommands', 'allkeys', 'allchannels']
+    await outage.redis.acl('SETUSER', 'silent', ...rights)
+    const url = outage.proxy.url.replace('://', '://silent:secret@')
+    const manager = await onFastPath(undefined, { url })
+    await outage.redis.acl('SETUSER', 'silent', 'resetchannels')
+    const error = await refusalOf(() => manager.broadcastToSession('s', 1))
+    expect(error).toBeInstanceOf(RedisReplyError)
+    expect(error.message).toMatch(/NOPERM/)
+    expect(await isCarried(() => manager.getSession('none'))).toBe(true)
+    await manager.close()
+    await outage.redis.acl('DELUSER', 'silent')
+  })
+})
+
 describe('when the connection fails', () => {
   test('an update whose answer was lost is counted once', async () => {
     const manager = await onFastPath()
@@ -277,9 +373,10 @@ test('close() settles what is in flight and leaves no connection behind', async 
   const state = await outage.given()
   const calls = Array.from({ length: 50 }, () => manager.getSession(state.session_id))
   calls.push(manager.updateSession(state.session_id, state, 1))
+  calls.push(manager.broadcastToSession(state.session_id, 'bye'))
   const closed = manager.close()
   const settled = await Promise.allSettled(calls)
-  expect(settled.map(({ status }) => status)).toEqual(Array(51).fill('fulfilled'))
+  expect(settled.map(({ status }) => status)).toEqual(Array(52).fill('fulfilled'))
   await closed
   await until(async () => !String(await outage.redis.client('LIST')).includes('cmd=get '))
 })

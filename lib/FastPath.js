@@ -2,24 +2,29 @@
 
 const { Buffer } = require('node:buffer')
 const { now, setImmediate, setTimeout, soon } = require('./clock.js')
-const { ANSWER } = require('./settle.js')
+const { Type, integer, isAscii, leastLength, packed, replyEnd } = require('./resp.js')
 const { Ledger } = require('./UpdateForm.js')
 
 /** How many calls make a connection worth while. */
 const WORTHWHILE = 16
 
-/** How long Redis may say nothing while it owes answers, and how long it may owe one, ms. */
-const STALL_MS = 1000
-const LONGEST_MS = 2000
+/** How long Redis may owe an answer, ms: as long as it may to the core. */
+const STALL_MS = 2000
 /** How long a call may wait to be sent, ms. */
 const QUEUE_MS = 500
 /** How often that is looked at, ms. */
 const LOOK_MS = 250
 /** Calls that have less time are not for it: the core needs some of it for a repeat, ms. */
-const LEAST_TIMEOUT_MS = QUEUE_MS + LOOK_MS + LONGEST_MS + LOOK_MS + 1000
+const LEAST_TIMEOUT_MS = QUEUE_MS + LOOK_MS + STALL_MS + LOOK_MS + 1000
 
 /** After how long a silence the peer is asked whether it is there, ms. */
 const KEEP_ALIVE_MS = 10_000
+
+/** How long the greeting may take, ms. */
+const CONNECT_MS = 1000
+
+/** How long the last answers may take, ms. */
+const FINISH_MS = 1000
 
 /** How long to do without after a failure, ms. */
 const RETRY_MS = 5000
@@ -36,15 +41,6 @@ const CHUNK = 64 * 1024
 /** What is read at once: not all there is, so that Redis has work again before the rest is read. */
 const READ_CHUNK = 32 * 1024
 
-const LF = 0x0a
-const CR = 0x0d
-const DOLLAR = 0x24
-const STAR = 0x2a
-const PLUS = 0x2b
-const MINUS = 0x2d
-const COLON = 0x3a
-const ZERO = 0x30
-
 /**
  * @typedef {InstanceType<typeof import('./settle.js').Call>} Call
  *
@@ -57,35 +53,30 @@ const ZERO = 0x30
  * @property {number} db
  * @property {string} name of the connection, for whoever looks at `CLIENT LIST`
  *
- * @typedef {object} Caller what is sent, and what becomes of calls that have no plain answer
- * @property {(call: Call) => string} key what is read, in ASCII
- * @property {(call: Call, waitedMs: number) => void} readOtherwise
- * @property {(update: Update, noted: Noted, renews: boolean) => string} command the update's
- * @property {(call: Call, update: Update, waitedMs: number, reply: Buffer) => boolean} refused by
- *   this reply; false where the server is unfit
- * @property {(call: Call, update: Update, waitedMs: number, sent: Sent | undefined) => void} writeOtherwise
- *   if it was sent, it may have been applied
+ * @typedef {object} Request what is carried (`carried.js`)
+ * @property {boolean} isWork whether Redis works on it for longer than it takes to make it
+ * @property {(call: Call, ledger: InstanceType<typeof Ledger>) => string} command as it is sent
+ * @property {(call: Call, waitedMs: number, bytes: Buffer, at: number, end: number) => boolean} replied
+ *   ends the call by the reply that is there; false where it says that the server is unfit
+ * @property {(call: Call, waitedMs: number, by: Connection | undefined) => void} left without a
+ *   reply; `by` which connection it was sent, if it was: then Redis may have done it
  *
- * @typedef {import('./UpdateForm.js').Update} Update
- * @typedef {import('./UpdateForm.js').Noted} Noted
- * @typedef {Noted & { id: number | undefined, name: string }} Sent and by which connection
+ * @typedef {{ id: number | undefined, name: string }} Connection as Redis calls it
  *
  * @typedef {object} Waiting
  * @property {Call} call
- * @property {Caller} caller
- * @property {Update | undefined} update if it is not a read
+ * @property {Request} request
  * @property {number} since when it was called
  * @property {number} sentAt when it was sent
- * @property {Noted | undefined} noted where a write that was sent notes that it was applied
  */
 
 /**
  * A connection that the JavaScript thread itself writes to and reads from.
  *
  * On the way through the core two more sleeping threads have to be woken for each answer, which is
- * half of what a caller waits who waits for one answer after the other. Here is no supervision:
- * whatever is not plainly answered in time is left to the core, which repeats it. So only what may
- * be repeated at any time is carried here: reads, and updates with an expected version.
+ * half of what a caller waits who waits for one answer after the other. Here is no supervision: what
+ * has no plain answer in time is left by this connection, and what becomes of it is for the request
+ * to say.
  */
 class FastPath {
   #server
@@ -108,9 +99,8 @@ class FastPath {
   #answered = 0
   /** How many of them are sent. */
   #sent = 0
-  /** When something was called or answered last, and when answered. */
+  /** When something was called or answered last. */
   #time = 0
-  #heardAt = 0
   /** The beginning of a reply whose end is to come. @type {Buffer[] | undefined} */
   #rest
   #restLength = 0
@@ -120,6 +110,8 @@ class FastPath {
   /** Half of the calls that were there when the last of them were sent. */
   #half = LEAST_HALF
   #watched = false
+  /** Called when it is at its end. @type {(() => void) | undefined} */
+  #finished
 
   /** @param {Server} server @param {() => string} newLedger makes the key of a new ledger */
   constructor(server, newLedger) {
@@ -140,38 +132,58 @@ class FastPath {
     return false
   }
 
-  /** @param {Call} call @param {Caller} caller */
-  read(call, caller) {
-    this.#expect(undefined, call, caller)
+  /** @param {Call} call @param {Request} request */
+  carry(call, request) {
+    if (this.#waiting.length === this.#answered) this.#socket?.ref()
+    if (!this.#sending) {
+      this.#time = now()
+      this.#sendSoon()
+    }
+    this.#waiting.push({ call, request, since: this.#time, sentAt: 0 })
+    // While Redis works on one half, the other is made.
+    const isIdle = this.#sent === this.#answered
+    if (request.isWork && isIdle && this.#waiting.length - this.#sent >= this.#half) this.#send()
+    if (!this.#watched) this.#watch()
   }
 
-  /** @param {Update} update @param {Call} call @param {Caller} caller */
-  write(update, call, caller) {
-    this.#expect(update, call, caller)
+  /**
+   * Ends the connection when what waits is answered, or a second has passed. There must be no more
+   * calls.
+   *
+   * @param {() => void} finished
+   */
+  finish(finished) {
+    this.#finished = finished
+    if (this.#waiting.length === 0) this.drop()
+    else setTimeout(() => this.drop(), FINISH_MS)
   }
 
-  /** Ends the connection. What has no answer is left to the core. */
+  /** Ends the connection, and leaves what has no answer. */
   drop() {
     const socket = this.#socket
-    if (socket === undefined) return
-    this.#socket = undefined
-    this.#ready = false
-    this.#wanted = 0
-    this.#rest = undefined
-    socket.destroy()
-    this.#leave(this.#answered)
+    if (socket !== undefined) {
+      this.#socket = undefined
+      this.#ready = false
+      this.#wanted = 0
+      this.#rest = undefined
+      socket.destroy()
+      this.#leave(this.#answered)
+    }
+    const finished = this.#finished
+    this.#finished = undefined
+    finished?.()
   }
 
-  /** Leaves to the core what waits, from this one on. @param {number} first */
+  /** Leaves what waits, from this one on. @param {number} first */
   #leave(first) {
     const left = this.#waiting.splice(first)
+    const sent = this.#sent - first
     this.#sent = first
     this.#forget()
     const time = now()
     const by = { id: this.#id, name: this.#server.name }
-    for (const { call, caller, update, since, noted } of left) {
-      if (update === undefined) caller.readOtherwise(call, time - since)
-      else caller.writeOtherwise(call, update, time - since, noted && { ...noted, ...by })
+    for (const [at, { call, request, since }] of left.entries()) {
+      request.left(call, time - since, at < sent ? by : undefined)
     }
   }
 
@@ -209,23 +221,7 @@ class FastPath {
     socket.write(greetings.map(packed).join(''))
     setTimeout(() => {
       if (this.#socket === socket && !this.#ready) this.drop()
-    }, STALL_MS).unref()
-  }
-
-  /** @param {Update | undefined} update @param {Call} call @param {Caller} caller */
-  #expect(update, call, caller) {
-    if (this.#waiting.length === this.#answered) this.#socket?.ref()
-    if (!this.#sending) {
-      this.#time = now()
-      this.#sendSoon()
-    }
-    const since = this.#time
-    this.#waiting.push({ call, caller, update, since, sentAt: 0, noted: undefined })
-    // While Redis works on one half of the updates, the other is made. Reads are no work for it.
-    const isIdle = this.#sent === this.#answered
-    if (update !== undefined && isIdle && this.#waiting.length - this.#sent >= this.#half)
-      this.#send()
-    if (!this.#watched) this.#watch()
+    }, CONNECT_MS).unref()
   }
 
   /** What is called in one go goes together. */
@@ -246,28 +242,20 @@ class FastPath {
       while (this.#sent < end && text.length < CHUNK) {
         text += this.#command(/** @type {Waiting} */ (this.#waiting[this.#sent++]))
       }
-      const isAscii = Buffer.byteLength(text) === text.length
-      this.#socket?.write(text, isAscii ? 'latin1' : 'utf8')
+      this.#socket?.write(text, isAscii(text) ? 'latin1' : 'utf8')
     }
   }
 
   /** Put together when it is sent: those that wait take less memory. @param {Waiting} waiting */
   #command(waiting) {
-    const { call, caller, update } = waiting
     waiting.sentAt = this.#time
-    if (update === undefined) {
-      const key = caller.key(call)
-      return `*2\r\n$3\r\nGET\r\n$${key.length}\r\n${key}\r\n`
-    }
     const ledger = /** @type {InstanceType<typeof Ledger>} */ (this.#ledger)
-    waiting.noted = ledger.next()
-    return caller.command(update, waiting.noted, ledger.renews(update.now))
+    return waiting.request.command(waiting.call, ledger)
   }
 
   /** @param {Buffer} chunk @param {number} length */
   #received(chunk, length) {
     this.#time = now()
-    this.#heardAt = this.#time
     let bytes = chunk
     let end = length
     if (this.#rest !== undefined) {
@@ -293,6 +281,7 @@ class FastPath {
       at = next
     }
     if (this.#sent < this.#waiting.length && !this.#sending) this.#sendSoon()
+    if (this.#finished !== undefined && this.#waiting.length === 0) this.drop()
   }
 
   /**
@@ -307,32 +296,10 @@ class FastPath {
     if (waiting === undefined || this.#answered >= this.#sent) return -1
     const next = replyEnd(bytes, at, end)
     if (next <= 0) return next
-    const { call, caller, update, since } = waiting
-    const type = bytes[at]
-    if (update === undefined) {
-      if (type !== DOLLAR) return this.#readOtherwise(waiting, next)
-      const missing = bytes[at + 1] === MINUS
-      const text = missing ? null : bytes.toString('utf8', bytes.indexOf(LF, at) + 1, next - 2)
-      // It may be no UTF-8, which is for the core to tell.
-      if (text?.includes('\ufffd')) return this.#readOtherwise(waiting, next)
-      this.#next()
-      call.settle(ANSWER, text === null ? 0 : countIsoEnds(text), text)
-    } else if (type === COLON) {
-      this.#next()
-      call.settle(ANSWER, integer(bytes, at + 1, next - 2), null)
-    } else {
-      this.#next()
-      const reply = bytes.subarray(at, next)
-      if (!caller.refused(call, update, this.#time - since, reply)) return -1
-    }
-    return next
-  }
-
-  /** Leaves a read to the core, whatever came. @param {Waiting} waiting @param {number} next */
-  #readOtherwise({ call, caller, since }, next) {
-    this.#next()
-    caller.readOtherwise(call, this.#time - since)
-    return next
+    const { call, request, since } = waiting
+    this.#answered++
+    this.#forget()
+    return request.replied(call, this.#time - since, bytes, at, next) ? next : -1
   }
 
   /** @param {Buffer} bytes @param {number} at @param {number} end */
@@ -340,20 +307,14 @@ class FastPath {
     const left = this.#greetings
     const type = bytes[at]
     // The last two are to be told apart by, which a user may not be allowed.
-    if (left > 2 && type !== PLUS) return -1
+    if (left > 2 && type !== Type.STATUS) return -1
     const next = replyEnd(bytes, at, end)
     if (next <= 0) return next
-    if (left === 2) this.#isNamed = type === PLUS
-    if (left === 1 && this.#isNamed && type === COLON) this.#id = integer(bytes, at + 1, next - 2)
+    if (left === 2) this.#isNamed = type === Type.STATUS
+    if (left === 1 && this.#isNamed && type === Type.INTEGER) this.#id = integer(bytes, at, next)
     this.#greetings = left - 1
     this.#ready = left === 1
     return next
-  }
-
-  /** One more is answered. */
-  #next() {
-    this.#answered++
-    this.#forget()
   }
 
   /** Lets go of what is answered. */
@@ -380,90 +341,11 @@ class FastPath {
     const oldest = this.#waiting[this.#answered]
     if (oldest === undefined) return
     const time = now()
-    if (this.#sent > this.#answered) {
-      const silence = time - Math.max(oldest.sentAt, this.#heardAt)
-      if (silence >= STALL_MS || time - oldest.sentAt >= LONGEST_MS) return this.drop()
-    }
+    if (this.#sent > this.#answered && time - oldest.sentAt >= STALL_MS) return this.drop()
     const unsent = this.#waiting[this.#sent]
     if (unsent !== undefined && time - unsent.since >= QUEUE_MS) this.#leave(this.#sent)
     this.#watch()
   }
-}
-
-/**
- * Where the reply (RESP2) that begins at `at` ends; 0 where that is to come, less than 0 where it
- * is none.
- *
- * @param {Buffer} bytes @param {number} at @param {number} end
- * @returns {number}
- */
-function replyEnd(bytes, at, end) {
-  const type = bytes[at]
-  if (type !== DOLLAR && type !== STAR) {
-    if (type !== PLUS && type !== MINUS && type !== COLON) return -1
-    const line = bytes.indexOf(LF, at) + 1
-    return line <= end ? line : 0
-  }
-  let number = 0
-  let next = at + 1
-  if (bytes[next] === MINUS) {
-    // -1: there is none.
-    next += 4
-    return next <= end ? next : 0
-  }
-  for (; next < end && bytes[next] !== CR; next++) {
-    number = number * 10 + /** @type {number} */ (bytes[next]) - ZERO
-  }
-  next += 2
-  if (next > end) return 0
-  if (type === DOLLAR) {
-    next += number + 2
-    return next <= end ? next : 0
-  }
-  for (; number > 0; number--) {
-    if (next >= end) return 0
-    next = replyEnd(bytes, next, end)
-    if (next <= 0) return next
-  }
-  return next
-}
-
-/**
- * How long the reply that begins at `at` is at least; its end is to come.
- *
- * @param {Buffer} bytes @param {number} at @param {number} end
- */
-function leastLength(bytes, at, end) {
-  const line = bytes.indexOf(LF, at) + 1
-  const isKnown = bytes[at] === DOLLAR && line > 0 && line <= end
-  return isKnown ? line - at + integer(bytes, at + 1, line - 2) + 2 : end - at + 1
-}
-
-/** @param {Buffer} bytes @param {number} from @param {number} to */
-function integer(bytes, from, to) {
-  const negative = bytes[from] === MINUS
-  let value = 0
-  for (let at = negative ? from + 1 : from; at < to; at++) {
-    value = value * 10 + /** @type {number} */ (bytes[at]) - ZERO
-  }
-  return negative ? -value : value
-}
-
-/** @param {string[]} command */
-function packed(command) {
-  const words = command.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
-  return `*${command.length}\r\n${words.join('')}`
-}
-
-/**
- * At least as many as there are strings that look as `toISOString()` writes them.
- *
- * @param {string} text
- */
-function countIsoEnds(text) {
-  let count = 0
-  for (let at = text.indexOf('Z"'); at >= 0; at = text.indexOf('Z"', at + 2)) count++
-  return count
 }
 
 module.exports = { FastPath }

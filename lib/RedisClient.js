@@ -105,9 +105,12 @@ class RedisClient extends EventEmitter {
 
   /** Lets what is in flight end (for a second at most), then disconnects for good. */
   quit() {
-    this.#fastPath?.drop()
-    this.#native.quit()
-    return this.#end()
+    if (this.#ending) return this.#ending
+    const ended = this.#end()
+    const quit = () => this.#native.quit()
+    if (this.#fastPath === undefined) quit()
+    else this.#fastPath.finish(quit)
+    return ended
   }
 
   /** Disconnects for good, at once. */

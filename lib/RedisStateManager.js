@@ -14,6 +14,7 @@ const {
 } = require('./errors.js')
 const { Feed } = require('./Feed.js')
 const { managerOptions, withDefaults } = require('./options.js')
+const { OtherWay } = require('./OtherWay.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
@@ -29,6 +30,8 @@ class RedisStateManager {
   #queue
   #store
   #feed
+  /** Beside the fast path, which `#carrier` decides about. */
+  #otherWay
   #carrier
   /** @type {InstanceType<typeof import('./NearCache.js').NearCache> | undefined} */
   #cache
@@ -74,8 +77,8 @@ class RedisStateManager {
       commandTimeoutMs,
       maxStateBytes,
     )
-    const carried = { keyPrefix, commandTimeoutMs, maxStateBytes }
-    this.#carrier = new Carrier(this.#redis, this.#store, this.#calls, carried)
+    this.#otherWay = new OtherWay(this.#store, this.#calls)
+    this.#carrier = new Carrier(this.#redis, this.#otherWay, { ...this.#options, keyPrefix })
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
       if (!this.#audited) logger.warn({}, ANOTHER_REDIS)
@@ -142,7 +145,7 @@ class RedisStateManager {
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
     this.#store.create(call.slot, sessionId, text, ifAbsent === true, now)
-    const answer = unwrap(await this.#carrier.alone(sessionId, call.promise))
+    const answer = unwrap(await this.#otherWay.keep(sessionId, call.promise))
     const version = this.#written(answer, sessionId, 'session_created')
     if (this.#queue && !this.#audited) {
       const set = { version, created_at: new Date(now), updated_at: new Date(now) }
@@ -220,7 +223,7 @@ class RedisStateManager {
     const call = this.#call(number, checkId(sessionId))
     this.#cache?.forget(call)
     this.#store.delete(call.slot, sessionId, Date.now())
-    const answer = unwrap(await this.#carrier.alone(sessionId, call.promise))
+    const answer = unwrap(await this.#otherWay.keep(sessionId, call.promise))
     this.#written(answer, sessionId, 'session_deleted')
     // Others' queues never heard of deletions, and expect a state.
     if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
@@ -245,9 +248,16 @@ class RedisStateManager {
       throw new InvalidStateError('message', 'it cannot be written as JSON', sessionId, cause)
     }
     if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
+    const now = Date.now()
+    const path = this.#path(sessionId)
+    if (path !== undefined && this.#carrier.isShort(text)) {
+      const call = this.#calls.expect(nothing, sessionId)
+      this.#carrier.broadcast(path, call, text, now)
+      return unwrap(await call.promise)
+    }
     const call = this.#call(nothing, sessionId)
-    this.#store.broadcast(call.slot, sessionId, text, Date.now())
-    return unwrap(await call.promise)
+    this.#store.broadcast(call.slot, sessionId, text, now, 0)
+    return unwrap(await this.#otherWay.keep(sessionId, call.promise))
   }
 
   /** @param {(sessionId: string, state: any) => void} callback */
@@ -305,7 +315,7 @@ class RedisStateManager {
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
     this.#store.update(call.slot, sessionId, text, expectedVersion, now)
-    return this.#carrier.alone(sessionId, call.promise)
+    return this.#otherWay.keep(sessionId, call.promise)
   }
 
   /** The fast path, where a call about this session may take it. @param {string} sessionId */

@@ -1,14 +1,14 @@
 'use strict'
 
-const { Buffer } = require('node:buffer')
+const { text, word } = require('./resp.js')
 
 /** How long a ledger goes without renewal, ms: its TTL is much longer. */
 const RENEWAL_MS = 60_000
 
 /**
- * A locked update on its way.
+ * A locked update.
  *
- * @typedef {object} Update
+ * @typedef {object} AsCalled
  * @property {string} sessionId
  * @property {string} document what is stored if it is applied, with its version first
  * @property {number} version
@@ -70,7 +70,7 @@ class UpdateForm {
   /**
    * As it is sent. All but the document is ASCII.
    *
-   * @param {Update} update
+   * @param {AsCalled} update
    * @param {Noted} noted
    * @param {boolean} renews whether it renews its ledger's TTL
    */
@@ -78,16 +78,9 @@ class UpdateForm {
     const keys = `${word(ledger)}${word(this.#keyPrefix + sessionId)}${this.#stream}`
     const place = (number % this.#places) * this.#width
     const note = `${word(place)}${word(number)}${word('')}${word(renews ? 'renew' : '')}`
-    const bytes = Buffer.byteLength(document)
-    const what = `${word(version)}$${bytes}\r\n${document}\r\n${word(`{"version":${version - 1},`)}`
+    const what = `${word(version)}${text(document)}${word(`{"version":${version - 1},`)}`
     return `${this.#head}${keys}${note}${what}${word(sessionId)}${word(now)}${word(recordId)}${this.#tail}`
   }
-}
-
-/** @param {string | number} value in ASCII */
-function word(value) {
-  const text = `${value}`
-  return `$${text.length}\r\n${text}\r\n`
 }
 
 module.exports = { Ledger, UpdateForm }

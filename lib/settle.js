@@ -263,6 +263,7 @@ module.exports = {
   ANSWER,
   Call,
   Calls,
+  FAILED,
   Failure,
   News,
   close,

@@ -15,11 +15,11 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'clock', 'dates', 'errors', 'native', 'types'],
+  ['authorities', 'clock', 'dates', 'errors', 'native', 'resp', 'types'],
   ['options', 'wire'],
   ['server', 'settle'],
   ['UpdateForm', 'document'],
-  ['FastPath'],
+  ['FastPath', 'OtherWay', 'carried'],
   ['RedisClient'],
   ['adopt'],
   ['Carrier', 'DBWriteQueue', 'Feed', 'NearCache'],

@@ -223,11 +223,19 @@ impl NativeStore {
         });
     }
 
-    /// Done. `message` is JSON text.
+    /// Done. `message` is JSON text. `waited_ms` as that of a `get`.
     #[napi]
-    pub fn broadcast(&self, slot: u32, session_id: String, message: String, now_ms: f64) {
+    pub fn broadcast(
+        &self,
+        slot: u32,
+        session_id: String,
+        message: String,
+        now_ms: f64,
+        waited_ms: f64,
+    ) {
         let ticket = self.lane.ticket(slot);
-        self.store.broadcast(session_id, message, now_ms as i64, move |outcome| {
+        let waited = duration_of(waited_ms);
+        self.store.broadcast(session_id, message, now_ms as i64, waited, move |outcome| {
             ticket.outcome(outcome.map(|()| 0.0));
         });
     }

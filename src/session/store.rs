@@ -150,6 +150,7 @@ impl Store {
         session_id: String,
         message: String,
         now_ms: i64,
+        waited: Duration,
         done: impl FnOnce(Result<()>) + Send + 'static,
     ) {
         self.connection.submit(Box::new(Broadcast {
@@ -157,7 +158,7 @@ impl Store {
             session_id,
             message,
             now_ms,
-            deadline: self.deadline(),
+            deadline: self.deadline_after(waited),
             done,
         }));
     }
