@@ -7,6 +7,9 @@ const { isAscii } = require('./resp.js')
 /** The longest document or message that is carried, bytes: those behind it wait for it. */
 const LONGEST = 65_536
 
+/** The most sessions that are read together: those behind them wait for it. */
+const MANY = 100
+
 /** The longest session id. */
 const LONGEST_ID = 512
 
@@ -54,18 +57,43 @@ class Carrier {
    * @param {string} sessionId
    */
   pathFor(sessionId) {
-    if (!this.#isPlain || this.#otherWay.has(sessionId)) return undefined
+    return this.#isFor(sessionId) ? this.#path() : undefined
+  }
+
+  /**
+   * The same for a call about several. Where others wait for the JavaScript thread, it is better for
+   * all that the core reads what is much.
+   *
+   * @param {string[]} sessionIds
+   */
+  pathForAll(sessionIds) {
+    if (sessionIds.length === 0 || sessionIds.length > MANY) return undefined
+    const path = this.#path()
+    return path?.isIdle && sessionIds.every((id) => this.#isFor(id)) ? path : undefined
+  }
+
+  #path() {
     const path = RedisClient.fastPath(this.#client)
-    if (path === undefined || !path.isReady(this.#timeoutMs)) return undefined
+    return path?.isReady(this.#timeoutMs) ? path : undefined
+  }
+
+  /** @param {string} sessionId */
+  #isFor(sessionId) {
+    if (!this.#isPlain || this.#otherWay.has(sessionId)) return false
     // What is no id is refused by the core.
-    const isId = sessionId !== '' && sessionId.length <= LONGEST_ID
-    return isId && isAscii(sessionId) ? path : undefined
+    return sessionId !== '' && sessionId.length <= LONGEST_ID && isAscii(sessionId)
   }
 
   /** @param {FastPath} path @param {Call} call */
   get(path, call) {
     this.#reads ??= new (this.#carried().Reads)(this.#otherWay, this.#keyPrefix)
     path.carry(call, this.#reads)
+  }
+
+  /** @param {FastPath} path @param {Call} call @param {string[]} sessionIds */
+  getMany(path, call, sessionIds) {
+    const { ReadMany } = this.#carried()
+    path.carry(call, new ReadMany(this.#otherWay, this.#keyPrefix, sessionIds))
   }
 
   /**

@@ -1,7 +1,7 @@
 'use strict'
 
-const { Buffer } = require('node:buffer')
 const { now, setImmediate, setTimeout, soon } = require('./clock.js')
+const { Inbox } = require('./Inbox.js')
 const { Type, integer, isAscii, leastLength, packed, replyEnd } = require('./resp.js')
 const { Ledger } = require('./UpdateForm.js')
 
@@ -32,14 +32,14 @@ const RETRY_MS = 5000
 /** The most calls sent and not answered: fewer than a ledger has places. */
 const MOST = 256
 
-/** The fewest calls that are half of all: one alone is not worth a system call more. */
-const LEAST_HALF = 2
+/**
+ * Until so many calls are in flight, each that is work for Redis is sent at once: Redis does it while
+ * the next is made. With more it has enough to do, and what is made in one go is sent in one go.
+ */
+const DEPTH = 8
 
 /** From how many characters on what is to be sent is written. */
 const CHUNK = 64 * 1024
-
-/** What is read at once: not all there is, so that Redis has work again before the rest is read. */
-const READ_CHUNK = 32 * 1024
 
 /**
  * @typedef {InstanceType<typeof import('./settle.js').Call>} Call
@@ -101,14 +101,8 @@ class FastPath {
   #sent = 0
   /** When something was called or answered last. */
   #time = 0
-  /** The beginning of a reply whose end is to come. @type {Buffer[] | undefined} */
-  #rest
-  #restLength = 0
-  /** How long that reply is at least. */
-  #wantedLength = 0
+  #inbox = new Inbox()
   #sending = false
-  /** Half of the calls that were there when the last of them were sent. */
-  #half = LEAST_HALF
   #watched = false
   /** Called when it is at its end. @type {(() => void) | undefined} */
   #finished
@@ -132,6 +126,11 @@ class FastPath {
     return false
   }
 
+  /** Whether nothing waits for it. */
+  get isIdle() {
+    return this.#waiting.length === 0
+  }
+
   /** @param {Call} call @param {Request} request */
   carry(call, request) {
     if (this.#waiting.length === this.#answered) this.#socket?.ref()
@@ -140,9 +139,7 @@ class FastPath {
       this.#sendSoon()
     }
     this.#waiting.push({ call, request, since: this.#time, sentAt: 0 })
-    // While Redis works on one half, the other is made.
-    const isIdle = this.#sent === this.#answered
-    if (request.isWork && isIdle && this.#waiting.length - this.#sent >= this.#half) this.#send()
+    if (request.isWork && this.#sent - this.#answered < DEPTH) this.#send()
     if (!this.#watched) this.#watch()
   }
 
@@ -165,7 +162,6 @@ class FastPath {
       this.#socket = undefined
       this.#ready = false
       this.#wanted = 0
-      this.#rest = undefined
       socket.destroy()
       this.#leave(this.#answered)
     }
@@ -196,13 +192,15 @@ class FastPath {
     const net = require('node:net')
     const { host, port, path, username, password, db, name } = this.#server
     const where = path === undefined ? { host, port } : { path }
-    const buffer = Buffer.allocUnsafeSlow(READ_CHUNK)
+    const inbox = new Inbox()
+    this.#inbox = inbox
     const callback = (/** @type {number} */ length) => {
-      if (this.#socket === socket) this.#received(buffer, length)
+      if (this.#socket === socket) this.#received(length)
       return true
     }
+    const onread = { buffer: () => inbox.space(), callback }
     const alive = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }
-    const options = { ...where, ...alive, onread: { buffer, callback } }
+    const options = { ...where, ...alive, onread }
     const socket = net.connect(/** @type {import('node:net').NetConnectOpts} */ (options))
     this.#socket = socket
     const end = () => {
@@ -229,7 +227,6 @@ class FastPath {
     this.#sending = true
     soon(() => {
       this.#sending = false
-      this.#half = Math.max(LEAST_HALF, (this.#waiting.length - this.#answered) / 2)
       this.#send()
     })
   }
@@ -253,33 +250,24 @@ class FastPath {
     return waiting.request.command(waiting.call, ledger)
   }
 
-  /** @param {Buffer} chunk @param {number} length */
-  #received(chunk, length) {
+  /** @param {number} length */
+  #received(length) {
     this.#time = now()
-    let bytes = chunk
-    let end = length
-    if (this.#rest !== undefined) {
-      // Copied: the chunk will be read into again.
-      this.#rest.push(Buffer.from(chunk.subarray(0, length)))
-      this.#restLength += length
-      // Put together once, however many chunks it comes in.
-      if (this.#restLength < this.#wantedLength) return
-      bytes = Buffer.concat(this.#rest)
-      end = bytes.length
-      this.#rest = undefined
-    }
-    let at = 0
+    const inbox = this.#inbox
+    if (!inbox.add(length)) return
+    const { bytes, end } = inbox
+    let at = inbox.start
+    let left = 0
     while (at < end) {
       const next = this.#ready ? this.#reply(bytes, at, end) : this.#greeting(bytes, at, end)
       if (next < 0) return this.drop()
       if (next === 0) {
-        this.#rest = [Buffer.from(bytes.subarray(at, end))]
-        this.#restLength = end - at
-        this.#wantedLength = leastLength(bytes, at, end)
+        left = leastLength(bytes, at, end)
         break
       }
       at = next
     }
+    inbox.keep(at, left)
     if (this.#sent < this.#waiting.length && !this.#sending) this.#sendSoon()
     if (this.#finished !== undefined && this.#waiting.length === 0) this.drop()
   }

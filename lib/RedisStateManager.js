@@ -123,16 +123,14 @@ class RedisStateManager {
     if (ids.length > maxInFlight) {
       throw new InvalidStateError('session_id', `more than ${maxInFlight} at once (maxInFlight)`)
     }
-    const call = this.#call((_text, _number, { parts = [] }) => {
-      const states = []
-      for (const [index, [text, dates]] of parts.entries()) {
-        const state = text === null ? null : read(text, dates, /** @type {string} */ (ids[index]))
-        if (state instanceof Failure) return state
-        states.push(state)
-      }
-      return states
-    })
-    this.#store.getMany(call.slot, JSON.stringify(ids))
+    const path = this.#ended ? undefined : this.#carrier.pathForAll(ids)
+    if (path !== undefined) {
+      const call = this.#calls.expect(readAll(ids))
+      this.#carrier.getMany(path, call, ids)
+      return unwrap(await call.promise)
+    }
+    const call = this.#call(readAll(ids))
+    this.#store.getMany(call.slot, JSON.stringify(ids), 0)
     return unwrap(await call.promise)
   }
 
@@ -373,6 +371,19 @@ class RedisStateManager {
 /** @type {import('./settle.js').Read} */
 function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
+}
+
+/** @param {string[]} ids @returns {import('./settle.js').Read} */
+function readAll(ids) {
+  return (_text, _number, { parts = [] }) => {
+    const states = []
+    for (const [index, [text, dates]] of parts.entries()) {
+      const state = text === null ? null : read(text, dates, /** @type {string} */ (ids[index]))
+      if (state instanceof Failure) return state
+      states.push(state)
+    }
+    return states
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 'use strict'
 
-const { Type, bulk, integer, text, word } = require('./resp.js')
-const { ANSWER, FAILED } = require('./settle.js')
+const { Type, bulk, eachPart, integer, text, word } = require('./resp.js')
+const { ANSWER, FAILED, PART } = require('./settle.js')
 
 /**
  * What the fast path carries: how it is sent, and what becomes of it. Whatever has no plain reply is
@@ -13,7 +13,7 @@ const { ANSWER, FAILED } = require('./settle.js')
  * @typedef {import('node:buffer').Buffer} Buffer
  */
 
-/** All reads of a manager. @implements {Request} */
+/** All reads of one session, of a manager. @implements {Request} */
 class Reads {
   isWork = false
   #otherWay
@@ -45,6 +45,52 @@ class Reads {
   /** @param {Call} call @param {number} waitedMs */
   left({ slot, sessionId }, waitedMs) {
     this.#otherWay.store.get(slot, /** @type {string} */ (sessionId), waitedMs)
+    this.#otherWay.sendSoon()
+  }
+}
+
+/** A read of several sessions. @implements {Request} */
+class ReadMany {
+  isWork = false
+  #otherWay
+  #keyPrefix
+  #sessionIds
+
+  /** @param {OtherWay} otherWay @param {string} keyPrefix @param {string[]} sessionIds */
+  constructor(otherWay, keyPrefix, sessionIds) {
+    this.#otherWay = otherWay
+    this.#keyPrefix = keyPrefix
+    this.#sessionIds = sessionIds
+  }
+
+  command() {
+    const keys = this.#sessionIds.map((id) => word(this.#keyPrefix + id))
+    return `*${keys.length + 1}\r\n$4\r\nMGET\r\n${keys.join('')}`
+  }
+
+  /**
+   * @param {Call} call @param {number} waitedMs
+   * @param {Buffer} bytes @param {number} at @param {number} end
+   */
+  replied(call, waitedMs, bytes, at, end) {
+    /** @type {(string | null)[]} */
+    const documents = []
+    if (bytes[at] === Type.ARRAY) {
+      eachPart(bytes, at, end, (begin, next) => documents.push(bulk(bytes, begin, next)))
+    }
+    const isPlain = documents.length === this.#sessionIds.length
+    if (isPlain && !documents.some((document) => document?.includes('\ufffd'))) {
+      for (const document of documents) {
+        call.settle(PART, document === null ? 0 : countIsoEnds(document), document)
+      }
+      call.settle(ANSWER, 0, null)
+    } else this.left(call, waitedMs)
+    return true
+  }
+
+  /** @param {Call} call @param {number} waitedMs */
+  left({ slot }, waitedMs) {
+    this.#otherWay.store.getMany(slot, JSON.stringify(this.#sessionIds), waitedMs)
     this.#otherWay.sendSoon()
   }
 }
@@ -176,4 +222,4 @@ function countIsoEnds(text) {
   return count
 }
 
-module.exports = { Broadcast, Reads, Update }
+module.exports = { Broadcast, ReadMany, Reads, Update }

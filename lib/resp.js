@@ -71,6 +71,20 @@ function bulk(bytes, at, end) {
   return bytes.toString('utf8', bytes.indexOf(LF, at) + 1, end - 2)
 }
 
+/** Calls back with where each part of a whole array begins and ends. */
+function eachPart(
+  /** @type {Buffer} */ bytes,
+  /** @type {number} */ at,
+  /** @type {number} */ end,
+  /** @type {(at: number, end: number) => void} */ callback,
+) {
+  for (let next = bytes.indexOf(LF, at) + 1; next < end; ) {
+    const begin = next
+    next = replyEnd(bytes, begin, end)
+    callback(begin, next)
+  }
+}
+
 /** @param {Buffer} bytes @param {number} from @param {number} to */
 function digits(bytes, from, to) {
   const negative = bytes[from] === MINUS
@@ -102,4 +116,15 @@ function isAscii(value) {
   return Buffer.byteLength(value) === value.length
 }
 
-module.exports = { Type, bulk, integer, isAscii, leastLength, packed, replyEnd, text, word }
+module.exports = {
+  Type,
+  bulk,
+  eachPart,
+  integer,
+  isAscii,
+  leastLength,
+  packed,
+  replyEnd,
+  text,
+  word,
+}

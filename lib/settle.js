@@ -266,6 +266,7 @@ module.exports = {
   FAILED,
   Failure,
   News,
+  PART,
   close,
   listen,
   nothing,

@@ -15,7 +15,7 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'clock', 'dates', 'errors', 'native', 'resp', 'types'],
+  ['authorities', 'clock', 'dates', 'errors', 'native', 'resp', 'types', 'Inbox'],
   ['options', 'wire'],
   ['server', 'settle'],
   ['UpdateForm', 'document'],

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { Redis } from 'ioredis'
 import { DBWriteQueue, RedisStateManager } from '../../index.js'
@@ -6,16 +7,18 @@ import { makeSessions } from './session.mjs'
 /** Of more digits than an id or a time has in a row: nothing else in the command can hold it. */
 const EXPECTED = 7_000_000_000_000_001
 const AT_ONCE = 8
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
  * The words of one locked, audited update as the module sends it, for other clients to send the
- * same: so they run the same script with the same arguments, whatever the module makes of both.
+ * same: so they run the same script with such arguments, whatever the module makes of both.
  *
  * @typedef {object} CapturedUpdate
  * @property {string[]} words with an empty one where the document is
  * @property {number} documentAt where that is
+ * @property {number} timeAt where the time is
+ * @property {number} recordIdAt where the id of the audit's record is
  * @property {string} sessionId whose update it was
- * @property {number} expected the version that was stored
  */
 
 /**
@@ -53,7 +56,10 @@ export async function captureUpdate(url, queueName) {
     if (documentAt < 0 || !words.includes(next) || !words[documentAt].includes(next)) {
       throw new Error('an update is not one command any more that others could send as well')
     }
-    return { words: words.with(documentAt, ''), documentAt, sessionId, expected: EXPECTED }
+    const timeAt = words.findIndex((word) => /^\d{13}$/.test(word))
+    const recordIdAt = words.findIndex((word) => word !== sessionId && UUID.test(word))
+    if (timeAt < 0 || recordIdAt < 0) throw new Error('an update does not say when, or its record')
+    return { words: words.with(documentAt, ''), documentAt, timeAt, recordIdAt, sessionId }
   } finally {
     monitor.disconnect()
     await Promise.all([redis.quit(), manager.close(), queue.close()])
@@ -63,16 +69,16 @@ export async function captureUpdate(url, queueName) {
 /** The commands that update one session, one after the other. */
 export class Updates {
   #words
-  #documentAt
+  #at
   #versions
   #state
 
   /** @param {CapturedUpdate} captured */
-  constructor({ words, documentAt, sessionId, expected }, state) {
+  constructor({ words, sessionId, ...at }, state) {
     this.#state = state
-    this.#documentAt = documentAt
+    this.#at = at
     this.#words = words.map((word) => word.replace(sessionId, state.session_id))
-    this.#versions = [expected, expected + 1].flatMap((version, step) =>
+    this.#versions = [EXPECTED, EXPECTED + 1].flatMap((version, step) =>
       this.#words.flatMap((word, at) => {
         const [before, after] = word.split(String(version))
         return after === undefined ? [] : [{ at, before, after, step }]
@@ -108,7 +114,9 @@ export class Updates {
 
   #make(document, ...versions) {
     const words = this.#words.slice()
-    words[this.#documentAt] = document
+    words[this.#at.documentAt] = document
+    words[this.#at.timeAt] = String(Date.now())
+    words[this.#at.recordIdAt] = randomUUID()
     for (const { at, before, after, step } of this.#versions) {
       words[at] = before + versions[step] + after
     }

@@ -83,15 +83,16 @@ impl NativeStore {
         });
     }
 
-    /// A part for each id, then done. `session_ids` is a JSON list of strings.
+    /// A part for each id, then done. `session_ids` is a JSON list of strings; `waited_ms` as that of
+    /// a `get`.
     #[napi]
-    pub fn get_many(&self, slot: u32, session_ids: String) {
+    pub fn get_many(&self, slot: u32, session_ids: String, waited_ms: f64) {
         let ticket = self.lane.ticket(slot);
         let ids = match serde_json::from_str(&session_ids) {
             Ok(ids) => ids,
             Err(_) => return ticket.failed(&Error::invalid("session_id", "it is not a string")),
         };
-        self.store.get_many(ids, move |outcome| match outcome {
+        self.store.get_many(ids, duration_of(waited_ms), move |outcome| match outcome {
             Ok(documents) => {
                 for document in documents {
                     let dates = document.as_deref().map_or(0, count_iso_strings);

@@ -81,6 +81,7 @@ impl Store {
     pub fn get_many(
         &self,
         session_ids: Vec<String>,
+        waited: Duration,
         done: impl FnOnce(Result<Vec<Option<String>>>) + Send + 'static,
     ) {
         if session_ids.is_empty() {
@@ -89,7 +90,7 @@ impl Store {
         self.connection.submit(Box::new(GetMany {
             settings: self.settings.clone(),
             session_ids,
-            deadline: self.deadline(),
+            deadline: self.deadline_after(waited),
             done,
         }));
     }
