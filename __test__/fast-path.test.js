@@ -29,12 +29,19 @@ async function isCarried(call) {
     const clients = String(await outage.redis.client('LIST', 'TYPE', 'normal')).split('\n')
     const carrying = clients.filter(
       (line) =>
-        / name=synckairos-state:fast-path:/.test(line) && /cmd=(get|evalsha|publish) /.test(line),
+        / name=synckairos-state:fast-path:/.test(line) &&
+        /cmd=(get|mget|evalsha|publish) /.test(line),
     )
     return carrying.map((line) => / tot-cmds=(\d+)/.exec(line)?.[1] ?? line).join()
   }
   await call()
   return (await commands()) !== ''
+}
+
+/** A document that is JSON but for a byte that is no UTF-8, in a string. */
+function withBrokenByte(state) {
+  const [before, after] = JSON.stringify({ ...state, note: '*' }).split('*')
+  return Buffer.concat([Buffer.from(before), Buffer.from([0xff]), Buffer.from(after)])
 }
 
 test('documents come back as they are stored, whatever they hold', async () => {
@@ -55,10 +62,46 @@ test('documents come back as they are stored, whatever they hold', async () => {
   expect(await manager.getSession('keine-für-uns')).toBeNull()
 })
 
+test('documents of all lengths come back when they are read together', async () => {
+  const manager = await onFastPath()
+  const lengths = [0, 5_000, 40_000, 1, 300_000, 3_000_000, 70_000, 100, 260_000, 31_000]
+  const states = lengths.map((length) => makeState({ blob: 'é'.repeat(length) }))
+  for (const state of states) {
+    await outage.redis.set(`session:${state.session_id}`, JSON.stringify(state))
+  }
+  for (let round = 0; round < 3; round++) {
+    const wanted = Array.from({ length: 60 }, (_, at) => states[(at * (round + 3)) % states.length])
+    const read = await Promise.all(wanted.map((state) => manager.getSession(state.session_id)))
+    expect(read).toEqual(wanted)
+  }
+  expect(await isCarried(() => manager.getSession('none'))).toBe(true)
+})
+
+test('several sessions come back together, in their order, and those that are none as null', async () => {
+  const manager = await onFastPath()
+  const states = await Promise.all(Array.from({ length: 80 }, (_, n) => outage.given({ n })))
+  const ids = ['none', ...states.map(({ session_id: id }) => id), states[0].session_id, 'none']
+  const expected = [null, ...states, states[0], null]
+  expect(await manager.getSessions(ids)).toEqual(expected)
+  expect(await isCarried(() => manager.getSessions(ids))).toBe(true)
+  // Those that are called together take both ways.
+  const both = await Promise.all(Array.from({ length: 5 }, () => manager.getSessions(ids)))
+  expect(both).toEqual(Array(5).fill(expected))
+  // One that is for the core to read leaves all of them to it.
+  await outage.redis.set('session:odd', JSON.stringify({ ...states[0], note: 'a \ufffd b' }))
+  const [odd, even] = await manager.getSessions(['odd', states[1].session_id])
+  expect(odd.note).toBe('a \ufffd b')
+  expect(even).toEqual(states[1])
+  await outage.redis.set('session:bytes', withBrokenByte(states[0]))
+  const error = await refusalOf(() => manager.getSessions(['none', 'bytes']))
+  expect(error).toBeInstanceOf(StateDeserializationError)
+  expect(error).toMatchObject({ sessionId: 'bytes' })
+})
+
 test('what cannot be read is refused as by the other way', async () => {
   const manager = await onFastPath()
   await outage.redis.set('session:garbage', '{"version":')
-  await outage.redis.set('session:bytes', Buffer.from([0x7b, 0xff, 0xfe]))
+  await outage.redis.set('session:bytes', withBrokenByte(makeState()))
   await outage.redis.del('session:list')
   await outage.redis.rpush('session:list', 'x')
   for (const id of ['garbage', 'bytes', 'list']) {
@@ -238,6 +281,7 @@ describe('broadcasts', () => {
     outage.proxy.mode = 'pass'
     expect(await lost).toBeInstanceOf(OutcomeUnknownError)
     expect(await lost).toMatchObject({ sessionId: 'once' })
+    await manager.getSession('any') // Repeated until there is a connection again.
     await manager.broadcastToSession('once', 'last')
     await until(() => heard.includes('last'))
     expect(heard).toEqual(['lost', 'last'])
@@ -296,8 +340,10 @@ describe('when the connection fails', () => {
     const manager = await onFastPath()
     const state = await outage.given()
     outage.proxy.strand()
+    const several = manager.getSessions([state.session_id, 'none'])
     const read = manager.getSession(state.session_id)
     const update = manager.updateSession(state.session_id, { ...state, total_time_ms: 5 }, 1)
+    expect(await several).toMatchObject([{ session_id: state.session_id }, null])
     expect(await read).toMatchObject({ session_id: state.session_id })
     await update
     expect(await outage.stored(state.session_id)).toMatchObject({ version: 2, total_time_ms: 5 })
@@ -374,11 +420,25 @@ test('close() settles what is in flight and leaves no connection behind', async 
   const calls = Array.from({ length: 50 }, () => manager.getSession(state.session_id))
   calls.push(manager.updateSession(state.session_id, state, 1))
   calls.push(manager.broadcastToSession(state.session_id, 'bye'))
+  await null // They are sent.
   const closed = manager.close()
   const settled = await Promise.allSettled(calls)
   expect(settled.map(({ status }) => status)).toEqual(Array(52).fill('fulfilled'))
   await closed
   await until(async () => !String(await outage.redis.client('LIST')).includes('cmd=get '))
+})
+
+test('close() does not wait for answers that do not come', async () => {
+  const manager = await onFastPath()
+  outage.proxy.strand()
+  const broadcast = outcomeOf(manager.broadcastToSession('s', 1))
+  const read = outcomeOf(manager.getSession('s'))
+  await null // They are sent.
+  const started = performance.now()
+  await manager.close()
+  expect(performance.now() - started).toBeLessThan(2500)
+  expect(await broadcast).toBe(OutcomeUnknownError.name)
+  expect(await read).not.toBe('done')
 })
 
 test('a name, a password and a database are used', async () => {

@@ -152,7 +152,7 @@ class FastPath {
   finish(finished) {
     this.#finished = finished
     if (this.#waiting.length === 0) this.drop()
-    else setTimeout(() => this.drop(), FINISH_MS)
+    else setTimeout(() => this.drop(), FINISH_MS).unref()
   }
 
   /** Ends the connection, and leaves what has no answer. */
