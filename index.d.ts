@@ -277,10 +277,7 @@ export interface DBWriteQueueOptions {
   attempts?: number
   /** The wait before the next try, milliseconds; it doubles, up to 30 s. Default 2000. */
   backoffDelay?: number
-  /**
-   * How many records go to PostgreSQL in one transaction at most: as many as wait, but for large
-   * documents (8 MB, about). 5000 at most. Default 5000.
-   */
+  /** How many records go to PostgreSQL in one transaction, 5000 at most. Default 500. */
   batchSize?: number
   /**
    * How many records may be in the queue. Past it `queueWrite` rejects with `BacklogFullError`; a

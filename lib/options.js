@@ -33,7 +33,7 @@ const QUEUE = Object.freeze({
     undefined
   ),
   worker: true,
-  batchSize: 5000,
+  batchSize: 500,
   maxBacklog: /** @type {number | undefined} */ (undefined),
   commandTimeoutMs: 5000,
   maxInFlight: 10_000,

@@ -5,7 +5,7 @@
 
 mod harness;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use harness::postgres::{Database, PostgresServer};
@@ -25,22 +25,6 @@ impl Audience for Nobody {
     }
 
     fn tell(&self, _news: News<'_>) {}
-}
-
-/// One that notes how many records each batch has.
-#[derive(Clone, Default)]
-struct Batches(Arc<Mutex<Vec<usize>>>);
-
-impl Audience for Batches {
-    fn hears(&self, which: Which) -> bool {
-        which == Which::Active
-    }
-
-    fn tell(&self, news: News<'_>) {
-        if let News::Active(records) = news {
-            self.0.lock().unwrap().push(records.len());
-        }
-    }
 }
 
 struct Audit {
@@ -65,15 +49,11 @@ impl Audit {
     }
 
     async fn worker(&self) -> WorkerHandle {
-        let options = WorkerOptions { attempts: 2, backoff_delay: ms(20), batch_size: 50 };
-        self.worker_with(options, Nobody).await
-    }
-
-    async fn worker_with(&self, options: WorkerOptions, audience: impl Audience) -> WorkerHandle {
         let sink = Arc::new(self.database.sink());
         sink.migrate().await.unwrap();
+        let options = WorkerOptions { attempts: 2, backoff_delay: ms(20), batch_size: 50 };
         let (handle, work) =
-            WorkerHandle::new(self.server.options(), self.queue.stream(), sink, options, audience);
+            WorkerHandle::new(self.server.options(), self.queue.stream(), sink, options, Nobody);
         tokio::spawn(work);
         handle
     }
@@ -117,33 +97,6 @@ async fn each_change_is_a_row_whenever_the_worker_comes() {
     let metrics = audit.metrics().await;
     assert_eq!((metrics.waiting, metrics.active, metrics.delayed, metrics.failed), (0, 0, 0, 0));
     worker.close(ms(5000)).await;
-}
-
-#[tokio::test]
-async fn a_batch_is_as_large_as_the_backlog_but_for_large_documents() {
-    let audit = Audit::start(None).await;
-    let stored = async |count: u64, document: &str| {
-        let before = audit.metrics().await.completed;
-        for _ in 0..count {
-            let document = Some(document.to_owned());
-            settled(|done| audit.queue.enqueue("s".into(), "x".into(), document, 1, done))
-                .await
-                .unwrap();
-        }
-        let batches = Batches::default();
-        let worker = audit.worker_with(WorkerOptions::default(), batches.clone()).await;
-        audit.until(|metrics| metrics.completed == before + count).await;
-        worker.close(ms(5000)).await;
-        let batches = batches.0.lock().unwrap().clone();
-        assert_eq!(batches.iter().sum::<usize>() as u64, count);
-        batches
-    };
-    // Each of the two lanes takes what is there.
-    let batches = stored(1300, &state("s")).await;
-    assert!(batches.len() <= 2, "{batches:?}");
-    let large = format!("{{\"text\":\"{}\"}}", "x".repeat(100_000));
-    let batches = stored(250, &large).await;
-    assert!(batches.iter().all(|records| (1..=84).contains(records)), "{batches:?}");
 }
 
 #[tokio::test]

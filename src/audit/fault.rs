@@ -70,16 +70,6 @@ impl Fault {
         self.sqlstate.as_deref() == Some(UNDEFINED_TABLE)
     }
 
-    /// Whether PostgreSQL found a value that its column cannot hold.
-    pub(super) fn is_of_data(&self) -> bool {
-        self.sqlstate.as_deref().is_some_and(|state| state.starts_with("22"))
-    }
-
-    /// Whether PostgreSQL found a key that is there already.
-    pub(super) fn is_of_uniqueness(&self) -> bool {
-        self.sqlstate.as_deref() == Some("23505")
-    }
-
     /// Whether PostgreSQL gave up a statement that took too long.
     pub(super) fn is_slow(&self) -> bool {
         self.sqlstate.as_deref() == Some("57014")

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::fault::{Fault, Whose};
-use super::source::{AT_ONCE, Answer, Source};
+use super::source::{Answer, Source};
 use super::stream::Batch;
 use super::worker::{Audience, News, Told, Which, Worker};
 use crate::redis::closing::{Closing, closing};
@@ -94,9 +94,9 @@ impl<'a, A: Audience> Hand<'a, A> {
             }
             let batch = self.next(count).await?;
             self.worker.told.lost.store(false, Ordering::Relaxed);
-            // Of large documents few are asked for at a time.
-            if let Some(fitting) = batch.fitting(BATCH_BYTES) {
-                count = fitting.clamp(1, self.worker.options.batch_size.min(AT_ONCE));
+            // Large documents make small batches.
+            if let Some(average) = batch.bytes().checked_div(batch.len()) {
+                count = (BATCH_BYTES / average).clamp(1, self.worker.options.batch_size);
             }
             self.deliver(batch).await?;
         }
@@ -129,8 +129,7 @@ impl<'a, A: Audience> Hand<'a, A> {
             return Ok(Batch::default());
         }
         let waking = self.source.waking(&self.worker.redis);
-        let most = self.worker.options.batch_size;
-        let mut fresh = pin!(self.source.fresh(most, BATCH_BYTES, count, wait));
+        let mut fresh = pin!(self.source.fresh(count, wait));
         tokio::select! {
             biased;
             batch = &mut fresh => return Ok(batch?),

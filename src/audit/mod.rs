@@ -6,11 +6,10 @@
 //!   the [`fault`] what becomes of one that cannot be stored.
 //! - [`sink`]: takes a batch of records, all or none, exactly once. Behind it [`database`] (where
 //!   the server is), `pool` (its connections), `schema` (which of the two kinds of tables are
-//!   there), `row` (a record as column values), `statement` (the SQL), `copy` (rows by `COPY`) and
-//!   `migrate` (makes tables where there are none).
+//!   there), `row` (a record as column values), `statement` (the SQL) and `migrate` (makes tables
+//!   where there are none).
 
 pub mod bullmq;
-mod copy;
 pub mod database;
 pub mod fault;
 mod hand;

@@ -35,11 +35,6 @@ impl<'a> Row<'a> {
         self.values[column].as_deref()
     }
 
-    /// All values, as text.
-    pub fn values(&self) -> impl Iterator<Item = Option<&str>> {
-        self.values.iter().map(Option::as_deref)
-    }
-
     fn position(&self, column: &str) -> Option<usize> {
         self.table.columns.iter().position(|known| known.name == column)
     }

@@ -1,21 +1,19 @@
 //! Where records end: PostgreSQL takes a batch as a whole or not at all, and each record once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 use tokio::time::{Duration, Instant};
 
-use super::copy::copy;
 use super::database::DatabaseOptions;
 use super::fault::Fault;
 use super::migrate::MIGRATION;
 use super::pool::{Pool, within};
 use super::record::Record;
 use super::row::{Row, Rows};
-use super::schema::{Schema, Table};
-use super::statement::{copy_events, insert_both, insert_sessions};
+use super::schema::Schema;
+use super::statement::statement;
 use crate::error::Result as Settled;
 
 /// How long PostgreSQL may take for a batch. [`BEGIN`] tells it to give up a little earlier.
@@ -35,9 +33,6 @@ const FRESH: Duration = Duration::from_secs(60);
 /// How many records are read between two breaths of the thread, which others use, too.
 const BREATH: usize = 64;
 
-/// How many records are worth a statement for each table.
-const WORTH_COPYING: usize = 64;
-
 /// The way into PostgreSQL.
 pub struct Sink {
     pool: Arc<Pool>,
@@ -48,26 +43,7 @@ pub struct Sink {
 struct Known {
     since: Instant,
     schema: Schema,
-    /// For both tables in one.
-    insert: Arc<str>,
-    /// For each table its own.
-    copy_events: String,
-    insert_sessions: Arc<str>,
-    /// Whether events may be copied into their table, as far as is known.
-    takes_copies: AtomicBool,
-}
-
-impl Known {
-    fn new(schema: Schema) -> Self {
-        Self {
-            since: Instant::now(),
-            insert: insert_both(&schema).into(),
-            copy_events: copy_events(&schema),
-            insert_sessions: insert_sessions(&schema).into(),
-            takes_copies: AtomicBool::new(true),
-            schema,
-        }
-    }
+    statement: Arc<str>,
 }
 
 impl Sink {
@@ -121,7 +97,7 @@ impl Sink {
         let known = self.known().clone().filter(|known| known.since.elapsed() < FRESH);
         let mut refused = None;
         if let Some(known) = &known {
-            match put(connection, known, records).await {
+            match insert(connection, known, records).await {
                 Err(fault) if fault.is_refusal() => refused = Some(fault),
                 outcome => return outcome,
             }
@@ -133,9 +109,10 @@ impl Sink {
         {
             return Err(fault);
         }
-        let known = Arc::new(Known::new(schema));
+        let known =
+            Arc::new(Known { since: Instant::now(), statement: statement(&schema).into(), schema });
         *self.known() = Some(Arc::clone(&known));
-        put(connection, &known, records).await
+        insert(connection, &known, records).await
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Known>>> {
@@ -143,8 +120,8 @@ impl Sink {
     }
 }
 
-/// After a refusal the connection is as before.
-async fn put(
+/// One transaction. After a refusal the connection is as before.
+async fn insert(
     connection: &mut PgConnection,
     known: &Known,
     records: &[Record],
@@ -157,76 +134,25 @@ async fn put(
         rows.add(record, &known.schema);
     }
     let sessions = rows.take_sessions();
-    if records.len() >= WORTH_COPYING && known.takes_copies.load(Ordering::Relaxed) {
-        match copied(connection, known, &sessions, &rows.events).await {
-            Err(fault) if fault.is_refusal() && !fault.is_of_data() => {
-                // A record that is there already can be passed over by an insertion only. Whatever
-                // else was refused (a view, row-level security, a reference to a session that was
-                // to come) will be again.
-                if !fault.is_of_uniqueness() {
-                    known.takes_copies.store(false, Ordering::Relaxed);
-                }
-            }
-            outcome => return outcome,
+
+    let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&known.statement))).persistent(false);
+    for (table, rows) in [(&known.schema.sessions, &sessions), (&known.schema.events, &rows.events)]
+    {
+        for column in 0..table.columns.len() {
+            query = query.bind(rows.iter().map(|row: &Row<'_>| row.value(column)).bind_iter());
         }
     }
-    inserted(connection, known, &sessions, &rows.events).await
-}
-
-/// One transaction for rows of which none is there.
-async fn copied(
-    connection: &mut PgConnection,
-    known: &Known,
-    sessions: &[Row<'_>],
-    events: &[Row<'_>],
-) -> Result<(), Fault> {
     run(connection, BEGIN).await?;
-    // Sessions last: their rows are locked until the end, and others may wait for them.
-    let outcome = async {
-        copy(connection, &known.copy_events, events).await?;
-        let query = query(&known.insert_sessions);
-        bind(query, &known.schema.sessions, sessions).execute(&mut *connection).await
-    };
-    let outcome = outcome.await.map(drop);
-    end(connection, outcome).await
-}
-
-/// One transaction, and one statement.
-async fn inserted(
-    connection: &mut PgConnection,
-    known: &Known,
-    sessions: &[Row<'_>],
-    events: &[Row<'_>],
-) -> Result<(), Fault> {
-    run(connection, BEGIN).await?;
-    let query = bind(query(&known.insert), &known.schema.sessions, sessions);
-    let query = bind(query, &known.schema.events, events);
-    let outcome = query.execute(&mut *connection).await.map(drop);
-    end(connection, outcome).await
-}
-
-type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
-
-fn query<'q>(sql: &Arc<str>) -> Query<'q> {
-    sqlx::query(AssertSqlSafe(Arc::clone(sql))).persistent(false)
-}
-
-/// Each column as an array.
-fn bind<'q>(mut query: Query<'q>, table: &Table, rows: &'q [Row<'q>]) -> Query<'q> {
-    for column in 0..table.columns.len() {
-        query = query.bind(rows.iter().map(move |row| row.value(column)).bind_iter());
+    match query.execute(&mut *connection).await {
+        Ok(_) => run(connection, "COMMIT").await,
+        Err(error) => {
+            let fault = Fault::from(error);
+            if fault.is_refusal() {
+                run(connection, "ROLLBACK").await?;
+            }
+            Err(fault)
+        }
     }
-    query
-}
-
-/// Ends a transaction.
-async fn end(connection: &mut PgConnection, outcome: sqlx::Result<()>) -> Result<(), Fault> {
-    let Err(error) = outcome else { return run(connection, "COMMIT").await };
-    let fault = Fault::from(error);
-    if fault.is_refusal() {
-        run(connection, "ROLLBACK").await?;
-    }
-    Err(fault)
 }
 
 /// Sent as it is, without parameters and without being prepared.

@@ -21,10 +21,6 @@ const ABANDONED: Duration = Duration::from_secs(10);
 /// For how long a consumer that holds nothing must have been silent before it is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
-/// How many entries one command is about: what a batch has more of is asked for in several, between
-/// which Redis gets to others.
-pub(super) const AT_ONCE: usize = 500;
-
 /// How long an answer may take besides the time for which the command blocks.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -66,35 +62,17 @@ impl Source {
         &self.stream.keys
     }
 
-    /// Records that nobody has in hand, at most so many, and no more when they have about so many
-    /// bytes; waits for the first, at most so long. `portion` of them are asked for first.
-    pub async fn fresh(
-        &mut self,
-        most: usize,
-        bytes: usize,
-        mut portion: usize,
-        wait: Duration,
-    ) -> Answer<Batch> {
+    /// Records that nobody has in hand, at most so many; waits for one, at most so long.
+    pub async fn fresh(&mut self, count: usize, wait: Duration) -> Answer<Batch> {
+        let mut command = self.read_group(count);
+        command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
+        command.arg("STREAMS").arg(&self.keys().stream).arg(">");
+        let entries = read_streams(self.ask(&command, wait).await?);
         let mut batch = Batch::default();
-        loop {
-            let count = portion.min(most - batch.len());
-            let mut command = self.read_group(count);
-            let wait = if batch.is_empty() { wait } else { Duration::ZERO };
-            if batch.is_empty() {
-                command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
-            }
-            command.arg("STREAMS").arg(&self.keys().stream).arg(">");
-            let entries = read_streams(self.ask(&command, wait).await?);
-            let were_last = entries.len() < count;
-            for (place, record) in entries {
-                batch.push(place, record, 1);
-            }
-            let left = bytes.saturating_sub(batch.bytes());
-            if were_last || batch.len() >= most || left == 0 {
-                return Ok(batch);
-            }
-            portion = batch.fitting(left).map_or(1, |count| count.clamp(1, AT_ONCE));
+        for (place, record) in entries {
+            batch.push(place, record, 1);
         }
+        Ok(batch)
     }
 
     /// Ends a wait of [`fresh`](Self::fresh) early, which then answers as always. Without that the
@@ -175,14 +153,10 @@ impl Source {
     pub async fn settle(&mut self, places: &[String]) -> Answer<u64> {
         let keys = self.keys().clone();
         let keys = [&*keys.stream, &keys.delayed, &keys.tries, &keys.completed];
-        let mut left = 0;
-        for places in places.chunks(AT_ONCE) {
-            let settled = self.run(&SETTLE, &keys, |command| {
-                command.arg(AUDIT_GROUP).arg(places);
-            });
-            left = int(&settled.await?);
-        }
-        Ok(left)
+        let left = self.run(&SETTLE, &keys, |command| {
+            command.arg(AUDIT_GROUP).arg(places);
+        });
+        left.await.map(|left| int(&left))
     }
 
     /// They wait for another try. For each, how many tries have counted so far.
@@ -194,17 +168,16 @@ impl Source {
     ) -> Answer<Vec<u32>> {
         let keys = self.keys().clone();
         let keys = [&*keys.stream, &keys.delayed, &keys.tries];
-        let mut all = Vec::with_capacity(places.len());
-        for places in places.chunks(AT_ONCE) {
-            let tries = self.run(&DELAY, &keys, |command| {
-                command.arg(delay.as_millis() as u64);
-                command.arg(if counted { "counted" } else { "" }).arg(places);
-            });
-            if let Value::Array(tries) = tries.await? {
-                all.extend(tries.iter().map(|tries| u32::try_from(int(tries)).unwrap_or(u32::MAX)));
+        let tries = self.run(&DELAY, &keys, |command| {
+            command.arg(delay.as_millis() as u64);
+            command.arg(if counted { "counted" } else { "" }).arg(places);
+        });
+        Ok(match tries.await? {
+            Value::Array(tries) => {
+                tries.iter().map(|tries| u32::try_from(int(tries)).unwrap_or(u32::MAX)).collect()
             }
-        }
-        Ok(all)
+            _ => Vec::new(),
+        })
     }
 
     /// It goes to the dead letters. `false` where another worker was first.
@@ -229,17 +202,16 @@ impl Source {
     }
 
     async fn claim(&mut self, places: &[String], how: &str, idle: Option<Duration>) -> Answer<()> {
-        for places in places.chunks(AT_ONCE) {
-            let mut command = redis::cmd("XCLAIM");
-            command.arg(&self.keys().stream).arg(AUDIT_GROUP).arg(&self.consumer);
-            command.arg(0).arg(places);
-            if let Some(idle) = idle {
-                command.arg("IDLE").arg(idle.as_millis() as u64);
-            }
-            command.arg(how);
-            self.ask(&command, Duration::ZERO).await?;
+        if places.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let mut command = redis::cmd("XCLAIM");
+        command.arg(&self.keys().stream).arg(AUDIT_GROUP).arg(&self.consumer).arg(0).arg(places);
+        if let Some(idle) = idle {
+            command.arg("IDLE").arg(idle.as_millis() as u64);
+        }
+        command.arg(how);
+        self.ask(&command, Duration::ZERO).await.map(drop)
     }
 
     /// Forgets consumers of processes that have ended long ago.

@@ -1,65 +1,50 @@
-//! The SQL that stores a batch: one statement for both tables, or one for each.
+//! The SQL that stores a batch: one statement for both tables.
 //!
 //! Every column is one array of text and cast to what it is in the table: so PostgreSQL alone
 //! decides about a value, a length included (an explicit cast to `varchar(50)` would cut it off).
 
 use super::schema::{Schema, Table};
 
-/// Inserts both. Its parameters: the columns of `sync_sessions`, then those of `sync_events`, each
-/// as `text[]`.
-pub(super) fn insert_both(schema @ Schema { sessions, events }: &Schema) -> String {
-    format!(
-        "WITH sessions AS ({}) INSERT INTO {} {} ON CONFLICT (id) DO NOTHING",
-        insert_sessions(schema),
-        events.name,
-        values(events, 1 + sessions.columns.len()),
-    )
-}
-
-/// Inserts sessions alone. Its parameters: their columns, each as `text[]`.
-pub(super) fn insert_sessions(Schema { sessions, .. }: &Schema) -> String {
+/// The statement for these tables. Its parameters: the columns of `sync_sessions`, then those of
+/// `sync_events`, each as `text[]`.
+pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
     let names: Vec<&str> = sessions.columns.iter().map(|column| column.name).collect();
     let set: Vec<&str> = names.iter().copied().filter(|name| *name != "session_id").collect();
     let becomes: Vec<String> = set.iter().map(|name| becomes(name, &names)).collect();
     // OFFSET 0: or else the comparison would be made anew for each column.
     format!(
-        "INSERT INTO {name} AS s {values} \
-         ON CONFLICT (session_id) DO UPDATE SET ({set}) = \
-           (SELECT {becomes} FROM (SELECT {stored} < {given} AS newer OFFSET 0) AS given) \
-         WHERE {stored} < {given} \
-           OR (s.started_at IS NULL AND excluded.started_at IS NOT NULL)",
-        name = sessions.name,
-        values = values(sessions, 1),
+        "WITH sessions AS (\
+           INSERT INTO {sessions_name} AS s {session_values} \
+           ON CONFLICT (session_id) DO UPDATE SET ({set}) = \
+             (SELECT {becomes} FROM (SELECT {stored} < {given} AS newer OFFSET 0) AS given) \
+           WHERE {stored} < {given} \
+             OR (s.started_at IS NULL AND excluded.started_at IS NOT NULL)) \
+         INSERT INTO {events_name} {event_values} ON CONFLICT (id) DO NOTHING",
+        sessions_name = sessions.name,
+        session_values = values(sessions, 1),
         set = set.join(", "),
         becomes = becomes.join(", "),
         stored = age("s"),
         given = age("excluded"),
+        events_name = events.name,
+        event_values = values(events, 1 + sessions.columns.len()),
     )
-}
-
-/// Copies events, as [`copy`](super::copy) writes them.
-pub(super) fn copy_events(Schema { events, .. }: &Schema) -> String {
-    format!("COPY {} ({}) FROM STDIN", events.name, names(events))
 }
 
 /// `(names) SELECT casts FROM UNNEST(parameters)`
 fn values(table: &Table, first: usize) -> String {
     let columns = || table.columns.iter();
+    let names: Vec<String> = columns().map(|c| format!("\"{}\"", c.name)).collect();
     let casts: Vec<String> =
         columns().map(|c| format!("v.\"{}\"::{}", c.name, c.type_name)).collect();
     let parameters: Vec<String> =
         (first..first + table.columns.len()).map(|n| format!("${n}::text[]")).collect();
-    let names = names(table);
+    let names = names.join(", ");
     format!(
         "({names}) SELECT {} FROM UNNEST({}) AS v ({names})",
         casts.join(", "),
         parameters.join(", ")
     )
-}
-
-fn names(table: &Table) -> String {
-    let names: Vec<String> = table.columns.iter().map(|c| format!("\"{}\"", c.name)).collect();
-    names.join(", ")
 }
 
 /// What becomes of a column of a session that is there. An older state changes nothing but a start

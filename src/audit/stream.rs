@@ -60,11 +60,6 @@ impl Batch {
     pub fn bytes(&self) -> usize {
         self.records.iter().map(|record| record.state.as_ref().map_or(0, String::len) + 256).sum()
     }
-
-    /// How many records of the size of these have so many bytes. None where there are none.
-    pub fn fitting(&self, bytes: usize) -> Option<usize> {
-        self.bytes().checked_div(self.len()).map(|average| bytes / average)
-    }
 }
 
 /// Entries of a stream as Redis answers with them: what each says, with its place.

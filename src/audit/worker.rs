@@ -38,13 +38,13 @@ pub struct WorkerOptions {
     pub attempts: u32,
     /// The wait before the second try; it doubles from try to try. Default 2 s.
     pub backoff_delay: Duration,
-    /// How many records go to PostgreSQL together at most. Default 5000.
+    /// How many records go to PostgreSQL together. Default 500.
     pub batch_size: usize,
 }
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self { attempts: 5, backoff_delay: Duration::from_secs(2), batch_size: 5000 }
+        Self { attempts: 5, backoff_delay: Duration::from_secs(2), batch_size: 500 }
     }
 }
 
