@@ -79,6 +79,21 @@ describe('a process ends by itself', () => {
     expect(Math.max(used.ms, unused.ms)).toBeLessThan(5000)
   })
 
+  test('with an idle manager whose server has an address that refuses, besides', async () => {
+    const url = server.url.replace('127.0.0.1', 'localhost')
+    const ended = await run(
+      `
+      const dns = require('node:dns')
+      const addresses = [{ address: '::1', family: 6 }, { address: '127.0.0.1', family: 4 }]
+      let looked = 0
+      dns.lookup = (_host, _options, callback) => process.nextTick(callback, null, addresses, ++looked)
+      while (looked === 0) await manager.getSession('any') // The last makes a connection.
+      `,
+      url,
+    )
+    expectQuiet(ended)
+  })
+
   test('with an idle manager whose Redis has gone since', async () => {
     const script = start(
       `

@@ -4,11 +4,11 @@ const { Buffer } = require('node:buffer')
 const { RedisClient } = require('./RedisClient.js')
 const { isAscii } = require('./resp.js')
 
-/** The longest document or message that is carried, bytes: those behind it wait for it. */
+/** The longest document that is carried, bytes: those behind it wait for it. */
 const LONGEST = 65_536
 
-/** The most sessions that are read together: those behind them wait for it. */
-const MANY = 100
+/** The most characters that are read together, for the same reason. */
+const MOST_TOGETHER = 262_144
 
 /** The longest session id. */
 const LONGEST_ID = 512
@@ -24,7 +24,7 @@ class Carrier {
   #otherWay
   #keyPrefix
   #wsChannelPrefix
-  /** Whether what is made of the prefixes is as long in bytes as in characters. */
+  /** Whether what is made of the key prefix is as long in bytes as in characters. */
   #isPlain
   #longest
   /** @type {typeof import('./carried.js') | undefined} */
@@ -35,6 +35,8 @@ class Carrier {
   #form
   /** How much time a call has. */
   #timeoutMs
+  /** How long a document was, on average, of those that were read together last, characters. */
+  averageLength = 1024
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
@@ -46,7 +48,7 @@ class Carrier {
     this.#otherWay = otherWay
     this.#keyPrefix = keyPrefix
     this.#wsChannelPrefix = wsChannelPrefix
-    this.#isPlain = isAscii(keyPrefix) && isAscii(wsChannelPrefix)
+    this.#isPlain = isAscii(keyPrefix)
     this.#longest = Math.min(LONGEST, maxStateBytes)
     this.#timeoutMs = commandTimeoutMs
   }
@@ -67,7 +69,8 @@ class Carrier {
    * @param {string[]} sessionIds
    */
   pathForAll(sessionIds) {
-    if (sessionIds.length === 0 || sessionIds.length > MANY) return undefined
+    if (sessionIds.length === 0) return undefined
+    if (sessionIds.length * this.averageLength > MOST_TOGETHER) return undefined
     const path = this.#path()
     return path?.isIdle && sessionIds.every((id) => this.#isFor(id)) ? path : undefined
   }
@@ -118,11 +121,6 @@ class Carrier {
     const { Update } = this.#carried()
     const asCalled = { sessionId, document, version, now, recordId }
     path.carry(call, new Update(this.#otherWay, form, asCalled))
-  }
-
-  /** Whether a message may take the fast path. @param {string} message JSON */
-  isShort(message) {
-    return Buffer.byteLength(message) <= LONGEST
   }
 
   /**

@@ -14,8 +14,11 @@ const STALL_MS = 2000
 const QUEUE_MS = 500
 /** How often that is looked at, ms. */
 const LOOK_MS = 250
-/** Calls that have less time are not for it: the core needs some of it for a repeat, ms. */
-const LEAST_TIMEOUT_MS = QUEUE_MS + LOOK_MS + STALL_MS + LOOK_MS + 1000
+/**
+ * Calls that have less time are not for it, ms: one may wait for another of its session, and then
+ * for its own answer, and the core needs some time for a repeat.
+ */
+const LEAST_TIMEOUT_MS = 2 * (STALL_MS + LOOK_MS) + 500
 
 /** After how long a silence the peer is asked whether it is there, ms. */
 const KEEP_ALIVE_MS = 10_000
@@ -40,6 +43,9 @@ const DEPTH = 8
 
 /** From how many characters on what is to be sent is written. */
 const CHUNK = 64 * 1024
+
+/** The longest reply that is waited for, bytes. */
+const LONGEST_REPLY = 64 * 1024 * 1024
 
 /**
  * @typedef {InstanceType<typeof import('./settle.js').Call>} Call
@@ -101,7 +107,8 @@ class FastPath {
   #sent = 0
   /** When something was called or answered last. */
   #time = 0
-  #inbox = new Inbox()
+  /** @type {InstanceType<typeof Inbox> | undefined} */
+  #inbox
   #sending = false
   #watched = false
   /** Called when it is at its end. @type {(() => void) | undefined} */
@@ -148,11 +155,17 @@ class FastPath {
    * calls.
    *
    * @param {() => void} finished
+   * @param {() => void} late called in its place where the second has passed
    */
-  finish(finished) {
+  finish(finished, late) {
     this.#finished = finished
-    if (this.#waiting.length === 0) this.drop()
-    else setTimeout(() => this.drop(), FINISH_MS).unref()
+    if (this.isIdle) return this.drop()
+    const timer = setTimeout(() => {
+      if (this.#finished === undefined) return
+      this.#finished = late
+      this.drop()
+    }, FINISH_MS)
+    timer.unref()
   }
 
   /** Ends the connection, and leaves what has no answer. */
@@ -162,25 +175,39 @@ class FastPath {
       this.#socket = undefined
       this.#ready = false
       this.#wanted = 0
+      this.#inbox = undefined
       socket.destroy()
-      this.#leave(this.#answered)
+      this.#leave(this.#waiting.splice(this.#answered))
     }
     const finished = this.#finished
     this.#finished = undefined
     finished?.()
   }
 
-  /** Leaves what waits, from this one on. @param {number} first */
-  #leave(first) {
-    const left = this.#waiting.splice(first)
-    const sent = this.#sent - first
-    this.#sent = first
+  /** Leaves these, which wait no longer: those that were sent, and then others. @param {Waiting[]} left */
+  #leave(left) {
+    const sent = Math.max(0, this.#sent - this.#waiting.length)
+    this.#sent -= sent
     this.#forget()
     const time = now()
     const by = { id: this.#id, name: this.#server.name }
     for (const [at, { call, request, since }] of left.entries()) {
       request.left(call, time - since, at < sent ? by : undefined)
     }
+  }
+
+  /** Leaves what has not been sent, but for what would overtake another call about its session. */
+  #leaveUnsent() {
+    const sessions = new Set()
+    for (let at = this.#answered; at < this.#sent; at++)
+      sessions.add(this.#waiting[at]?.call.sessionId)
+    const unsent = this.#waiting.splice(this.#sent)
+    const left = []
+    for (const waiting of unsent) {
+      if (sessions.has(waiting.call.sessionId)) this.#waiting.push(waiting)
+      else left.push(waiting)
+    }
+    this.#leave(left)
   }
 
   #connect() {
@@ -209,6 +236,10 @@ class FastPath {
     socket.on('error', end)
     socket.on('close', end)
     socket.unref()
+    // Where a name has several addresses, the handle that is unreferenced may not be the last.
+    socket.once('connect', () => {
+      if (this.#socket === socket && this.isIdle) socket.unref()
+    })
     const greetings = [db === 0 ? ['PING'] : ['SELECT', String(db)]]
     if (password !== undefined) {
       greetings.unshift(['AUTH', ...(username === undefined ? [] : [username]), password])
@@ -234,6 +265,7 @@ class FastPath {
   /** Sends of what waits as much as may be in flight. */
   #send() {
     const end = Math.min(this.#waiting.length, this.#answered + MOST)
+    this.#time = now()
     while (this.#sent < end) {
       let text = ''
       while (this.#sent < end && text.length < CHUNK) {
@@ -254,7 +286,7 @@ class FastPath {
   #received(length) {
     this.#time = now()
     const inbox = this.#inbox
-    if (!inbox.add(length)) return
+    if (!inbox?.add(length)) return
     const { bytes, end } = inbox
     let at = inbox.start
     let left = 0
@@ -263,6 +295,7 @@ class FastPath {
       if (next < 0) return this.drop()
       if (next === 0) {
         left = leastLength(bytes, at, end)
+        if (left > LONGEST_REPLY) return this.drop()
         break
       }
       at = next
@@ -331,7 +364,7 @@ class FastPath {
     const time = now()
     if (this.#sent > this.#answered && time - oldest.sentAt >= STALL_MS) return this.drop()
     const unsent = this.#waiting[this.#sent]
-    if (unsent !== undefined && time - unsent.since >= QUEUE_MS) this.#leave(this.#sent)
+    if (unsent !== undefined && time - unsent.since >= QUEUE_MS) this.#leaveUnsent()
     this.#watch()
   }
 }

@@ -34,7 +34,8 @@ class Inbox {
     }
     const length = Math.max(this.#portion, this.#length - rest)
     if (end + length > bytes.length) {
-      if (rest + length > bytes.length) this.#replace(rest + length)
+      // Doubled at least: however many portions a reply comes in, it is copied twice at most.
+      if (rest + length > bytes.length) this.#replace(Math.max(rest + length, 2 * rest))
       bytes.copy(this.bytes, 0, start, end)
       this.start = 0
       this.end = rest

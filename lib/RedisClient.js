@@ -109,7 +109,7 @@ class RedisClient extends EventEmitter {
     const ended = this.#end()
     const quit = () => this.#native.quit()
     if (this.#fastPath === undefined) quit()
-    else this.#fastPath.finish(quit)
+    else this.#fastPath.finish(quit, () => this.#native.disconnect())
     return ended
   }
 

@@ -125,11 +125,11 @@ class RedisStateManager {
     }
     const path = this.#ended ? undefined : this.#carrier.pathForAll(ids)
     if (path !== undefined) {
-      const call = this.#calls.expect(readAll(ids))
+      const call = this.#calls.expect(readAll(ids, this.#carrier))
       this.#carrier.getMany(path, call, ids)
       return unwrap(await call.promise)
     }
-    const call = this.#call(readAll(ids))
+    const call = this.#call(readAll(ids, this.#carrier))
     this.#store.getMany(call.slot, JSON.stringify(ids), 0)
     return unwrap(await call.promise)
   }
@@ -248,7 +248,7 @@ class RedisStateManager {
     if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
     const now = Date.now()
     const path = this.#path(sessionId)
-    if (path !== undefined && this.#carrier.isShort(text)) {
+    if (path !== undefined) {
       const call = this.#calls.expect(nothing, sessionId)
       this.#carrier.broadcast(path, call, text, now)
       return unwrap(await call.promise)
@@ -373,10 +373,12 @@ function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
 }
 
-/** @param {string[]} ids @returns {import('./settle.js').Read} */
-function readAll(ids) {
+/** @param {string[]} ids @param {InstanceType<typeof Carrier>} carrier @returns {import('./settle.js').Read} */
+function readAll(ids, carrier) {
   return (_text, _number, { parts = [] }) => {
     const states = []
+    const length = parts.reduce((sum, [text]) => sum + (text?.length ?? 0), 0)
+    if (length > 0) carrier.averageLength = length / ids.length
     for (const [index, [text, dates]] of parts.entries()) {
       const state = text === null ? null : read(text, dates, /** @type {string} */ (ids[index]))
       if (state instanceof Failure) return state

@@ -13,7 +13,7 @@ const { ANSWER, FAILED, PART } = require('./settle.js')
  * @typedef {import('node:buffer').Buffer} Buffer
  */
 
-/** All reads of one session, of a manager. @implements {Request} */
+/** All reads of a manager that are of one session each. @implements {Request} */
 class Reads {
   isWork = false
   #otherWay
@@ -184,7 +184,7 @@ class Broadcast {
   command({ sessionId }) {
     const id = JSON.stringify(sessionId)
     const payload = `{"sessionId":${id},"message":${this.#message},"timestamp":${this.#now}}`
-    return `*3\r\n$7\r\nPUBLISH\r\n${word(this.#channel)}${text(payload)}`
+    return `*3\r\n$7\r\nPUBLISH\r\n${text(this.#channel)}${text(payload)}`
   }
 
   /** @param {Call} call @param {number} waitedMs @param {Buffer} bytes @param {number} at */

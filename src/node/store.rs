@@ -166,7 +166,7 @@ impl NativeStore {
     }
 
     /// Takes over an update that JavaScript has not sent, or whose reply was lost: then `sent` is JSON,
-    /// as `lib/Carrier.js` writes it.
+    /// as `lib/carried.js` writes it.
     #[napi]
     #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
     pub fn take_over(

@@ -76,19 +76,25 @@ impl Link {
     ///
     /// Closing our end is not enough: what the server has received and not yet read would still
     /// be applied, perhaps after the repeat of the same command on this connection.
-    pub async fn fence(&mut self, old: Option<&Identity>) -> RedisResult<bool> {
-        let Some(old) = old else { return Ok(false) };
-        let find = redis::cmd("CLIENT").arg("LIST").arg("ID").arg(old.id).to_owned();
-        let found = match self.ask(&find).await? {
-            Value::ServerError(_) => return Ok(false),
-            value => redis::from_redis_value::<String>(value).unwrap_or_default(),
-        };
-        let ours = format!("name={}", old.name);
-        if !found.split_ascii_whitespace().any(|word| word == ours) {
-            return Ok(true); // Gone already, or another connection has that id by now.
+    pub fn fence(
+        &self,
+        old: Option<Identity>,
+    ) -> impl Future<Output = RedisResult<bool>> + Send + use<> {
+        let mut connection = self.connection.clone();
+        async move {
+            let Some(old) = old else { return Ok(false) };
+            let find = redis::cmd("CLIENT").arg("LIST").arg("ID").arg(old.id).to_owned();
+            let found = match connection.send_packed_command(&find).await? {
+                Value::ServerError(_) => return Ok(false),
+                value => redis::from_redis_value::<String>(value).unwrap_or_default(),
+            };
+            let ours = format!("name={}", old.name);
+            if !found.split_ascii_whitespace().any(|word| word == ours) {
+                return Ok(true); // Gone already, or another connection has that id by now.
+            }
+            let kill = redis::cmd("CLIENT").arg("KILL").arg("ID").arg(old.id).to_owned();
+            Ok(!matches!(connection.send_packed_command(&kill).await?, Value::ServerError(_)))
         }
-        let kill = redis::cmd("CLIENT").arg("KILL").arg("ID").arg(old.id).to_owned();
-        Ok(!matches!(self.ask(&kill).await?, Value::ServerError(_)))
     }
 
     /// Ends what the connection `other` waits for in a blocking command, as if its time were up.

@@ -112,8 +112,8 @@ impl Supervisor {
                 .iter()
                 .any(|pending| pending.repeated && pending.request.effect() != Effect::Read);
             let connecting = within(options.connect_timeout, async move {
-                let mut link = Link::open(&options).await?;
-                let fenced = must_fence && link.fence(old.as_ref()).await?;
+                let link = Link::open(&options).await?;
+                let fenced = must_fence && link.fence(old).await?;
                 Ok((link, fenced))
             });
             let Some(connected) = self.meanwhile(connecting).await else { return };
@@ -166,12 +166,20 @@ impl Supervisor {
         let mut flight = Flight::default();
         let mut incoming = Vec::with_capacity(BATCH);
         let mut grace: Option<Instant> = None;
+        let mut fencing = None;
         let end = loop {
-            if let Err(reason) = self.fence(&mut link).await {
-                break End::Broken(reason);
+            // What waits may be what was sent by one of them: as in `keep_connected`, its first try
+            // might else be applied after the repeat.
+            if fencing.is_none() {
+                fencing = self.fences.last().map(|other| {
+                    let ended = within(self.options.stall_timeout, link.fence(Some(other.clone())));
+                    (other.clone(), Box::pin(ended))
+                });
             }
-            flight.fill(&link, &mut self.waiting, &mut self.ledger);
-            if grace.is_some() && flight.is_empty() {
+            if fencing.is_none() {
+                flight.fill(&link, &mut self.waiting, &mut self.ledger);
+            }
+            if grace.is_some() && flight.is_empty() && fencing.is_none() {
                 break End::Closed;
             }
             let told = if grace.is_some() { Closing::Gracefully } else { Closing::No };
@@ -181,6 +189,13 @@ impl Supervisor {
                 .min();
             tokio::select! {
                 biased;
+                (other, ended) = next_of(&mut fencing) => {
+                    fencing = None;
+                    if let Err(error) = ended {
+                        break End::Broken(error.to_string());
+                    }
+                    self.fences.retain(|one| *one != other); // Of several requests by one connection.
+                }
                 Some(answer) = flight.next() => {
                     let broken = link.has_broken(&self.invalidated);
                     match answer {
@@ -234,17 +249,6 @@ impl Supervisor {
                 End::Closed
             }
         }
-    }
-
-    /// Ends the connections by which something was sent that waits here to be repeated: as in
-    /// `keep_connected`, its first try might else be applied after the repeat.
-    async fn fence(&mut self, link: &mut Link) -> Result<(), String> {
-        while let Some(other) = self.fences.last().cloned() {
-            let fenced = within(self.options.stall_timeout, link.fence(Some(&other)));
-            fenced.await.map_err(|error| error.to_string())?;
-            self.fences.retain(|one| *one != other); // Of several requests by one connection.
-        }
-        Ok(())
     }
 
     fn accept(&mut self, mut pending: Pending) {
@@ -340,6 +344,14 @@ impl Supervisor {
             }
         }
         self.earliest = earliest;
+    }
+}
+
+/// What comes of it, if there is one; else never. Cancel-safe.
+async fn next_of<K: Clone, F: Future + Unpin>(work: &mut Option<(K, F)>) -> (K, F::Output) {
+    match work {
+        Some((key, work)) => (key.clone(), work.await),
+        None => std::future::pending().await,
     }
 }
 
