@@ -224,10 +224,15 @@ impl<'a> Members<'a> {
 /// Whether a key, as it is written with quotes and escapes, is `name`.
 fn is_key(raw: &RawValue, name: &str) -> bool {
     let raw = raw.get();
-    if raw.contains('\\') {
-        return serde_json::from_str::<String>(raw).is_ok_and(|key| key == name);
+    let longer = raw.len().checked_sub(name.len() + 2);
+    match longer {
+        Some(0) => &raw[1..raw.len() - 1] == name,
+        // No escape is as short as what it says.
+        Some(_) if raw.contains('\\') => {
+            serde_json::from_str::<String>(raw).is_ok_and(|key| key == name)
+        }
+        _ => false,
     }
-    raw.len() == name.len() + 2 && &raw[1..raw.len() - 1] == name
 }
 
 impl<'de> Deserialize<'de> for Members<'de> {
