@@ -290,6 +290,7 @@ class FastPath {
     const { bytes, end } = inbox
     let at = inbox.start
     let left = 0
+    let longest = 0
     while (at < end) {
       const next = this.#ready ? this.#reply(bytes, at, end) : this.#greeting(bytes, at, end)
       if (next < 0) return this.drop()
@@ -298,9 +299,10 @@ class FastPath {
         if (left > LONGEST_REPLY) return this.drop()
         break
       }
+      if (next - at > longest) longest = next - at
       at = next
     }
-    inbox.keep(at, left)
+    inbox.keep(at, left, longest)
     if (this.#sent < this.#waiting.length && !this.#sending) this.#sendSoon()
     if (this.#finished !== undefined && this.#waiting.length === 0) this.drop()
   }

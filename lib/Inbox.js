@@ -19,20 +19,24 @@ class Inbox {
   /** How long the reply that begins there is at least. */
   #length = 0
   #portion = PORTION
-  /** Where a portion goes when there is nothing. */
+  /** Where a portion goes when there is nothing before it. */
   #front = this.bytes.subarray(0, PORTION)
 
   /** Where the next bytes go. */
   space() {
     const { bytes, start, end } = this
     const rest = end - start
+    const portion = this.#portion
     if (rest === 0) {
       this.start = 0
       this.end = 0
-      if (bytes.length !== 2 * this.#portion) this.#replace(2 * this.#portion)
+      // What one long reply has taken is given back.
+      const isFit = bytes.length >= portion && bytes.length <= 2 * LARGEST_PORTION
+      if (!isFit) this.#replace(2 * portion)
+      if (this.#front.length !== portion) this.#front = this.bytes.subarray(0, portion)
       return this.#front
     }
-    const length = Math.max(this.#portion, this.#length - rest)
+    const length = Math.max(portion, this.#length - rest)
     if (end + length > bytes.length) {
       // Doubled at least: however many portions a reply comes in, it is copied twice at most.
       if (rest + length > bytes.length) this.#replace(Math.max(rest + length, 2 * rest))
@@ -54,13 +58,13 @@ class Inbox {
    *
    * @param {number} start
    * @param {number} length of the reply, at least; 0 where nothing is left
+   * @param {number} longest the longest that was used
    */
-  keep(start, length) {
+  keep(start, length, longest) {
     this.start = start
     this.#length = length
-    if (length > 0) {
-      this.#portion = Math.min(Math.max(PORTION, length * REPLIES), LARGEST_PORTION)
-    }
+    const portion = Math.max(length, longest) * REPLIES
+    this.#portion = Math.min(Math.max(PORTION, portion), LARGEST_PORTION)
   }
 
   /** @param {number} capacity */
