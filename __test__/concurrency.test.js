@@ -75,8 +75,9 @@ it('4 processes of 50 writers lose none of 20 000 locked increments', async () =
   const { acknowledged, conflicts, final } = await contend('locked-increments.js', 100)
   expect(acknowledged).toBe(total)
   expect(final).toMatchObject({ count: total, version: total + 1 })
-  // They were in each other's way, or this would show nothing.
-  expect(conflicts).toBeGreaterThan(500)
+  // They were in each other's way, or this would show nothing: most of them at the start, and then
+  // as often as their pauses, which are random, let them.
+  expect(conflicts).toBeGreaterThan((PROCESSES * WRITERS) / 2)
 }, 180_000)
 
 it('the same by reading, comparing and writing apart loses updates', async () => {
