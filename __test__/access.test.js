@@ -160,3 +160,16 @@ test('a command that the user may not run is refused in the words of Redis', asy
   })
   await client.quit()
 })
+
+test('the name, the password and the database of a URL are used', async () => {
+  await admin.acl('SETUSER', 'third', 'on', '>secret', ...SESSIONS, '+select')
+  const manager = new RedisStateManager(`${urlFor('third')}/3`)
+  const state = makeState()
+  await manager.createSession(state)
+  expect(await manager.getSession(state.session_id)).toMatchObject({ version: 1 })
+  const clients = String(await admin.client('LIST')).split('\n')
+  const ours = clients.filter((line) => line.includes(' user=third '))
+  expect(ours.map((line) => / db=(\d+) /.exec(line)[1])).toEqual(['3'])
+  await manager.close()
+  await admin.acl('DELUSER', 'third')
+})

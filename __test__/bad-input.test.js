@@ -161,6 +161,21 @@ describe('a state', () => {
       () => having({ participants: [{ n: 1n }] }),
     ],
     ['over maxStateBytes', 'state', () => having({ note: 'x'.repeat(1 << 20) })],
+    [
+      'whose fields are inherited',
+      'session_id',
+      () => Object.assign(Object.create(having({})), { status: 'paused' }),
+    ],
+    [
+      'whose participants are not enumerable',
+      'participants',
+      () => Object.defineProperty(having({}), 'participants', { enumerable: false }),
+    ],
+    [
+      'whose toJSON() leaves its fields out',
+      'session_id',
+      () => ({ ...having({}), toJSON: () => ({ version: 2, a: 1 }) }),
+    ],
   ]
 
   it.each(states)(

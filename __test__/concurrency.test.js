@@ -152,3 +152,35 @@ it('modifySession of many at once counts each, where retries allow', async () =>
   )
   expect(await manager.getSession(state.session_id)).toMatchObject({ count: 20, version: 21 })
 })
+
+it('a read sees a write that was called before it and is not awaited', async () => {
+  // Redis learns the scripts: where it refuses one that it does not know, a read overtakes the repeat.
+  await manager.createSession(makeState())
+  await manager.deleteSession('any')
+  for (let round = 0; round < 50; round++) {
+    const state = makeState()
+    const writes = [manager.createSession(state)]
+    const created = manager.getSession(state.session_id)
+    writes.push(manager.updateSession(state.session_id, { ...state, total_time_ms: 1 }, 1))
+    const updated = manager.getSession(state.session_id)
+    writes.push(manager.deleteSession(state.session_id))
+    const deleted = manager.getSession(state.session_id)
+    await Promise.all(writes)
+    expect(await created).toMatchObject({ version: 1 })
+    expect(await updated).toMatchObject({ version: 2, total_time_ms: 1 })
+    expect(await deleted).toBeNull()
+  }
+})
+
+it('thousands of calls in flight are each answered with their own', async () => {
+  const states = Array.from({ length: 300 }, () => makeState())
+  await Promise.all(states.map((state) => manager.createSession(state)))
+  const ids = Array.from({ length: 5000 }, (_, index) => states[(index * 7) % 300].session_id)
+  const read = await Promise.all(ids.map((id) => manager.getSession(id)))
+  expect(read.map(({ session_id }) => session_id)).toEqual(ids)
+  await Promise.all(
+    states.map((state) => manager.updateSession(state.session_id, { ...state, mine: true }, 1)),
+  )
+  const updated = await manager.getSessions(states.map(({ session_id }) => session_id))
+  expect(updated.every(({ version, mine }) => version === 2 && mine)).toBe(true)
+})

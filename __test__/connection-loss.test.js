@@ -1,6 +1,7 @@
 'use strict'
 
 const { ClosedError, OutcomeUnknownError, RedisUnavailableError } = require('..')
+const { createRedisClient } = require('..')
 const { Outage, outcomeOf } = require('./harness/outage.js')
 const { makeState } = require('./harness/sessions.js')
 const { sleep, until } = require('./harness/until.js')
@@ -104,6 +105,94 @@ describe('the connection goes away', () => {
     await until(() => outage.proxy.connections > before, 2500)
     outage.proxy.mode = 'pass'
     expect(await manager.getSession('any')).toBeNull()
+  })
+
+  test('a connection that falls silent costs time, and neither a read nor an update', async () => {
+    const manager = await outage.connected()
+    const state = await outage.given()
+    const states = await Promise.all(Array.from({ length: 400 }, () => outage.given()))
+    outage.proxy.strand()
+    const several = manager.getSessions([state.session_id, 'none'])
+    const read = manager.getSession(state.session_id)
+    const update = manager.updateSession(state.session_id, { ...state, total_time_ms: 5 }, 1)
+    const updates = states.map((one) => manager.updateSession(one.session_id, one, 1))
+    expect(await several).toMatchObject([{ session_id: state.session_id }, null])
+    expect(await read).toMatchObject({ session_id: state.session_id })
+    await Promise.all([update, ...updates])
+    expect(await outage.stored(state.session_id)).toMatchObject({ version: 2, total_time_ms: 5 })
+    const updated = await manager.getSessions(states.map(({ session_id }) => session_id))
+    expect(updated.map(({ version }) => version)).toEqual(Array(400).fill(2))
+  })
+
+  test('no deadline is missed while Redis answers nobody', async () => {
+    const client = createRedisClient(outage.proxy.url)
+    const manager = outage.manage(client)
+    const other = outage.manage(client, { commandTimeoutMs: 600 })
+    const state = await outage.given()
+    await manager.getSession(state.session_id)
+    await outage.redis.call('CLIENT', 'PAUSE', '3500')
+    const update = manager.updateSession(state.session_id, state, 1)
+    let isDone = false
+    update.finally(() => {
+      isDone = true
+    })
+    let slowest = 0
+    while (!isDone) {
+      const started = performance.now()
+      await outcomeOf(other.getSession('any'))
+      slowest = Math.max(slowest, performance.now() - started)
+    }
+    await update
+    expect(slowest).toBeLessThan(1000)
+    await client.quit()
+  })
+
+  test('updates survive connections that are killed again and again', async () => {
+    const manager = await outage.connected()
+    const states = await Promise.all(Array.from({ length: 20 }, () => outage.given()))
+    let updates = 0
+    const counts = await Promise.all(
+      states.map(async ({ session_id: id }) => {
+        for (let count = 1; count <= 50; count++) {
+          const current = await manager.getSession(id)
+          await manager.updateSession(id, { ...current, count }, current.version)
+          if (++updates % 100 === 0) outage.proxy.reset()
+        }
+        return (await manager.getSession(id)).count
+      }),
+    )
+    expect(counts).toEqual(Array(20).fill(50))
+    const stored = await Promise.all(states.map(({ session_id: id }) => outage.stored(id)))
+    expect(stored.map(({ version }) => version)).toEqual(Array(20).fill(51))
+  })
+
+  test('close() settles what is in flight and leaves no connection behind', async () => {
+    const manager = await outage.connected()
+    const state = await outage.given()
+    const calls = Array.from({ length: 50 }, () => manager.getSession(state.session_id))
+    calls.push(manager.updateSession(state.session_id, state, 1))
+    calls.push(manager.broadcastToSession(state.session_id, 'bye'))
+    await null // They are sent.
+    const closed = manager.close()
+    const settled = await Promise.allSettled(calls)
+    expect(settled.map(({ status }) => status)).toEqual(Array(52).fill('fulfilled'))
+    await closed
+    await until(async () => !String(await outage.redis.client('LIST')).includes('synckairos'))
+  })
+
+  test('close() does not wait for answers that do not come', async () => {
+    const manager = await outage.connected()
+    outage.proxy.strand()
+    const broadcast = outcomeOf(manager.broadcastToSession('s', 1))
+    const update = outcomeOf(manager.updateSession('s', makeState({ session_id: 's' }), 1))
+    const read = outcomeOf(manager.getSession('s'))
+    await null // They are sent.
+    const started = performance.now()
+    await manager.close()
+    expect(performance.now() - started).toBeLessThan(1500)
+    expect(await broadcast).toBe(OutcomeUnknownError.name)
+    expect(await update).toBe(OutcomeUnknownError.name)
+    expect(await read).not.toBe('done')
   })
 
   test('a call that was closed upon is settled, not left', async () => {

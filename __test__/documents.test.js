@@ -383,3 +383,49 @@ describe('a date', () => {
     })
   })
 })
+
+describe('a read', () => {
+  /** Stored by nobody under test. */
+  const store = (states) =>
+    Promise.all(
+      states.map((state) => redis.set(`session:${state.session_id}`, JSON.stringify(state))),
+    )
+
+  it('gives a document as it is stored, whatever it holds', async () => {
+    const states = [
+      makeState(),
+      makeState({ note: 'Zoë "quoted" \\ \u{1f600} \u0000', session_started_at: new Date(5) }),
+      makeState({ note: 'a \ufffd b' }),
+      makeState({ participants: [{ ...makeState().participants[0], joined_at: new Date(7) }] }),
+      makeState({ blob: 'é'.repeat(200_000) }),
+      makeState({ version: Number.MAX_SAFE_INTEGER - 5 }),
+      makeState({ session_id: 'für-uns' }),
+    ]
+    await store(states)
+    const read = await Promise.all(states.map((state) => manager.getSession(state.session_id)))
+    expect(read).toEqual(states)
+    expect(await manager.getSessions(states.map((state) => state.session_id))).toEqual(states)
+    expect(await manager.getSession('none')).toBeNull()
+    expect(await manager.getSession('keine-für-uns')).toBeNull()
+  })
+
+  it('gives documents of all lengths when they are read together', async () => {
+    const lengths = [0, 5_000, 40_000, 1, 300_000, 3_000_000, 70_000, 100, 260_000, 31_000]
+    const states = lengths.map((length) => makeState({ blob: 'é'.repeat(length) }))
+    await store(states)
+    for (let round = 0; round < 3; round++) {
+      const wanted = Array.from({ length: 60 }, (_, at) => states[(at * (round + 3)) % 10])
+      const read = await Promise.all(wanted.map((state) => manager.getSession(state.session_id)))
+      expect(read).toEqual(wanted)
+    }
+  })
+
+  it('of several sessions gives them in their order, and null for those that are none', async () => {
+    const states = Array.from({ length: 80 }, (_, n) => makeState({ n }))
+    await store(states)
+    const ids = ['none', ...states.map(({ session_id: id }) => id), states[0].session_id, 'none']
+    const expectedStates = [null, ...states, states[0], null]
+    const reads = Array.from({ length: 5 }, () => manager.getSessions(ids))
+    expect(await Promise.all(reads)).toEqual(Array(5).fill(expectedStates))
+  })
+})

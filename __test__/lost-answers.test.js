@@ -352,4 +352,33 @@ describe('answers are swallowed', () => {
     await sleep(100)
     expect((await outage.stored(state.session_id)).version).toBe(2)
   })
+
+  test.each([
+    ['the next version', (manager, state) => manager.updateSession(state.session_id, state, 2), 3],
+    ['the next life', (manager, state) => manager.createSession(state), 1],
+  ])('a locked update that arrives after its own retry does no harm to %s', async (...args) => {
+    const [, write, version] = args
+    const manager = await outage.connected()
+    const state = await outage.given()
+    const held = outage.proxy.hold(state.session_id)
+    const update = manager.updateSession(state.session_id, { ...state, total_time_ms: 7 }, 1)
+    const { release } = await held
+    await update
+    await write(manager, { ...state, total_time_ms: 8 })
+    release()
+    await outage.redis.ping()
+    await sleep(100)
+    expect(await outage.stored(state.session_id)).toMatchObject({ version, total_time_ms: 8 })
+  })
+})
+
+test('what a connection notes about its writes expires, also when its first write is refused', async () => {
+  const manager = await outage.connected()
+  const state = await outage.given()
+  await outcomeOf(manager.updateSession(state.session_id, state, 7))
+  await manager.updateSession(state.session_id, state, 1)
+  const ledgers = await outage.redis.keys('synckairos:ledger:*')
+  const ttls = await Promise.all(ledgers.map((key) => outage.redis.ttl(key)))
+  expect(ttls.length).toBeGreaterThan(0)
+  expect(Math.min(...ttls)).toBeGreaterThan(0)
 })

@@ -26,8 +26,6 @@ const REFUSED = 'Redis refuses to tell of changes (CLIENT TRACKING): sessions ar
 class NearCache {
   /** By session id, the one whose use is longest ago first. @type {Map<string, Entry>} */
   #entries = new Map()
-  /** How many writes are on their way, by session id. @type {Map<string, number>} */
-  #writing = new Map()
   #client
   #calls
   #options
@@ -92,19 +90,8 @@ class NearCache {
   forget(write) {
     const sessionId = /** @type {string} */ (write.sessionId)
     this.#entries.delete(sessionId)
-    this.#writing.set(sessionId, (this.#writing.get(sessionId) ?? 0) + 1)
     // Before the caller hears of it, who awaits it later.
-    write.promise.then(() => {
-      this.#entries.delete(sessionId)
-      const left = /** @type {number} */ (this.#writing.get(sessionId)) - 1
-      if (left > 0) this.#writing.set(sessionId, left)
-      else this.#writing.delete(sessionId)
-    })
-  }
-
-  /** Whether a write of this session is on its way. @param {string} sessionId */
-  isWriting(sessionId) {
-    return this.#writing.has(sessionId)
+    write.promise.then(() => this.#entries.delete(sessionId))
   }
 
   /** @param {string} sessionId @returns {Entry} */

@@ -43,10 +43,6 @@ class RedisClient extends EventEmitter {
   /** @type {Dependent[]} */
   #dependents = []
   #calls
-  /** @type {InstanceType<typeof import('./FastPath.js').FastPath> | undefined} */
-  #fastPath
-  /** Whether there can be one: the server is spoken to in plain text. */
-  #hasFastPath = true
 
   /**
    * @param {unknown} [server] a URL, or settings
@@ -107,15 +103,12 @@ class RedisClient extends EventEmitter {
   quit() {
     if (this.#ending) return this.#ending
     const ended = this.#end()
-    const quit = () => this.#native.quit()
-    if (this.#fastPath === undefined) quit()
-    else this.#fastPath.finish(quit, () => this.#native.disconnect())
+    this.#native.quit()
     return ended
   }
 
   /** Disconnects for good, at once. */
   disconnect() {
-    this.#fastPath?.drop()
     this.#native.disconnect()
     this.#end()
   }
@@ -133,21 +126,6 @@ class RedisClient extends EventEmitter {
   /** The core's client, for the classes of this module. @param {RedisClient} client */
   static native(client) {
     return client.#native
-  }
-
-  /** The fast path to the server, while there is a connection. @param {RedisClient} client */
-  static fastPath(client) {
-    return client.#status === 'ready' ? (client.#fastPath ?? client.#makeFastPath()) : undefined
-  }
-
-  #makeFastPath() {
-    if (!this.#hasFastPath) return undefined
-    const server = this.#native.plainServer()
-    this.#hasFastPath = server !== null
-    if (server === null) return undefined
-    const { FastPath } = require('./FastPath.js') // Not before the first call.
-    this.#fastPath = new FastPath(JSON.parse(server), () => this.#native.newLedger())
-    return this.#fastPath
   }
 
   /**
@@ -186,7 +164,6 @@ class RedisClient extends EventEmitter {
     if (status === null || this.#status === 'end') return
     const before = this.#status
     this.#status = status
-    if (status !== 'ready') this.#fastPath?.drop()
     switch (status) {
       case 'ready':
         this.emit('connect')

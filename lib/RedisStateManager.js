@@ -2,9 +2,8 @@
 
 const { NativeStore } = require('./native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
-const { Carrier } = require('./Carrier.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
-const { checkId, read, stored, write, writeStamped } = require('./document.js')
+const { checkId, read, stored, write } = require('./document.js')
 const {
   BacklogFullError,
   ClosedError,
@@ -13,10 +12,13 @@ const {
   SessionNotFoundError,
 } = require('./errors.js')
 const { Feed } = require('./Feed.js')
+const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('./options.js')
-const { OtherWay } = require('./OtherWay.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
+
+/** In place of an expected version: any is taken. The core takes numbers only. */
+const NO_VERSION = -1
 
 const NOT_QUEUED = 'the audit record was not queued'
 const ANOTHER_REDIS =
@@ -30,10 +32,7 @@ class RedisStateManager {
   #queue
   #store
   #feed
-  /** Beside the fast path, which `#carrier` decides about. */
-  #otherWay
-  #carrier
-  /** @type {InstanceType<typeof import('./NearCache.js').NearCache> | undefined} */
+  /** @type {InstanceType<typeof NearCache> | undefined} */
   #cache
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
@@ -77,18 +76,13 @@ class RedisStateManager {
       commandTimeoutMs,
       maxStateBytes,
     )
-    this.#otherWay = new OtherWay(this.#store, this.#calls)
-    this.#carrier = new Carrier(this.#redis, this.#otherWay, { ...this.#options, keyPrefix })
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
       if (!this.#audited) logger.warn({}, ANOTHER_REDIS)
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
-    if (cache) {
-      const { NearCache } = require('./NearCache.js') // Most have none.
-      this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
-    }
+    if (cache) this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
     RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
       ending: () => {
@@ -102,16 +96,9 @@ class RedisStateManager {
   async getSession(sessionId) {
     const known = this.#ended ? undefined : this.#cache?.get(sessionId)
     if (known !== undefined) return known
-    const path = this.#path(checkId(sessionId))
-    // Of what is read there Redis does not tell; but no read is to overtake a write on its way.
-    if (path !== undefined && (this.#cache?.isWriting(sessionId) ?? true)) {
-      const call = this.#calls.expect(readOne, sessionId)
-      this.#carrier.get(path, call)
-      return unwrap(await call.promise)
-    }
-    const call = this.#call(readOne, sessionId)
+    const call = this.#call(readOne, checkId(sessionId))
     this.#cache?.keep(call)
-    this.#store.get(call.slot, sessionId, 0)
+    this.#store.get(call.slot, sessionId)
     return unwrap(await call.promise)
   }
 
@@ -123,14 +110,8 @@ class RedisStateManager {
     if (ids.length > maxInFlight) {
       throw new InvalidStateError('session_id', `more than ${maxInFlight} at once (maxInFlight)`)
     }
-    const path = this.#ended ? undefined : this.#carrier.pathForAll(ids)
-    if (path !== undefined) {
-      const call = this.#calls.expect(readAll(ids, this.#carrier))
-      this.#carrier.getMany(path, call, ids)
-      return unwrap(await call.promise)
-    }
-    const call = this.#call(readAll(ids, this.#carrier))
-    this.#store.getMany(call.slot, JSON.stringify(ids), 0)
+    const call = this.#call(readAll(ids))
+    this.#store.getMany(call.slot, JSON.stringify(ids))
     return unwrap(await call.promise)
   }
 
@@ -143,7 +124,7 @@ class RedisStateManager {
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
     this.#store.create(call.slot, sessionId, text, ifAbsent === true, now)
-    const answer = unwrap(await this.#otherWay.keep(sessionId, call.promise))
+    const answer = unwrap(await call.promise)
     const version = this.#written(answer, sessionId, 'session_created')
     if (this.#queue && !this.#audited) {
       const set = { version, created_at: new Date(now), updated_at: new Date(now) }
@@ -171,20 +152,11 @@ class RedisStateManager {
   async #update(sessionId, state, expectedVersion) {
     checkId(sessionId)
     const now = Date.now()
-    let text
-    let answer
-    if (expectedVersion === undefined) {
-      text = write(state, sessionId)
-      answer = this.#send(sessionId, text, -1, now)
-    } else {
-      const stamp = { version: expectedVersion + 1, now }
-      const written = writeStamped(state, sessionId, stamp)
-      text = written.text
-      answer = written.isDocument
-        ? this.#sendDocument(sessionId, text, stamp)
-        : this.#send(sessionId, text, expectedVersion, now)
-    }
-    const version = this.#written(unwrap(await answer), sessionId, 'session_updated')
+    const text = write(state, sessionId)
+    const call = this.#call(number, sessionId)
+    this.#cache?.forget(call)
+    this.#store.update(call.slot, sessionId, text, expectedVersion ?? NO_VERSION, now)
+    const version = this.#written(unwrap(await call.promise), sessionId, 'session_updated')
     const next = () => stored(text, { version, updated_at: new Date(now) })
     if (this.#queue && !this.#audited) this.#audit(sessionId, next(), 'session_updated')
     return next
@@ -221,7 +193,7 @@ class RedisStateManager {
     const call = this.#call(number, checkId(sessionId))
     this.#cache?.forget(call)
     this.#store.delete(call.slot, sessionId, Date.now())
-    const answer = unwrap(await this.#otherWay.keep(sessionId, call.promise))
+    const answer = unwrap(await call.promise)
     this.#written(answer, sessionId, 'session_deleted')
     // Others' queues never heard of deletions, and expect a state.
     if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
@@ -247,15 +219,9 @@ class RedisStateManager {
     }
     if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
     const now = Date.now()
-    const path = this.#path(sessionId)
-    if (path !== undefined) {
-      const call = this.#calls.expect(nothing, sessionId)
-      this.#carrier.broadcast(path, call, text, now)
-      return unwrap(await call.promise)
-    }
     const call = this.#call(nothing, sessionId)
-    this.#store.broadcast(call.slot, sessionId, text, now, 0)
-    return unwrap(await this.#otherWay.keep(sessionId, call.promise))
+    this.#store.broadcast(call.slot, sessionId, text, now)
+    return unwrap(await call.promise)
   }
 
   /** @param {(sessionId: string, state: any) => void} callback */
@@ -283,42 +249,6 @@ class RedisStateManager {
 
   [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
     return this.close()
-  }
-
-  /**
-   * By the fast path, if there is one.
-   *
-   * @param {string} sessionId
-   * @param {string} text the whole document
-   * @param {import('./document.js').Stamp} stamp
-   * @returns {Promise<any>} the version written, or the failure
-   */
-  #sendDocument(sessionId, text, stamp) {
-    const path = this.#path(sessionId)
-    if (path === undefined) return this.#send(sessionId, text, stamp.version - 1, stamp.now)
-    const call = this.#calls.expect(number, sessionId)
-    this.#cache?.forget(call)
-    this.#carrier.update(path, call, text, stamp)
-    return call.promise
-  }
-
-  /**
-   * @param {string} sessionId
-   * @param {string} text
-   * @param {number} expectedVersion negative: none
-   * @param {number} now
-   * @returns {Promise<any>} the version written, or the failure
-   */
-  #send(sessionId, text, expectedVersion, now) {
-    const call = this.#call(number, sessionId)
-    this.#cache?.forget(call)
-    this.#store.update(call.slot, sessionId, text, expectedVersion, now)
-    return this.#otherWay.keep(sessionId, call.promise)
-  }
-
-  /** The fast path, where a call about this session may take it. @param {string} sessionId */
-  #path(sessionId) {
-    return this.#ended ? undefined : this.#carrier.pathFor(sessionId)
   }
 
   /** @param {import('./settle.js').Read} read @param {string} [sessionId] */
@@ -373,12 +303,10 @@ function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
 }
 
-/** @param {string[]} ids @param {InstanceType<typeof Carrier>} carrier @returns {import('./settle.js').Read} */
-function readAll(ids, carrier) {
+/** @param {string[]} ids @returns {import('./settle.js').Read} */
+function readAll(ids) {
   return (_text, _number, { parts = [] }) => {
     const states = []
-    const length = parts.reduce((sum, [text]) => sum + (text?.length ?? 0), 0)
-    if (length > 0) carrier.averageLength = length / ids.length
     for (const [index, [text, dates]] of parts.entries()) {
       const state = text === null ? null : read(text, dates, /** @type {string} */ (ids[index]))
       if (state instanceof Failure) return state

@@ -8,7 +8,7 @@ const timers = require('node:timers')
 // module is loaded.
 const { hrtime } = process
 
-const { setImmediate, setTimeout } = timers
+const { setImmediate } = timers
 const resolved = Promise.resolve()
 
 /** Milliseconds on a clock that is never set. */
@@ -22,4 +22,4 @@ function soon(task) {
   resolved.then(task)
 }
 
-module.exports = { now, setImmediate, setTimeout, soon }
+module.exports = { now, setImmediate, soon }

@@ -4,12 +4,6 @@ const { types } = require('node:util')
 const { fromIso, fromRfc3339, toIso } = require('./dates.js')
 const { InvalidStateError, StateDeserializationError } = require('./errors.js')
 const { Failure } = require('./settle.js')
-const { SyncMode, SyncStatus } = require('./types.js')
-
-/** @type {Set<unknown>} */
-const MODES = new Set(Object.values(SyncMode))
-/** @type {Set<unknown>} */
-const STATUSES = new Set(Object.values(SyncStatus))
 
 /**
  * The state of a stored document, or the failure to read it.
@@ -79,45 +73,19 @@ function reviveWithin(state) {
 }
 
 /**
- * What an update with an expected version sets, known before it is made.
- *
- * @typedef {{ version: number, now: number }} Stamp
- */
-
-/**
  * The JSON text of a state, for a write.
  *
  * @param {unknown} state
  * @param {string} [sessionId]
  */
 function write(state, sessionId) {
-  return serialize(state, sessionId).text
-}
-
-/**
- * The same for an update with an expected version, stamped if the state can be stamped here; and
- * whether that is the document that the core would make of it. If not, or in doubt, it is for the
- * core to say what is wrong.
- *
- * @param {unknown} state
- * @param {string} sessionId
- * @param {Stamp} stamp
- */
-function writeStamped(state, sessionId, stamp) {
-  const { text, plain } = serialize(state, sessionId, stamp)
-  // What the text was made of: the state itself may have more, or less.
-  return { text, isDocument: plain !== state && isDocument(text, plain, sessionId, stamp) }
-}
-
-/** @param {unknown} state @param {string} [sessionId] @param {Stamp} [stamp] */
-function serialize(state, sessionId, stamp) {
   if (typeof state !== 'object' || state === null) {
     throw new InvalidStateError('state', 'it is not an object', sessionId)
   }
   let plain
   let text
   try {
-    plain = withWrittenDates(state, stamp)
+    plain = withWrittenDates(state)
     text = JSON.stringify(plain)
   } catch (cause) {
     const [field, reason] = findUnwritable(state, new Set(), 100) ?? [
@@ -134,7 +102,7 @@ function serialize(state, sessionId, stamp) {
   if (invalid !== undefined) {
     throw new InvalidStateError(invalid, 'it is an invalid date', sessionId)
   }
-  return { text, plain }
+  return text
 }
 
 /**
@@ -142,37 +110,17 @@ function serialize(state, sessionId, stamp) {
  * costs as much as a quarter of the document.
  *
  * @param {any} state
- * @param {Stamp} [stamp]
  */
-function withWrittenDates(state, stamp) {
+function withWrittenDates(state) {
   if (Array.isArray(state) || typeof state.toJSON === 'function') return state
-  // The version comes first in what is stored.
-  const plain = { version: undefined, ...state }
+  const plain = { ...state }
   // Spelled out, as in `revive`. What is not there must not come to be.
   if (plain.cycle_started_at) plain.cycle_started_at = written(plain.cycle_started_at)
   if (plain.session_started_at) plain.session_started_at = written(plain.session_started_at)
   if (plain.session_completed_at) plain.session_completed_at = written(plain.session_completed_at)
   if (plain.created_at) plain.created_at = written(plain.created_at)
   if (plain.updated_at) plain.updated_at = written(plain.updated_at)
-  // A version that is none is for the core to refuse.
-  if (stamp !== undefined && (plain.version == null || isVersion(plain.version))) {
-    plain.version = stamp.version
-    // An invalid date is still there, and refused below.
-    if (!types.isDate(plain.updated_at)) plain.updated_at = toIso(stamp.now)
-  }
   return plain
-}
-
-/** @param {string} text @param {any} plain what it was made of @param {string} sessionId @param {Stamp} stamp */
-function isDocument(text, { session_id, participants, sync_mode, status }, sessionId, stamp) {
-  return (
-    text.startsWith(`{"version":${stamp.version},`) &&
-    session_id === sessionId &&
-    Array.isArray(participants) &&
-    /** @type {any} */ (participants).toJSON === undefined &&
-    MODES.has(sync_mode) &&
-    STATUSES.has(status)
-  )
 }
 
 /** @param {unknown} value */
@@ -268,4 +216,4 @@ function checkId(sessionId) {
   return sessionId
 }
 
-module.exports = { checkId, read, stored, write, writeStamped }
+module.exports = { checkId, read, stored, write }

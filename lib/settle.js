@@ -5,8 +5,7 @@ const { Completions } = require('./native.js')
 const { RedisUnavailableError } = require('./errors.js')
 const { fromWire } = require('./wire.js')
 
-// The kinds of `src/node/completions.rs`. 0 ends a call, too, without a text.
-const ANSWER = 1
+// The kinds of `src/node/completions.rs`. 0 and 1 end a call with its answer.
 const FAILED = 2
 const PART = 3
 
@@ -78,20 +77,10 @@ class Calls {
    * @param {string} [sessionId]
    */
   call(read, sessionId) {
-    const call = this.expect(read, sessionId)
+    if (this.inFlight >= this.#max) throw RedisUnavailableError.full(this.#max, sessionId)
+    const call = new Call(this, read, sessionId)
     this.sendSoon()
     return call
-  }
-
-  /**
-   * One more call, if there may be one more.
-   *
-   * @param {Read} read
-   * @param {string} [sessionId]
-   */
-  expect(read, sessionId) {
-    if (this.inFlight >= this.#max) throw RedisUnavailableError.full(this.#max, sessionId)
-    return new Call(this, read, sessionId)
   }
 
   /** What is handed to the core in one go is sent in one go, after it. */
@@ -260,13 +249,10 @@ const nothing = () => undefined
 function noop() {}
 
 module.exports = {
-  ANSWER,
   Call,
   Calls,
-  FAILED,
   Failure,
   News,
-  PART,
   close,
   listen,
   nothing,

@@ -15,14 +15,13 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'clock', 'dates', 'errors', 'native', 'resp', 'types', 'Inbox'],
+  ['authorities', 'clock', 'dates', 'errors', 'native', 'types'],
   ['options', 'wire'],
   ['server', 'settle'],
-  ['UpdateForm', 'document'],
-  ['FastPath', 'OtherWay', 'carried'],
+  ['document'],
   ['RedisClient'],
   ['adopt'],
-  ['Carrier', 'DBWriteQueue', 'Feed', 'NearCache'],
+  ['DBWriteQueue', 'Feed', 'NearCache'],
   ['RedisStateManager'],
 ]
 

@@ -69,11 +69,6 @@ pub(crate) fn link_name(link: u64) -> String {
     format!("synckairos-state:{link:016x}")
 }
 
-/// The name of a connection that JavaScript has.
-pub(crate) fn fast_path_name(connection: u64) -> String {
-    format!("synckairos-state:fast-path:{connection:016x}")
-}
-
 /// The channel whose confirmation marks a moment in a subscription's stream.
 pub(crate) fn marker_channel(marker: u64) -> String {
     format!("synckairos:marker:{marker}")

@@ -129,7 +129,7 @@ async fn several_documents_come_in_order() {
         write(&store, id, &state(id), Rule::Create).await.unwrap();
     }
     let ids = ["c", "b", "a"].map(String::from).to_vec();
-    let documents = settled(|done| store.get_many(ids, Duration::ZERO, done)).await.unwrap();
+    let documents = settled(|done| store.get_many(ids, done)).await.unwrap();
     assert!(documents[0].as_ref().unwrap().contains(r#""session_id":"c""#));
     assert_eq!(documents[1], None);
     assert!(documents[2].as_ref().unwrap().contains(r#""session_id":"a""#));

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::completions::{Completion, Completions, Kind, Lane};
 use super::runtime::IO;
 use crate::error::Error as CoreError;
-use crate::keys;
 use crate::redis::call::Call;
 use crate::redis::connection::Connection;
 use crate::redis::options::Options;
@@ -77,18 +76,6 @@ impl NativeClient {
         let (closed, _) = watch::channel(false);
         let lane = completions.lane.clone();
         Ok(Self { options, connection, closed, status, commanded, lane })
-    }
-
-    /// Where the server is, as `lib/FastPath.js` reads it; null where it is spoken to by TLS.
-    #[napi]
-    pub fn plain_server(&self) -> Option<String> {
-        self.options.plain_server().map(|server| server.to_string())
-    }
-
-    /// The key of a new ledger, for a connection of JavaScript's own.
-    #[napi]
-    pub fn new_ledger(&self) -> String {
-        keys::ledger(fastrand::u128(..))
     }
 
     /// Any command. `arguments`: for each, its length (u32, little-endian), then its bytes.

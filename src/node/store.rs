@@ -3,22 +3,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
-use serde::Deserialize;
-use serde_json::json;
 
 use super::client::NativeClient;
 use super::completions::{Completions, Lane};
 use super::queue::NativeQueue;
-use crate::audit::record::new_id;
 use crate::document::count_iso_strings;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::redis::ledger::{Ledger, Noted};
-use crate::redis::link::Identity;
 use crate::redis::options::Options;
-use crate::session::carried::{Form, Update};
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one Redis.
@@ -68,12 +61,11 @@ impl NativeStore {
         same
     }
 
-    /// Text: the document, and how many ISO dates it holds. Done where there is none. `waited_ms`:
-    /// how much of its time the call has used already.
+    /// Text: the document, and how many ISO dates it holds. Done where there is none.
     #[napi]
-    pub fn get(&self, slot: u32, session_id: String, waited_ms: f64) {
+    pub fn get(&self, slot: u32, session_id: String) {
         let ticket = self.lane.ticket(slot);
-        self.store.get(session_id, duration_of(waited_ms), move |outcome| match outcome {
+        self.store.get(session_id, move |outcome| match outcome {
             Ok(Some(document)) => {
                 let dates = count_iso_strings(&document);
                 ticket.text(document, dates.into());
@@ -83,16 +75,15 @@ impl NativeStore {
         });
     }
 
-    /// A part for each id, then done. `session_ids` is a JSON list of strings; `waited_ms` as that of
-    /// a `get`.
+    /// A part for each id, then done. `session_ids` is a JSON list of strings.
     #[napi]
-    pub fn get_many(&self, slot: u32, session_ids: String, waited_ms: f64) {
+    pub fn get_many(&self, slot: u32, session_ids: String) {
         let ticket = self.lane.ticket(slot);
         let ids = match serde_json::from_str(&session_ids) {
             Ok(ids) => ids,
             Err(_) => return ticket.failed(&Error::invalid("session_id", "it is not a string")),
         };
-        self.store.get_many(ids, duration_of(waited_ms), move |outcome| match outcome {
+        self.store.get_many(ids, move |outcome| match outcome {
             Ok(documents) => {
                 for document in documents {
                     let dates = document.as_deref().map_or(0, count_iso_strings);
@@ -127,75 +118,6 @@ impl NativeStore {
         self.write(slot, session_id, text, rule, now_ms);
     }
 
-    /// What is the same in the commands of all locked updates, for JavaScript to send them: JSON, as
-    /// `lib/UpdateForm.js` reads it.
-    #[napi]
-    pub fn update_form(&self) -> String {
-        let Form { head, stream, tail } = Form::of(&self.store);
-        let (places, width) = (Ledger::PLACES, Ledger::WIDTH);
-        json!({ "head": head, "stream": stream, "tail": tail, "places": places, "width": width })
-            .to_string()
-    }
-
-    /// An id for the record of an update.
-    #[napi]
-    pub fn record_id(&self, now_ms: f64) -> String {
-        new_id(now_ms as i64)
-    }
-
-    /// Ends an update that JavaScript has sent by the reply that came, as `update` ends. False where
-    /// it says that the server cannot take it now.
-    #[napi]
-    #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
-    pub fn replied(
-        &self,
-        slot: u32,
-        session_id: String,
-        document: String,
-        version: f64,
-        now_ms: f64,
-        record_id: String,
-        waited_ms: f64,
-        reply: BufferSlice<'_>,
-    ) -> bool {
-        let ticket = self.lane.ticket(slot);
-        let update = carried(session_id, document, version, now_ms, record_id, waited_ms);
-        update.replied(&self.store, &reply, move |outcome| {
-            ticket.outcome(outcome.map(number_of));
-        })
-    }
-
-    /// Takes over an update that JavaScript has not sent, or whose reply was lost: then `sent` is JSON,
-    /// as `lib/carried.js` writes it.
-    #[napi]
-    #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
-    pub fn take_over(
-        &self,
-        slot: u32,
-        session_id: String,
-        document: String,
-        version: f64,
-        now_ms: f64,
-        record_id: String,
-        waited_ms: f64,
-        sent: Option<String>,
-    ) {
-        let ticket = self.lane.ticket(slot);
-        let update = carried(session_id, document, version, now_ms, record_id, waited_ms);
-        let done = move |outcome: crate::error::Result<Written>| {
-            ticket.outcome(outcome.map(number_of));
-        };
-        match sent.as_deref().map(serde_json::from_str::<Sent>) {
-            None => update.hand_over(&self.store, None, done),
-            Some(Ok(Sent { ledger, number, id, name })) => {
-                let noted = Noted { ledger: ledger.into(), number };
-                let by = id.map(|id| Identity { id, name });
-                update.hand_over(&self.store, Some((noted, by)), done);
-            }
-            Some(Err(error)) => done(Err(Error::unknown(error.to_string()))),
-        }
-    }
-
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
         self.store.write(session_id, text, rule, now_ms as i64, move |outcome| {
@@ -224,55 +146,14 @@ impl NativeStore {
         });
     }
 
-    /// Done. `message` is JSON text. `waited_ms` as that of a `get`.
+    /// Done. `message` is JSON text.
     #[napi]
-    pub fn broadcast(
-        &self,
-        slot: u32,
-        session_id: String,
-        message: String,
-        now_ms: f64,
-        waited_ms: f64,
-    ) {
+    pub fn broadcast(&self, slot: u32, session_id: String, message: String, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
-        let waited = duration_of(waited_ms);
-        self.store.broadcast(session_id, message, now_ms as i64, waited, move |outcome| {
+        self.store.broadcast(session_id, message, now_ms as i64, move |outcome| {
             ticket.outcome(outcome.map(|()| 0.0));
         });
     }
-}
-
-/// Where an update that was sent notes that it was applied, and the connection that it was sent by.
-#[derive(Deserialize)]
-struct Sent {
-    ledger: String,
-    number: u64,
-    /// Of the connection, in Redis.
-    id: Option<i64>,
-    name: String,
-}
-
-fn carried(
-    session_id: String,
-    document: String,
-    version: f64,
-    now_ms: f64,
-    record_id: String,
-    waited_ms: f64,
-) -> Update {
-    let waited = duration_of(waited_ms);
-    Update {
-        session_id,
-        document,
-        version: version as u64,
-        now_ms: now_ms as i64,
-        record_id,
-        waited,
-    }
-}
-
-fn duration_of(ms: f64) -> Duration {
-    Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default()
 }
 
 /// The version; negative where it is not audited.

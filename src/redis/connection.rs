@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 use crate::redis::closing::{Closing, raise};
-use crate::redis::ledger::Noted;
-use crate::redis::link::Identity;
 use crate::redis::options::Options;
 use crate::redis::request::{Pending, Request};
 use crate::redis::status::StatusSink;
@@ -59,16 +57,7 @@ impl Connection {
 
     /// Hands over a request, which is settled by its deadline whatever happens.
     pub fn submit(&self, request: Box<dyn Request>) {
-        self.collect(Pending::new(request));
-    }
-
-    /// Hands over one that was sent by another connection, where its answer was lost. That connection
-    /// is ended in Redis before the repeat, if it is known and Redis lets this user do it.
-    pub fn repeat(&self, request: Box<dyn Request>, noted: Noted, tried_on: Option<Identity>) {
-        self.collect(Pending::tried(request, noted, tried_on));
-    }
-
-    fn collect(&self, pending: Pending) {
+        let pending = Pending::new(request);
         let Some(collected) = &self.collected else { return self.hand_over(pending) };
         let mut held = collected.lock().unwrap_or_else(PoisonError::into_inner);
         held.push(pending);

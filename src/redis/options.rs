@@ -7,7 +7,6 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion}
 
 use crate::backoff::Backoff;
 use crate::error::{Error, Result};
-use crate::keys;
 use crate::redis::settings::Tls;
 
 /// How a server is reached. Cheap to clone.
@@ -60,28 +59,6 @@ impl Options {
             (options.info.addr().to_string(), redis.db(), redis.username().map(str::to_owned))
         };
         of(self) == of(other)
-    }
-}
-
-impl Options {
-    /// Where the server is, and who is speaking, for a connection of JavaScript's own; `None` where it
-    /// is spoken to by TLS.
-    pub fn plain_server(&self) -> Option<serde_json::Value> {
-        let redis = self.info.redis_settings();
-        let mut server = match self.info.addr() {
-            ConnectionAddr::Tcp(host, port) => serde_json::json!({ "host": host, "port": port }),
-            ConnectionAddr::Unix(path) => serde_json::json!({ "path": path.to_str()? }),
-            _ => return None,
-        };
-        server["db"] = redis.db().into();
-        server["name"] = keys::fast_path_name(fastrand::u64(..)).into();
-        if let Some(username) = redis.username() {
-            server["username"] = username.into();
-        }
-        if let Some(password) = redis.password() {
-            server["password"] = password.into();
-        }
-        Some(server)
     }
 }
 

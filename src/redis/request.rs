@@ -5,7 +5,6 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::redis::ledger::{Entry, Noted};
-use crate::redis::link::Identity;
 
 /// What repeating a command would do, which decides what happens when its answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,18 +71,11 @@ pub(crate) struct Pending {
     pub noted: Option<Noted>,
     pub repeated: bool,
     pub with_source: bool,
-    /// The connection that its first try was sent by, if it was another than the supervisor's.
-    pub tried_on: Option<Identity>,
 }
 
 impl Pending {
     pub fn new(request: Box<dyn Request>) -> Self {
-        Self { request, noted: None, repeated: false, with_source: false, tried_on: None }
-    }
-
-    /// One that was sent by another connection, and may have been applied.
-    pub fn tried(request: Box<dyn Request>, noted: Noted, tried_on: Option<Identity>) -> Self {
-        Self { noted: Some(noted), repeated: true, tried_on, ..Self::new(request) }
+        Self { request, noted: None, repeated: false, with_source: false }
     }
 
     /// Gives up, with the error that tells the caller what it may rely on.

@@ -258,7 +258,6 @@ impl Supervisor {
         }
         let deadline = pending.request.deadline();
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-        self.fences.extend(pending.tried_on.take());
         self.waiting.push_back(pending);
     }
 

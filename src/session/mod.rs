@@ -5,7 +5,6 @@
 //! - [`message`]: what is published about sessions, and how it is read.
 //! - [`feed`]: updates and WebSocket messages from all instances, brought up to date after a gap.
 
-pub mod carried;
 pub mod feed;
 pub mod message;
 mod read;

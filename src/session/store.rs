@@ -45,9 +45,9 @@ pub(crate) type Settings = Arc<StoreOptions>;
 /// The sessions of one Redis.
 #[derive(Clone)]
 pub struct Store {
-    pub(crate) connection: Connection,
-    pub(super) settings: Settings,
-    pub(super) audit: Option<Arc<Stream>>,
+    connection: Connection,
+    settings: Settings,
+    audit: Option<Arc<Stream>>,
 }
 
 impl Store {
@@ -62,17 +62,16 @@ impl Store {
         self.audit = Some(stream);
     }
 
-    /// The document of a session, or `None`. `waited`: how much of its time has been used already.
+    /// The document of a session, or `None`.
     pub fn get(
         &self,
         session_id: String,
-        waited: Duration,
         done: impl FnOnce(Result<Option<String>>) + Send + 'static,
     ) {
         self.connection.submit(Box::new(Get {
             settings: self.settings.clone(),
             session_id,
-            deadline: self.deadline_after(waited),
+            deadline: self.deadline(),
             done,
         }));
     }
@@ -81,7 +80,6 @@ impl Store {
     pub fn get_many(
         &self,
         session_ids: Vec<String>,
-        waited: Duration,
         done: impl FnOnce(Result<Vec<Option<String>>>) + Send + 'static,
     ) {
         if session_ids.is_empty() {
@@ -90,7 +88,7 @@ impl Store {
         self.connection.submit(Box::new(GetMany {
             settings: self.settings.clone(),
             session_ids,
-            deadline: self.deadline_after(waited),
+            deadline: self.deadline(),
             done,
         }));
     }
@@ -151,7 +149,6 @@ impl Store {
         session_id: String,
         message: String,
         now_ms: i64,
-        waited: Duration,
         done: impl FnOnce(Result<()>) + Send + 'static,
     ) {
         self.connection.submit(Box::new(Broadcast {
@@ -159,16 +156,12 @@ impl Store {
             session_id,
             message,
             now_ms,
-            deadline: self.deadline_after(waited),
+            deadline: self.deadline(),
             done,
         }));
     }
 
     fn deadline(&self) -> Instant {
-        self.deadline_after(Duration::ZERO)
-    }
-
-    pub(super) fn deadline_after(&self, waited: Duration) -> Instant {
-        Instant::now() + self.settings.command_timeout.saturating_sub(waited)
+        Instant::now() + self.settings.command_timeout
     }
 }

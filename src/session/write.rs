@@ -17,7 +17,7 @@ use crate::keys::check_session_id;
 use crate::redis::request::{Attempt, Effect, Request};
 use crate::redis::script::Script;
 
-pub(super) static WRITE: LazyLock<Script> =
+static WRITE: LazyLock<Script> =
     LazyLock::new(|| Script::noting(include_str!("scripts/write.lua")));
 static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::noting(include_str!("scripts/delete.lua")));
@@ -87,7 +87,7 @@ impl Audit {
 }
 
 /// The arguments that are the same for all writes by one rule.
-pub(super) fn end_with_settings(
+fn end_with_settings(
     command: &mut Cmd,
     settings: &StoreOptions,
     rule: Rule,
@@ -127,11 +127,11 @@ pub(crate) struct Write<D> {
 }
 
 /// What the script gets, made once for all attempts.
-pub(crate) struct Prepared {
+pub(super) struct Prepared {
     /// The version that is written; where any is taken: where nothing is stored.
-    pub version: u64,
+    version: u64,
     /// The document; where any is taken: what follows its version.
-    pub document: String,
+    document: String,
 }
 
 impl<D> Write<D> {
@@ -148,9 +148,6 @@ impl<D> Write<D> {
 
 impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
     fn prepare(&mut self) -> Result<()> {
-        if self.prepared.is_some() {
-            return Ok(()); // By who called it.
-        }
         check_session_id(&self.session_id)?;
         self.check_size(&self.text)?;
         if let Rule::Locked { expected } = self.rule

@@ -108,7 +108,7 @@ pub async fn write(store: &Store, id: &str, text: &str, rule: Rule) -> Result<u6
 }
 
 pub async fn get(store: &Store, id: &str) -> Result<Option<String>> {
-    settled(|done| store.get(id.into(), std::time::Duration::ZERO, done)).await
+    settled(|done| store.get(id.into(), done)).await
 }
 
 pub fn state(id: &str) -> String {
