@@ -2,8 +2,6 @@
 
 const fs = require('node:fs')
 
-const tls = require('node:tls')
-
 /** @type {string | undefined} */
 let known
 
@@ -18,6 +16,7 @@ function authorities() {
 
 /** @returns {readonly string[]} */
 function all() {
+  const tls = require('node:tls') // Of Node itself; to load it takes 20 ms.
   return tls.getCACertificates?.('default') ?? [...(tls.rootCertificates ?? []), ...extra()]
 }
 

@@ -1,6 +1,7 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
+const { authorities } = require('./authorities.js')
 const { InvalidStateError } = require('./errors.js')
 const { checkInteger, withDefaults } = require('./options.js')
 
@@ -82,7 +83,7 @@ function ofUrl(text) {
     username: decoded(url.username) || undefined,
     password: decoded(url.password) || undefined,
     db: number,
-    tls: { verify: true, others: others() },
+    tls: { verify: true, others: authorities() },
   }
 }
 
@@ -98,7 +99,7 @@ function decoded(text) {
 /** @param {unknown} given */
 function tlsOf(given) {
   if (given === undefined || given === false) return undefined
-  if (given === true) return { verify: true, others: others() }
+  if (given === true) return { verify: true, others: authorities() }
   if (typeof given !== 'object' || given === null) {
     throw new InvalidStateError('redis.tls', 'it is neither a boolean nor an object')
   }
@@ -111,15 +112,10 @@ function tlsOf(given) {
   return {
     verify,
     ca: pem('redis.tls.ca', ca),
-    others: verify && ca === undefined ? others() : undefined,
+    others: verify && ca === undefined ? authorities() : undefined,
     cert: pem('redis.tls.cert', cert),
     key: pem('redis.tls.key', key),
   }
-}
-
-/** Whom Node trusts. Loaded where TLS is spoken. */
-function others() {
-  return require('./authorities.js').authorities()
 }
 
 /**
