@@ -1,8 +1,10 @@
 'use strict'
 
 const { setImmediate: turned } = require('node:timers/promises')
+const { RedisUnavailableError } = require('..')
 const { RedisServer } = require('./harness/redis.js')
 const { Managers } = require('./harness/managers.js')
+const { refusalOf } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
 
 /** The most calls that may end before the event loop gets to something else. */
@@ -49,6 +51,11 @@ test('calls end while a test of the caller has stopped the time', async () => {
   try {
     for (let count = 0; count < 40; count++) await manager.getSession(state.session_id)
     await manager.updateSession(state.session_id, state, 1)
+    manager.subscribeToUpdates(() => {})
+    await manager.subscribed()
+    const alone = managers.open('redis://127.0.0.1:1', { commandTimeoutMs: 300 })
+    alone.subscribeToUpdates(() => {})
+    expect(await refusalOf(() => alone.subscribed())).toBeInstanceOf(RedisUnavailableError)
   } finally {
     jest.useRealTimers()
   }

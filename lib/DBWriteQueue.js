@@ -1,9 +1,9 @@
 'use strict'
 
 const { EventEmitter } = require('node:events')
-const { setTimeout: sleep } = require('node:timers/promises')
 const { NativeQueue } = require('./native.js')
 const { clientOf, isMadeHere } = require('./adopt.js')
+const { delay } = require('./delay.js')
 const { checkId, write, stored } = require('./document.js')
 const {
   ClosedError,
@@ -206,7 +206,7 @@ class DBWriteQueue extends EventEmitter {
       } catch (error) {
         if (!(error instanceof RedisUnavailableError)) throw error
       }
-      await sleep(LOOK)
+      await delay(LOOK)
     }
   }
 

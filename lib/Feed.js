@@ -1,6 +1,7 @@
 'use strict'
 
 const { NativeFeed } = require('./native.js')
+const { after } = require('./delay.js')
 const { read } = require('./document.js')
 const { ClosedError, RedisUnavailableError } = require('./errors.js')
 const { RedisClient } = require('./RedisClient.js')
@@ -89,15 +90,16 @@ class Feed {
       if (this.#ended) return reject(new ClosedError())
       if (this.#confirmed === this.#wanted) return resolve()
       const waiting = (/** @type {Error | undefined} */ error) => {
-        clearTimeout(timer)
+        cancel()
         if (error) reject(error)
         else resolve()
       }
-      // The timer also keeps the process alive meanwhile, as every pending call does.
-      const timer = setTimeout(() => {
+      const late = () => {
         this.#waiting.delete(waiting)
         waiting(new RedisUnavailableError('the subscription was not confirmed in time'))
-      }, timeoutMs)
+      }
+      // The process stays alive meanwhile, as with every pending call.
+      const cancel = after(timeoutMs, late, { keepsAlive: true })
       this.#waiting.add(waiting)
     })
   }

@@ -1,10 +1,12 @@
 'use strict'
 
 const { types } = require('node:util')
-const { now } = require('./clock.js')
 const { RedisReplyError } = require('./errors.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure } = require('./settle.js')
+
+/** Of all of Node's clocks this is the one that fake timers do not replace. */
+const { uptime } = process
 
 /** How long after it was asked for a proof holds that all news of changes have come, ms. */
 const LEASE = 4000
@@ -204,6 +206,11 @@ function copyOf(value, depth) {
     copy[key] = within
   }
   return copy
+}
+
+/** Milliseconds on a clock that is never set. */
+function now() {
+  return uptime() * 1000
 }
 
 /** @typedef {InstanceType<typeof import('./settle.js').Call>} Call */

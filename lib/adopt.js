@@ -1,7 +1,7 @@
 'use strict'
 
-const { setTimeout: sleep } = require('node:timers/promises')
 const { isDeepStrictEqual } = require('node:util')
+const { after } = require('./delay.js')
 const { InvalidStateError } = require('./errors.js')
 const { RedisClient } = require('./RedisClient.js')
 
@@ -230,13 +230,15 @@ async function goodbye(instance) {
 }
 
 /** Whether it comes to an end in time, however. @param {unknown} promise */
-async function isDone(promise) {
-  const time = new AbortController()
-  const late = sleep(GOODBYE, false, { signal: time.signal, ref: false }).catch(() => false)
-  const end = () => true
-  const done = await Promise.race([Promise.resolve(promise).then(end, end), late])
-  time.abort()
-  return done
+function isDone(promise) {
+  return new Promise((resolve) => {
+    const cancel = after(GOODBYE, () => resolve(false), { keepsAlive: false })
+    const end = () => {
+      cancel()
+      resolve(true)
+    }
+    Promise.resolve(promise).then(end, end)
+  })
 }
 
 /** @param {() => unknown} call */

@@ -1,16 +1,12 @@
 'use strict'
 
-const { setImmediate, soon } = require('./clock.js')
-const { Completions } = require('./native.js')
+const { Delivery } = require('./Delivery.js')
 const { RedisUnavailableError } = require('./errors.js')
 const { fromWire } = require('./wire.js')
 
 // The kinds of `src/node/completions.rs`. 0 and 1 end a call with its answer.
 const FAILED = 2
 const PART = 3
-
-/** The most that is delivered in one turn of the event loop. */
-const MOST_A_TURN = 512
 
 /** The kinds of news: what a listener's `news` gets as its first argument. */
 const News = Object.freeze({
@@ -23,6 +19,7 @@ const News = Object.freeze({
   LOST: 10,
   AUDIT: 11,
   INVALIDATED: 12,
+  ELAPSED: 13,
 })
 
 /**
@@ -57,6 +54,9 @@ function unwrap(outcome) {
  * @returns {unknown}
  */
 
+/** What waits for a microtask waits for this: a test can replace `queueMicrotask`. */
+const resolved = Promise.resolve()
+
 /** The calls in flight of one owner, on one client. */
 class Calls {
   inFlight = 0
@@ -87,7 +87,7 @@ class Calls {
   sendSoon() {
     if (this.#unsent) return
     this.#unsent = true
-    soon(() => {
+    resolved.then(() => {
       this.#unsent = false
       this.#client.flush()
     })
@@ -193,52 +193,23 @@ function settle(slot, kind, number, text, more) {
   else slots[slot]?.settle(kind, number, text)
 }
 
-/** @type {Completions | undefined} */
-let completions
+/** @type {InstanceType<typeof Delivery> | undefined} */
+let delivery
 let users = 0
-
-/** How much is delivered since the event loop was known to turn, and whether more has come. */
-let delivered = 0
-let isTurning = false
-let isOverdue = false
-
-/**
- * Called by the core when something has come. Node calls this again, and again, while the core has
- * more, without a turn of its event loop in between: timers and sockets would wait for all of it.
- */
-function deliver() {
-  if (delivered >= MOST_A_TURN) {
-    isOverdue = true
-    return
-  }
-  delivered += completions?.drain(settle, MOST_A_TURN) ?? 0
-  // With fewer there is time enough.
-  if (delivered < MOST_A_TURN / 2 || isTurning) return
-  isTurning = true
-  setImmediate(turned)
-}
-
-function turned() {
-  isTurning = false
-  delivered = 0
-  if (!isOverdue) return
-  isOverdue = false
-  deliver()
-}
 
 /** The way back from the core, for as long as there is a client. */
 function open() {
-  completions ??= new Completions(deliver)
+  delivery ??= new Delivery(settle)
   users++
-  return completions
+  return delivery.completions
 }
 
 /** Undoes one `open`. Without a client nothing holds on to this realm. */
 function close() {
   users--
   if (users > 0) return
-  completions?.close()
-  completions = undefined
+  delivery?.close()
+  delivery = undefined
 }
 
 /** The answer as it is, for calls that answer with a number. @type {Read} */

@@ -15,10 +15,10 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'clock', 'dates', 'errors', 'native', 'types'],
-  ['options', 'wire'],
+  ['authorities', 'dates', 'errors', 'native', 'types'],
+  ['Delivery', 'options', 'wire'],
   ['server', 'settle'],
-  ['document'],
+  ['delay', 'document'],
   ['RedisClient'],
   ['adopt'],
   ['DBWriteQueue', 'Feed', 'NearCache'],

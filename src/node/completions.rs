@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use napi::bindgen_prelude::{FnArgs, Function, Result, ToNapiValue};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -47,6 +48,8 @@ pub(crate) enum Kind {
     Audit = 11,
     /// News of a client: a key that was read has changed since, or all have (null).
     Invalidated = 12,
+    /// News of a timer: its time is over.
+    Elapsed = 13,
 }
 
 pub(crate) struct Completion {
@@ -258,6 +261,20 @@ impl Completions {
         }
         self.lane.release(ended);
         outcome.map(|()| count)
+    }
+
+    /// Tells `slot` (`Kind::Elapsed`) after so many milliseconds. Does not keep the process alive.
+    #[napi]
+    pub fn after(&self, slot: u32, ms: u32) -> Result<()> {
+        // A timer that nobody waits for any more keeps nothing.
+        let queue = Arc::downgrade(&self.lane.queue);
+        IO.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(ms.into())).await;
+            if let Some(queue) = queue.upgrade() {
+                let kind = Kind::Elapsed;
+                queue.push(Completion { slot, kind, number: 0.0, text: None, more: None });
+            }
+        })
     }
 
     /// Keeps the process alive until `release`.
