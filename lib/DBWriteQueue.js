@@ -1,8 +1,8 @@
 'use strict'
 
-const { EventEmitter } = require('node:events')
 const { NativeQueue } = require('./native.js')
 const { clientOf, isMadeHere } = require('./adopt.js')
+const { ContextEmitter } = require('./ContextEmitter.js')
 const { delay } = require('./delay.js')
 const { checkId, write, stored } = require('./document.js')
 const {
@@ -52,7 +52,7 @@ const BULLMQ_PLACES = ['failed', 'delayed', 'prioritized', 'wait', 'paused']
 const LOOK = 50
 
 /** The public documentation is in `index.d.ts`. */
-class DBWriteQueue extends EventEmitter {
+class DBWriteQueue extends ContextEmitter {
   #options
   #client
   /** Whether the client was made here, and ends with the queue. */

@@ -1,6 +1,7 @@
 'use strict'
 
 const { NativeFeed } = require('./native.js')
+const { bound } = require('./context.js')
 const { after } = require('./delay.js')
 const { read } = require('./document.js')
 const { ClosedError, RedisUnavailableError } = require('./errors.js')
@@ -70,7 +71,7 @@ class Feed {
   /** @param {Set<{ callback: Function }>} subscriptions @param {Function} callback */
   #subscribe(subscriptions, callback) {
     if (this.#ended) throw new ClosedError()
-    const subscription = { callback } // One callback may be subscribed twice.
+    const subscription = { callback: bound(callback) } // One callback may be subscribed twice.
     subscriptions.add(subscription)
     this.#listen()
     return () => {

@@ -1,9 +1,9 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { EventEmitter } = require('node:events')
 const { types } = require('node:util')
 const { NativeClient } = require('./native.js')
+const { ContextEmitter } = require('./ContextEmitter.js')
 const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
 const { clientOptions } = require('./options.js')
 const { serverOf } = require('./server.js')
@@ -31,7 +31,7 @@ const BRAND = Symbol.for('synckairos-state:client')
  * Events: `connect` and `ready` (connected), `reconnecting` (lost, or could not be made), `error`
  * (why; unlike other emitters' it needs no listener), `end` (closed by its owner).
  */
-class RedisClient extends EventEmitter {
+class RedisClient extends ContextEmitter {
   #server
   #options
   #listener

@@ -1,5 +1,6 @@
 'use strict'
 
+const { detached } = require('./context.js')
 const { Delivery } = require('./Delivery.js')
 const { RedisUnavailableError } = require('./errors.js')
 const { fromWire } = require('./wire.js')
@@ -199,7 +200,8 @@ let users = 0
 
 /** The way back from the core, for as long as there is a client. */
 function open() {
-  delivery ??= new Delivery(settle)
+  // Detached, or the async context of the first caller would live as long, and be that of all.
+  delivery ??= detached(() => new Delivery(settle))
   users++
   return delivery.completions
 }

@@ -15,8 +15,8 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'dates', 'errors', 'native', 'types'],
-  ['Delivery', 'options', 'wire'],
+  ['authorities', 'context', 'dates', 'errors', 'native', 'types'],
+  ['ContextEmitter', 'Delivery', 'options', 'wire'],
   ['server', 'settle'],
   ['delay', 'document'],
   ['RedisClient'],
