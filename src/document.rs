@@ -8,10 +8,10 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Datelike, Timelike};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
 
 use crate::error::{Error, Result};
 
@@ -103,19 +103,39 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// Milliseconds since the epoch as `Date.prototype.toISOString()` writes them.
+///
+/// A date whose year does not fit four digits becomes the epoch. Each write needs a timestamp, and
+/// `format!` takes three times as long as placing the digits.
 pub fn iso_timestamp(epoch_ms: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(epoch_ms) * 1_000_000)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        time.year(),
-        u8::from(time.month()),
-        time.day(),
-        time.hour(),
-        time.minute(),
-        time.second(),
-        time.millisecond()
-    )
+    let date = DateTime::from_timestamp_millis(epoch_ms)
+        .filter(|date| (0..=9999).contains(&date.year()))
+        .unwrap_or(DateTime::UNIX_EPOCH);
+    let mut text = String::with_capacity("0000-00-00T00:00:00.000Z".len());
+    push_digits::<4>(&mut text, date.year().unsigned_abs());
+    text.push('-');
+    push_digits::<2>(&mut text, date.month());
+    text.push('-');
+    push_digits::<2>(&mut text, date.day());
+    text.push('T');
+    push_digits::<2>(&mut text, date.hour());
+    text.push(':');
+    push_digits::<2>(&mut text, date.minute());
+    text.push(':');
+    push_digits::<2>(&mut text, date.second());
+    text.push('.');
+    push_digits::<3>(&mut text, date.timestamp_subsec_millis());
+    text.push('Z');
+    text
+}
+
+/// Appends the last `N` decimal digits of a number.
+fn push_digits<const N: usize>(text: &mut String, mut number: u32) {
+    let mut digits = ['0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = char::from(b'0' + (number % 10) as u8);
+        number /= 10;
+    }
+    text.extend(digits);
 }
 
 /// How many strings in a JSON text look exactly like what `toISOString()` writes.
@@ -327,6 +347,12 @@ mod tests {
         assert_eq!(iso_timestamp(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(iso_timestamp(1_767_323_045_006), NOW);
         assert_eq!(iso_timestamp(951_827_696_789), "2000-02-29T12:34:56.789Z");
+        assert_eq!(iso_timestamp(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(iso_timestamp(-62_167_219_200_000), "0000-01-01T00:00:00.000Z");
+        assert_eq!(iso_timestamp(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
+        for beyond in [253_402_300_800_000, -62_167_219_200_001, i64::MAX, i64::MIN] {
+            assert_eq!(iso_timestamp(beyond), "1970-01-01T00:00:00.000Z");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use chrono::{DateTime, Datelike, Utc};
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
 
 use super::record::Record;
 use super::schema::{Kind, Schema, Table, date_of, string_of, timestamp};
@@ -175,9 +175,9 @@ fn event<'a>(record: &'a Record, state: Option<&State<'a>>, table: &'a Table) ->
 }
 
 fn queued_at(record: &Record) -> String {
-    let nanoseconds = i128::from(record.at_ms) * 1_000_000;
-    let date = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds);
-    timestamp(date.unwrap_or(OffsetDateTime::UNIX_EPOCH))
+    let date = DateTime::from_timestamp_millis(record.at_ms)
+        .filter(|date| (-9999..=9999).contains(&date.year()));
+    timestamp(date.unwrap_or(DateTime::UNIX_EPOCH))
 }
 
 /// Which of two states of a session is newer. `statement.rs` says the same in SQL.
@@ -185,7 +185,7 @@ fn queued_at(record: &Record) -> String {
 struct Age {
     /// When this life of the session began. A state that does not say is older than any that
     /// does, as nothing tells which life it belongs to.
-    created_at: Option<OffsetDateTime>,
+    created_at: Option<DateTime<Utc>>,
     version: f64,
     updated_at: String,
 }

@@ -5,10 +5,9 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
 
 use super::fault::{Fault, Whose};
 
@@ -184,23 +183,37 @@ pub(super) fn string_of(json: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(inner))
 }
 
-/// The date that a JSON string says, in UTC, where PostgreSQL knows it, too.
-pub(super) fn date_of(json: &str) -> Option<OffsetDateTime> {
-    let date = OffsetDateTime::parse(&string_of(json)?, &Rfc3339).ok()?;
-    date.checked_to_offset(UtcOffset::UTC).filter(|date| (1..=9999).contains(&date.year()))
+/// The date in a JSON string (RFC 3339), in UTC. `None` for a year that PostgreSQL would refuse.
+pub(super) fn date_of(json: &str) -> Option<DateTime<Utc>> {
+    let text = string_of(json)?;
+    // RFC 3339 allows any character between the date and the time; chrono only `T` and a space.
+    let (day, time) = (text.get(..10)?, text.get(11..)?);
+    let date = DateTime::parse_from_rfc3339(&format!("{day}T{time}")).ok()?;
+    without_leap_second(date.to_utc()).filter(|date| (1..=9999).contains(&date.year()))
+}
+
+/// Moves a leap second to the last nanosecond before it. `None` where no leap second can be: only
+/// the last minute of a month has one.
+fn without_leap_second(date: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    if date.nanosecond() < 1_000_000_000 {
+        return Some(date);
+    }
+    let date = date.with_nanosecond(999_999_999)?;
+    let next = date.checked_add_signed(TimeDelta::nanoseconds(1))?;
+    (next.day() == 1 && next.num_seconds_from_midnight() == 0).then_some(date)
 }
 
 /// A date in UTC as PostgreSQL reads it, to the microsecond.
-pub(super) fn timestamp(date: OffsetDateTime) -> String {
+pub(super) fn timestamp(date: DateTime<Utc>) -> String {
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00",
         date.year(),
-        u8::from(date.month()),
+        date.month(),
         date.day(),
         date.hour(),
         date.minute(),
         date.second(),
-        date.microsecond()
+        date.timestamp_subsec_micros()
     )
 }
 
@@ -249,7 +262,20 @@ mod tests {
             written("\"2026-01-02T03:04:05-20:00\"").as_deref(),
             Some("2026-01-02 23:04:05.000000+00")
         );
+        // Any separator, any case, and more digits than are kept.
+        assert_eq!(
+            written("\"2026-01-02_03:04:05.0061239999z\"").as_deref(),
+            Some("2026-01-02 03:04:05.006123+00")
+        );
+        // A leap second, in UTC and elsewhere.
+        for json in ["\"2016-12-31T23:59:60Z\"", "\"2017-01-01T00:59:60.5+01:00\""] {
+            assert_eq!(written(json).as_deref(), Some("2016-12-31 23:59:59.999999+00"), "{json}");
+        }
         for json in [
+            "\"2016-12-30T23:59:60Z\"",
+            "\"2026-01-02T03:04:05\"",
+            "\"2026-01-02T03:04:05+24:00\"",
+            "\"9999-12-31T23:59:59-01:00\"",
             "\"0000-01-01T00:00:00Z\"",
             "\"yesterday\"",
             "1767323045006",
