@@ -11,20 +11,22 @@ use std::time::{Duration, Instant};
 use harness::postgres::{Database, PostgresServer};
 use harness::{RedisServer, settled, state};
 use synckairos_state::audit::queue::{Letters, Metrics, Queue, QueueOptions};
-use synckairos_state::audit::worker::{Audience, News, Which, WorkerHandle, WorkerOptions};
+use synckairos_state::audit::worker::WorkerHandle;
+use synckairos_state::audit::worker_events::{EventKind, EventListener, WorkerEvent};
+use synckairos_state::audit::worker_options::WorkerOptions;
 use synckairos_state::error::Error;
 use synckairos_state::redis::connection::Connection;
 use synckairos_state::session::store::{Rule, Store, StoreOptions};
 
-/// One that hears nothing.
+/// A listener that ignores all events.
 struct Nobody;
 
-impl Audience for Nobody {
-    fn hears(&self, _which: Which) -> bool {
+impl EventListener for Nobody {
+    fn listens_to(&self, _kind: EventKind) -> bool {
         false
     }
 
-    fn tell(&self, _news: News<'_>) {}
+    fn on_event(&self, _event: WorkerEvent<'_>) {}
 }
 
 struct Audit {

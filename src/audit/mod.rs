@@ -1,18 +1,18 @@
 //! The audit: every change of a session on its way to PostgreSQL.
 //!
-//! - [`record`]: one change. [`stream`]: how records wait in Redis.
-//! - [`queue`]: what callers ask of an audit queue. [`bullmq`]: takes over what older instances queued.
-//! - [`worker`]: takes records from the stream (`source`) to PostgreSQL, and decides (`hand`) by
-//!   the [`fault`] what becomes of one that cannot be stored.
-//! - [`sink`]: takes a batch of records, all or none, exactly once. Behind it [`database`] (where
-//!   the server is), `pool` (its connections), `schema` (which of the two kinds of tables are
-//!   there), `row` (a record as column values), `statement` (the SQL) and `migrate` (makes tables
-//!   where there are none).
+//! - [`record`]: one change. [`stream`]: the format of queued records in Redis.
+//! - [`queue`]: the calls of an audit queue. [`bullmq`]: adopts the jobs that older instances queued.
+//! - [`worker`]: moves records from the stream to PostgreSQL. Behind it `worker_connection` (one
+//!   connection to Redis: claims, retries, dead letters), `source` (its commands),
+//!   `worker_context` (what outlives the connection), [`worker_events`] and [`worker_options`].
+//! - [`fault`]: why PostgreSQL did not store a batch; decides what happens to its records.
+//! - [`sink`]: stores a batch of records, all or none, exactly once. Behind it [`database`] (the
+//!   server's address), `pool` (its connections), `schema` (the types of the columns), `row` (a
+//!   record as column values), `statement` (the SQL) and `migrate` (creates missing tables).
 
 pub mod bullmq;
 pub mod database;
 pub mod fault;
-mod hand;
 mod migrate;
 mod pool;
 pub mod queue;
@@ -24,3 +24,7 @@ mod source;
 mod statement;
 pub mod stream;
 pub mod worker;
+mod worker_connection;
+mod worker_context;
+pub mod worker_events;
+pub mod worker_options;

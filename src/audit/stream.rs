@@ -24,7 +24,7 @@ impl Stream {
 /// Lists of the same length, as PostgreSQL takes the records and Redis the places.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub places: Vec<String>,
+    pub entry_ids: Vec<String>,
     pub records: Vec<Record>,
     /// Which try this is for each, from 1.
     pub attempts: Vec<u32>,
@@ -32,15 +32,15 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.entry_ids.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.entry_ids.is_empty()
     }
 
     pub fn push(&mut self, place: String, record: Record, attempt: u32) {
-        self.places.push(place);
+        self.entry_ids.push(place);
         self.records.push(record);
         self.attempts.push(attempt);
     }
@@ -49,7 +49,7 @@ impl Batch {
     pub fn halves(mut self) -> [Self; 2] {
         let half = self.len().div_ceil(2);
         let second = Self {
-            places: self.places.split_off(half),
+            entry_ids: self.entry_ids.split_off(half),
             records: self.records.split_off(half),
             attempts: self.attempts.split_off(half),
         };

@@ -19,7 +19,9 @@ use crate::audit::database::DatabaseOptions;
 use crate::audit::fault::Fault;
 use crate::audit::queue::{DeadLetter, Letters, Queue, QueueOptions};
 use crate::audit::sink::Sink;
-use crate::audit::worker::{Audience, News, Told, Which, WorkerHandle, WorkerOptions};
+use crate::audit::worker::WorkerHandle;
+use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
+use crate::audit::worker_options::WorkerOptions;
 use crate::error::Error as CoreError;
 use crate::keys::BullKeys;
 use crate::redis::options::Options as RedisOptions;
@@ -247,40 +249,42 @@ struct Listener {
     heard: Arc<AtomicU32>,
 }
 
-impl Audience for Listener {
-    fn hears(&self, which: Which) -> bool {
-        let event = match which {
-            Which::Active => ACTIVE,
-            Which::Completed => COMPLETED,
-            Which::Retrying => RETRYING,
-            Which::Drained => DRAINED,
+impl EventListener for Listener {
+    fn listens_to(&self, kind: EventKind) -> bool {
+        let event = match kind {
+            EventKind::Active => ACTIVE,
+            EventKind::Completed => COMPLETED,
+            EventKind::Retrying => RETRYING,
+            EventKind::Drained => DRAINED,
         };
         self.heard.load(Ordering::Relaxed) & (1 << event) != 0
     }
 
-    fn tell(&self, news: News<'_>) {
-        let (event, text, more) = match news {
-            News::Active(records) => (ACTIVE, Some(to_json(&records)), None),
-            News::Completed(records) => (COMPLETED, Some(to_json(&records)), None),
-            News::Failed(record, fault) => (FAILED, Some(to_json(&[record])), Some(fault)),
-            News::Retrying(records, fault) => (RETRYING, Some(to_json(&records)), Some(fault)),
-            News::Outage(fault) => (OUTAGE, None, Some(fault)),
-            News::Drained => (DRAINED, None, None),
-            News::Lost(reason) => (LOST, Some(reason.to_owned()), None),
-            News::Warning(text) => (WARNING, Some(text), None),
+    fn on_event(&self, event: WorkerEvent<'_>) {
+        let (number, text, more) = match event {
+            WorkerEvent::Active(records) => (ACTIVE, Some(to_json(&records)), None),
+            WorkerEvent::Completed(records) => (COMPLETED, Some(to_json(&records)), None),
+            WorkerEvent::Failed(record, fault) => (FAILED, Some(to_json(&[record])), Some(fault)),
+            WorkerEvent::Retrying(records, fault) => {
+                (RETRYING, Some(to_json(&records)), Some(fault))
+            }
+            WorkerEvent::Outage(fault) => (OUTAGE, None, Some(fault)),
+            WorkerEvent::Drained => (DRAINED, None, None),
+            WorkerEvent::Lost(reason) => (LOST, Some(reason.to_owned()), None),
+            WorkerEvent::Warning(text) => (WARNING, Some(text), None),
         };
         let more = more.map(|Fault { message, sqlstate, .. }| {
             json!({ "message": message, "sqlstate": sqlstate }).to_string()
         });
         let (slot, kind) = (self.slot, Kind::Audit);
-        self.queue.push(Completion { slot, kind, number: event.into(), text, more });
+        self.queue.push(Completion { slot, kind, number: number.into(), text, more });
     }
 }
 
-fn to_json(records: &[Told<'_>]) -> String {
+fn to_json(records: &[RecordAttempt<'_>]) -> String {
     let records: Json = records
         .iter()
-        .map(|Told { record, attempt }| {
+        .map(|RecordAttempt { record, attempt }| {
             json!([record.id, record.session_id, record.event_type, attempt])
         })
         .collect();

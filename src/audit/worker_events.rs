@@ -1,0 +1,55 @@
+//! The events that a worker emits.
+
+use super::fault::Fault;
+use super::record::Record;
+
+/// An event of a worker.
+#[derive(Debug)]
+pub enum WorkerEvent<'a> {
+    /// A batch is being sent to PostgreSQL.
+    Active(Vec<RecordAttempt<'a>>),
+    /// PostgreSQL has committed a batch.
+    Completed(Vec<RecordAttempt<'a>>),
+    /// A record was moved to the dead letters.
+    Failed(RecordAttempt<'a>, &'a Fault),
+    /// The worker will retry these records.
+    Retrying(Vec<RecordAttempt<'a>>, &'a Fault),
+    /// PostgreSQL cannot be used. Emitted once an outage.
+    Outage(&'a Fault),
+    /// The stream is empty.
+    Drained,
+    /// The connection to Redis is lost or could not be made. Emitted once an outage.
+    Lost(&'a str),
+    /// A risk that an operator should know.
+    Warning(String),
+}
+
+/// An attempt to store a record.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordAttempt<'a> {
+    /// The record.
+    pub record: &'a Record,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+}
+
+/// Receives the events of a worker, on the worker's thread.
+pub trait EventListener: Send + Sync + 'static {
+    /// Whether the worker should emit events of this kind.
+    fn listens_to(&self, kind: EventKind) -> bool;
+    /// Handles an event.
+    fn on_event(&self, event: WorkerEvent<'_>);
+}
+
+/// The kinds of events that are too costly to emit without a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// [`WorkerEvent::Active`].
+    Active,
+    /// [`WorkerEvent::Completed`].
+    Completed,
+    /// [`WorkerEvent::Retrying`].
+    Retrying,
+    /// [`WorkerEvent::Drained`].
+    Drained,
+}

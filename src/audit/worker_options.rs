@@ -1,0 +1,36 @@
+//! The options of a worker.
+
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+
+/// The longest wait before a retry.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
+
+/// The options of a worker.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// How often the worker tries to store a record whose failure has no clear cause. Default 5.
+    pub attempts: u32,
+    /// The delay before the first retry; it doubles with each retry. Default 2 s.
+    pub backoff_delay: Duration,
+    /// The most records in one transaction. Default 500.
+    pub batch_size: usize,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self { attempts: 5, backoff_delay: Duration::from_secs(2), batch_size: 500 }
+    }
+}
+
+impl WorkerOptions {
+    /// The delay before a retry, after this many retries. `random` is in 0..1.
+    pub(super) fn retry_delay(&self, retries: u32, random: f64) -> Duration {
+        let backoff = Backoff {
+            floor: (self.backoff_delay / 2).min(MAX_RETRY_DELAY),
+            ceiling: MAX_RETRY_DELAY,
+        };
+        backoff.delay(retries, random)
+    }
+}
