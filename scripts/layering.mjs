@@ -1,8 +1,14 @@
-// Imports point downward only (docs/design.md, "The house"): checks it for src/ and lib/.
+// Imports point downward only (docs/design.md, "The house"): checks it for src/ and lib/, between
+// rooms by the lists below, and between files by their imports, which must form no cycle.
+//
+// `node scripts/layering.mjs [root]`
 
-import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
+import { cycles } from './layering/cycles.mjs'
+import { readFiles } from './layering/files.mjs'
+import { javascriptImports } from './layering/javascript.mjs'
+import { rustImports } from './layering/rust.mjs'
 
 /** From the bottom up: a room may import from itself and from rooms before it. */
 const RUST = [
@@ -25,26 +31,31 @@ const JAVASCRIPT = [
   ['RedisStateManager'],
 ]
 
+const root = process.argv[2] ?? '.'
+const rust = readFiles(root, 'src', '.rs')
+const javascript = readFiles(root, 'lib', '.js')
 const faults = []
 
-for (const file of files('src', '.rs')) {
-  const room = path.relative('src', file).split(path.sep)[0].replace('.rs', '')
-  const text = fs.readFileSync(file, 'utf8')
+for (const [file, text] of rust) {
+  const room = file.split('/')[1].replace('.rs', '')
   for (const [, target] of text.matchAll(/\bcrate::(\w+)/g)) check(RUST, file, room, target)
   if (room !== 'node' && /\bnapi(_derive)?::/.test(text))
     faults.push(`${file}: only src/node knows Node`)
 }
 
-for (const file of files('lib', '.js')) {
-  const room = path.basename(file, '.js')
-  const text = fs.readFileSync(file, 'utf8')
+for (const [file, text] of javascript) {
+  const room = path.posix.basename(file, '.js')
   for (const [, target] of text.matchAll(/require\('\.\/([\w-]+)\.js'\)/g)) {
     check(JAVASCRIPT, file, room, target)
   }
 }
 
+for (const imports of [rustImports(rust), javascriptImports(javascript)]) {
+  for (const cycle of cycles(imports)) faults.push(`a cycle: ${cycle.join(' -> ')}`)
+}
+
 if (faults.length > 0) {
-  process.stderr.write(`layering: imports that point upward\n  ${faults.join('\n  ')}\n`)
+  process.stderr.write(`layering:\n  ${faults.join('\n  ')}\n`)
   process.exit(1)
 }
 
@@ -53,12 +64,5 @@ function check(layers, file, room, target) {
   if (level(room) < 0) faults.push(`${file}: "${room}" has no place in the house`)
   else if (level(target) < 0) faults.push(`${file}: "${target}" has no place in the house`)
   else if (target !== room && level(target) >= level(room))
-    faults.push(`${file}: imports ${target}`)
-}
-
-function files(directory, ending) {
-  return fs
-    .readdirSync(directory, { recursive: true })
-    .filter((name) => name.endsWith(ending))
-    .map((name) => path.join(directory, name))
+    faults.push(`${file}: imports ${target}, which is no room below`)
 }
