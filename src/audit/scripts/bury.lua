@@ -1,22 +1,23 @@
--- Moves an entry to the dead letters.
+-- Moves a record from the stream to the dead letters.
 --
 -- KEYS[1]  the stream
--- KEYS[2]  the delayed
--- KEYS[3]  the tries
+-- KEYS[2]  the due times of records that wait for a retry
+-- KEYS[3]  the counted attempts
 -- KEYS[4]  the dead letters
--- KEYS[5]  where in them a record is
--- ARGV[1]  the group
--- ARGV[2]  the entry
+-- KEYS[5]  the index of the dead letters: record id -> entry id
+-- ARGV[1]  the consumer group
+-- ARGV[2]  the entry id
 -- ARGV[3]  the record's id
--- ARGV[4]  the error
+-- ARGV[4]  the error message
 -- ARGV[5]  its SQLSTATE, or ''
--- ARGV[6]  how often it was tried
+-- ARGV[6]  the number of attempts
 --
--- Returns 1, or 0 where another worker has settled it.
+-- Returns 1, or 0 if another worker has settled the record.
 
 local found = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])
 if #found == 0 then return 0 end
--- First a command that a full Redis does not refuse: after it, none of the others is.
+-- Starts with a command that Redis does not refuse when its memory is full: after it, Redis
+-- refuses none of the others.
 redis.call('ZREM', KEYS[2], ARGV[2])
 local place = redis.call('XADD', KEYS[4], '*', 'error', ARGV[4], 'sqlstate', ARGV[5],
   'attempts', ARGV[6], unpack(found[1][2]))

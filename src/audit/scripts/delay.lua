@@ -1,15 +1,16 @@
--- Notes that entries wait for another try.
+-- Marks records as waiting for a retry.
 --
 -- KEYS[1]  the stream
--- KEYS[2]  the delayed
--- KEYS[3]  the tries
--- ARGV[1]  how long, milliseconds
--- ARGV[2]  'counted' where the try counts against the record, else ''
--- ARGV[3…] the entries
+-- KEYS[2]  the due times of records that wait for a retry
+-- KEYS[3]  the counted attempts
+-- ARGV[1]  the delay in milliseconds
+-- ARGV[2]  'counted' if the attempt counts against the record, else ''
+-- ARGV[3…] the entry ids
 --
--- Returns for each how many tries have counted so far; 0 where another worker has settled it.
+-- Returns the number of counted attempts of each record; 0 if another worker has settled it.
 
--- First a command that a full Redis does not refuse: after it, none of the others is.
+-- Starts with a command that Redis does not refuse when its memory is full: after it, Redis
+-- refuses none of the others.
 redis.call('ZREM', KEYS[2], unpack(ARGV, 3))
 local time = redis.call('TIME')
 local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]

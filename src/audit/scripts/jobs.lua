@@ -1,11 +1,11 @@
--- Looks at jobs of BullMQ, the oldest first.
+-- Reads a page of jobs of BullMQ, the oldest first.
 --
--- KEYS[1]  the place where they are: a list (the oldest at its end) or a sorted set
--- KEYS[2]  what the key of each job begins with
--- ARGV[1]  how many to pass over
--- ARGV[2]  how many to look at
+-- KEYS[1]  the ids of the jobs of one state: a list (the oldest last) or a sorted set
+-- KEYS[2]  the prefix of the keys of the jobs
+-- ARGV[1]  how many jobs to skip
+-- ARGV[2]  how many jobs to return at most
 --
--- Returns for each {its id, its data, its name, when it was added}.
+-- Returns {id, data, name, time of its creation} for each job.
 
 local skip, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local ids = {}

@@ -1,16 +1,16 @@
--- Throws dead letters away.
+-- Deletes dead letters.
 --
 -- KEYS[1]  the dead letters
--- KEYS[2]  where in them a record is
+-- KEYS[2]  the index of the dead letters: record id -> entry id
 -- ARGV     the records' ids
 --
--- Returns how many there were.
+-- Returns how many were deleted.
 
 local removed = 0
 for _, id in ipairs(ARGV) do
-  local place = redis.call('HGET', KEYS[2], id)
-  if place then
-    removed = removed + redis.call('XDEL', KEYS[1], place)
+  local entry_id = redis.call('HGET', KEYS[2], id)
+  if entry_id then
+    removed = removed + redis.call('XDEL', KEYS[1], entry_id)
     redis.call('HDEL', KEYS[2], id)
   end
 end

@@ -1,14 +1,14 @@
--- Takes out of the stream what is in PostgreSQL.
+-- Removes records from the stream that PostgreSQL has stored, and counts them.
 --
 -- KEYS[1]  the stream
--- KEYS[2]  the delayed
--- KEYS[3]  the tries
+-- KEYS[2]  the due times of records that wait for a retry
+-- KEYS[3]  the counted attempts
 -- KEYS[4]  the counter of completed records
--- ARGV[1]  the group
--- ARGV[2…] the entries
+-- ARGV[1]  the consumer group
+-- ARGV[2…] the entry ids
 --
--- Returns how many records are left, waiting or in hand. Counted is what was still there: an entry
--- that two workers have stored counts once.
+-- Returns how many records the stream still holds. Only an entry that was still in the stream
+-- counts: a record that two workers have stored counts once.
 
 local entries = {unpack(ARGV, 2)}
 redis.call('XACK', KEYS[1], ARGV[1], unpack(entries))

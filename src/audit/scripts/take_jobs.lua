@@ -1,16 +1,16 @@
--- Takes jobs of BullMQ that nobody is working on, as records of ours.
+-- Moves jobs of BullMQ that no worker has taken to the stream, as records.
 --
--- KEYS[1]  the place where they are: a list or a sorted set
--- KEYS[2]  what the key of each job begins with
--- KEYS[3]  our stream
--- ARGV     for each job: its id, and the record's id, session id, event type, time and document
+-- KEYS[1]  the ids of the jobs of one state: a list or a sorted set
+-- KEYS[2]  the prefix of the keys of the jobs
+-- KEYS[3]  the stream
+-- ARGV     for each job its id, then the record: id, session id, event type, time, document
 --
--- Returns how many were taken. One that has left its place meanwhile is with a worker of BullMQ.
+-- Returns how many were moved. A worker of BullMQ has a job that has left KEYS[1] meanwhile.
 
 local is_list = redis.call('TYPE', KEYS[1]).ok == 'list'
 local taken = 0
 for i = 1, #ARGV, 6 do
-  -- First, as in every script here: where Redis refuses to write, nothing has changed.
+  -- The first write, as in every script here: if Redis refuses it, nothing has changed.
   local record = redis.call('XADD', KEYS[3], '*', 'id', ARGV[i + 1], 'session', ARGV[i + 2],
     'event', ARGV[i + 3], 'at', ARGV[i + 4], 'state', ARGV[i + 5])
   local job, removed = ARGV[i], 0
