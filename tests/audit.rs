@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use harness::postgres::{Database, PostgresServer};
 use harness::{RedisServer, settled, state};
-use synckairos_state::audit::queue::{Letters, Metrics, Queue, QueueOptions};
+use synckairos_state::audit::queue::{DeadLetterSelection, Metrics, Queue, QueueOptions};
 use synckairos_state::audit::worker::WorkerHandle;
 use synckairos_state::audit::worker_events::{EventKind, EventListener, WorkerEvent};
 use synckairos_state::audit::worker_options::WorkerOptions;
@@ -112,7 +112,7 @@ async fn a_record_that_is_refused_is_a_dead_letter_and_may_come_back() {
     assert_eq!(letters[0].sqlstate.as_deref(), Some("22001"));
     audit.database.run("ALTER TABLE sync_events ALTER event_type TYPE text").await;
     let ids = vec![letters[0].record.id.clone()];
-    let revived = settled(|done| audit.queue.revive(Letters::Of(ids), done)).await;
+    let revived = settled(|done| audit.queue.revive(DeadLetterSelection::Records(ids), done)).await;
     assert_eq!(revived, Ok((1, None)));
     audit.until(|metrics| metrics.completed == 1 && metrics.failed == 0).await;
     worker.close(ms(5000)).await;

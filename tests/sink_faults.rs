@@ -1,4 +1,4 @@
-//! Whose fault it is that a record cannot be stored.
+//! The causes for which a record is not stored.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test may.
 
@@ -11,17 +11,17 @@ use harness::records::{
     OTHER, count_events, deployed, of_session, on_both, own, record, state, with,
 };
 use serde_json::json;
-use synckairos_state::audit::fault::{Fault, Whose};
+use synckairos_state::audit::fault::{Cause, Fault};
 use synckairos_state::audit::record::Record;
 use synckairos_state::audit::sink::Sink;
 
-async fn refused(sink: &Sink, record: Record) -> (Whose, String) {
+async fn refused(sink: &Sink, record: Record) -> (Cause, String) {
     let fault = sink.store(&[record]).await.unwrap_err();
-    (fault.whose, fault.sqlstate.unwrap_or(fault.message))
+    (fault.cause, fault.sqlstate.unwrap_or(fault.message))
 }
 
-fn is(whose: Whose, sqlstate: &str) -> (Whose, String) {
-    (whose, sqlstate.to_owned())
+fn is(cause: Cause, sqlstate: &str) -> (Cause, String) {
+    (cause, sqlstate.to_owned())
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_record_at_fault_is_told_by_its_sqlstate_and_stores_nothing() {
             let good = of_session(OTHER, Some(&state(1)));
             let fault = sink.store(&[good, record.clone()]).await.unwrap_err();
             assert_eq!(fault.sqlstate.as_deref(), Some(sqlstate), "{fault}");
-            assert_eq!(fault.whose, Whose::Record);
+            assert_eq!(fault.cause, Cause::Record);
         }
         assert_eq!(count_events(&database).await, 0);
         sink.store(&[of_session(OTHER, Some(&state(1)))]).await.unwrap();
@@ -55,10 +55,10 @@ async fn a_record_at_fault_is_told_by_its_sqlstate_and_stores_nothing() {
 async fn what_the_deployed_tables_must_hold_and_cannot_is_the_records_fault() {
     let (database, sink) = deployed().await;
     let sideways = with(state(1), json!({ "sync_mode": "sideways" }));
-    assert_eq!(refused(&sink, record(Some(&sideways))).await, is(Whose::Record, "22P02"));
+    assert_eq!(refused(&sink, record(Some(&sideways))).await, is(Cause::Record, "22P02"));
     let strange = of_session("session-123", Some(&state(1)));
-    assert_eq!(refused(&sink, strange.clone()).await, is(Whose::Record, "22P02"));
-    assert_eq!(refused(&sink, of_session("session-123", None)).await, is(Whose::Record, "22P02"));
+    assert_eq!(refused(&sink, strange.clone()).await, is(Cause::Record, "22P02"));
+    assert_eq!(refused(&sink, of_session("session-123", None)).await, is(Cause::Record, "22P02"));
 
     // The cause removed while the sink still knows the tables as they were.
     sink.store(&[record(Some(&state(1)))]).await.unwrap();
@@ -78,17 +78,17 @@ async fn missing_tables_are_not_the_records_fault() {
     let database = PostgresServer::shared().database("").await;
     let sink = database.sink();
     let fault = sink.store(&[record(Some(&state(1)))]).await.unwrap_err();
-    assert!(fault.is_missing_table() && fault.whose == Whose::Postgres, "{fault}");
+    assert!(fault.is_missing_table() && fault.cause == Cause::Postgres, "{fault}");
     assert!(fault.message.contains("migrate()"), "{fault}");
     sink.migrate().await.unwrap();
     sink.store(&[record(Some(&state(1)))]).await.unwrap();
 
     database.run("DROP TABLE sync_events").await;
     let fault = sink.store(&[record(Some(&state(1)))]).await.unwrap_err();
-    assert!(fault.is_missing_table() && fault.whose == Whose::Postgres, "{fault}");
+    assert!(fault.is_missing_table() && fault.cause == Cause::Postgres, "{fault}");
     database.run("ALTER TABLE sync_sessions DROP metadata").await;
     sink.migrate().await.unwrap();
-    assert_eq!(refused(&sink, record(None)).await, is(Whose::Unclear, "42703"));
+    assert_eq!(refused(&sink, record(None)).await, is(Cause::Unclear, "42703"));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn refusals_of_the_server_are_the_servers() {
     let fault_of = async |url: &str| -> Fault {
         let sink = Sink::new(&options(url, 2)).unwrap();
         let fault = sink.store(&[record(None)]).await.unwrap_err();
-        assert_eq!(fault.whose, Whose::Postgres, "{fault}");
+        assert_eq!(fault.cause, Cause::Postgres, "{fault}");
         assert!(!fault.message.contains("secret"), "{fault}");
         fault
     };

@@ -1,5 +1,5 @@
-//! The queue of older instances: their jobs, taken over as records. BullMQ has each job in a hash,
-//! and its id in the list or sorted set of what state it is in.
+//! Adopts the jobs that older instances queued with BullMQ, as records. BullMQ stores each job in a
+//! hash, and its id in a list or sorted set for the job's state (`wait`, `failed`, …).
 
 use std::sync::LazyLock;
 
@@ -19,21 +19,21 @@ static JOBS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scrip
 static TAKE_JOBS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/take_jobs.lua")));
 
-/// How many jobs one script takes at most: Redis does nothing else meanwhile.
-const AT_ONCE: usize = 100;
+/// The most jobs that one script adopts: a script blocks Redis.
+const PAGE_SIZE: usize = 100;
 
-/// What became of a page of jobs.
+/// The outcome for a page of jobs.
 #[derive(Debug)]
 pub struct Adopted {
-    /// How many are records now.
+    /// How many jobs became records.
     pub taken: u64,
-    /// Those that are no record of a change, by their ids. They stay where they are.
+    /// The ids of jobs that are no change of a session. They stay in BullMQ's queue.
     pub skipped: Vec<String>,
-    /// Whether there may be more in this place.
+    /// Whether the queue may hold more jobs of this state.
     pub more: bool,
 }
 
-/// A job's data, as the write queues of the running services write it.
+/// The data of a job, as the write queue of older instances writes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct JobData<'a> {
@@ -45,36 +45,36 @@ struct JobData<'a> {
 }
 
 impl Queue {
-    /// Takes over a page of the jobs in one place (`wait`, `failed`, …), the oldest first, without
-    /// the first `skip`.
+    /// Adopts a page of the jobs of one state (`wait`, `failed`, …), the oldest first. Skips the
+    /// first `skip` jobs.
     pub fn adopt_jobs(
         &self,
         keys: BullKeys,
-        place: &str,
+        job_state: &str,
         skip: u64,
         done: impl FnOnce(Result<Adopted>) + Send + 'static,
     ) {
-        let names = [keys.place(place), keys.base];
-        let [place, base] = names.clone();
-        let look = move |attempt: &Attempt| {
-            let mut command = JOBS.command(attempt.with_source, &[&place, &base]);
-            command.arg(skip).arg(AT_ONCE);
+        let names = [keys.place(job_state), keys.base];
+        let [job_list, base] = names.clone();
+        let read = move |attempt: &Attempt| {
+            let mut command = JOBS.command(attempt.with_source, &[&job_list, &base]);
+            command.arg(skip).arg(PAGE_SIZE);
             command
         };
         let queue = self.direct();
-        self.ask(Effect::Read, look, move |answer| match answer.and_then(list) {
-            Ok(jobs) => queue.take(names, jobs, done),
+        self.submit(Effect::Read, read, move |answer| match answer.and_then(list) {
+            Ok(jobs) => queue.adopt_page(names, jobs, done),
             Err(error) => done(Err(error)),
         });
     }
 
-    fn take(
+    fn adopt_page(
         &self,
-        [place, base]: [String; 2],
+        [job_list, base]: [String; 2],
         jobs: Vec<Value>,
         done: impl FnOnce(Result<Adopted>) + Send + 'static,
     ) {
-        let more = jobs.len() == AT_ONCE;
+        let more = jobs.len() == PAGE_SIZE;
         let (mut records, mut skipped) = (Vec::new(), Vec::new());
         for job in jobs {
             match read_job(job) {
@@ -87,8 +87,8 @@ impl Queue {
             return done(Ok(Adopted { taken: 0, skipped, more }));
         }
         let stream = self.stream();
-        let take = move |attempt: &Attempt| {
-            let keys = [&*place, &base, &stream.keys.stream];
+        let adopt = move |attempt: &Attempt| {
+            let keys = [&*job_list, &base, &stream.keys.stream];
             let mut command = TAKE_JOBS.command(attempt.with_source, &keys);
             for (job, record) in &records {
                 command.arg(job).arg(&record.id).arg(&record.session_id).arg(&record.event_type);
@@ -96,14 +96,14 @@ impl Queue {
             }
             command
         };
-        // Of a repeat that finds the jobs taken, only the count is wrong.
-        self.ask(Effect::Idempotent, take, move |answer| {
+        // A repeat may find the jobs adopted already; only its count is wrong then.
+        self.submit(Effect::Idempotent, adopt, move |answer| {
             done(answer.map(|taken| Adopted { taken: int(&taken), skipped, more }));
         });
     }
 }
 
-/// A job's id, and the record that it is about.
+/// Reads a job: its id, and its record unless the job is no change of a session.
 fn read_job(job: Value) -> Option<(String, Option<Record>)> {
     let Value::Array(parts) = job else { return None };
     let [id, data, name, added] = <[Value; 4]>::try_from(parts).ok()?;
@@ -132,23 +132,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_becomes_the_record_that_it_was_to_be() {
+    fn a_job_becomes_a_record() {
         let data = r#"{"sessionId":"a","state":{"n":9007199254740993,"l":[]},"eventType":"e","timestamp":5}"#;
         let record = record_of(data, "n".into(), 3).expect("a record");
         assert_eq!((record.session_id.as_str(), record.event_type.as_str()), ("a", "e"));
         assert_eq!(record.at_ms, 5);
-        // As it was written: no number was rounded, no empty list became something else.
+        // The bytes are copied: no number is rounded, and an empty list stays a list.
         assert_eq!(record.state.as_deref(), Some(r#"{"n":9007199254740993,"l":[]}"#));
     }
 
     #[test]
-    fn what_a_job_does_not_say_is_known_from_the_job() {
+    fn missing_fields_of_the_data_come_from_the_job() {
         let record = record_of(r#"{"sessionId":"a","state":{}}"#, "n".into(), 3).expect("a record");
         assert_eq!((record.event_type.as_str(), record.at_ms), ("n", 3));
     }
 
     #[test]
-    fn what_is_about_no_session_is_no_record() {
+    fn a_job_without_a_session_becomes_no_record() {
         for data in ["", "{}", r#"{"sessionId":"","state":{}}"#, r#"{"sessionId":"a","state":7}"#] {
             assert_eq!(record_of(data, "n".into(), 3), None, "{data}");
         }

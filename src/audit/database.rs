@@ -1,4 +1,4 @@
-//! Where PostgreSQL is: what JavaScript hands over, as options of sqlx.
+//! Converts the database options of JavaScript to those of sqlx.
 
 use std::collections::HashMap;
 
@@ -12,22 +12,22 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// How PostgreSQL is reached, as JSON from JavaScript.
+/// The address of PostgreSQL and the size of the pool, as JSON from JavaScript.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseOptions {
-    /// `postgres://[user[:password]@]host[:port][/database][?parameter=value&…]`. What it does
-    /// not say comes from `env`.
+    /// `postgres://[user[:password]@]host[:port][/database][?parameter=value&…]`. `env` supplies
+    /// the missing parts.
     #[serde(default)]
     pub url: Option<String>,
     /// `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `PGSSLMODE`, `PGSSLROOTCERT`,
     /// `PGAPPNAME`.
     #[serde(default)]
     pub env: HashMap<String, String>,
-    /// TLS; wins over `sslmode` in the URL and in `PGSSLMODE`.
+    /// TLS. Overrides `sslmode` in the URL and `PGSSLMODE`.
     #[serde(default)]
     pub ssl: Option<Ssl>,
-    /// So many connections stay open when idle. Default 2.
+    /// How many idle connections stay open. Default 2.
     #[serde(default = "default_pool_min")]
     pub pool_min: u32,
     /// The most connections at a time. Default 20.
@@ -35,25 +35,25 @@ pub struct DatabaseOptions {
     pub pool_max: u32,
 }
 
-/// What is asked of TLS.
+/// The TLS options.
 #[derive(Clone, Deserialize)]
 pub struct Ssl {
-    /// Whether there is any.
+    /// Whether to use TLS, and what to verify.
     pub mode: SslMode,
-    /// PEM of a certificate to trust besides those of the system.
+    /// A certificate to trust in addition to the system's, in PEM.
     #[serde(default)]
     pub ca: Option<String>,
 }
 
-/// Whether there is TLS, and what of it is verified.
+/// Whether to use TLS, and what to verify.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
     /// No TLS.
     Off,
-    /// TLS; the certificate and the host name in it are verified.
+    /// TLS that verifies the certificate and its host name.
     Verify,
-    /// TLS with whoever answers.
+    /// TLS that verifies nothing.
     NoVerify,
 }
 
@@ -70,11 +70,10 @@ const URL_FIELD: &str = "databaseUrl";
 impl DatabaseOptions {
     /// The options of a connection.
     ///
-    /// sqlx reads the process's environment whenever it makes options. Everything that it takes
-    /// from there is set here, but for `PGOPTIONS`, `PGSSLCERT` and `PGSSLKEY`, which it then
-    /// uses as libpq does.
+    /// sqlx reads the process's environment when it creates options. This method overrides what
+    /// sqlx reads there, except `PGOPTIONS`, `PGSSLCERT` and `PGSSLKEY`.
     pub(super) fn connect_options(&self) -> Result<PgConnectOptions> {
-        let mut server = Server::default();
+        let mut server = ServerSettings::default();
         server.read_env(&self.env)?;
         if let Some(url) = &self.url {
             server.read_url(url).map_err(|reason| {
@@ -96,9 +95,9 @@ impl DatabaseOptions {
     }
 }
 
-/// What is known of the server so far; what is said later wins.
+/// The settings of the server, collected from several sources; the later source wins.
 #[derive(Default)]
-struct Server {
+struct ServerSettings {
     host: Option<String>,
     port: Option<u16>,
     user: Option<String>,
@@ -115,7 +114,7 @@ enum Ca {
     File(String),
 }
 
-impl Server {
+impl ServerSettings {
     fn read_env(&mut self, env: &HashMap<String, String>) -> Result<()> {
         let names = [
             ("PGHOST", "host"),
@@ -128,7 +127,7 @@ impl Server {
             ("PGSSLROOTCERT", "sslrootcert"),
         ];
         for (name, parameter) in names {
-            // An empty variable counts as none, as it does for libpq.
+            // As in libpq, an empty variable counts as unset.
             if let Some(value) = env.get(name).filter(|value| !value.is_empty()) {
                 self.set(parameter, value).map_err(|reason| Error::invalid(name, reason))?;
             }
@@ -158,11 +157,11 @@ impl Server {
         Ok(())
     }
 
-    /// One parameter, named as in a URL. Those that mean nothing here are passed over: other
-    /// drivers have theirs.
+    /// Sets a parameter by its name in a URL. Ignores unknown parameters, which may be meant for other
+    /// drivers.
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
-            // Without the brackets that an IPv6 address has in a URL.
+            // Remove the brackets of an IPv6 address.
             "host" | "hostaddr" => {
                 self.host = Some(value.trim_matches(['[', ']']).to_owned());
             }
@@ -193,7 +192,7 @@ impl Server {
         let host = self.host.unwrap_or_else(|| String::from("localhost"));
         let user = self.user.unwrap_or_else(|| options.get_username().to_owned());
         let database = self.database.unwrap_or_else(|| user.clone());
-        // As for libpq there is no TLS on a socket of the same machine.
+        // As in libpq, there is no TLS on a Unix socket.
         let ssl_mode = match self.ssl_mode {
             Some(mode) if !host.starts_with('/') => mode,
             _ => PgSslMode::Disable,
@@ -207,11 +206,11 @@ impl Server {
             .application_name(self.application_name.as_deref().unwrap_or("synckairos-state"))
             .ssl_mode(ssl_mode)
             .statement_cache_capacity(0)
-            // PgBouncer refuses a connection that sets it, and we read no floats.
+            // PgBouncer refuses a connection that sets this; the sink reads no floats.
             .extra_float_digits(None)
             .disable_statement_logging();
         if !self.options.is_empty() {
-            // Without any, an empty parameter would be sent, which PgBouncer refuses, too.
+            // sqlx would send an empty parameter, which PgBouncer refuses.
             options = options.options(self.options);
         }
         match self.ca {
@@ -222,7 +221,7 @@ impl Server {
     }
 }
 
-/// sqlx would find out when it connects, and put all of it into the message.
+/// Checks a certificate. sqlx would check it when it connects, and quote all of it in the error.
 fn check_ca(pem: &str) -> Result<()> {
     let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).peekable();
     if certificates.peek().is_none() || certificates.any(|certificate| certificate.is_err()) {
@@ -231,22 +230,22 @@ fn check_ca(pem: &str) -> Result<()> {
     Ok(())
 }
 
-/// `require` and `verify-ca` are stricter than in libpq, as they are in Node's `pg`: whoever asks
-/// for TLS gets all of it, and whoever does not want that says so (`no-verify`).
+/// Converts an `sslmode`. `require` and `verify-ca` verify the host name, too, as in Node's `pg` and
+/// unlike in libpq. `no-verify` turns verification off.
 fn ssl_mode(name: &str) -> Result<PgSslMode, String> {
     Ok(match name {
         "disable" => PgSslMode::Disable,
         "allow" => PgSslMode::Allow,
         "prefer" => PgSslMode::Prefer,
         "require" | "verify-ca" | "verify-full" => PgSslMode::VerifyFull,
-        // What sqlx calls "require" verifies nothing.
+        // `Require` of sqlx verifies nothing.
         "no-verify" => PgSslMode::Require,
         _ => return Err("its sslmode is unknown".into()),
     })
 }
 
-/// A URL that may be shown: the password is replaced, also where the rest is malformed. Of what
-/// comes after the host nothing is shown, as a password may be there, too.
+/// A URL for error messages: without the password, even if the URL is malformed, and without
+/// everything after the host, which may contain a password, too.
 fn redacted(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let after_host = ['/', '?', '#'];

@@ -1,52 +1,56 @@
-//! Why PostgreSQL did not take a batch, and whose fault that is.
+//! Why PostgreSQL did not store a batch.
 //!
-//! It decides what becomes of the records: one that is itself at fault is a dead letter at once;
-//! while PostgreSQL is at fault everything waits, for as long as it takes.
+//! The cause decides what happens to the records: a record that is itself the cause becomes a dead
+//! letter at once; while PostgreSQL is the cause, all records wait, for as long as it takes.
 
 use std::fmt;
 
-/// A refused or failed batch.
+/// The error of a batch that was not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Who has to change for another try to be of use.
-    pub whose: Whose,
-    /// PostgreSQL's five characters, where it was PostgreSQL that spoke.
+    /// What has to change before a retry can succeed.
+    pub cause: Cause,
+    /// The SQLSTATE, if PostgreSQL answered.
     pub sqlstate: Option<String>,
-    /// What happened. Holds no password and no state of a session.
+    /// The error message. Contains no password and no session state.
     pub message: String,
 }
 
-/// Who has to change for another try to be of use.
+/// What has to change before a retry can succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// A record of the batch: it will be refused every time.
+pub enum Cause {
+    /// A record of the batch: PostgreSQL will refuse it every time.
     Record,
-    /// The server, the way to it, or its operator: no record is the worse for it.
+    /// The server, the network or the configuration: retry the records until it is repaired.
     Postgres,
-    /// Cannot be told: worth a few tries.
+    /// Unknown: retry a few times.
     Unclear,
 }
 
 impl Fault {
-    /// The fault behind an error of sqlx.
+    /// Classifies an error of sqlx.
     pub fn of(error: &sqlx::Error) -> Self {
         let Some(refusal) = error.as_database_error() else {
-            return Self { whose: whose_client(error), sqlstate: None, message: error.to_string() };
+            return Self {
+                cause: cause_of_client_error(error),
+                sqlstate: None,
+                message: error.to_string(),
+            };
         };
         let sqlstate = refusal.code().map(|code| code.into_owned());
-        // The primary message alone: detail and context quote rows.
+        // Only the primary message: the detail and the context quote rows.
         let mut message = refusal.message().to_owned();
         if sqlstate.as_deref() == Some(UNDEFINED_TABLE) {
             message.push_str(MIGRATE);
         }
-        let whose = sqlstate.as_deref().map_or(Whose::Unclear, whose_sqlstate);
-        Self { whose, sqlstate, message }
+        let cause = sqlstate.as_deref().map_or(Cause::Unclear, cause_of_sqlstate);
+        Self { cause, sqlstate, message }
     }
 
-    /// A table of ours is not there.
+    /// A table does not exist.
     pub(super) fn missing_table(name: &str) -> Self {
         Self {
-            whose: Whose::Postgres,
+            cause: Cause::Postgres,
             sqlstate: Some(UNDEFINED_TABLE.to_owned()),
             message: format!("relation \"{name}\" does not exist{MIGRATE}"),
         }
@@ -54,10 +58,10 @@ impl Fault {
 
     /// PostgreSQL could not be reached, or did not answer.
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
-        Self { whose: Whose::Postgres, sqlstate: None, message: message.into() }
+        Self { cause: Cause::Postgres, sqlstate: None, message: message.into() }
     }
 
-    /// The same, naming the server, where it was not PostgreSQL that spoke.
+    /// Adds the server's address to the message of an error that PostgreSQL did not send.
     pub(super) fn at(mut self, host: &str, port: u16) -> Self {
         if self.sqlstate.is_none() {
             self.message.push_str(&format!(" (PostgreSQL at {host}:{port})"));
@@ -65,19 +69,19 @@ impl Fault {
         self
     }
 
-    /// Whether the tables are missing, so that `migrate()` would help.
+    /// Whether a table is missing, so that `migrate()` would help.
     pub fn is_missing_table(&self) -> bool {
         self.sqlstate.as_deref() == Some(UNDEFINED_TABLE)
     }
 
-    /// Whether PostgreSQL gave up a statement that took too long.
+    /// Whether PostgreSQL cancelled the statement because it took too long.
     pub(super) fn is_slow(&self) -> bool {
         self.sqlstate.as_deref() == Some("57014")
     }
 
-    /// Whether PostgreSQL refused the statement and the connection is as good as before.
+    /// Whether PostgreSQL refused the statement and the connection can be used again.
     pub(super) fn is_refusal(&self) -> bool {
-        self.sqlstate.is_some() && (self.whose != Whose::Postgres || self.is_missing_table())
+        self.sqlstate.is_some() && (self.cause != Cause::Postgres || self.is_missing_table())
     }
 }
 
@@ -101,31 +105,31 @@ impl From<sqlx::Error> for Fault {
 const UNDEFINED_TABLE: &str = "42P01";
 const MIGRATE: &str = ": call migrate() to create the tables";
 
-/// PostgreSQL's documentation, appendix A.
-fn whose_sqlstate(sqlstate: &str) -> Whose {
+/// By the classes in appendix A of PostgreSQL's documentation.
+fn cause_of_sqlstate(sqlstate: &str) -> Cause {
     match sqlstate {
-        // Read-only; a transaction that stood still for too long; no such table; no privilege.
-        "25006" | "25P03" | UNDEFINED_TABLE | "42501" => Whose::Postgres,
+        // Read-only; idle in transaction for too long; undefined table; no privilege.
+        "25006" | "25P03" | UNDEFINED_TABLE | "42501" => Cause::Postgres,
         _ => match sqlstate.get(..2) {
             // Data exception; integrity constraint violation.
-            Some("22" | "23") => Whose::Record,
-            // Connection; authentication; no such database; rollback (deadlock); resources;
+            Some("22" | "23") => Cause::Record,
+            // Connection; authentication; unknown database; rollback (deadlock); resources;
             // object not in the prerequisite state (locks); operator intervention; system.
-            Some("08" | "28" | "3D" | "40" | "53" | "55" | "57" | "58") => Whose::Postgres,
-            _ => Whose::Unclear,
+            Some("08" | "28" | "3D" | "40" | "53" | "55" | "57" | "58") => Cause::Postgres,
+            _ => Cause::Unclear,
         },
     }
 }
 
-/// Errors that did not come as an answer of the server.
-fn whose_client(error: &sqlx::Error) -> Whose {
+/// The cause of an error that is no answer of the server.
+fn cause_of_client_error(error: &sqlx::Error) -> Cause {
     use sqlx::Error::{
         BeginFailed, Configuration, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed,
     };
     match error {
         Configuration(_) | Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed
-        | WorkerCrashed | BeginFailed => Whose::Postgres,
-        _ => Whose::Unclear,
+        | WorkerCrashed | BeginFailed => Cause::Postgres,
+        _ => Cause::Unclear,
     }
 }
 
@@ -134,34 +138,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sqlstate_says_whose_fault_it_is() {
-        for (whose, states) in [
-            (Whose::Record, "22P02 22P05 22021 22001 22003 23502 23505 23514"),
+    fn a_sqlstate_tells_the_cause() {
+        for (cause, states) in [
+            (Cause::Record, "22P02 22P05 22021 22001 22003 23502 23505 23514"),
             (
-                Whose::Postgres,
+                Cause::Postgres,
                 "08006 25006 25P03 28P01 3D000 40001 40P01 42501 42P01 53100 53300 55P03 57014 57P01 57P03 58030",
             ),
-            (Whose::Unclear, "42703 42883 P0001 XX000 0A000 54001 21000 25P02 9"),
+            (Cause::Unclear, "42703 42883 P0001 XX000 0A000 54001 21000 25P02 9"),
         ] {
             for state in states.split(' ') {
-                assert_eq!(whose_sqlstate(state), whose, "{state}");
+                assert_eq!(cause_of_sqlstate(state), cause, "{state}");
             }
         }
     }
 
     #[test]
-    fn an_error_that_is_no_answer_is_that_of_the_connection() {
+    fn an_error_of_the_connection_is_postgresqls() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let fault = Fault::of(&sqlx::Error::Io(refused));
-        assert_eq!((fault.whose, fault.sqlstate), (Whose::Postgres, None));
+        assert_eq!((fault.cause, fault.sqlstate), (Cause::Postgres, None));
         assert!(fault.message.contains("refused"), "{}", fault.message);
-        assert_eq!(Fault::of(&sqlx::Error::RowNotFound).whose, Whose::Unclear);
+        assert_eq!(Fault::of(&sqlx::Error::RowNotFound).cause, Cause::Unclear);
     }
 
     #[test]
     fn a_missing_table_names_the_remedy() {
         let fault = Fault::missing_table("sync_events");
-        assert!(fault.is_missing_table() && fault.whose == Whose::Postgres);
+        assert!(fault.is_missing_table() && fault.cause == Cause::Postgres);
         assert!(fault.to_string().contains("migrate()"), "{fault}");
     }
 }

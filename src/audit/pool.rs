@@ -1,9 +1,9 @@
-//! The connections to PostgreSQL: a few, kept for a while, each used by one at a time.
+//! A pool of connections to PostgreSQL.
 //!
-//! sqlx has a pool, which does not fit here: it hides why no connection can be had, tests a
-//! connection that comes back with no limit of time, and starts tasks that nobody ends. In this
-//! one a connection comes back only where its user says that it is good ([`Lease::give_back`]).
-//! Dropped in any other way, as with a future that nobody waits for any more, it is closed.
+//! sqlx's own pool does not fit: it hides why it cannot connect, tests a returned connection
+//! without a time limit, and starts tasks that nobody ends. This pool takes a connection back only
+//! if its user declares it good ([`Lease::give_back`]); a lease that is dropped, as with a cancelled
+//! future, closes its connection.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
@@ -17,30 +17,31 @@ use tokio::time::{Duration, Instant, timeout};
 
 use super::fault::Fault;
 
-/// The longest wait for a free connection, and again for a new one to be made.
+/// The time limit for a permit, and again for a new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long those that were idle may take to prove that one of them is still there.
+/// The time limit for finding an idle connection that still works.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a connection stays open with nothing to do.
+/// How long a surplus connection may be idle before it is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest polite end.
+/// The time limit for closing a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The pool.
 pub(super) struct Pool {
     options: PgConnectOptions,
-    /// So many connections are not closed for being idle.
+    /// How many idle connections stay open.
     min: usize,
     max: usize,
     permits: Arc<Semaphore>,
-    shelf: Mutex<Shelf>,
+    idle: Mutex<IdleConnections>,
 }
 
-/// What is not in use.
+/// The idle connections.
 #[derive(Default)]
-struct Shelf {
+struct IdleConnections {
     /// The longest idle first.
-    idle: Vec<Idle>,
-    /// The task that closes them in time. It ends when there is nothing left to close.
+    connections: Vec<Idle>,
+    /// The task that closes surplus connections. It ends when none is left.
     reaper: Option<AbortHandle>,
 }
 
@@ -52,14 +53,15 @@ struct Idle {
 impl Pool {
     pub fn new(options: PgConnectOptions, min: usize, max: usize) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(max));
-        Arc::new(Self { options, min, max, permits, shelf: Mutex::default() })
+        Arc::new(Self { options, min, max, permits, idle: Mutex::default() })
     }
 
-    /// How many connections there may be.
+    /// The most connections at a time.
     pub fn max(&self) -> usize {
         self.max
     }
 
+    /// Leases an idle connection that still works, or a new one.
     pub async fn acquire(self: &Arc<Self>) -> Result<Lease, Fault> {
         let permit = timeout(CONNECT_TIMEOUT, Arc::clone(&self.permits).acquire_owned())
             .await
@@ -74,45 +76,45 @@ impl Pool {
         Ok(Lease { connection, pool: Arc::clone(self), _permit: permit })
     }
 
-    /// One that is idle and still there.
+    /// Takes the first idle connection that still works.
     async fn idle_connection(&self) -> Option<PgConnection> {
         loop {
-            let mut idle = self.shelf().idle.pop()?;
+            let mut idle = self.idle().connections.pop()?;
             if idle.connection.ping().await.is_ok() {
                 return Some(idle.connection);
             }
         }
     }
 
-    /// Accepts no more callers and closes what is idle; what is in use is closed after its use.
+    /// Refuses new leases and closes the idle connections. A leased connection is closed after its use.
     pub async fn close(&self) {
         self.permits.close();
-        let Shelf { idle, reaper } = std::mem::take(&mut *self.shelf());
+        let IdleConnections { connections, reaper } = std::mem::take(&mut *self.idle());
         if let Some(reaper) = reaper {
             reaper.abort();
         }
-        let ends = idle.into_iter().map(|idle| idle.connection.close());
-        // Without an answer the sockets are closed all the same, when they are dropped.
-        let _ = timeout(CLOSE_TIMEOUT, futures_util::future::join_all(ends)).await;
+        let closing = connections.into_iter().map(|idle| idle.connection.close());
+        // After a time-out the sockets are closed when they are dropped.
+        let _ = timeout(CLOSE_TIMEOUT, futures_util::future::join_all(closing)).await;
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, IdleConnections> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has been idle for too long, and when to look again.
+    /// Takes the connections that were idle for too long. Also returns when the next one will be.
     fn overdue(&self) -> (Vec<Idle>, Option<Instant>) {
-        let mut shelf = self.shelf();
-        let surplus = shelf.idle.len().saturating_sub(self.min);
+        let mut idle = self.idle();
+        let surplus = idle.connections.len().saturating_sub(self.min);
         let now = Instant::now();
-        let count = shelf.idle[..surplus]
+        let count = idle.connections[..surplus]
             .iter()
             .take_while(|idle| idle.since + IDLE_TIMEOUT <= now)
             .count();
-        let overdue = shelf.idle.drain(..count).collect();
-        let next = (count < surplus).then(|| shelf.idle[0].since + IDLE_TIMEOUT);
+        let overdue = idle.connections.drain(..count).collect();
+        let next = (count < surplus).then(|| idle.connections[0].since + IDLE_TIMEOUT);
         if next.is_none() {
-            shelf.reaper = None; // It ends; the next connection to be idle starts another.
+            idle.reaper = None; // The task ends; the next surplus connection starts another.
         }
         (overdue, next)
     }
@@ -120,12 +122,13 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if let Some(reaper) = self.shelf().reaper.take() {
+        if let Some(reaper) = self.idle().reaper.take() {
             reaper.abort();
         }
     }
 }
 
+/// Closes surplus connections until none is left.
 async fn reap(pool: Weak<Pool>) {
     while let Some((overdue, next)) = pool.upgrade().map(|pool| pool.overdue()) {
         for idle in overdue {
@@ -144,17 +147,17 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// The connection is as good as before: the next one may use it.
+    /// Returns a connection that still works to the pool.
     pub fn give_back(self) {
         let Self { connection, pool, _permit } = self;
         if pool.permits.is_closed() {
             return;
         }
-        let mut shelf = pool.shelf();
-        shelf.idle.push(Idle { connection, since: Instant::now() });
-        if shelf.reaper.is_none() && shelf.idle.len() > pool.min {
+        let mut idle = pool.idle();
+        idle.connections.push(Idle { connection, since: Instant::now() });
+        if idle.reaper.is_none() && idle.connections.len() > pool.min {
             let reaper = tokio::spawn(reap(Arc::downgrade(&pool)));
-            shelf.reaper = Some(reaper.abort_handle());
+            idle.reaper = Some(reaper.abort_handle());
         }
     }
 }
@@ -173,7 +176,7 @@ impl DerefMut for Lease {
     }
 }
 
-/// An answer of PostgreSQL, or the fault that there is none in time.
+/// Awaits an answer of PostgreSQL, up to a time limit.
 pub(super) async fn within<T, E: Into<Fault>>(
     limit: Duration,
     answer: impl Future<Output = Result<T, E>>,

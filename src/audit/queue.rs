@@ -1,4 +1,4 @@
-//! The handle of an audit queue: what callers ask of it. Each call is one round trip.
+//! The client of an audit queue. Each call is one round trip.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -23,17 +23,17 @@ static LETTERS: LazyLock<Script> =
 static REVIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/revive.lua")));
 static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/remove.lua")));
 
-/// How many dead letters one script moves back at most: Redis does nothing else meanwhile.
-const REVIVED_AT_ONCE: u32 = 500;
+/// The most dead letters that one script revives: a script blocks Redis.
+const REVIVE_LIMIT: u32 = 500;
 
-/// What holds for all calls of a queue.
+/// The options of a queue.
 #[derive(Debug, Clone)]
 pub struct QueueOptions {
-    /// The queue's name, which all its instances share. Default `db-writes`.
+    /// The name of the queue, the same for all instances that share it. Default `db-writes`.
     pub name: String,
-    /// How many records may wait. Default: any number.
+    /// The most records that the stream may hold. Default: no limit.
     pub max_backlog: Option<u64>,
-    /// The time from a call to its deadline. Default 5 s.
+    /// The time limit of a call. Default 5 s.
     pub command_timeout: Duration,
 }
 
@@ -47,46 +47,46 @@ impl Default for QueueOptions {
     }
 }
 
-/// How many records are where, for all instances together.
+/// The number of records in each state, over all instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Metrics {
-    /// In the stream, and with nobody.
+    /// Queued, not yet claimed by a worker.
     pub waiting: u64,
-    /// With a worker.
+    /// Claimed by a worker.
     pub active: u64,
-    /// In PostgreSQL.
+    /// Stored in PostgreSQL.
     pub completed: u64,
     /// Dead letters.
     pub failed: u64,
-    /// Waiting for another try.
+    /// Waiting for a retry.
     pub delayed: u64,
 }
 
-/// A record that went to the dead letters, and why.
+/// A record that could not be stored, and its error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The record.
     pub record: Record,
-    /// What PostgreSQL said.
+    /// The error message.
     pub error: String,
-    /// Its code for that.
+    /// The SQLSTATE, if PostgreSQL answered.
     pub sqlstate: Option<String>,
-    /// How often it was tried.
+    /// How many attempts there were to store it.
     pub attempts: u64,
-    /// When it died, milliseconds since the epoch.
+    /// When it became a dead letter, in milliseconds since the epoch.
     pub failed_at_ms: u64,
 }
 
-/// Which dead letters.
+/// A selection of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Letters {
-    /// Those of these records.
-    Of(Vec<String>),
-    /// A portion of all, up to this place; the empty place is the newest there is.
+pub enum DeadLetterSelection {
+    /// The dead letters of these records, by record id.
+    Records(Vec<String>),
+    /// The oldest dead letters, up to this entry id. The empty id stands for the newest dead letter.
     UpTo(String),
 }
 
-/// A queue. Clones share it.
+/// An audit queue. Clones share its connection.
 #[derive(Clone)]
 pub struct Queue {
     connection: Connection,
@@ -95,19 +95,19 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue on a connection, which others may share.
+    /// Makes a queue on a connection, which may be shared.
     pub fn new(connection: Connection, options: &QueueOptions) -> Self {
         let keys = AuditKeys::of(&options.name);
         let stream = Arc::new(Stream { keys, max_backlog: options.max_backlog });
         Self { connection, stream, command_timeout: options.command_timeout }
     }
 
-    /// Where the records wait, for those who append in scripts of their own.
+    /// The queue's stream, for scripts that append records themselves.
     pub fn stream(&self) -> Arc<Stream> {
         self.stream.clone()
     }
 
-    /// Appends a record of a session's document, or of its deletion. Done once Redis has it.
+    /// Appends a record to the stream. `document` is the session's state; `None` records a deletion.
     pub fn enqueue(
         &self,
         session_id: String,
@@ -128,7 +128,7 @@ impl Queue {
             command.arg(document.as_deref().unwrap_or_default());
             command
         };
-        self.ask(Effect::Recognised, command, move |answer| {
+        self.submit(Effect::Recognised, command, move |answer| {
             done(match answer {
                 Ok(Value::Int(0)) => Err(Error::BacklogFull { limit }),
                 other => other.map(drop),
@@ -136,7 +136,7 @@ impl Queue {
         });
     }
 
-    /// How many records are where.
+    /// Counts the records in each state.
     pub fn metrics(&self, done: impl FnOnce(Result<Metrics>) + Send + 'static) {
         let stream = self.stream.clone();
         let command = move |attempt: &Attempt| {
@@ -146,7 +146,7 @@ impl Queue {
             command.arg(AUDIT_GROUP);
             command
         };
-        self.ask(Effect::Read, command, move |answer| {
+        self.submit(Effect::Read, command, move |answer| {
             done(answer.and_then(|answer| match list(answer)?.as_slice() {
                 [waiting, active, completed, failed, delayed] => Ok(Metrics {
                     waiting: int(waiting),
@@ -160,7 +160,7 @@ impl Queue {
         });
     }
 
-    /// A page of the dead letters, newest first.
+    /// Reads a page of dead letters, the newest first.
     pub fn dead_letters(
         &self,
         offset: u32,
@@ -173,7 +173,7 @@ impl Queue {
             command.arg(offset).arg(limit);
             command
         };
-        self.ask(Effect::Read, command, move |answer| {
+        self.submit(Effect::Read, command, move |answer| {
             done(answer.and_then(list).and_then(|letters| {
                 letters
                     .into_iter()
@@ -183,34 +183,36 @@ impl Queue {
         });
     }
 
-    /// Puts dead letters at the end of the stream again, as the records they were. Done with how
-    /// many, and the place up to which a next call has to go on where there may be more.
+    /// Moves dead letters back to the end of the stream. Returns how many were moved and, if there
+    /// may be more, the entry id to continue with (see [`DeadLetterSelection::UpTo`]).
     pub fn revive(
         &self,
-        which: Letters,
+        selection: DeadLetterSelection,
         done: impl FnOnce(Result<(u64, Option<String>)>) + Send + 'static,
     ) {
         let stream = self.stream.clone();
         let command = move |attempt: &Attempt| {
             let AuditKeys { dead, index, stream, .. } = &stream.keys;
             let mut command = REVIVE.command(attempt.with_source, &[dead, index, stream]);
-            match &which {
-                Letters::Of(ids) => command.arg("these").arg(ids),
-                Letters::UpTo(place) => command.arg("all").arg(REVIVED_AT_ONCE).arg(place),
+            match &selection {
+                DeadLetterSelection::Records(ids) => command.arg("these").arg(ids),
+                DeadLetterSelection::UpTo(entry_id) => {
+                    command.arg("all").arg(REVIVE_LIMIT).arg(entry_id)
+                }
             };
             command
         };
-        // Of a repeat that finds nothing more to move, only the count is wrong.
-        self.ask(Effect::Idempotent, command, move |answer| {
+        // A repeat may find the letters moved already; only its count is wrong then.
+        self.submit(Effect::Idempotent, command, move |answer| {
             done(answer.and_then(list).and_then(|answer| {
                 let [moved, last] = <[Value; 2]>::try_from(answer).map_err(|_| unexpected())?;
-                let more = int(&moved) == u64::from(REVIVED_AT_ONCE);
+                let more = int(&moved) == u64::from(REVIVE_LIMIT);
                 Ok((int(&moved), text(last).filter(|last| more && !last.is_empty())))
             }));
         });
     }
 
-    /// Throws dead letters away. Done with how many there were.
+    /// Deletes dead letters. Returns how many were deleted.
     pub fn remove(&self, ids: Vec<String>, done: impl FnOnce(Result<u64>) + Send + 'static) {
         let stream = self.stream.clone();
         let command = move |attempt: &Attempt| {
@@ -219,34 +221,34 @@ impl Queue {
             command.arg(&ids);
             command
         };
-        self.ask(Effect::Idempotent, command, move |answer| done(answer.map(|n| int(&n))));
+        self.submit(Effect::Idempotent, command, move |answer| done(answer.map(|n| int(&n))));
     }
 
-    /// The same queue for calls that answers lead to, after which nobody flushes.
+    /// The same queue for calls made while a reply is handled, when no caller flushes the connection.
     pub(super) fn direct(&self) -> Self {
         Self { connection: self.connection.direct(), ..self.clone() }
     }
 
-    pub(super) fn ask(
+    pub(super) fn submit(
         &self,
         effect: Effect,
         command: impl Fn(&Attempt) -> Cmd + Send + 'static,
         done: impl FnOnce(Result<Value>) + Send + 'static,
     ) {
         let deadline = Instant::now() + self.command_timeout;
-        self.connection.submit(Box::new(Ask { effect, deadline, command, done }));
+        self.connection.submit(Box::new(ScriptCall { effect, deadline, command, done }));
     }
 }
 
-/// A request that needs no more than a command and somebody to take the answer.
-struct Ask<C, D> {
+/// A request that consists of a command and a callback for its reply.
+struct ScriptCall<C, D> {
     effect: Effect,
     deadline: Instant,
     command: C,
     done: D,
 }
 
-impl<C, D> Request for Ask<C, D>
+impl<C, D> Request for ScriptCall<C, D>
 where
     C: Fn(&Attempt) -> Cmd + Send,
     D: FnOnce(Result<Value>) + Send,
@@ -278,8 +280,8 @@ pub(super) fn unexpected() -> Error {
 
 fn read_letter(letter: Value) -> Option<DeadLetter> {
     let Value::Array(parts) = letter else { return None };
-    let [place, Value::Array(fields)] = <[Value; 2]>::try_from(parts).ok()? else { return None };
-    let place = text(place)?;
+    let [entry_id, Value::Array(fields)] = <[Value; 2]>::try_from(parts).ok()? else { return None };
+    let entry_id = text(entry_id)?;
     let (mut error, mut sqlstate, mut attempts) = (String::new(), None, 0);
     for pair in fields.chunks_exact(2) {
         let value = text(pair[1].clone())?;
@@ -290,7 +292,8 @@ fn read_letter(letter: Value) -> Option<DeadLetter> {
             _ => {}
         }
     }
-    let failed_at_ms = place.split('-').next().and_then(|ms| ms.parse().ok()).unwrap_or_default();
+    let failed_at_ms =
+        entry_id.split('-').next().and_then(|ms| ms.parse().ok()).unwrap_or_default();
     let record = read_record(Value::Array(fields))?;
     Some(DeadLetter { record, error, sqlstate, attempts, failed_at_ms })
 }

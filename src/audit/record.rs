@@ -1,28 +1,28 @@
-//! One change of a session, as it travels.
+//! An audit record: one change of a session.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One change of a session on its way to PostgreSQL.
+/// One change of a session, for PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// UUID v7, made when the record is. Primary key of `sync_events`.
+    /// A UUID v7, generated with the record. The primary key of `sync_events`.
     pub id: String,
     /// The session that changed.
     pub session_id: String,
-    /// What happened to it: `session_created`, `session_updated` or a word of the caller's.
+    /// The kind of change: `session_created`, `session_updated`, or a name that the caller chose.
     pub event_type: String,
-    /// When it was queued, milliseconds since the epoch.
+    /// When the record was queued, in milliseconds since the epoch.
     pub at_ms: i64,
-    /// The document: JSON text of the whole state. None for a deletion.
+    /// The session's document after the change, as JSON text. `None` for a deletion.
     pub state: Option<String>,
 }
 
-/// The time and the count of the last id of this process.
+/// The timestamp (48 bits) and the counter (12 bits) of the latest id of this process.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// A fresh UUID v7 (RFC 9562) as text: 48 bits of time, so that ids sort by age and PostgreSQL
-/// adds them at the end of its index; 12 bits that count, so that those of one process and one
-/// millisecond sort, too (past 4096 of them the next millisecond begins early); the rest is random.
+/// Generates a UUID v7 (RFC 9562) as text. 48 bits are a timestamp: ids sort by age, and PostgreSQL
+/// appends them to its index. 12 bits are a counter: the ids that a process generates in one
+/// millisecond sort, too (the 4097th gets the timestamp of the next millisecond). The rest is random.
 pub fn new_id(now_ms: i64) -> String {
     let now = (now_ms.max(0).unsigned_abs() & 0xffff_ffff_ffff) << 12;
     let next = |last: u64| now.max(last + 1);

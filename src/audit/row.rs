@@ -1,8 +1,8 @@
-//! A record as rows: one for `sync_events`, and one for `sync_sessions` where it has a state.
+//! Converts a record to rows: one for `sync_events`, and one for `sync_sessions` if it has a state.
 //!
-//! A state is the caller's: any field may be missing or be something else. What an optional
-//! column cannot hold goes to the row's `metadata` under the column's name. What a column must
-//! hold goes there as it is, for PostgreSQL to refuse.
+//! Any field of a state may be missing or have an unexpected type. A value that does not fit an
+//! optional column goes to the row's `metadata`, under the column's name. A required column gets its
+//! value unchanged, for PostgreSQL to refuse.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -21,7 +21,7 @@ use crate::document::Members;
 pub(super) struct Row<'a> {
     table: &'a Table,
     values: Vec<Option<Cow<'a, str>>>,
-    /// Keys and JSON values.
+    /// The members of the column `metadata`: keys and JSON values.
     metadata: Vec<(&'static str, Cow<'a, str>)>,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Row<'a> {
         Self { table, values: vec![None; table.columns.len()], metadata: Vec::new() }
     }
 
-    /// The value of the column in this place, as text.
+    /// The value of a column, as text.
     pub fn value(&self, column: usize) -> Option<&str> {
         self.values[column].as_deref()
     }
@@ -39,44 +39,45 @@ impl<'a> Row<'a> {
         self.table.columns.iter().position(|known| known.name == column)
     }
 
-    /// Whether the column can hold it or not.
-    fn put(&mut self, column: &str, text: impl Into<Cow<'a, str>>) {
+    /// Sets a column, whether it can hold the value or not.
+    fn set(&mut self, column: &str, text: impl Into<Cow<'a, str>>) {
         if let Some(position) = self.position(column) {
             self.values[position] = Some(text.into());
         }
     }
 
-    /// A JSON value, in the column if that can hold it. Null is as good as none.
-    fn fit(&mut self, column: &'static str, json: Option<&'a str>) {
+    /// Sets a column to a JSON value if it can hold it; otherwise adds the value to the metadata.
+    /// Ignores null.
+    fn set_json(&mut self, column: &'static str, json: Option<&'a str>) {
         let Some(json) = json.filter(|json| *json != "null") else { return };
         let Some(position) = self.position(column) else { return };
         match self.table.columns[position].kind.text_of(json) {
             Some(text) => self.values[position] = Some(text),
-            None => self.note(column, json),
+            None => self.add_metadata(column, json),
         }
     }
 
-    fn fit_number(&mut self, column: &'static str, number: i128) {
+    fn set_number(&mut self, column: &'static str, number: i128) {
         let text = number.to_string();
         match self.position(column).map(|position| &self.table.columns[position].kind) {
-            Some(kind) if kind.text_of(&text).is_none() => self.note(column, text),
-            _ => self.put(column, text),
+            Some(kind) if kind.text_of(&text).is_none() => self.add_metadata(column, text),
+            _ => self.set(column, text),
         }
     }
 
-    fn note(&mut self, key: &'static str, json: impl Into<Cow<'a, str>>) {
+    fn add_metadata(&mut self, key: &'static str, json: impl Into<Cow<'a, str>>) {
         self.metadata.push((key, json.into()));
     }
 
     fn with_metadata(mut self) -> Self {
         let members: Vec<String> =
             self.metadata.iter().map(|(key, json)| format!("\"{key}\":{json}")).collect();
-        self.put("metadata", format!("{{{}}}", members.join(",")));
+        self.set("metadata", format!("{{{}}}", members.join(",")));
         self
     }
 }
 
-/// What a record's state says, read one level deep.
+/// The state of a record, parsed one level deep.
 struct State<'a> {
     members: Members<'a>,
     participants: Vec<Members<'a>>,
@@ -90,7 +91,7 @@ impl<'a> State<'a> {
             .and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw).ok())
             .unwrap_or_default()
             .into_iter()
-            // One that is no object counts, though nothing is known of it.
+            // A participant that is no object counts, with no members.
             .map(|raw| Members::of(raw.get()).unwrap_or_default())
             .collect();
         Some(Self { members, participants })
@@ -116,13 +117,14 @@ impl<'a> State<'a> {
 /// The rows of a batch.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
-    /// In the order of the batch.
+    /// The rows of `sync_events`, in the order of the batch.
     pub events: Vec<Row<'a>>,
+    /// The rows of `sync_sessions`, by session.
     sessions: HashMap<String, SessionRow<'a>>,
 }
 
 impl<'a> Rows<'a> {
-    /// Adds the rows of one record.
+    /// Adds the rows of a record.
     pub fn add(&mut self, record: &'a Record, schema: &'a Schema) {
         let state = State::of(record);
         self.events.push(event(record, state.as_ref(), &schema.events));
@@ -130,15 +132,15 @@ impl<'a> Rows<'a> {
         else {
             return;
         };
-        // One statement may not change a row twice.
+        // A statement cannot change a row twice.
         match self.sessions.entry(session_key(record, &schema.sessions)) {
             Entry::Vacant(entry) => drop(entry.insert(row)),
             Entry::Occupied(mut entry) => entry.get_mut().merge(row),
         }
     }
 
-    /// The newest state of each session, in one order for all workers: they would deadlock
-    /// otherwise, each waiting for a row that the other has changed.
+    /// Takes the row with the newest state of each session. The rows are sorted: two workers that
+    /// change the same rows in different orders would deadlock.
     pub fn take_sessions(&mut self) -> Vec<Row<'a>> {
         let mut sessions: Vec<_> = std::mem::take(&mut self.sessions).into_iter().collect();
         sessions.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -146,8 +148,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The same for all ways to write one id: PostgreSQL reads a UUID with capitals, braces or
-/// without hyphens as the same.
+/// Normalizes a session id: to PostgreSQL a UUID is the same with capitals, with braces and without
+/// hyphens.
 fn session_key(record: &Record, table: &Table) -> String {
     let is_uuid = table.columns.iter().any(|c| c.name == "session_id" && c.kind == Kind::Uuid);
     if !is_uuid {
@@ -159,17 +161,17 @@ fn session_key(record: &Record, table: &Table) -> String {
 
 fn event<'a>(record: &'a Record, state: Option<&State<'a>>, table: &'a Table) -> Row<'a> {
     let mut row = Row::new(table);
-    row.put("id", &*record.id);
-    row.put("session_id", &*record.session_id);
-    row.put("event_type", &*record.event_type);
-    row.put("timestamp", queued_at(record));
+    row.set("id", &*record.id);
+    row.set("session_id", &*record.session_id);
+    row.set("event_type", &*record.event_type);
+    row.set("timestamp", queued_at(record));
     if let Some(text) = &record.state {
-        row.put("state_snapshot", text.as_str());
+        row.set("state_snapshot", text.as_str());
     }
     if let Some(state) = state {
-        row.fit("participant_id", state.raw("active_participant_id"));
+        row.set_json("participant_id", state.raw("active_participant_id"));
         let remaining = state.active_participant().and_then(|p| p.raw("time_remaining_ms"));
-        row.fit("time_remaining_ms", remaining);
+        row.set_json("time_remaining_ms", remaining);
     }
     row.with_metadata()
 }
@@ -180,11 +182,11 @@ fn queued_at(record: &Record) -> String {
     timestamp(date.unwrap_or(DateTime::UNIX_EPOCH))
 }
 
-/// Which of two states of a session is newer. `statement.rs` says the same in SQL.
+/// Orders the states of a session from old to new. `recency` in `statement.rs` is the same in SQL.
 #[derive(Debug, PartialEq, PartialOrd)]
-struct Age {
-    /// When this life of the session began. A state that does not say is older than any that
-    /// does, as nothing tells which life it belongs to.
+struct Recency {
+    /// The start of the session's life. A state without one counts as the oldest, as its life is
+    /// unknown.
     created_at: Option<DateTime<Utc>>,
     version: f64,
     updated_at: String,
@@ -193,58 +195,58 @@ struct Age {
 #[derive(Debug)]
 struct SessionRow<'a> {
     row: Row<'a>,
-    age: Age,
+    recency: Recency,
     started_at: Option<Cow<'a, str>>,
 }
 
 impl<'a> SessionRow<'a> {
-    /// None for a state without a mode, which no row can do without: a part of a state, told by
-    /// a caller of `queueWrite`. It is in the event.
+    /// Returns `None` for a state without `sync_mode`, which the table requires: a caller of
+    /// `queueWrite` passed a part of a state. The event has that part.
     fn new(record: &'a Record, state: &State<'a>, table: &'a Table) -> Option<Self> {
         let mut row = Row::new(table);
         let mode = state.raw("sync_mode")?;
-        row.put("sync_mode", string_of(mode).unwrap_or(Cow::Borrowed(mode)));
-        row.put("session_id", &*record.session_id);
-        row.fit("time_per_cycle_ms", state.raw("time_per_cycle_ms"));
-        row.fit("increment_ms", state.raw("increment_ms"));
-        row.fit("max_time_ms", state.raw("max_time_ms"));
-        row.fit("started_at", state.raw("session_started_at"));
-        row.fit("completed_at", state.raw("session_completed_at"));
-        row.fit("final_status", state.raw("status"));
-        row.fit_number("total_cycles", state.total_cycles());
-        row.fit_number("total_participants", state.participants.len() as i128);
+        row.set("sync_mode", string_of(mode).unwrap_or(Cow::Borrowed(mode)));
+        row.set("session_id", &*record.session_id);
+        row.set_json("time_per_cycle_ms", state.raw("time_per_cycle_ms"));
+        row.set_json("increment_ms", state.raw("increment_ms"));
+        row.set_json("max_time_ms", state.raw("max_time_ms"));
+        row.set_json("started_at", state.raw("session_started_at"));
+        row.set_json("completed_at", state.raw("session_completed_at"));
+        row.set_json("final_status", state.raw("status"));
+        row.set_number("total_cycles", state.total_cycles());
+        row.set_number("total_participants", state.participants.len() as i128);
         if let Some(version) = state.raw("version") {
-            row.note("version", version);
+            row.add_metadata("version", version);
         }
 
         let created_at = state.raw("created_at").and_then(date_of);
         if created_at.is_none() {
-            // Also where it is missing: the row must tell that its date is a guess.
-            row.note("created_at", state.raw("created_at").unwrap_or("null"));
+            // Added even if it is missing: it marks the date of the row as a guess.
+            row.add_metadata("created_at", state.raw("created_at").unwrap_or("null"));
         }
-        row.put("created_at", created_at.map_or_else(|| queued_at(record), timestamp));
+        row.set("created_at", created_at.map_or_else(|| queued_at(record), timestamp));
 
         let updated_at = state.raw("updated_at").and_then(date_of);
         if let (None, Some(unreadable)) = (updated_at, state.raw("updated_at")) {
-            row.note("last_updated_at", unreadable);
+            row.add_metadata("last_updated_at", unreadable);
         }
         let updated_at = updated_at.map_or_else(|| queued_at(record), timestamp);
-        row.put("last_updated_at", updated_at.clone());
+        row.set("last_updated_at", updated_at.clone());
 
         let version = state.raw("version").and_then(|raw| raw.parse::<f64>().ok()).unwrap_or(-1.0);
         let started_at = row.position("started_at").and_then(|at| row.values[at].clone());
-        Some(Self { row, age: Age { created_at, version, updated_at }, started_at })
+        Some(Self { row, recency: Recency { created_at, version, updated_at }, started_at })
     }
 
-    /// The newer of the two stays, as it would in the table.
+    /// Keeps the newer of two states, as the statement does in the table.
     fn merge(&mut self, mut other: Self) {
-        if self.age.partial_cmp(&other.age) == Some(Ordering::Less) {
+        if self.recency.partial_cmp(&other.recency) == Some(Ordering::Less) {
             std::mem::swap(self, &mut other);
         }
         if self.started_at.is_none()
             && let Some(started_at) = other.started_at
         {
-            self.row.put("started_at", started_at.clone());
+            self.row.set("started_at", started_at.clone());
             self.started_at = Some(started_at);
         }
     }

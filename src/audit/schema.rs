@@ -1,7 +1,8 @@
-//! Which columns there are: those of `migrate()`, or those that services have had for years.
+//! The types of the columns in PostgreSQL.
 //!
-//! The two differ in types alone (ids as `text` or `uuid`, milliseconds as `bigint` or `int`,
-//! modes as `text` or enums), so the types are asked for, and one sink serves both.
+//! The tables that `migrate()` creates and those of services in production differ only in types
+//! (ids as `text` or `uuid`, milliseconds as `bigint` or `int`, modes as `text` or enums). The sink
+//! reads the types, and serves both.
 
 use std::borrow::Cow;
 
@@ -9,9 +10,9 @@ use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::fault::{Fault, Whose};
+use super::fault::{Cause, Fault};
 
-/// The columns of `sync_sessions` that are written.
+/// The columns of `sync_sessions` that the sink writes.
 pub(super) const SESSIONS: (&str, &[&str]) = (
     "sync_sessions",
     &[
@@ -31,7 +32,7 @@ pub(super) const SESSIONS: (&str, &[&str]) = (
     ],
 );
 
-/// The columns of `sync_events` that are written.
+/// The columns of `sync_events` that the sink writes.
 pub(super) const EVENTS: (&str, &[&str]) = (
     "sync_events",
     &[
@@ -46,7 +47,7 @@ pub(super) const EVENTS: (&str, &[&str]) = (
     ],
 );
 
-/// Both tables as they are.
+/// The columns of both tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Schema {
     pub sessions: Table,
@@ -62,12 +63,12 @@ pub(super) struct Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub name: &'static str,
-    /// As PostgreSQL writes it, quoted where it must be, without a length.
+    /// The type's name in SQL, quoted where necessary, without a length.
     pub type_name: String,
     pub kind: Kind,
 }
 
-/// What a column can hold.
+/// The values that a column can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -78,7 +79,7 @@ pub(super) enum Kind {
     Other,
 }
 
-/// Answered in one round trip and outside of a transaction, as it is sent without parameters.
+/// Takes one round trip and no transaction, as it has no parameters.
 const QUERY: &str = "
     SELECT t.name AS table_name, a.attname::text AS column_name,
            format_type(a.atttypid, NULL) AS type_name, y.typname::text AS type_key,
@@ -90,16 +91,16 @@ const QUERY: &str = "
      WHERE a.attnum > 0 AND NOT a.attisdropped";
 
 impl Schema {
-    /// Asks for it.
+    /// Reads the schema from PostgreSQL's catalog.
     pub async fn read(connection: &mut PgConnection) -> Result<Self, Fault> {
         let rows = sqlx::raw_sql(QUERY).fetch_all(connection).await?;
-        let found = rows.iter().map(Found::of).collect::<sqlx::Result<Vec<_>>>()?;
+        let found = rows.iter().map(CatalogColumn::of).collect::<sqlx::Result<Vec<_>>>()?;
         Ok(Self { sessions: Table::of(SESSIONS, &found)?, events: Table::of(EVENTS, &found)? })
     }
 }
 
-/// A column in PostgreSQL's words.
-struct Found {
+/// A column as the catalog describes it.
+struct CatalogColumn {
     table: String,
     column: String,
     type_name: String,
@@ -107,7 +108,7 @@ struct Found {
     labels: Option<String>,
 }
 
-impl Found {
+impl CatalogColumn {
     fn of(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
             table: row.try_get(0)?,
@@ -137,17 +138,17 @@ impl Found {
 impl Table {
     fn of(
         (name, columns): (&'static str, &[&'static str]),
-        found: &[Found],
+        found: &[CatalogColumn],
     ) -> Result<Self, Fault> {
         let mut of_table = found.iter().filter(|found| found.table == name).peekable();
         if of_table.peek().is_none() {
             return Err(Fault::missing_table(name));
         }
-        let of_table: Vec<&Found> = of_table.collect();
+        let of_table: Vec<&CatalogColumn> = of_table.collect();
         let column = |column: &&'static str| {
             let found = of_table.iter().find(|found| found.column == **column);
             let found = found.ok_or_else(|| Fault {
-                whose: Whose::Unclear,
+                cause: Cause::Unclear,
                 sqlstate: Some(String::from("42703")),
                 message: format!("table \"{name}\" has no column \"{column}\""),
             })?;
@@ -158,7 +159,7 @@ impl Table {
 }
 
 impl Kind {
-    /// The text of a JSON value as PostgreSQL reads it, if a column of this kind can hold it.
+    /// The text form of a JSON value for PostgreSQL, if a column of this kind can hold the value.
     pub fn text_of<'a>(&self, json: &'a str) -> Option<Cow<'a, str>> {
         match self {
             Self::Text => string_of(json),
@@ -174,7 +175,7 @@ impl Kind {
     }
 }
 
-/// What a JSON string says; `None` for any other value.
+/// The text of a JSON string; `None` for any other value.
 pub(super) fn string_of(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
@@ -203,7 +204,7 @@ fn without_leap_second(date: DateTime<Utc>) -> Option<DateTime<Utc>> {
     (next.day() == 1 && next.num_seconds_from_midnight() == 0).then_some(date)
 }
 
-/// A date in UTC as PostgreSQL reads it, to the microsecond.
+/// Formats a date for PostgreSQL, to the microsecond.
 pub(super) fn timestamp(date: DateTime<Utc>) -> String {
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00",
@@ -257,7 +258,7 @@ mod tests {
             written("\"2026-01-02T03:04:05.006Z\"").as_deref(),
             Some("2026-01-02 03:04:05.006000+00")
         );
-        // PostgreSQL knows no offset of more than 16 hours, and no year 0.
+        // PostgreSQL accepts no offset of more than 16 hours, and no year 0.
         assert_eq!(
             written("\"2026-01-02T03:04:05-20:00\"").as_deref(),
             Some("2026-01-02 23:04:05.000000+00")

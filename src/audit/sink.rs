@@ -1,4 +1,4 @@
-//! Where records end: PostgreSQL takes a batch as a whole or not at all, and each record once.
+//! Stores records in PostgreSQL: a batch as a whole or not at all, and each record once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,69 +14,69 @@ use super::record::Record;
 use super::row::{Row, Rows};
 use super::schema::Schema;
 use super::statement::statement;
-use crate::error::Result as Settled;
+use crate::error::Result as CoreResult;
 
-/// How long PostgreSQL may take for a batch. [`BEGIN`] tells it to give up a little earlier.
-const DEADLINE: Duration = Duration::from_secs(15);
+/// The time limit for a batch. `statement_timeout` in [`BEGIN`] is a little shorter.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// An explicit transaction, so that PgBouncer does not give the steps of a statement to different
-/// servers. Its limits are the transaction's own: PostgreSQL ends a statement that nobody waits
-/// for any more, and a transaction whose owner has stopped, which would hold up the others.
+/// Begins an explicit transaction, so that PgBouncer sends all steps of a statement to one server.
+/// The time limits apply to the transaction: PostgreSQL cancels a statement that nobody awaits any
+/// more, and a transaction whose owner has stopped, which would block other workers.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                      SET LOCAL statement_timeout = 14000; \
                      SET LOCAL idle_in_transaction_session_timeout = 15000";
 
-/// How long the tables are taken to be what they were when last looked at. One that can hold more
-/// by now refuses nothing: what it could not hold went to `metadata`.
-const FRESH: Duration = Duration::from_secs(60);
+/// How long the schema is cached. A column that can hold more since then does no harm: `metadata`
+/// has the values that did not fit.
+const SCHEMA_TTL: Duration = Duration::from_secs(60);
 
-/// How many records are read between two breaths of the thread, which others use, too.
-const BREATH: usize = 64;
+/// How many records are parsed before the task yields to others on its thread.
+const RECORDS_PER_YIELD: usize = 64;
 
-/// The way into PostgreSQL.
+/// Writes records to PostgreSQL.
 pub struct Sink {
     pool: Arc<Pool>,
-    known: Mutex<Option<Arc<Known>>>,
+    cached: Mutex<Option<Arc<CachedSchema>>>,
 }
 
-/// The tables as they were when they were last looked at.
-struct Known {
-    since: Instant,
+/// The schema when it was last read, and the statement for it.
+struct CachedSchema {
+    read_at: Instant,
     schema: Schema,
     statement: Arc<str>,
 }
 
 impl Sink {
-    /// Connects to nothing yet.
-    pub fn new(options: &DatabaseOptions) -> Settled<Self> {
+    /// Makes a sink. It connects when it is first used.
+    pub fn new(options: &DatabaseOptions) -> CoreResult<Self> {
         let max = options.pool_max.max(1) as usize;
         let min = (options.pool_min as usize).min(max);
-        Ok(Self { pool: Pool::new(options.connect_options()?, min, max), known: Mutex::default() })
+        Ok(Self { pool: Pool::new(options.connect_options()?, min, max), cached: Mutex::default() })
     }
 
-    /// How many batches it can take at a time.
+    /// How many batches the sink can store at a time.
     pub fn connections(&self) -> usize {
         self.pool.max()
     }
 
-    /// Stores all records or none. Those that are stored already are passed over, so it may be
-    /// called again with what it failed with, or was not seen to succeed with.
+    /// Stores all records or none. It skips records that are stored already, so a batch that failed,
+    /// or whose outcome is unknown, may be stored again.
     pub async fn store(&self, records: &[Record]) -> Result<(), Fault> {
         if records.is_empty() {
             return Ok(());
         }
         let mut lease = self.pool.acquire().await?;
-        let outcome = within(DEADLINE, self.write(&mut lease, records)).await;
+        let outcome = within(BATCH_TIMEOUT, self.write(&mut lease, records)).await;
         if outcome.as_ref().err().is_none_or(Fault::is_refusal) {
             lease.give_back();
         }
         outcome
     }
 
-    /// Creates the tables that are missing, with their indexes.
+    /// Creates the missing tables and their indexes.
     pub async fn migrate(&self) -> Result<(), Fault> {
         let mut lease = self.pool.acquire().await?;
-        let outcome = within(DEADLINE, async {
+        let outcome = within(BATCH_TIMEOUT, async {
             run(&mut lease, BEGIN).await?;
             run(&mut lease, MIGRATION).await?;
             run(&mut lease, "COMMIT").await
@@ -88,55 +88,59 @@ impl Sink {
         outcome
     }
 
-    /// Closes what is idle, and accepts nothing more. Bounded in time.
+    /// Closes the connections and refuses further batches. Takes a limited time.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 
     async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Result<(), Fault> {
-        let known = self.known().clone().filter(|known| known.since.elapsed() < FRESH);
-        let mut refused = None;
-        if let Some(known) = &known {
-            match insert(connection, known, records).await {
-                Err(fault) if fault.is_refusal() => refused = Some(fault),
+        let cached = self.cached().clone().filter(|cached| cached.read_at.elapsed() < SCHEMA_TTL);
+        let mut refusal = None;
+        if let Some(cached) = &cached {
+            match insert(connection, cached, records).await {
+                Err(fault) if fault.is_refusal() => refusal = Some(fault),
                 outcome => return outcome,
             }
         }
-        // Perhaps the tables are not any more what they were.
+        // There is no cached schema, or the tables may have changed since it was read.
         let schema = Schema::read(connection).await?;
-        if let (Some(known), Some(fault)) = (known, refused)
-            && known.schema == schema
+        if let (Some(cached), Some(fault)) = (cached, refusal)
+            && cached.schema == schema
         {
             return Err(fault);
         }
-        let known =
-            Arc::new(Known { since: Instant::now(), statement: statement(&schema).into(), schema });
-        *self.known() = Some(Arc::clone(&known));
-        insert(connection, &known, records).await
+        let cached = Arc::new(CachedSchema {
+            read_at: Instant::now(),
+            statement: statement(&schema).into(),
+            schema,
+        });
+        *self.cached() = Some(Arc::clone(&cached));
+        insert(connection, &cached, records).await
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Option<Arc<Known>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cached(&self) -> std::sync::MutexGuard<'_, Option<Arc<CachedSchema>>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One transaction. After a refusal the connection is as before.
+/// Stores a batch in one transaction. After a refusal the connection can be used again.
 async fn insert(
     connection: &mut PgConnection,
-    known: &Known,
+    cached: &CachedSchema,
     records: &[Record],
 ) -> Result<(), Fault> {
     let mut rows = Rows::default();
     for (index, record) in records.iter().enumerate() {
-        if index % BREATH == BREATH - 1 {
+        if index % RECORDS_PER_YIELD == RECORDS_PER_YIELD - 1 {
             tokio::task::yield_now().await;
         }
-        rows.add(record, &known.schema);
+        rows.add(record, &cached.schema);
     }
     let sessions = rows.take_sessions();
 
-    let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&known.statement))).persistent(false);
-    for (table, rows) in [(&known.schema.sessions, &sessions), (&known.schema.events, &rows.events)]
+    let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&cached.statement))).persistent(false);
+    for (table, rows) in
+        [(&cached.schema.sessions, &sessions), (&cached.schema.events, &rows.events)]
     {
         for column in 0..table.columns.len() {
             query = query.bind(rows.iter().map(|row: &Row<'_>| row.value(column)).bind_iter());
@@ -155,7 +159,7 @@ async fn insert(
     }
 }
 
-/// Sent as it is, without parameters and without being prepared.
+/// Runs SQL as a simple query, without parameters and without preparing it.
 async fn run(connection: &mut PgConnection, sql: &'static str) -> Result<(), Fault> {
     sqlx::raw_sql(sql).execute(connection).await?;
     Ok(())

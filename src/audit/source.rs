@@ -1,6 +1,6 @@
-//! The stream as a worker sees it: what it takes in hand, and what becomes of that.
+//! The commands with which a worker claims records from the stream and settles them.
 //!
-//! A conversation on a connection of its own, one command at a time, because reading blocks.
+//! A source has a connection of its own and sends one command at a time, because reads block.
 
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
@@ -15,13 +15,13 @@ use crate::redis::link::{Link, within};
 use crate::redis::options::Options;
 use crate::redis::script::Script;
 
-/// For how long a worker must have been silent before others take what it has in hand.
+/// How long a worker must be silent before other workers take over its claims.
 const ABANDONED: Duration = Duration::from_secs(10);
 
-/// For how long a consumer that holds nothing must have been silent before it is forgotten.
+/// How long a consumer without claims must be silent before it is removed from the group.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
-/// How long an answer may take besides the time for which the command blocks.
+/// The time limit of a reply, in addition to the time for which the command blocks.
 const ANSWER: Duration = Duration::from_secs(5);
 
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/settle.lua")));
@@ -29,9 +29,10 @@ static DELAY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scri
 static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/bury.lua")));
 static TIDY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/tidy.lua")));
 
-/// What Redis answered, or why the connection is not to be used any longer.
+/// A reply of Redis, or why the connection can no longer be used.
 pub(crate) type Answer<T> = Result<T, String>;
 
+/// A worker's access to the stream.
 pub(crate) struct Source {
     link: Link,
     stream: Arc<Stream>,
@@ -39,8 +40,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Connects, and sees to it that the group exists. It begins at 0: what was appended before
-    /// there was a worker, or before Redis forgot the group, is read, too.
+    /// Connects, and creates the consumer group if it is missing. The group starts at entry 0, so
+    /// that it also reads records from before its creation.
     pub async fn open(options: &Options, stream: Arc<Stream>, consumer: &str) -> Answer<Self> {
         let link = within(options.connect_timeout, Link::open(options))
             .await
@@ -49,8 +50,8 @@ impl Source {
         let mut create = redis::cmd("XGROUP");
         create.arg("CREATE").arg(&source.keys().stream).arg(AUDIT_GROUP).arg(0).arg("MKSTREAM");
         match source.ask(&create, Duration::ZERO).await {
-            // A Redis whose memory is full refuses even where the group is there; and what empties
-            // it is to go on.
+            // A Redis whose memory is full answers OOM even if the group exists. The worker goes on:
+            // it frees memory.
             Err(reason) if !(reason.starts_with("BUSYGROUP") || reason.starts_with("OOM")) => {
                 Err(reason)
             }
@@ -62,7 +63,7 @@ impl Source {
         &self.stream.keys
     }
 
-    /// Records that nobody has in hand, at most so many; waits for one, at most so long.
+    /// Claims up to `count` new records. Waits up to `wait` for the first.
     pub async fn fresh(&mut self, count: usize, wait: Duration) -> Answer<Batch> {
         let mut command = self.read_group(count);
         command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
@@ -75,8 +76,8 @@ impl Source {
         Ok(batch)
     }
 
-    /// Ends a wait of [`fresh`](Self::fresh) early, which then answers as always. Without that the
-    /// wait could be given up only together with the records that may be on their way by then.
+    /// Ends a wait of [`fresh`](Self::fresh) early: Redis replies at once, perhaps with records. To
+    /// cancel the wait instead would be to drop records that Redis has assigned to this consumer.
     pub fn waking(&self, options: &Options) -> impl Future<Output = ()> + use<> {
         let (options, waiting) = (options.clone(), self.link.identity.clone());
         async move {
@@ -86,7 +87,7 @@ impl Source {
         }
     }
 
-    /// What this consumer has in hand already, after a place: it had lost its connection.
+    /// Reads the records that this consumer claimed before it lost its connection, after an entry id.
     pub async fn own(&mut self, count: usize, after: &str) -> Answer<Batch> {
         let mut command = self.read_group(count);
         command.arg("STREAMS").arg(&self.keys().stream).arg(after);
@@ -100,10 +101,10 @@ impl Source {
         command
     }
 
-    /// Takes over what silent workers have in hand. Also: how many entries have vanished from the
-    /// stream while somebody had them in hand.
+    /// Claims records that silent workers had claimed. Also returns how many claimed entries have
+    /// been deleted from the stream.
     ///
-    /// One call looks at ten times as many entries as it may return, and may return none.
+    /// One `XAUTOCLAIM` scans ten entries for each that it may return, and may return none.
     pub async fn abandoned(&mut self, count: usize) -> Answer<(Batch, usize)> {
         let (mut entries, mut vanished) = (Vec::new(), 0);
         let mut cursor = String::from("0-0");
@@ -149,7 +150,7 @@ impl Source {
         Ok(batch)
     }
 
-    /// They are in PostgreSQL. How many are left in the stream.
+    /// Removes stored records from the stream. Returns how many records the stream still holds.
     pub async fn settle(&mut self, places: &[String]) -> Answer<u64> {
         let keys = self.keys().clone();
         let keys = [&*keys.stream, &keys.delayed, &keys.tries, &keys.completed];
@@ -159,7 +160,7 @@ impl Source {
         left.await.map(|left| int(&left))
     }
 
-    /// They wait for another try. For each, how many tries have counted so far.
+    /// Marks records as waiting for a retry. Returns the number of counted attempts of each.
     pub async fn delay(
         &mut self,
         places: &[String],
@@ -180,7 +181,7 @@ impl Source {
         })
     }
 
-    /// It goes to the dead letters. `false` where another worker was first.
+    /// Moves a record to the dead letters. Returns `false` if another worker has settled it.
     pub async fn bury(&mut self, place: &str, id: &str, tries: u32, fault: &Fault) -> Answer<bool> {
         let keys = self.keys().clone();
         let keys = [&*keys.stream, &keys.delayed, &keys.tries, &keys.dead, &keys.index];
@@ -191,12 +192,12 @@ impl Source {
         buried.await.map(|buried| int(&buried) == 1)
     }
 
-    /// They are still in hand: nobody shall take them over.
+    /// Renews claims, so that no other worker takes the records over.
     pub async fn keep(&mut self, places: &[String]) -> Answer<()> {
         self.claim(places, "JUSTID", None).await
     }
 
-    /// They are not in hand any more: whoever looks may take them over at once.
+    /// Gives claims up, so that other workers may take the records over at once.
     pub async fn release(&mut self, places: &[String]) -> Answer<()> {
         self.claim(places, "JUSTID", Some(ABANDONED)).await
     }
@@ -214,7 +215,7 @@ impl Source {
         self.ask(&command, Duration::ZERO).await.map(drop)
     }
 
-    /// Forgets consumers of processes that have ended long ago.
+    /// Removes the consumers of processes that have ended long ago.
     pub async fn tidy(&mut self) -> Answer<()> {
         let stream = self.keys().stream.clone();
         self.run(&TIDY, &[&stream], |command| {
@@ -224,8 +225,8 @@ impl Source {
         .map(drop)
     }
 
-    /// What in the server's settings may lose records, in words. A user who may not ask, or a
-    /// server that does not tell, has none to be warned of.
+    /// Warns of server settings that can lose records. Returns no warning if Redis does not allow
+    /// `CONFIG GET`.
     pub async fn warnings(&mut self) -> Vec<String> {
         let mut warnings = Vec::new();
         let policy = self.setting("maxmemory-policy").await;
@@ -271,7 +272,7 @@ impl Source {
         }
     }
 
-    /// Refusals are reasons, too: after any of them the worker begins anew.
+    /// Sends a command. An error reply ends the connection, too: the worker reconnects and resumes.
     async fn ask(&mut self, command: &Cmd, blocks: Duration) -> Answer<Value> {
         match within(blocks + ANSWER, self.link.ask(command)).await {
             Ok(Value::ServerError(error)) => Err(match error.details() {
@@ -284,7 +285,7 @@ impl Source {
     }
 }
 
-/// The entries of the one stream that was read; none where none came in time.
+/// Reads the entries of the one stream in a reply to `XREADGROUP`; none after a time-out.
 fn read_streams(value: Value) -> Vec<(String, super::record::Record)> {
     match value {
         Value::Map(streams) => {

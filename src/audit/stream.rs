@@ -1,32 +1,32 @@
-//! The stream of records in Redis, as all who use it see it: what a record looks like there.
+//! The Redis stream that queues records, and the format of its entries.
 
 use redis::Value;
 
 use super::record::Record;
 use crate::keys::AuditKeys;
 
-/// A queue's stream, and how much may wait in it. Shared by all who append.
+/// A queue's stream and its limit. Everything that appends records shares it.
 #[derive(Debug)]
 pub struct Stream {
     pub(crate) keys: AuditKeys,
-    /// How many records may wait; `None`: any number.
+    /// The most records that the stream may hold. `None`: no limit.
     pub(crate) max_backlog: Option<u64>,
 }
 
 impl Stream {
-    /// The limit as the scripts take it.
+    /// The limit in the form that the scripts expect: 0 for none.
     pub(crate) fn limit(&self) -> u64 {
         self.max_backlog.unwrap_or(0)
     }
 }
 
-/// Records on their way from the stream to PostgreSQL: what they are, and where in the stream.
-/// Lists of the same length, as PostgreSQL takes the records and Redis the places.
+/// Records that a worker has claimed, with the ids of their stream entries. The lists have the same
+/// length: PostgreSQL takes the records, Redis the entry ids.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub entry_ids: Vec<String>,
     pub records: Vec<Record>,
-    /// Which try this is for each, from 1.
+    /// The number of the current attempt of each record, from 1.
     pub attempts: Vec<u32>,
 }
 
@@ -39,13 +39,13 @@ impl Batch {
         self.entry_ids.is_empty()
     }
 
-    pub fn push(&mut self, place: String, record: Record, attempt: u32) {
-        self.entry_ids.push(place);
+    pub fn push(&mut self, entry_id: String, record: Record, attempt: u32) {
+        self.entry_ids.push(entry_id);
         self.records.push(record);
         self.attempts.push(attempt);
     }
 
-    /// Two of half the size: the second, then the first, as they go onto a stack.
+    /// Splits the batch in two. The second half comes first, so that the first is on top of a stack.
     pub fn halves(mut self) -> [Self; 2] {
         let half = self.len().div_ceil(2);
         let second = Self {
@@ -56,17 +56,17 @@ impl Batch {
         [second, self]
     }
 
-    /// How many bytes of memory its documents take.
+    /// The approximate size of the records in memory.
     pub fn bytes(&self) -> usize {
         self.records.iter().map(|record| record.state.as_ref().map_or(0, String::len) + 256).sum()
     }
 }
 
-/// Entries of a stream as Redis answers with them: what each says, with its place.
+/// Reads stream entries from a reply of Redis: the id of each entry, and its record.
 ///
-/// An entry that somebody else has deleted comes without fields: it is left out. One that is no
-/// record (nobody of ours wrote it) becomes one without a session, whose id is its place: that
-/// PostgreSQL stores or refuses.
+/// Skips entries without fields, which have been deleted from the stream. An entry that another
+/// program wrote becomes a record without a session, with the entry's id, for PostgreSQL to store or
+/// refuse.
 pub(crate) fn read_entries(value: Value) -> Vec<(String, Record)> {
     let Value::Array(entries) = value else { return Vec::new() };
     entries
@@ -74,17 +74,17 @@ pub(crate) fn read_entries(value: Value) -> Vec<(String, Record)> {
         .filter_map(|entry| {
             let Value::Array(parts) = entry else { return None };
             let mut parts = parts.into_iter();
-            let place = text(parts.next()?)?;
+            let entry_id = text(parts.next()?)?;
             let mut record = read_record(parts.next()?)?;
             if record.id.is_empty() {
-                record.id.clone_from(&place);
+                record.id.clone_from(&entry_id);
             }
-            Some((place, record))
+            Some((entry_id, record))
         })
         .collect()
 }
 
-/// The record in the fields of an entry.
+/// Reads a record from the fields of an entry.
 pub(crate) fn read_record(fields: Value) -> Option<Record> {
     let Value::Array(fields) = fields else { return None };
     let mut record = Record {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::fault::{Fault, Whose};
+use super::fault::{Cause, Fault};
 use super::source::{Answer, Source};
 use super::stream::Batch;
 use super::worker_context::WorkerContext;
@@ -201,12 +201,12 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                 self.settle(&batch).await?;
                 continue;
             };
-            match fault.whose {
+            match fault.cause {
                 // PostgreSQL may store half of it in time.
-                Whose::Postgres if fault.is_slow() && batch.len() > 1 => {
+                Cause::Postgres if fault.is_slow() && batch.len() > 1 => {
                     batches.extend(batch.halves());
                 }
-                Whose::Postgres => {
+                Cause::Postgres => {
                     let closing = self.wait_for_postgres(&mut batch, &fault).await?;
                     batches.push(batch);
                     if closing {
@@ -216,9 +216,9 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                         return Err(self.release_delayed().await?);
                     }
                 }
-                Whose::Record | Whose::Unclear if batch.len() > 1 => batches.extend(batch.halves()),
-                Whose::Record => self.bury(&batch, batch.attempts[0], &fault).await?,
-                Whose::Unclear => self.retry_later(batch, &fault).await?,
+                Cause::Record | Cause::Unclear if batch.len() > 1 => batches.extend(batch.halves()),
+                Cause::Record => self.bury(&batch, batch.attempts[0], &fault).await?,
+                Cause::Unclear => self.retry_later(batch, &fault).await?,
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use super::runtime::AUDIT;
 use crate::audit::bullmq::Adopted;
 use crate::audit::database::DatabaseOptions;
 use crate::audit::fault::Fault;
-use crate::audit::queue::{DeadLetter, Letters, Queue, QueueOptions};
+use crate::audit::queue::{DeadLetter, DeadLetterSelection, Queue, QueueOptions};
 use crate::audit::sink::Sink;
 use crate::audit::worker::WorkerHandle;
 use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
@@ -150,11 +150,13 @@ impl NativeQueue {
     #[napi]
     pub fn revive(&self, slot: u32, ids: Option<String>, place: String) {
         let ticket = self.lane.ticket(slot);
-        let which = match ids {
-            Some(ids) => Letters::Of(serde_json::from_str(&ids).unwrap_or_default()),
-            None => Letters::UpTo(place),
+        let selection = match ids {
+            Some(ids) => {
+                DeadLetterSelection::Records(serde_json::from_str(&ids).unwrap_or_default())
+            }
+            None => DeadLetterSelection::UpTo(place),
         };
-        self.queue.revive(which, move |outcome| {
+        self.queue.revive(selection, move |outcome| {
             answer(ticket, outcome.map(|(moved, more)| json!([moved, more])));
         });
     }
