@@ -1,12 +1,15 @@
 //! Sessions on one Redis: the store reads and writes them, the feed hears of every change.
 //!
 //! - [`store`]: get, write, delete, touch, broadcast. Each call is one round trip.
+//! - `options`, `rule`: how a store is made, and what its writes demand.
 //! - `read`, `write`: the requests behind the store's calls.
 //! - [`message`]: what is published about sessions, and how it is read.
 //! - [`feed`]: updates and WebSocket messages from all instances, brought up to date after a gap.
 
 pub mod feed;
 pub mod message;
+mod options;
 mod read;
+mod rule;
 pub mod store;
 mod write;

@@ -3,7 +3,7 @@
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
-use super::store::Settings;
+use super::options::Settings;
 use crate::error::{Error, Result};
 use crate::keys::check_session_id;
 use crate::redis::request::{Attempt, Effect, Request};

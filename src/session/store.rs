@@ -8,39 +8,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::options::Settings;
+pub use super::options::StoreOptions;
 use super::read::{Get, GetMany};
+pub use super::rule::Rule;
 use super::write::{Audit, Broadcast, Delete, Touch, Write};
-pub use super::write::{Deleted, Rule, Written};
+pub use super::write::{Deleted, Written};
 use crate::audit::stream::Stream;
 use crate::error::Result;
-use crate::keys::Keys;
 use crate::redis::connection::Connection;
-
-/// What holds for all calls of a store.
-#[derive(Debug, Clone)]
-pub struct StoreOptions {
-    /// The names in Redis.
-    pub keys: Keys,
-    /// How long a session lives after its last write or touch, seconds. Default 3600.
-    pub ttl_seconds: u32,
-    /// The time from a call to its deadline. Default 5 s.
-    pub command_timeout: Duration,
-    /// The largest state, bytes of its JSON. Default 1 MiB.
-    pub max_state_bytes: usize,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self {
-            keys: Keys::default(),
-            ttl_seconds: 3600,
-            command_timeout: Duration::from_millis(5000),
-            max_state_bytes: 1 << 20,
-        }
-    }
-}
-
-pub(crate) type Settings = Arc<StoreOptions>;
 
 /// The sessions of one Redis.
 #[derive(Clone)]

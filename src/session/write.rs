@@ -7,11 +7,12 @@ use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use super::message;
+use super::options::{Settings, StoreOptions};
 use super::read::{unexpected, wrong_type};
-use super::store::{Settings, StoreOptions};
+use super::rule::Rule;
 use crate::audit::record::new_id;
 use crate::audit::stream::Stream;
-use crate::document::{Draft, HEAD, MAX_VERSION, Stamp, iso_timestamp};
+use crate::document::{Draft, HEAD, MAX_VERSION, iso_timestamp};
 use crate::error::{Error, Result};
 use crate::keys::check_session_id;
 use crate::redis::request::{Attempt, Effect, Request};
@@ -23,49 +24,6 @@ static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::noting(include_str!("scripts/delete.lua")));
 
 const NO_VERSION: &str = "it is no version: 2^53 - 1 or more";
-
-/// What a write demands of what is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// Nothing: a new life of the session begins with version 1.
-    Create,
-    /// That there is no such session.
-    CreateIfAbsent,
-    /// That exactly this version is stored.
-    Locked {
-        /// The expected version.
-        expected: u64,
-    },
-    /// Nothing: last writer wins in content, the version grows all the same.
-    Any,
-}
-
-impl Rule {
-    fn stamp(self) -> Stamp {
-        match self {
-            Self::Create | Self::CreateIfAbsent => Stamp::Created,
-            Self::Locked { .. } | Self::Any => Stamp::Updated,
-        }
-    }
-
-    /// What the script calls it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::CreateIfAbsent => "absent",
-            Self::Locked { .. } => "locked",
-            Self::Any => "any",
-        }
-    }
-
-    /// What the audit calls it.
-    fn event(self) -> &'static str {
-        match self {
-            Self::Create | Self::CreateIfAbsent => "session_created",
-            Self::Locked { .. } | Self::Any => "session_updated",
-        }
-    }
-}
 
 /// What a script appends to the audit's stream.
 pub(crate) struct Audit {

@@ -1,0 +1,32 @@
+//! What a store is made with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::keys::Keys;
+
+/// What holds for all calls of a store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The names in Redis.
+    pub keys: Keys,
+    /// How long a session lives after its last write or touch, seconds. Default 3600.
+    pub ttl_seconds: u32,
+    /// The time from a call to its deadline. Default 5 s.
+    pub command_timeout: Duration,
+    /// The largest state, bytes of its JSON. Default 1 MiB.
+    pub max_state_bytes: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            keys: Keys::default(),
+            ttl_seconds: 3600,
+            command_timeout: Duration::from_millis(5000),
+            max_state_bytes: 1 << 20,
+        }
+    }
+}
+
+pub(crate) type Settings = Arc<StoreOptions>;
