@@ -47,13 +47,6 @@ pub struct Noted {
     pub number: u64,
 }
 
-impl Noted {
-    /// Where the place begins.
-    pub fn place(&self) -> u64 {
-        self.number % Ledger::PLACES * Ledger::WIDTH
-    }
-}
-
 /// What a try notes.
 #[derive(Debug, Clone)]
 pub struct Entry {

@@ -34,12 +34,15 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// The arguments by which a writing script notes that it was applied, and finds out that it
-    /// had been (`scripts/ledger.lua`).
+    /// The argument by which a writing script notes that it was applied, and finds out that it had
+    /// been: the request's number, in rare cases with a flag (`scripts/ledger.lua`).
     pub(crate) fn note_in(&self, command: &mut Cmd) {
-        command.arg(self.entry.noted.place()).arg(self.entry.noted.number);
-        command.arg(if self.repeated { "repeated" } else { "" });
-        command.arg(if self.entry.renews { "renew" } else { "" });
+        let Entry { noted: Noted { number, .. }, renews } = &self.entry;
+        match (self.repeated, renews) {
+            (true, _) => command.arg(format!("{number}?")),
+            (false, true) => command.arg(format!("{number}+")),
+            (false, false) => command.arg(number),
+        };
     }
 }
 
@@ -98,5 +101,26 @@ impl Pending {
         } else {
             self.request.settle(Err(Error::Closed));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(repeated: bool, renews: bool) -> String {
+        let noted = Noted { ledger: "ledger".into(), number: 7 };
+        let attempt = Attempt { repeated, with_source: false, entry: Entry { noted, renews } };
+        let mut command = Cmd::new();
+        attempt.note_in(&mut command);
+        String::from_utf8(command.get_packed_command()).unwrap_or_default()
+    }
+
+    #[test]
+    fn one_argument_says_the_number_and_what_is_rare() {
+        assert_eq!(noted(false, false), "*1\r\n$1\r\n7\r\n");
+        assert_eq!(noted(false, true), "*1\r\n$2\r\n7+\r\n");
+        assert_eq!(noted(true, true), "*1\r\n$2\r\n7?\r\n");
+        assert_eq!(noted(true, false), "*1\r\n$2\r\n7?\r\n");
     }
 }

@@ -2,6 +2,7 @@
 
 use redis::Cmd;
 
+use crate::redis::ledger::Ledger;
 use crate::redis::request::Attempt;
 
 /// What [`Script::noting`] puts before a source.
@@ -24,9 +25,10 @@ impl Script {
         Self { source: source.to_owned(), digest }
     }
 
-    /// One that notes its answer in the ledger: its own keys begin at 2 and its arguments at 5.
+    /// One that notes its answer in the ledger: its own keys and arguments begin at 2.
     pub fn noting(source: &str) -> Self {
-        Self::new(&[LEDGER, source].concat())
+        let (places, width) = (Ledger::PLACES, Ledger::WIDTH);
+        Self::new(&format!("local PLACES, WIDTH = {places}, {width}\n{LEDGER}{source}"))
     }
 
     /// What the server knows it by.

@@ -1,25 +1,27 @@
 -- Appends a record to the stream.
 --
+-- KEYS[1]  the ledger (src/redis/scripts/ledger.lua)
 -- KEYS[2]  the stream
--- ARGV[5]  the most records that the stream may hold; 0: no limit
--- ARGV[6]  the record's id
--- ARGV[7]  the session id
--- ARGV[8]  the event type
--- ARGV[9]  when it was queued, in milliseconds since the epoch
--- ARGV[10] the document, or '' for a deletion
+-- ARGV[1]  the request's number in the ledger
+-- ARGV[2]  the most records that the stream may hold; 0: no limit
+-- ARGV[3]  the record's id
+-- ARGV[4]  the session id
+-- ARGV[5]  the event type
+-- ARGV[6]  when it was queued, in milliseconds since the epoch
+-- ARGV[7]  the document, or '' for a deletion
 --
 -- Returns 1, or 0 if the stream is full.
 
-local limit = tonumber(ARGV[5])
+local limit = tonumber(ARGV[2])
 if limit > 0 and redis.call('XLEN', KEYS[2]) >= limit then return 0 end
 
 -- The first write, as in every script here: if Redis refuses it, nothing has changed.
-if ARGV[10] == '' then
-  redis.call('XADD', KEYS[2], '*', 'id', ARGV[6], 'session', ARGV[7], 'event', ARGV[8],
-    'at', ARGV[9])
+if ARGV[7] == '' then
+  redis.call('XADD', KEYS[2], '*', 'id', ARGV[3], 'session', ARGV[4], 'event', ARGV[5],
+    'at', ARGV[6])
 else
-  redis.call('XADD', KEYS[2], '*', 'id', ARGV[6], 'session', ARGV[7], 'event', ARGV[8],
-    'at', ARGV[9], 'state', ARGV[10])
+  redis.call('XADD', KEYS[2], '*', 'id', ARGV[3], 'session', ARGV[4], 'event', ARGV[5],
+    'at', ARGV[6], 'state', ARGV[7])
 end
 note(1)
 return 1

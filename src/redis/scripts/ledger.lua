@@ -1,29 +1,37 @@
--- The beginning of every script that changes something, and must do so once however often it is
--- sent.
+-- The beginning of every script that must change something only once, however often it is sent. It
+-- recognises a repeat of a request that has landed, and defines `note`
+-- and `take_back_note`.
 --
--- KEYS[1]  the ledger of the connection: a string of places, one for each request in flight
--- ARGV[1]  where in it this request's place begins
--- ARGV[2]  the request's number
--- ARGV[3]  'repeated' after a lost answer, else ''
--- ARGV[4]  'renew' where this request renews the ledger's TTL, else ''
+-- KEYS[1]  the connection's ledger: a string of PLACES places, each WIDTH bytes long
+-- ARGV[1]  the request's number. A `+` after it: the request renews the ledger's TTL. A `?` after
+--          it: the answer of an earlier try was lost, look whether that try has landed; this also
+--          renews the TTL
 --
--- A repeat that finds that it had landed returns the answer that was lost.
+-- Returns the lost answer where an earlier try has landed.
 
-if ARGV[3] == 'repeated' then
-  local entry = redis.call('GETRANGE', KEYS[1], ARGV[1], ARGV[1] + 39)
-  local landed = string.match(entry, '^' .. ARGV[2] .. ':(%-?%d+);')
+local number, flag = ARGV[1], nil
+local place = tonumber(number)
+if not place then
+  number, flag = string.match(number, '^(%d+)([+?])$')
+  place = tonumber(number)
+end
+place = place % PLACES * WIDTH
+
+if flag == '?' then
+  local entry = redis.call('GETRANGE', KEYS[1], place, place + WIDTH - 1)
+  local landed = string.match(entry, '^' .. number .. ':(%-?%d+);')
   if landed then return tonumber(landed) end
 end
 
 local function note(answer)
-  local entry = ARGV[2] .. ':' .. answer .. ';'
-  local length = redis.call('SETRANGE', KEYS[1], ARGV[1], entry)
-  -- One that is new ends with this entry. It gets its TTL in any case: of a request that was to
-  -- renew it nothing may have been noted. Longer than any deadline.
-  if ARGV[4] == 'renew' or length == ARGV[1] + #entry then redis.call('EXPIRE', KEYS[1], 900) end
+  local entry = number .. ':' .. answer .. ';'
+  local length = redis.call('SETRANGE', KEYS[1], place, entry)
+  -- A new ledger ends with this entry, and gets its TTL in any case: the request that was to renew
+  -- it may have noted nothing. The TTL is longer than any deadline.
+  if flag or length == place + #entry then redis.call('EXPIRE', KEYS[1], '900') end
 end
 
 local function take_back_note()
-  redis.call('SETRANGE', KEYS[1], ARGV[1], ';')
+  redis.call('SETRANGE', KEYS[1], place, ';')
 end
 

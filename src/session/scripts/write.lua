@@ -3,29 +3,29 @@
 --
 -- KEYS[2]  the session's key
 -- KEYS[3]  the audit's stream, where there is an audit
--- ARGV[5]  the version to write; with 'any': where nothing is stored
--- ARGV[6]  the document; with 'any': what follows its version
--- ARGV[7]  'locked': how the stored document begins
--- ARGV[8]  session id
--- ARGV[9]  when it was called, milliseconds
--- ARGV[10] the record's id, where there is an audit
--- ARGV[11] rule: 'create' overwrites, 'absent' wants no session there, 'locked' wants the expected
+-- ARGV[2]  the version to write; with 'any': where nothing is stored
+-- ARGV[3]  the document; with 'any': what follows its version
+-- ARGV[4]  'locked': how the stored document begins
+-- ARGV[5]  session id
+-- ARGV[6]  when it was called, milliseconds
+-- ARGV[7]  the record's id, where there is an audit
+-- ARGV[8]  rule: 'create' overwrites, 'absent' wants no session there, 'locked' wants the expected
 --          version there, 'any' takes what it finds
--- ARGV[12] TTL, seconds
--- ARGV[13] channel of updates
--- ARGV[14] the key prefix, where the message has to name it, else ''
--- ARGV[15] how many audit records may wait; 0: any number
--- ARGV[16] event type
+-- ARGV[9]  TTL, seconds
+-- ARGV[10] channel of updates
+-- ARGV[11] the key prefix, where the message has to name it, else ''
+-- ARGV[12] how many audit records may wait; 0: any number
+-- ARGV[13] event type
 --
 -- Returns the version written (negative: not audited, as many records wait as may), or {'missing'},
 -- {'exists'}, {'conflict', stored version}, or {'corrupt', stored value}.
 
-local key, rule, version, document = KEYS[2], ARGV[11], ARGV[5], ARGV[6]
+local key, rule, version, document = KEYS[2], ARGV[8], ARGV[2], ARGV[3]
 local raw
 if rule == 'locked' then
   -- The two ends say it all, if we wrote it. Lua hashes every byte of every string that it gets:
   -- what is not fetched is not hashed.
-  if redis.call('GETRANGE', key, 0, #ARGV[7] - 1) ~= ARGV[7]
+  if redis.call('GETRANGE', key, 0, #ARGV[4] - 1) ~= ARGV[4]
     or redis.call('GETRANGE', key, -1, -1) ~= '}' then
     raw = redis.call('GET', key)
     if not raw then return {'missing'} end
@@ -96,25 +96,25 @@ end
 if rule == 'any' then document = '{"version":' .. version .. document end
 
 local stream = KEYS[3]
-local audited = stream and (ARGV[15] == '0' or redis.call('XLEN', stream) < tonumber(ARGV[15]))
+local audited = stream and (ARGV[12] == '0' or redis.call('XLEN', stream) < tonumber(ARGV[12]))
 local answer = stream and not audited and '-' .. version or version
 -- In this order nothing is half done. Where Redis refuses to write (its memory is full), it does
 -- so at the first command that writes. Where this user may not append or publish, what came before
 -- is undone.
 note(answer)
-local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[10], 'session', ARGV[8],
-  'event', ARGV[16], 'at', ARGV[9], 'state', document)
+local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[7], 'session', ARGV[5],
+  'event', ARGV[13], 'at', ARGV[6], 'state', document)
 local told = record
 if type(record) ~= 'table' then
   -- The document is a string here, which is safe with cjson; only what it means would not be.
-  local message = {sessionId = ARGV[8], state = document, timestamp = tonumber(ARGV[9])}
-  if ARGV[14] ~= '' then message.keyPrefix = ARGV[14] end
-  told = redis.pcall('PUBLISH', ARGV[13], cjson.encode(message))
+  local message = {sessionId = ARGV[5], state = document, timestamp = tonumber(ARGV[6])}
+  if ARGV[11] ~= '' then message.keyPrefix = ARGV[11] end
+  told = redis.pcall('PUBLISH', ARGV[10], cjson.encode(message))
 end
 if type(told) == 'table' then
   take_back_note()
   if type(record) == 'string' then redis.call('XDEL', stream, record) end
   return told
 end
-redis.call('SET', key, document, 'EX', ARGV[12])
+redis.call('SET', key, document, 'EX', ARGV[9])
 return tonumber(answer)
