@@ -115,13 +115,14 @@ test.each([
   const manager = new RedisStateManager(urlFor(user, proxy.port))
   const state = makeState()
   await manager.createSession(state)
+  await manager.updateSession(state.session_id, state) // Redis knows the script from here on.
   proxy.mode = 'swallow'
   const update = manager.updateSession(state.session_id, state).catch((error) => error)
-  await until(async () => JSON.parse(await admin.get(`session:${state.session_id}`)).version === 2)
+  await until(async () => JSON.parse(await admin.get(`session:${state.session_id}`)).version === 3)
   proxy.mode = 'pass'
   proxy.reset()
   expect((await update)?.code).toBe(code)
-  expect((await manager.getSession(state.session_id)).version).toBe(2)
+  expect((await manager.getSession(state.session_id)).version).toBe(3)
   await manager.close()
   await proxy.stop()
 })

@@ -41,8 +41,14 @@ class Outage {
   /** A manager whose connection through the proxy stands, to a server that knows the scripts. */
   async connected(options, through = this.proxy) {
     const manager = this.manage(through.url, options)
-    await manager.createSession(makeState())
-    await manager.deleteSession('any')
+    const state = makeState()
+    const { session_id: id } = state
+    // One script for each rule.
+    await manager.createSession(state)
+    await manager.updateSession(id, state)
+    await manager.updateSession(id, state, 2)
+    await manager.deleteSession(id)
+    await manager.createSession(state, { ifAbsent: true })
     return manager
   }
 

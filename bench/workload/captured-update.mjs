@@ -52,8 +52,9 @@ export async function captureUpdate(url, queueName) {
     const { session_id: sessionId } = sessions.at(-1)
     const words = sent.findLast((one) => one.includes(`session:${sessionId}`)) ?? []
     const documentAt = words.findIndex((word) => word.includes('"participants":['))
+    const expected = String(EXPECTED)
     const next = String(EXPECTED + 1)
-    if (documentAt < 0 || !words.includes(next) || !words[documentAt].includes(next)) {
+    if (!words.includes(expected) || !words[documentAt]?.includes(next)) {
       throw new Error('an update is not one command any more that others could send as well')
     }
     const timeAt = words.findIndex((word) => /^\d{13}$/.test(word))

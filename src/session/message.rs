@@ -1,6 +1,6 @@
 //! What is published about sessions, in the form that the running instances write and read. The
-//! message of an update is made by `scripts/write.lua`: sent from here it would double what goes
-//! over the wire.
+//! scripts make the messages of updates and deletions (`scripts/store.lua`, `scripts/delete.lua`):
+//! an update sent from here would go over the wire twice, as a document and inside its message.
 
 use std::borrow::Cow;
 
@@ -10,23 +10,11 @@ use serde_json::value::RawValue;
 use crate::document::escape;
 use crate::keys::DEFAULT_SESSION_PREFIX;
 
-pub(crate) fn deletion(session_id: &str, key_prefix: &str, now_ms: i64) -> String {
-    let (id, prefix) = (escape(session_id), prefix_member(key_prefix));
-    format!(r#"{{"sessionId":"{id}","deleted":true,"timestamp":{now_ms}{prefix}}}"#)
-}
-
 /// The key prefix, where a message has to name it: it says which of the sessions of that id it is,
 /// for those who share the channel and not the prefix. Old instances ignore it, and do not write
 /// it.
 pub(crate) fn named_prefix(key_prefix: &str) -> &str {
     if key_prefix == DEFAULT_SESSION_PREFIX { "" } else { key_prefix }
-}
-
-fn prefix_member(key_prefix: &str) -> String {
-    if named_prefix(key_prefix).is_empty() {
-        return String::new();
-    }
-    format!(r#","keyPrefix":"{}""#, escape(key_prefix))
 }
 
 /// `message` is JSON text already.
@@ -103,7 +91,8 @@ mod tests {
     fn a_deletion_has_no_document() {
         let key_prefix = String::from("p");
         let gone = Update { session_id: "s".into(), key_prefix, document: None };
-        assert_eq!(Update::read(&deletion("s", "p", 1)), Some(gone));
+        let text = r#"{"deleted":true,"keyPrefix":"p","timestamp":1,"sessionId":"s"}"#;
+        assert_eq!(Update::read(text), Some(gone));
     }
 
     #[test]

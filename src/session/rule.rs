@@ -19,6 +19,7 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// The dates that the write sets.
     pub(super) fn stamp(self) -> Stamp {
         match self {
             Self::Create | Self::CreateIfAbsent => Stamp::Created,
@@ -26,21 +27,12 @@ impl Rule {
         }
     }
 
-    /// What the script calls it.
-    pub(super) fn name(self) -> &'static str {
+    /// The version that the write stores; `None` where that depends on the stored one.
+    pub(super) fn version(self) -> Option<u64> {
         match self {
-            Self::Create => "create",
-            Self::CreateIfAbsent => "absent",
-            Self::Locked { .. } => "locked",
-            Self::Any => "any",
-        }
-    }
-
-    /// What the audit calls it.
-    pub(super) fn event(self) -> &'static str {
-        match self {
-            Self::Create | Self::CreateIfAbsent => "session_created",
-            Self::Locked { .. } | Self::Any => "session_updated",
+            Self::Create | Self::CreateIfAbsent => Some(1),
+            Self::Locked { expected } => Some(expected + 1),
+            Self::Any => None,
         }
     }
 }

@@ -4,7 +4,6 @@
 //! the I/O thread, by the call's deadline. No call spawns a task or waits for another.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -12,6 +11,7 @@ use super::options::Settings;
 pub use super::options::StoreOptions;
 use super::read::{Get, GetMany};
 pub use super::rule::Rule;
+use super::scripts::Scripts;
 use super::write::{Audit, Broadcast, Delete, Touch, Write};
 pub use super::write::{Deleted, Written};
 use crate::audit::stream::Stream;
@@ -24,17 +24,20 @@ pub struct Store {
     connection: Connection,
     settings: Settings,
     audit: Option<Arc<Stream>>,
+    scripts: Arc<Scripts>,
 }
 
 impl Store {
     /// A store on a connection, which others may share.
     pub fn new(connection: Connection, options: StoreOptions) -> Self {
-        Self { connection, settings: Arc::new(options), audit: None }
+        let scripts = Arc::new(Scripts::new(&options, None));
+        Self { connection, settings: Arc::new(options), audit: None, scripts }
     }
 
     /// From now on each change appends its record to this stream, which is on the same Redis, in
     /// the script that makes the change.
     pub fn audit_to(&mut self, stream: Arc<Stream>) {
+        self.scripts = Arc::new(Scripts::new(&self.settings, Some(&stream)));
         self.audit = Some(stream);
     }
 
@@ -81,6 +84,7 @@ impl Store {
     ) {
         self.connection.submit(Box::new(Write {
             settings: self.settings.clone(),
+            scripts: self.scripts.clone(),
             audit: Audit::of(self.audit.as_ref(), now_ms),
             session_id,
             text,
@@ -101,6 +105,7 @@ impl Store {
     ) {
         self.connection.submit(Box::new(Delete {
             settings: self.settings.clone(),
+            scripts: self.scripts.clone(),
             audit: Audit::of(self.audit.as_ref(), now_ms),
             session_id,
             now_ms,

@@ -1,27 +1,21 @@
-//! The requests that change: the one write script behind create and update, delete, touch,
-//! broadcast.
+//! The requests that change: create and update, delete, touch, broadcast.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use super::message;
-use super::options::{Settings, StoreOptions};
+use super::options::Settings;
 use super::read::{unexpected, wrong_type};
 use super::rule::Rule;
+use super::scripts::Scripts;
 use crate::audit::record::new_id;
 use crate::audit::stream::Stream;
-use crate::document::{Draft, HEAD, MAX_VERSION, iso_timestamp};
+use crate::document::{Draft, MAX_VERSION, iso_timestamp};
 use crate::error::{Error, Result};
 use crate::keys::check_session_id;
 use crate::redis::request::{Attempt, Effect, Request};
-use crate::redis::script::Script;
-
-static WRITE: LazyLock<Script> =
-    LazyLock::new(|| Script::noting(include_str!("scripts/write.lua")));
-static DELETE: LazyLock<Script> =
-    LazyLock::new(|| Script::noting(include_str!("scripts/delete.lua")));
 
 const NO_VERSION: &str = "it is no version: 2^53 - 1 or more";
 
@@ -37,28 +31,10 @@ impl Audit {
         stream.map(|stream| Self { stream: stream.clone(), record_id: new_id(now_ms) })
     }
 
-    /// The keys of both scripts.
+    /// The keys of each script, after the ledger's.
     fn keys<'a>(session: &'a str, audit: &'a Option<Self>) -> Vec<&'a str> {
         let stream = audit.as_ref().map(|audit| &*audit.stream.keys.stream);
         [session].into_iter().chain(stream).collect()
-    }
-}
-
-/// The arguments that are the same for all writes by one rule.
-fn end_with_settings(
-    command: &mut Cmd,
-    settings: &StoreOptions,
-    rule: Rule,
-    stream: Option<&Arc<Stream>>,
-) {
-    let keys = &settings.keys;
-    command
-        .arg(rule.name())
-        .arg(settings.ttl_seconds)
-        .arg(&keys.updates_channel)
-        .arg(message::named_prefix(&keys.session_prefix));
-    if let Some(stream) = stream {
-        command.arg(stream.limit()).arg(rule.event());
     }
 }
 
@@ -74,6 +50,7 @@ pub struct Written {
 /// Create or update. Settled with what was written.
 pub(crate) struct Write<D> {
     pub settings: Settings,
+    pub scripts: Arc<Scripts>,
     pub audit: Option<Audit>,
     pub session_id: String,
     pub text: String,
@@ -115,11 +92,7 @@ impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
         }
         let stamp = iso_timestamp(self.now_ms);
         let draft = Draft::new(&self.text, &self.session_id, self.rule.stamp(), &stamp)?;
-        let version = match self.rule {
-            Rule::Create | Rule::CreateIfAbsent => 1,
-            Rule::Locked { expected } => expected + 1,
-            Rule::Any => draft.version.unwrap_or(0) + 1,
-        };
+        let version = self.rule.version().unwrap_or_else(|| draft.version.unwrap_or(0) + 1);
         let document = match self.rule {
             Rule::Any => draft.tail,
             _ => draft.document(version),
@@ -133,22 +106,20 @@ impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
         let Some(Prepared { version, document }) = &self.prepared else {
             return Cmd::new(); // Not reached: `prepare` comes first. Redis would refuse it.
         };
-        let stored = match self.rule {
-            Rule::Locked { expected } => format!("{HEAD}{expected},"),
-            _ => String::new(),
-        };
         let session = self.settings.keys.session(&self.session_id);
-        let record_id = self.audit.as_ref().map_or("", |audit| &audit.record_id);
-        let mut command = WRITE.noted_command(attempt, &Audit::keys(&session, &self.audit));
-        command
-            .arg(version)
-            .arg(document)
-            .arg(stored)
-            .arg(&self.session_id)
-            .arg(self.now_ms)
-            .arg(record_id);
-        let stream = self.audit.as_ref().map(|audit| &audit.stream);
-        end_with_settings(&mut command, &self.settings, self.rule, stream);
+        let script = self.scripts.write(self.rule);
+        let mut command = script.noted_command(attempt, &Audit::keys(&session, &self.audit));
+        command.arg(document).arg(self.now_ms);
+        match self.rule {
+            Rule::Create | Rule::CreateIfAbsent => {}
+            Rule::Locked { expected } => {
+                command.arg(expected);
+            }
+            Rule::Any => {
+                command.arg(version);
+            }
+        }
+        command.arg(self.audit.as_ref().map(|audit| &audit.record_id));
         command
     }
 
@@ -171,11 +142,12 @@ impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
     }
 }
 
-/// The answer of `write.lua`.
+/// The answer of a script that writes.
 fn read_answer(value: Value, session_id: String, rule: Rule) -> Result<Written> {
     let parts = match value {
-        Value::Int(version) => {
-            return Ok(Written { version: version.unsigned_abs(), unaudited: version < 0 });
+        Value::Int(answer) => {
+            let version = rule.version().unwrap_or(answer.unsigned_abs());
+            return Ok(Written { version, unaudited: answer < 0 });
         }
         Value::Array(parts) => parts,
         other => return Err(unexpected(&other)),
@@ -207,6 +179,7 @@ pub struct Deleted {
 
 pub(crate) struct Delete<D> {
     pub settings: Settings,
+    pub scripts: Arc<Scripts>,
     pub audit: Option<Audit>,
     pub session_id: String,
     pub now_ms: i64,
@@ -220,14 +193,10 @@ impl<D: FnOnce(Result<Deleted>) + Send> Request for Delete<D> {
     }
 
     fn command(&self, attempt: &Attempt) -> Cmd {
-        let Self { settings, audit, session_id, now_ms, .. } = self;
-        let session = settings.keys.session(session_id);
-        let mut command = DELETE.noted_command(attempt, &Audit::keys(&session, audit));
-        command.arg(&settings.keys.updates_channel);
-        command.arg(message::deletion(session_id, &settings.keys.session_prefix, *now_ms));
-        if let Some(Audit { stream, record_id }) = audit {
-            command.arg(stream.limit()).arg(record_id).arg(session_id).arg(*now_ms);
-        }
+        let session = self.settings.keys.session(&self.session_id);
+        let script = self.scripts.delete();
+        let mut command = script.noted_command(attempt, &Audit::keys(&session, &self.audit));
+        command.arg(self.now_ms).arg(self.audit.as_ref().map(|audit| &audit.record_id));
         command
     }
 

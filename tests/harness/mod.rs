@@ -36,11 +36,15 @@ impl RedisServer {
         Options::from_url(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
     }
 
-    pub fn store(&self) -> Store {
+    pub fn connection(&self) -> Connection {
         let (connection, supervisor) =
             Connection::new(self.options(), Arc::new(|_| {}), Arc::new(|_| {}));
         tokio::spawn(supervisor);
-        Store::new(connection, StoreOptions::default())
+        connection
+    }
+
+    pub fn store(&self) -> Store {
+        Store::new(self.connection(), StoreOptions::default())
     }
 
     /// A command by another connection.

@@ -1,6 +1,5 @@
 -- The beginning of every script that must change something only once, however often it is sent. It
--- recognises a repeat of a request that has landed, and defines `note`
--- and `take_back_note`.
+-- recognises a repeat of a request that has landed, and defines `note`.
 --
 -- KEYS[1]  the connection's ledger: a string of PLACES places, each WIDTH bytes long
 -- ARGV[1]  the request's number. A `+` after it: the request renews the ledger's TTL. A `?` after
@@ -29,9 +28,5 @@ local function note(answer)
   -- A new ledger ends with this entry, and gets its TTL in any case: the request that was to renew
   -- it may have noted nothing. The TTL is longer than any deadline.
   if flag or length == place + #entry then redis.call('EXPIRE', KEYS[1], '900') end
-end
-
-local function take_back_note()
-  redis.call('SETRANGE', KEYS[1], place, ';')
 end
 

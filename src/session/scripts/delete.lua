@@ -1,31 +1,37 @@
--- Deletes a session, appends the audit's record and tells the others, also where there is none.
+-- Deletes a session, appends the audit record and publishes the deletion. Publishes it also where
+-- there is no session.
 --
--- KEYS[2]  the session's key
--- KEYS[3]  the audit's stream, where there is an audit
--- ARGV[2]  channel of updates
--- ARGV[3]  the message
--- ARGV[4]  how many audit records may wait; 0: any number
--- ARGV[5]  the record's id
--- ARGV[6]  session id
--- ARGV[7]  when it was made, milliseconds
+-- KEYS[1]   the ledger (src/redis/scripts/ledger.lua)
+-- KEYS[2]   the session's key
+-- KEYS[3]   the audit stream, with an audit
+-- ARGV[1]   the request's number (src/redis/scripts/ledger.lua)
+-- ARGV[2]   the time of the call, milliseconds
+-- ARGV[3]   the audit record's id, with an audit
 --
--- Returns how many keys were deleted: 0 or 1; -1: 1, but not audited, as many records wait as may.
+-- Returns the number of deleted keys, 0 or 1; -1: deleted but not audited, the backlog is full.
 
-local deleted = redis.call('EXISTS', KEYS[2])
+local key, now = KEYS[2], ARGV[2]
+local session_id = string.sub(key, #KEY_PREFIX + 1)
+local deleted = redis.call('EXISTS', key)
 local stream = deleted == 1 and KEYS[3]
-local audited = stream and (ARGV[4] == '0' or redis.call('XLEN', stream) < tonumber(ARGV[4]))
+local audited = stream and (BACKLOG_LIMIT == 0 or redis.call('XLEN', stream) < BACKLOG_LIMIT)
 local answer = stream and not audited and -1 or deleted
--- First a command that a full Redis does not refuse: after it, none of the others is. Then what
--- this user may not be allowed: until then nothing has changed that is not undone.
+-- First comes a command that Redis with a full memory accepts: after it, Redis refuses none. Then
+-- come the commands that the user may not be allowed: nothing before them is left to be undone.
 if audited then redis.call('XDEL', stream, '0-1') end
-local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[5], 'session', ARGV[6],
-  'event', 'session_deleted', 'at', ARGV[7])
+local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[3],
+  'session', session_id, 'event', EVENT, 'at', now)
 if type(record) == 'table' then return record end
-local told = redis.pcall('PUBLISH', ARGV[2], ARGV[3])
+local told = redis.pcall('PUBLISH', CHANNEL, cjson.encode({
+  sessionId = session_id,
+  deleted = true,
+  timestamp = tonumber(now),
+  keyPrefix = MESSAGE_KEY_PREFIX,
+}))
 if type(told) == 'table' then
   if record then redis.call('XDEL', stream, record) end
   return told
 end
-redis.call('DEL', KEYS[2])
+redis.call('DEL', key)
 note(answer)
 return answer

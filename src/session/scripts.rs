@@ -1,0 +1,165 @@
+//! The scripts that change sessions: one for each rule, with the constants of its store written into
+//! it, because Redis spends much of a call on the arguments.
+//!
+//! A script is the concatenation of the ledger's part ([`Script::noting`]), the constants, and the
+//! files in `scripts/`, each of which names its keys, arguments and answers.
+
+use super::message::named_prefix;
+use super::options::StoreOptions;
+use super::rule::Rule;
+use crate::audit::stream::Stream;
+use crate::redis::script::Script;
+
+const VERSION: &str = include_str!("scripts/version.lua");
+const CREATE: &str = include_str!("scripts/create.lua");
+const ABSENT: &str = include_str!("scripts/absent.lua");
+const LOCKED: &str = include_str!("scripts/locked.lua");
+const ANY: &str = include_str!("scripts/any.lua");
+const STORE: &str = include_str!("scripts/store.lua");
+const DELETE: &str = include_str!("scripts/delete.lua");
+
+/// The scripts of one store.
+pub(crate) struct Scripts {
+    create: Script,
+    absent: Script,
+    locked: Script,
+    any: Script,
+    delete: Script,
+}
+
+impl Scripts {
+    /// The scripts of a store with these options, which appends its audit records to `stream`.
+    pub fn new(options: &StoreOptions, stream: Option<&Stream>) -> Self {
+        let script = |event: &str, parts: &[&str]| {
+            Script::noting(&[constants(options, stream, event), parts.concat()].concat())
+        };
+        Self {
+            create: script("session_created", &[CREATE, STORE]),
+            absent: script("session_created", &[ABSENT, STORE]),
+            locked: script("session_updated", &[VERSION, LOCKED, STORE]),
+            any: script("session_updated", &[VERSION, ANY, STORE]),
+            delete: script("session_deleted", &[DELETE]),
+        }
+    }
+
+    /// The script that writes by a rule.
+    pub fn write(&self, rule: Rule) -> &Script {
+        match rule {
+            Rule::Create => &self.create,
+            Rule::CreateIfAbsent => &self.absent,
+            Rule::Locked { .. } => &self.locked,
+            Rule::Any => &self.any,
+        }
+    }
+
+    /// The script that deletes.
+    pub fn delete(&self) -> &Script {
+        &self.delete
+    }
+}
+
+/// The constants, as the files in `scripts/` name them.
+fn constants(options: &StoreOptions, stream: Option<&Stream>, event: &str) -> String {
+    let key_prefix = &options.keys.session_prefix;
+    let message_prefix = match named_prefix(key_prefix) {
+        "" => "nil".to_owned(),
+        prefix => quoted(prefix),
+    };
+    [
+        // Before the session id in a session's key.
+        ("KEY_PREFIX", quoted(key_prefix)),
+        // The same where a message has to name it, else nil.
+        ("MESSAGE_KEY_PREFIX", message_prefix),
+        // Where updates and deletions are published.
+        ("CHANNEL", quoted(&options.keys.updates_channel)),
+        // Of a session, seconds. A string: Redis formats each number that a command gets.
+        ("TTL", quoted(&options.ttl_seconds.to_string())),
+        // What the audit record says has happened.
+        ("EVENT", quoted(event)),
+        // How many audit records may wait; 0: any number.
+        ("BACKLOG_LIMIT", stream.map_or(0, Stream::limit).to_string()),
+    ]
+    .map(|(name, literal)| format!("local {name} = {literal}\n"))
+    .concat()
+}
+
+/// A string as a Lua literal. Whatever is not plain ASCII becomes a decimal escape, byte by byte.
+fn quoted(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push('"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => literal.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => literal.push(char::from(byte)),
+            // Of three digits: the next character may be a digit, too.
+            _ => literal.push_str(&format!("\\{byte:03}")),
+        }
+    }
+    literal.push('"');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{AuditKeys, Keys};
+
+    fn options(session_prefix: &str) -> StoreOptions {
+        let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
+        StoreOptions { keys, ttl_seconds: 60, ..StoreOptions::default() }
+    }
+
+    #[test]
+    fn a_literal_escapes_what_would_end_or_change_it() {
+        assert_eq!(quoted(""), r#""""#);
+        assert_eq!(quoted("session:a-b_c~"), r#""session:a-b_c~""#);
+        assert_eq!(quoted(r#"'"\n]]--"#), r#""'\"\\n]]--""#);
+        assert_eq!(quoted("a\nb\r\t\u{7f}"), r#""a\010b\013\009\127""#);
+        assert_eq!(quoted("\u{0}1é"), r#""\0001\195\169""#);
+    }
+
+    #[test]
+    fn the_constants_are_those_of_the_store() {
+        let stream = Stream { keys: AuditKeys::of("q"), max_backlog: Some(7) };
+        assert_eq!(
+            constants(&options("p:\n"), Some(&stream), "happened"),
+            r#"local KEY_PREFIX = "p:\010"
+local MESSAGE_KEY_PREFIX = "p:\010"
+local CHANNEL = "session-updates"
+local TTL = "60"
+local EVENT = "happened"
+local BACKLOG_LIMIT = 7
+"#
+        );
+    }
+
+    #[test]
+    fn the_default_prefix_is_not_named_in_messages() {
+        let constants = constants(&options("session:"), None, "");
+        assert!(constants.contains("local KEY_PREFIX = \"session:\"\n"));
+        assert!(constants.contains("local MESSAGE_KEY_PREFIX = nil\n"));
+        assert!(constants.contains("local BACKLOG_LIMIT = 0\n"));
+    }
+
+    #[test]
+    fn each_rule_and_each_store_has_scripts_of_its_own() {
+        let rules = [Rule::Create, Rule::CreateIfAbsent, Rule::Locked { expected: 1 }, Rule::Any];
+        let stores = ["session:", "other:"].map(|prefix| Scripts::new(&options(prefix), None));
+        let mut digests: Vec<&str> = stores
+            .iter()
+            .flat_map(|scripts| {
+                let writes = rules.map(|rule| scripts.write(rule).digest());
+                writes.into_iter().chain([scripts.delete().digest()])
+            })
+            .collect();
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), 2 * (rules.len() + 1));
+    }
+
+    #[test]
+    fn equal_stores_share_their_scripts() {
+        let [one, other] = [(); 2].map(|()| Scripts::new(&options("p:"), None));
+        assert_eq!(one.write(Rule::Any).digest(), other.write(Rule::Any).digest());
+    }
+}
