@@ -1,5 +1,7 @@
 //! Every name that this library uses in Redis, and the rules for the part a caller chooses.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use crate::error::{Error, Result};
 
 /// The longest session id, in bytes of UTF-8.
@@ -33,6 +35,14 @@ impl Keys {
     /// The key of a session's document.
     pub fn session(&self, session_id: &str) -> String {
         [&self.session_prefix, session_id].concat()
+    }
+
+    /// A hash of the session's key, which tells sessions apart within this process.
+    pub(crate) fn hash(&self, session_id: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(self.session_prefix.as_bytes());
+        hasher.write(session_id.as_bytes());
+        hasher.finish()
     }
 
     /// The channel of a session's WebSocket messages.

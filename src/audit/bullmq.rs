@@ -13,6 +13,7 @@ use super::stream::{int, text};
 use crate::error::Result;
 use crate::keys::{BullKeys, check_session_id};
 use crate::redis::request::{Attempt, Effect};
+use crate::redis::resp::encode::append;
 use crate::redis::script::Script;
 
 static JOBS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/jobs.lua")));
@@ -56,10 +57,10 @@ impl Queue {
     ) {
         let names = [keys.place(job_state), keys.base];
         let [job_list, base] = names.clone();
-        let read = move |attempt: &Attempt| {
+        let read = move |attempt: &Attempt, out: &mut Vec<u8>| {
             let mut command = JOBS.command(attempt.with_source, &[&job_list, &base]);
             command.arg(skip).arg(PAGE_SIZE);
-            command
+            append(out, &command);
         };
         let queue = self.direct();
         self.submit(Effect::Read, read, move |answer| match answer.and_then(list) {
@@ -87,14 +88,14 @@ impl Queue {
             return done(Ok(Adopted { taken: 0, skipped, more }));
         }
         let stream = self.stream();
-        let adopt = move |attempt: &Attempt| {
+        let adopt = move |attempt: &Attempt, out: &mut Vec<u8>| {
             let keys = [&*job_list, &base, &stream.keys.stream];
             let mut command = TAKE_JOBS.command(attempt.with_source, &keys);
             for (job, record) in &records {
                 command.arg(job).arg(&record.id).arg(&record.session_id).arg(&record.event_type);
                 command.arg(record.at_ms).arg(record.state.as_deref().unwrap_or_default());
             }
-            command
+            append(out, &command);
         };
         // A repeat may find the jobs adopted already; only its count is wrong then.
         self.submit(Effect::Idempotent, adopt, move |answer| {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::time::Instant;
 
 use super::record::{Record, new_id};
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::keys::{AUDIT_GROUP, AuditKeys, check_session_id};
 use crate::redis::connection::Connection;
 use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::resp::encode::append;
 use crate::redis::script::Script;
 
 static ENQUEUE: LazyLock<Script> =
@@ -122,29 +123,32 @@ impl Queue {
         let stream = self.stream.clone();
         let limit = stream.limit();
         let id = new_id(now_ms);
-        let command = move |attempt: &Attempt| {
-            let mut command = ENQUEUE.noted_command(attempt, &[&stream.keys.stream]);
-            command.arg(limit).arg(&id).arg(&session_id).arg(&event_type).arg(now_ms);
-            command.arg(document.as_deref().unwrap_or_default());
-            command
+        let command = move |attempt: &Attempt, out: &mut Vec<u8>| {
+            let stream = stream.keys.stream.as_bytes();
+            let mut command = ENQUEUE.noted(out, attempt, &[&[stream]], 6);
+            command.number(limit).word(&id).word(&session_id).word(&event_type);
+            command.word(now_ms.to_string()).word(document.as_deref().unwrap_or_default());
         };
-        self.submit(Effect::Recognised, command, move |answer| {
+        let deadline = self.deadline();
+        let done = move |answer| {
             done(match answer {
                 Ok(Value::Int(0)) => Err(Error::BacklogFull { limit }),
                 other => other.map(drop),
             });
-        });
+        };
+        let (effect, notes) = (Effect::Recognised, true);
+        self.connection.submit(Box::new(ScriptCall { effect, notes, deadline, command, done }));
     }
 
     /// Counts the records in each state.
     pub fn metrics(&self, done: impl FnOnce(Result<Metrics>) + Send + 'static) {
         let stream = self.stream.clone();
-        let command = move |attempt: &Attempt| {
+        let command = move |attempt: &Attempt, out: &mut Vec<u8>| {
             let AuditKeys { stream, delayed, dead, completed, .. } = &stream.keys;
             let mut command =
                 METRICS.command(attempt.with_source, &[stream, delayed, dead, completed]);
             command.arg(AUDIT_GROUP);
-            command
+            append(out, &command);
         };
         self.submit(Effect::Read, command, move |answer| {
             done(answer.and_then(|answer| match list(answer)?.as_slice() {
@@ -168,10 +172,10 @@ impl Queue {
         done: impl FnOnce(Result<Vec<DeadLetter>>) + Send + 'static,
     ) {
         let stream = self.stream.clone();
-        let command = move |attempt: &Attempt| {
+        let command = move |attempt: &Attempt, out: &mut Vec<u8>| {
             let mut command = LETTERS.command(attempt.with_source, &[&stream.keys.dead]);
             command.arg(offset).arg(limit);
-            command
+            append(out, &command);
         };
         self.submit(Effect::Read, command, move |answer| {
             done(answer.and_then(list).and_then(|letters| {
@@ -191,7 +195,7 @@ impl Queue {
         done: impl FnOnce(Result<(u64, Option<String>)>) + Send + 'static,
     ) {
         let stream = self.stream.clone();
-        let command = move |attempt: &Attempt| {
+        let command = move |attempt: &Attempt, out: &mut Vec<u8>| {
             let AuditKeys { dead, index, stream, .. } = &stream.keys;
             let mut command = REVIVE.command(attempt.with_source, &[dead, index, stream]);
             match &selection {
@@ -200,7 +204,7 @@ impl Queue {
                     command.arg("all").arg(REVIVE_LIMIT).arg(entry_id)
                 }
             };
-            command
+            append(out, &command);
         };
         // A repeat may find the letters moved already; only its count is wrong then.
         self.submit(Effect::Idempotent, command, move |answer| {
@@ -215,11 +219,11 @@ impl Queue {
     /// Deletes dead letters. Returns how many were deleted.
     pub fn remove(&self, ids: Vec<String>, done: impl FnOnce(Result<u64>) + Send + 'static) {
         let stream = self.stream.clone();
-        let command = move |attempt: &Attempt| {
+        let command = move |attempt: &Attempt, out: &mut Vec<u8>| {
             let AuditKeys { dead, index, .. } = &stream.keys;
             let mut command = REMOVE.command(attempt.with_source, &[dead, index]);
             command.arg(&ids);
-            command
+            append(out, &command);
         };
         self.submit(Effect::Idempotent, command, move |answer| done(answer.map(|n| int(&n))));
     }
@@ -232,17 +236,23 @@ impl Queue {
     pub(super) fn submit(
         &self,
         effect: Effect,
-        command: impl Fn(&Attempt) -> Cmd + Send + 'static,
+        command: impl Fn(&Attempt, &mut Vec<u8>) + Send + 'static,
         done: impl FnOnce(Result<Value>) + Send + 'static,
     ) {
-        let deadline = Instant::now() + self.command_timeout;
-        self.connection.submit(Box::new(ScriptCall { effect, deadline, command, done }));
+        let (notes, deadline) = (false, self.deadline());
+        self.connection.submit(Box::new(ScriptCall { effect, notes, deadline, command, done }));
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.command_timeout
     }
 }
 
 /// A request that consists of a command and a callback for its reply.
 struct ScriptCall<C, D> {
     effect: Effect,
+    /// Whether the script notes its answer in the ledger.
+    notes: bool,
     deadline: Instant,
     command: C,
     done: D,
@@ -250,15 +260,19 @@ struct ScriptCall<C, D> {
 
 impl<C, D> Request for ScriptCall<C, D>
 where
-    C: Fn(&Attempt) -> Cmd + Send,
+    C: Fn(&Attempt, &mut Vec<u8>) + Send,
     D: FnOnce(Result<Value>) + Send,
 {
-    fn command(&self, attempt: &Attempt) -> Cmd {
-        (self.command)(attempt)
+    fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>) {
+        (self.command)(attempt, out);
     }
 
     fn effect(&self) -> Effect {
         self.effect
+    }
+
+    fn notes(&self) -> bool {
+        self.notes
     }
 
     fn deadline(&self) -> Instant {

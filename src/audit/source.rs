@@ -13,6 +13,7 @@ use super::stream::{Batch, Stream, int, read_entries, text};
 use crate::keys::{AUDIT_GROUP, AuditKeys};
 use crate::redis::link::{Link, within};
 use crate::redis::options::Options;
+use crate::redis::refusal::error_line;
 use crate::redis::script::Script;
 
 /// How long a worker must be silent before other workers take over its claims.
@@ -34,6 +35,7 @@ pub(crate) type Answer<T> = Result<T, String>;
 
 /// A worker's access to the stream.
 pub(crate) struct Source {
+    options: Options,
     link: Link,
     stream: Arc<Stream>,
     consumer: String,
@@ -43,10 +45,9 @@ impl Source {
     /// Connects, and creates the consumer group if it is missing. The group starts at entry 0, so
     /// that it also reads records from before its creation.
     pub async fn open(options: &Options, stream: Arc<Stream>, consumer: &str) -> Answer<Self> {
-        let link = within(options.connect_timeout, Link::open(options))
-            .await
-            .map_err(|error| error.to_string())?;
-        let mut source = Self { link, stream, consumer: consumer.to_owned() };
+        let link = Link::open(options).await.map_err(|lost| lost.to_string())?;
+        let (options, consumer) = (options.clone(), consumer.to_owned());
+        let mut source = Self { options, link, stream, consumer };
         let mut create = redis::cmd("XGROUP");
         create.arg("CREATE").arg(&source.keys().stream).arg(AUDIT_GROUP).arg(0).arg("MKSTREAM");
         match source.ask(&create, Duration::ZERO).await {
@@ -78,8 +79,8 @@ impl Source {
 
     /// Ends a wait of [`fresh`](Self::fresh) early: Redis replies at once, perhaps with records. To
     /// cancel the wait instead would be to drop records that Redis has assigned to this consumer.
-    pub fn waking(&self, options: &Options) -> impl Future<Output = ()> + use<> {
-        let (options, waiting) = (options.clone(), self.link.identity.clone());
+    pub fn waking(&self) -> impl Future<Output = ()> + use<> {
+        let (options, waiting) = (self.options.clone(), self.link.identity.clone());
         async move {
             if let (Some(waiting), Ok(mut link)) = (waiting, Link::open(&options).await) {
                 let _ = link.unblock(&waiting).await;
@@ -274,13 +275,10 @@ impl Source {
 
     /// Sends a command. An error reply ends the connection, too: the worker reconnects and resumes.
     async fn ask(&mut self, command: &Cmd, blocks: Duration) -> Answer<Value> {
-        match within(blocks + ANSWER, self.link.ask(command)).await {
-            Ok(Value::ServerError(error)) => Err(match error.details() {
-                Some(details) => format!("{} {details}", error.code()),
-                None => error.code().to_owned(),
-            }),
+        match within(blocks + ANSWER, &self.options, self.link.ask(command)).await {
+            Ok(Value::ServerError(error)) => Err(error_line(&error)),
             Ok(value) => Ok(value),
-            Err(error) => Err(error.to_string()),
+            Err(lost) => Err(lost.to_string()),
         }
     }
 }

@@ -140,7 +140,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         if *self.context.closing.borrow() > Closing::No {
             return Ok(Batch::default());
         }
-        let waking = self.source.waking(&self.context.redis);
+        let waking = self.source.waking();
         let mut fresh = pin!(self.source.fresh(count, wait));
         tokio::select! {
             biased;

@@ -1,14 +1,16 @@
 //! Any command at all, for health checks, rate limiters and other callers of their own.
 
-use redis::{Cmd, Value};
+use redis::Value;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::redis::refusal::error_line;
 use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::resp::encode::Command;
 
-/// A command of the caller's. It is never repeated once it may have been sent: what it does is
-/// not known here.
+/// A command of the caller's. It is never sent twice, and its reply is the caller's, whatever it
+/// says: what the command does is not known here.
 pub struct Call<D> {
     arguments: Vec<Vec<u8>>,
     deadline: Instant,
@@ -66,16 +68,15 @@ impl<D: FnOnce(Result<Json>) + Send + 'static> Request for Call<D> {
         Ok(())
     }
 
-    fn command(&self, _attempt: &Attempt) -> Cmd {
-        let mut command = Cmd::new();
+    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        let mut command = Command::new(out, self.arguments.len());
         for argument in &self.arguments {
-            command.arg(argument);
+            command.word(argument);
         }
-        command
     }
 
     fn effect(&self) -> Effect {
-        Effect::Once
+        Effect::Opaque
     }
 
     fn deadline(&self) -> Instant {
@@ -106,7 +107,7 @@ fn to_json(value: Value) -> Json {
             pairs.into_iter().flat_map(|(key, value)| [to_json(key), to_json(value)]).collect()
         }
         Value::Attribute { data, .. } => to_json(*data),
-        Value::ServerError(error) => super::flight::error_line(&error).into(),
+        Value::ServerError(error) => error_line(&error).into(),
         _ => Json::Null,
     }
 }

@@ -3,30 +3,29 @@
 //! settled.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::redis::closing::{Closing, raise};
+use crate::redis::dispatcher::Dispatcher;
 use crate::redis::options::Options;
-use crate::redis::request::{Pending, Request};
+use crate::redis::request::Request;
+use crate::redis::shared::Shared;
 use crate::redis::status::StatusSink;
 use crate::redis::supervisor::Supervisor;
 use crate::redis::tracking::InvalidationSink;
 
-type Requests = Vec<Pending>;
-
-/// How many requests a collecting connection holds back at most: from so many on, it pays to send
-/// what there is while the next are made.
-const HELD_BACK: usize = 8;
+/// How many requests a collecting connection holds back at most: fewer would cost more system
+/// calls, and with more Redis would wait for the next.
+const HELD_BACK: usize = 32;
 
 /// A handle to a supervised connection. Clones share it.
 #[derive(Clone)]
 pub struct Connection {
-    inbox: mpsc::UnboundedSender<Pending>,
+    shared: Arc<Shared>,
     closing: watch::Sender<Closing>,
-    /// Submitted and not handed over yet, where it collects.
-    collected: Option<Arc<Mutex<Requests>>>,
+    collects: bool,
 }
 
 impl Connection {
@@ -37,49 +36,41 @@ impl Connection {
         status: StatusSink,
         invalidated: InvalidationSink,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (inbox, requests) = mpsc::unbounded_channel();
+        let server = options.address.to_string();
+        let dispatcher = Dispatcher::new(server, options.stall_timeout, fastrand::Rng::new());
+        let shared = Arc::new(Shared::new(dispatcher));
         let (closing, closing_seen) = watch::channel(Closing::No);
-        let supervisor = Supervisor::new(options, requests, closing_seen, status, invalidated);
-        (Self { inbox, closing, collected: None }, supervisor.run())
+        let supervisor =
+            Supervisor::new(options, shared.clone(), closing_seen, status, invalidated);
+        (Self { shared, closing, collects: false }, supervisor.run())
     }
 
     /// The same, collecting: whoever submits several requests in a row calls `flush` after the
-    /// last. To wake the supervisor for each would cost more than the request itself.
+    /// last, and they are sent in one system call.
     pub fn collecting(mut self) -> Self {
-        self.collected = Some(Arc::default());
+        self.collects = true;
         self
     }
 
-    /// A handle to the same that does not collect: for whoever nobody flushes after.
+    /// A handle to the same that sends each request at once.
     pub fn direct(&self) -> Self {
-        Self { collected: None, ..self.clone() }
+        Self { collects: false, ..self.clone() }
     }
 
-    /// Hands over a request, which is settled by its deadline whatever happens.
-    pub fn submit(&self, request: Box<dyn Request>) {
-        let pending = Pending::new(request);
-        let Some(collected) = &self.collected else { return self.hand_over(pending) };
-        let mut held = collected.lock().unwrap_or_else(PoisonError::into_inner);
-        held.push(pending);
-        if held.len() >= HELD_BACK {
-            drop(held);
-            self.flush();
+    /// Hands over a request, which is settled by its deadline whatever happens. The thread that
+    /// calls sends it.
+    pub fn submit(&self, mut request: Box<dyn Request>) {
+        if let Err(error) = request.prepare() {
+            return request.settle(Err(error));
+        }
+        if self.shared.submit(request) >= HELD_BACK || !self.collects {
+            self.shared.flush();
         }
     }
 
-    /// Hands over what was collected.
+    /// Sends what was collected.
     pub fn flush(&self) {
-        let Some(collected) = &self.collected else { return };
-        let held = std::mem::take(&mut *collected.lock().unwrap_or_else(PoisonError::into_inner));
-        for pending in held {
-            self.hand_over(pending);
-        }
-    }
-
-    fn hand_over(&self, pending: Pending) {
-        if let Err(mpsc::error::SendError(pending)) = self.inbox.send(pending) {
-            pending.close(false);
-        }
+        self.shared.flush();
     }
 
     /// Accepts no more, waits a moment for what is in flight, and ends. May be called again.

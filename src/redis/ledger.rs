@@ -1,33 +1,62 @@
-//! The ledger of a connection: where its writes note that they were applied, so that a repeat finds
+//! The ledger of a client: where its writes note that they were applied, so that a repeat finds
 //! out (`scripts/ledger.lua`).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use tokio::time::{Duration, Instant};
 
 use crate::keys;
 
-/// Numbers the writes of a connection.
+/// How often the ledger's TTL is renewed, which is 15 minutes.
+const RENEWAL: Duration = Duration::from_secs(60);
+
+/// Numbers the writes of a client.
+///
+/// The ledger has [`PLACES`](Self::PLACES) places. A write has one of them to itself from its first
+/// try until it is settled: a number says which, as it is the number modulo the places.
 pub struct Ledger {
     key: Arc<str>,
-    last: u64,
+    /// The next number of each place that is free.
+    free: VecDeque<u64>,
+    renewed_at: Option<Instant>,
 }
 
 impl Ledger {
-    /// How many writes the ledger remembers. Of more than are ever in flight the last outcomes are
-    /// kept, and no others.
+    /// How many writes may be unsettled that have been tried.
     pub const PLACES: u64 = 512;
 
-    /// How long a place is: two numbers of 16 digits, a sign, and what divides them.
+    /// The length of a place, bytes: two numbers of 16 digits, a sign, and what divides them.
     pub const WIDTH: u64 = 40;
 
     /// An empty one.
     pub fn new() -> Self {
-        Self { key: keys::ledger(fastrand::u128(..)).into(), last: 0 }
+        let free = (Self::PLACES..2 * Self::PLACES).collect();
+        Self { key: keys::ledger(fastrand::u128(..)).into(), free, renewed_at: None }
     }
 
-    /// The next place.
-    pub fn next_place(&mut self) -> Noted {
-        self.last += 1;
-        Noted { ledger: self.key.clone(), number: self.last }
+    /// The key of the ledger in Redis.
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+
+    /// A number, with a place of its own until it is released; `None` while no place is free.
+    pub fn take(&mut self) -> Option<u64> {
+        self.free.pop_front()
+    }
+
+    /// Gives a place back. Nothing will look for this number any more.
+    pub fn release(&mut self, number: u64) {
+        self.free.push_back(number + Self::PLACES);
+    }
+
+    /// Whether the write that is sent now is to renew the TTL.
+    pub fn renews(&mut self, now: Instant) -> bool {
+        let is_due = self.renewed_at.is_none_or(|at| at + RENEWAL <= now);
+        if is_due {
+            self.renewed_at = Some(now);
+        }
+        is_due
     }
 }
 
@@ -37,21 +66,39 @@ impl Default for Ledger {
     }
 }
 
-/// A place in a ledger: a string in Redis where a write notes its outcome, in the same script that
-/// applies it.
-#[derive(Debug, Clone)]
-pub struct Noted {
-    /// The ledger's key.
-    pub ledger: Arc<str>,
-    /// The write's number, from 1, the same for all its tries.
-    pub number: u64,
-}
-
-/// What a try notes.
+/// What a try notes, and where.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Where.
-    pub noted: Noted,
-    /// Whether this is the one of its pipeline that renews the ledger's TTL.
+    /// The ledger's key.
+    pub ledger: Arc<str>,
+    /// The write's number, the same for all tries after a lost answer.
+    pub number: u64,
+    /// Whether this try renews the ledger's TTL.
     pub renews: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_unsettled_writes_share_a_place() {
+        let mut ledger = Ledger::new();
+        let mut taken: Vec<u64> = std::iter::from_fn(|| ledger.take()).collect();
+        assert_eq!(taken.len() as u64, Ledger::PLACES);
+        let old = taken.swap_remove(100);
+        ledger.release(old);
+        let new = ledger.take().expect("the place that was released");
+        assert_eq!(new % Ledger::PLACES, old % Ledger::PLACES);
+        assert!(new > old);
+        assert_eq!(ledger.take(), None);
+    }
+
+    #[test]
+    fn the_ttl_is_renewed_once_a_minute() {
+        let (mut ledger, now) = (Ledger::new(), Instant::now());
+        let renews =
+            [0, 1, 59, 60, 61].map(|seconds| ledger.renews(now + Duration::from_secs(seconds)));
+        assert_eq!(renews, [true, false, false, true, false]);
+    }
 }

@@ -1,132 +1,294 @@
-//! One established connection. It lives until it breaks; whoever owns it makes the next.
+//! An established connection in the hands of one task: it asks, and waits for the answers; and it
+//! takes what the server pushes.
 
-use std::future::Future;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::fmt;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
-use tokio::sync::mpsc;
+use redis::{Cmd, PushInfo, PushKind, Value};
+use tokio::time::{Duration, Instant, timeout};
 
-use crate::keys;
+use crate::redis::conversation::{Conversation, Sending};
+use crate::redis::greeting::{Greeting, Identity};
 use crate::redis::options::Options;
-use crate::redis::tracking::{InvalidationSink, pass_on};
+use crate::redis::refusal::{Refusal, error_line};
+use crate::redis::resp::decoder::{Decoder, Frame};
+use crate::redis::transport::{Reader, Writer, connect, describe};
 
-/// An established connection (RESP3: the server's pushes and the news of its end arrive in
-/// `pushes`, in the order in which the server sent them).
+/// How many bytes of pushes are kept while an answer is awaited.
+const PUSHED_BYTES: usize = 64 << 20;
+
+/// Why a connection is not to be used any longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// The server's name in errors.
+    pub server: String,
+    /// In words.
+    pub reason: String,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.server, self.reason)
+    }
+}
+
+/// What a command is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// A reply.
+    Reply,
+    /// So many pushes that confirm a subscription or its end; or an error.
+    Confirmations(usize),
+}
+
+/// An established connection.
 pub(crate) struct Link {
-    pub connection: MultiplexedConnection,
-    pub pushes: mpsc::UnboundedReceiver<PushInfo>,
+    /// The server's name in errors.
+    server: String,
     /// What the server knows this connection by; `None` where the user may not ask.
     pub identity: Option<Identity>,
+    reader: Reader,
+    writer: Writer,
+    decoder: Decoder,
+    conversation: Conversation<Answer>,
+    replies: Vec<Value>,
+    /// With the bytes that each takes, and all together.
+    pushes: VecDeque<(PushInfo, usize)>,
+    pushed_bytes: usize,
 }
 
-/// Enough to find a connection again from another one. Ids alone are not: a restarted server
-/// hands them out again from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// What the server calls it.
-    pub id: i64,
-    /// What it has called itself.
-    pub name: String,
-}
-
-/// Bounds a conversation with the server.
+/// Bounds work with a server in time.
 pub(crate) async fn within<T>(
-    timeout: Duration,
-    conversation: impl Future<Output = RedisResult<T>>,
-) -> RedisResult<T> {
-    tokio::time::timeout(timeout, conversation)
-        .await
-        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    limit: Duration,
+    options: &Options,
+    work: impl Future<Output = Result<T, Lost>>,
+) -> Result<T, Lost> {
+    let late = |_| {
+        let server = options.address.to_string();
+        Err(Lost { server, reason: String::from("it did not answer in time") })
+    };
+    timeout(limit, work).await.unwrap_or_else(late)
 }
 
 impl Link {
-    /// Unbounded in time but for the handshake: see [`within`].
-    pub async fn open(options: &Options) -> RedisResult<Self> {
-        let (sender, pushes) = mpsc::unbounded_channel();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(options.connect_timeout))
-            // Deadlines are the supervisor's: a time-out here would leave the answer in the
-            // stream and the command applied.
-            .set_response_timeout(None)
-            .set_push_sender(sender);
-        let mut connection = Client::open(options.info.clone())?
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        let identity = Identity::claim(&mut connection).await?;
-        Ok(Self { connection, pushes, identity })
+    /// Connects and greets, within the time that the options give.
+    pub async fn open(options: &Options) -> Result<Self, Lost> {
+        let server = options.address.to_string();
+        within(options.connect_timeout, options, async {
+            let connected = connect(&options.address).await;
+            let (reader, writer) = connected
+                .map_err(|error| Lost { server: server.clone(), reason: describe(&error) })?;
+            let mut link = Self {
+                server: server.clone(),
+                identity: None,
+                reader,
+                writer,
+                decoder: Decoder::default(),
+                conversation: Conversation::new(options.stall_timeout, Instant::now()),
+                replies: Vec::new(),
+                pushes: VecDeque::new(),
+                pushed_bytes: 0,
+            };
+            let greeting = Greeting::new(&options.login);
+            for command in greeting.commands() {
+                link.send(&command, Answer::Reply);
+            }
+            let answers = link.answers().await?;
+            link.identity = greeting.finish(answers).map_err(|reason| link.lost(reason))?;
+            Ok(link)
+        })
+        .await
     }
 
-    /// Passes on what the server pushes, and resolves when the connection has broken. Cancel-safe.
-    pub async fn broken(&mut self, invalidated: &InvalidationSink) {
-        while let Some(push) = self.pushes.recv().await {
-            if ends(push, invalidated) {
-                break;
-            }
+    /// The halves of the connection, for another way to use it. There is nothing that was received
+    /// and not looked at.
+    pub fn into_parts(self) -> (Reader, Writer, Decoder) {
+        (self.reader, self.writer, self.decoder)
+    }
+
+    /// One command, and its answer: what the server refuses is a value, too. Not to be given up
+    /// before its end, unless the link is given up as well.
+    pub async fn ask(&mut self, command: &Cmd) -> Result<Value, Lost> {
+        self.send(command, Answer::Reply);
+        self.last_answer().await
+    }
+
+    /// Begins or ends to listen to `topics` by `command`, such as `PSUBSCRIBE`. Messages that come
+    /// meanwhile are pushes, as always.
+    pub async fn confirm<'a>(
+        &mut self,
+        command: &str,
+        topics: impl ExactSizeIterator<Item = &'a String>,
+    ) -> Result<(), Lost> {
+        let confirmations = Answer::Confirmations(topics.len());
+        let mut listen = redis::cmd(command);
+        for topic in topics {
+            listen.arg(topic);
+        }
+        self.send(&listen, confirmations);
+        match self.answers().await?.pop() {
+            Some(Value::ServerError(error)) => Err(self.lost(error_line(&error))),
+            _ => Ok(()),
         }
     }
 
-    /// Passes on what the server has pushed so far. Whether the connection has broken.
-    pub fn has_broken(&mut self, invalidated: &InvalidationSink) -> bool {
-        std::iter::from_fn(|| self.pushes.try_recv().ok()).any(|push| ends(push, invalidated))
+    /// One command, and its answer, whose moment the unsubscription of `marker` marks among the
+    /// pushes: its confirmation comes between those that were pushed before the answer and after.
+    pub async fn ask_marked(&mut self, marker: &str, command: &Cmd) -> Result<Value, Lost> {
+        // A confirmation is the one answer that comes in the order of the pushes. Redis takes both
+        // commands from one buffer, one after the other.
+        let unsubscribe = redis::cmd("UNSUBSCRIBE").arg(marker).to_owned();
+        self.send(&unsubscribe, Answer::Confirmations(1));
+        self.send(command, Answer::Reply);
+        self.last_answer().await
+    }
+
+    /// The next push. Cancel-safe.
+    pub async fn push(&mut self) -> Result<PushInfo, Lost> {
+        loop {
+            if let Some((push, size)) = self.pushes.pop_front() {
+                self.pushed_bytes -= size;
+                return Ok(push);
+            }
+            self.receive().await?;
+        }
     }
 
     /// Makes sure that the server will execute nothing more that came by the connection `old`.
-    /// `false` where that cannot be known.
+    /// `false` where the server does not let this user do that.
     ///
     /// Closing our end is not enough: what the server has received and not yet read would still
     /// be applied, perhaps after the repeat of the same command on this connection.
-    pub fn fence(
-        &self,
-        old: Option<Identity>,
-    ) -> impl Future<Output = RedisResult<bool>> + Send + use<> {
-        let mut connection = self.connection.clone();
-        async move {
-            let Some(old) = old else { return Ok(false) };
-            let find = redis::cmd("CLIENT").arg("LIST").arg("ID").arg(old.id).to_owned();
-            let found = match connection.send_packed_command(&find).await? {
-                Value::ServerError(_) => return Ok(false),
-                value => redis::from_redis_value::<String>(value).unwrap_or_default(),
-            };
-            let ours = format!("name={}", old.name);
-            if !found.split_ascii_whitespace().any(|word| word == ours) {
-                return Ok(true); // Gone already, or another connection has that id by now.
-            }
-            let kill = redis::cmd("CLIENT").arg("KILL").arg("ID").arg(old.id).to_owned();
-            Ok(!matches!(connection.send_packed_command(&kill).await?, Value::ServerError(_)))
+    pub async fn fence(&mut self, old: &Identity) -> Result<bool, Lost> {
+        let find = redis::cmd("CLIENT").arg("LIST").arg("ID").arg(old.id).to_owned();
+        let found = match self.ask(&find).await? {
+            Value::ServerError(error) => return self.without_right(&error_line(&error)),
+            value => redis::from_redis_value::<String>(value).unwrap_or_default(),
+        };
+        let ours = format!("name={}", old.name);
+        if !found.split_ascii_whitespace().any(|word| word == ours) {
+            return Ok(true); // Gone already, or another connection has that id by now.
+        }
+        let kill = redis::cmd("CLIENT").arg("KILL").arg("ID").arg(old.id).to_owned();
+        match self.ask(&kill).await? {
+            Value::ServerError(error) => self.without_right(&error_line(&error)),
+            _ => Ok(true),
         }
     }
 
     /// Ends what the connection `other` waits for in a blocking command, as if its time were up.
-    pub async fn unblock(&mut self, other: &Identity) -> RedisResult<()> {
+    pub async fn unblock(&mut self, other: &Identity) -> Result<(), Lost> {
         let command = redis::cmd("CLIENT").arg("UNBLOCK").arg(other.id).to_owned();
         self.ask(&command).await.map(drop)
     }
 
-    /// One command, and its answer: what the server refuses is a value, too.
-    pub async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
-        self.connection.send_packed_command(command).await
+    /// Only a missing right means that there is no fence; any other refusal, that this connection
+    /// cannot be used yet.
+    fn without_right(&self, line: &str) -> Result<bool, Lost> {
+        if Refusal::is_for_good(line) { Ok(false) } else { Err(self.lost(line)) }
+    }
+
+    fn send(&mut self, command: &Cmd, answer: Answer) {
+        let sending = Sending { changes: false, documents: 0 };
+        self.conversation.send(answer, sending, Instant::now(), |_, out| {
+            command.write_packed_command(out);
+        });
+    }
+
+    /// Until everything that was sent is answered: the replies, and the errors in place of
+    /// confirmations.
+    async fn answers(&mut self) -> Result<Vec<Value>, Lost> {
+        self.replies.clear();
+        loop {
+            self.write().await?;
+            if self.conversation.is_idle() {
+                return Ok(std::mem::take(&mut self.replies));
+            }
+            self.receive().await?;
+        }
+    }
+
+    async fn last_answer(&mut self) -> Result<Value, Lost> {
+        self.answers().await?.pop().ok_or_else(|| self.lost("it gave no answer"))
+    }
+
+    async fn write(&mut self) -> Result<(), Lost> {
+        loop {
+            let write = self.writer.write(self.conversation.unsent());
+            let write = write.map_err(|error| self.lost(describe(&error)))?;
+            self.conversation.taken(write.taken);
+            if !write.is_blocked {
+                return Ok(());
+            }
+            let writable = self.writer.writable().await;
+            writable.map_err(|error| self.lost(describe(&error)))?;
+        }
+    }
+
+    /// Takes in what arrives next. Cancel-safe.
+    async fn receive(&mut self) -> Result<(), Lost> {
+        match self.reader.read(self.decoder.buffer(), &self.writer).await {
+            Ok(true) => {}
+            Ok(false) => return Err(self.lost("the connection was lost")),
+            Err(error) => return Err(self.lost(describe(&error))),
+        }
+        while let Some(frame) = self.decoder.next().map_err(|error| self.lost(error.to_string()))? {
+            let taken = match frame {
+                Frame::Reply(value, size) => self.replied(value, size),
+                Frame::Push(push) => self.pushed(push),
+            };
+            taken.map_err(|reason| self.lost(reason))?;
+        }
+        Ok(())
+    }
+
+    fn replied(&mut self, value: Value, size: usize) -> Result<(), String> {
+        match self.conversation.replied(size)? {
+            Some(Answer::Confirmations(_)) if !matches!(value, Value::ServerError(_)) => {
+                Err(String::from("it confirmed a subscription by a reply"))
+            }
+            _ => {
+                self.replies.push(value);
+                Ok(())
+            }
+        }
+    }
+
+    fn pushed(&mut self, push: PushInfo) -> Result<(), String> {
+        let is_confirmation = matches!(
+            push.kind,
+            PushKind::Subscribe
+                | PushKind::PSubscribe
+                | PushKind::Unsubscribe
+                | PushKind::PUnsubscribe
+        );
+        if is_confirmation
+            && let Some(Answer::Confirmations(missing)) = self.conversation.next_mut()
+        {
+            *missing = missing.saturating_sub(1);
+            if *missing == 0 {
+                self.conversation.replied(0)?;
+            }
+        }
+        let size = size(&push);
+        self.pushed_bytes += size;
+        self.pushes.push_back((push, size));
+        if self.pushed_bytes > PUSHED_BYTES && !self.conversation.is_idle() {
+            return Err(String::from("it pushes without end, and does not answer"));
+        }
+        Ok(())
+    }
+
+    fn lost(&self, reason: impl Into<String>) -> Lost {
+        Lost { server: self.server.clone(), reason: reason.into() }
     }
 }
 
-/// Passes on a push, unless it is the news of the connection's end.
-fn ends(PushInfo { kind, data }: PushInfo, invalidated: &InvalidationSink) -> bool {
-    if kind == PushKind::Invalidate {
-        pass_on(data, invalidated);
-    }
-    kind == PushKind::Disconnection
-}
-
-impl Identity {
-    /// Names the connection, for the fence and for whoever reads `CLIENT LIST`.
-    async fn claim(connection: &mut MultiplexedConnection) -> RedisResult<Option<Self>> {
-        let name = keys::link_name(fastrand::u64(..));
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("CLIENT").arg("SETNAME").arg(&name).cmd("CLIENT").arg("ID");
-        let answers = connection.send_packed_commands(&pipeline, 0, 2).await?;
-        Ok(match answers.as_slice() {
-            [Value::Okay, Value::Int(id)] => Some(Self { id: *id, name }),
-            _ => None,
-        })
-    }
+/// How many bytes a push takes, about.
+fn size(push: &PushInfo) -> usize {
+    let of = |value: &Value| match value {
+        Value::BulkString(bytes) => bytes.len() + 64,
+        _ => 64,
+    };
+    push.data.iter().map(of).sum()
 }

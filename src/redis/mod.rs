@@ -1,30 +1,49 @@
 //! How to talk to Redis. Knows no session.
 //!
-//! - [`options`]: where a server is and how long to wait for it; [`settings`]: the same, told in parts.
-//! - [`request`]: what a command must say about itself to be sent, repeated and settled.
-//! - [`ledger`]: where a write notes that it was applied.
-//! - [`script`]: a Lua script that is sent by its digest.
-//! - [`call`]: any command at all, for callers of their own.
-//! - [`connection`]: the handle to a supervised connection, and its [`status`]. Behind it
-//!   `supervisor` (the task), `flight` (what was sent and not answered yet) and `link` (one
-//!   established connection, until it breaks).
-//! - `trust`: which certificate authorities count.
-//! - [`tracking`]: which keys have changed since they were read.
-//! - [`subscriber`]: the same for a subscription.
+//! Pure, without a socket, a task or a clock:
+//!
+//! - [`resp`]: the protocol's bytes.
+//! - `greeting`: what a connection says first; `refusal`: what an error reply means.
+//! - [`request`]: what a command must say about itself; [`order`]: the order of the calls about a
+//!   session; [`ledger`]: where a write notes that it was applied.
+//! - `conversation`: what was sent and is owed on one connection; `dispatcher`: which request goes
+//!   out when, and what becomes of it.
+//!
+//! With a server:
+//!
+//! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`]; `trust`: whom
+//!   TLS trusts.
+//! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
+//! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one.
+//! - [`connection`]: the handle to a supervised connection, and its [`status`]. Behind it `shared`
+//!   (what the threads share) and `supervisor` (the task).
+//! - [`script`], [`call`], [`tracking`]: requests that know no session.
 //! - `closing`: how the owner of a task tells it to end.
+//!
+//! In tests, `simulation`: the dispatcher against a simulated server and network.
 
 pub mod call;
 pub(crate) mod closing;
 pub mod connection;
-pub(crate) mod flight;
+mod conversation;
+mod dispatcher;
+mod greeting;
 pub mod ledger;
 pub(crate) mod link;
 pub mod options;
+pub mod order;
+pub(crate) mod refusal;
 pub mod request;
+pub mod resp;
 pub mod script;
 pub mod settings;
+mod shared;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 pub mod subscriber;
 mod supervisor;
+mod tls;
 pub mod tracking;
+mod transport;
 mod trust;

@@ -1,10 +1,11 @@
 //! What a command must say about itself to be sent, repeated and settled.
 
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::time::Instant;
 
-use crate::error::{Error, Result};
-use crate::redis::ledger::{Entry, Noted};
+use crate::error::Result;
+use crate::redis::ledger::Entry;
+use crate::redis::order::Access;
 
 /// What repeating a command would do, which decides what happens when its answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +19,10 @@ pub enum Effect {
     /// Recognises that it has landed, but must not be overtaken by its own first try: repeated
     /// once the connection that carried that try is known to be gone in Redis too.
     Recognised,
-    /// Never repeated once it may have been sent.
+    /// Never repeated once it may have been executed; sent again where Redis has refused it.
     Once,
+    /// The caller's own command: never sent twice, whatever the reply is, which is the caller's.
+    Opaque,
 }
 
 /// What is different about this try.
@@ -29,98 +32,44 @@ pub struct Attempt {
     pub repeated: bool,
     /// The server does not know the script: send all of it.
     pub with_source: bool,
-    /// Where a write notes that it was applied, so that its repeat finds out.
-    pub entry: Entry,
+    /// Where a write notes that it was applied, so that its repeat finds out. There is one for
+    /// requests that `notes`.
+    pub entry: Option<Entry>,
 }
 
-impl Attempt {
-    /// The argument by which a writing script notes that it was applied, and finds out that it had
-    /// been: the request's number, in rare cases with a flag (`scripts/ledger.lua`).
-    pub(crate) fn note_in(&self, command: &mut Cmd) {
-        let Entry { noted: Noted { number, .. }, renews } = &self.entry;
-        match (self.repeated, renews) {
-            (true, _) => command.arg(format!("{number}?")),
-            (false, true) => command.arg(format!("{number}+")),
-            (false, false) => command.arg(number),
-        };
-    }
-}
-
-/// A command and what becomes of its answer. The supervisor owns it until it is settled, and
-/// settles it exactly once. All methods run on the I/O thread.
+/// A command and what becomes of its answer. The client owns it until it is settled, and settles
+/// it exactly once.
 pub trait Request: Send {
-    /// Called before anything else. Work and refusals that need no connection.
+    /// Called before anything else, on the thread that submits. Work and refusals that need no
+    /// connection.
     fn prepare(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// The command to send.
-    fn command(&self, attempt: &Attempt) -> Cmd;
+    /// Appends the command to what is sent. Called under a lock.
+    fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>);
 
     /// What repeating it would do.
     fn effect(&self) -> Effect;
+
+    /// What it does with which sessions: its place in their order.
+    fn access(&self) -> Access<'_> {
+        Access::None
+    }
+
+    /// Whether it notes in the ledger that it was applied.
+    fn notes(&self) -> bool {
+        false
+    }
+
+    /// How many documents its reply holds.
+    fn documents(&self) -> usize {
+        0
+    }
 
     /// When it is settled at the latest.
     fn deadline(&self) -> Instant;
 
     /// The end: the server's value (never a server error), or why there is none.
     fn settle(self: Box<Self>, outcome: Result<Value>);
-}
-
-/// A request in the supervisor's hands.
-pub(crate) struct Pending {
-    pub request: Box<dyn Request>,
-    /// Where it notes that it was applied, from the first try on.
-    pub noted: Option<Noted>,
-    pub repeated: bool,
-    pub with_source: bool,
-}
-
-impl Pending {
-    pub fn new(request: Box<dyn Request>) -> Self {
-        Self { request, noted: None, repeated: false, with_source: false }
-    }
-
-    /// Gives up, with the error that tells the caller what it may rely on.
-    ///
-    /// `sent`: whether this try is on its way, besides any earlier one.
-    pub fn give_up(self, sent: bool, reason: &str) {
-        let maybe_applied = self.repeated || sent;
-        let error = if maybe_applied && self.request.effect() != Effect::Read {
-            Error::unknown(reason)
-        } else {
-            Error::unavailable(reason)
-        };
-        self.request.settle(Err(error));
-    }
-
-    /// Ends it because its owner closed.
-    pub fn close(self, sent: bool) {
-        if sent || self.repeated {
-            self.give_up(sent, "closed before the answer came");
-        } else {
-            self.request.settle(Err(Error::Closed));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn noted(repeated: bool, renews: bool) -> String {
-        let noted = Noted { ledger: "ledger".into(), number: 7 };
-        let attempt = Attempt { repeated, with_source: false, entry: Entry { noted, renews } };
-        let mut command = Cmd::new();
-        attempt.note_in(&mut command);
-        String::from_utf8(command.get_packed_command()).unwrap_or_default()
-    }
-
-    #[test]
-    fn one_argument_says_the_number_and_what_is_rare() {
-        assert_eq!(noted(false, false), "*1\r\n$1\r\n7\r\n");
-        assert_eq!(noted(false, true), "*1\r\n$2\r\n7+\r\n");
-        assert_eq!(noted(true, true), "*1\r\n$2\r\n7?\r\n");
-        assert_eq!(noted(true, false), "*1\r\n$2\r\n7?\r\n");
-    }
 }

@@ -4,6 +4,7 @@ use redis::Cmd;
 
 use crate::redis::ledger::Ledger;
 use crate::redis::request::Attempt;
+use crate::redis::resp::encode::Command;
 
 /// What [`Script::noting`] puts before a source.
 const LEDGER: &str = include_str!("scripts/ledger.lua");
@@ -51,13 +52,35 @@ impl Script {
         command
     }
 
-    /// The same for one that notes its answer.
-    pub fn noted_command(&self, attempt: &Attempt, keys: &[&str]) -> Cmd {
-        let mut all = Vec::with_capacity(keys.len() + 1);
-        all.push(&*attempt.entry.noted.ledger);
-        all.extend(keys);
-        let mut command = self.command(attempt.with_source, &all);
-        attempt.note_in(&mut command);
+    /// Begins the command of one that notes its answer, which runs on these keys (each in its
+    /// parts) with so many arguments. The caller appends the arguments.
+    pub fn noted<'a>(
+        &self,
+        out: &'a mut Vec<u8>,
+        attempt: &Attempt,
+        keys: &[&[&[u8]]],
+        arguments: usize,
+    ) -> Command<'a> {
+        let mut command = Command::new(out, 5 + keys.len() + arguments);
+        if attempt.with_source {
+            command.word("EVAL").word(&self.source);
+        } else {
+            command.word("EVALSHA").word(&self.digest);
+        }
+        command.number(keys.len() as u64 + 1);
+        // Who notes has an entry.
+        let (ledger, number) =
+            attempt.entry.as_ref().map_or(("", 0), |one| (&*one.ledger, one.number));
+        command.word(ledger);
+        for key in keys {
+            command.joined(key);
+        }
+        let renews = attempt.entry.as_ref().is_some_and(|entry| entry.renews);
+        match (attempt.repeated, renews) {
+            (true, _) => command.word(format!("{number}?")),
+            (false, true) => command.word(format!("{number}+")),
+            (false, false) => command.number(number),
+        };
         command
     }
 }

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use redis::{Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
+use redis::{Cmd, PushInfo, PushKind, Value};
 use tokio::time::{Duration, Instant};
 
 use crate::keys::{marker_channel, marker_of_channel};
-use crate::redis::flight::{Refusal, error_line};
-use crate::redis::link::{Link, within};
+use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
+use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::status::{Status, StatusSink};
 
 /// A silent connection is asked for a sign of life this often.
@@ -98,7 +98,7 @@ impl Subscriber {
     pub async fn next(&mut self) -> Event {
         loop {
             let Some(link) = &mut self.link else { return self.connect().await };
-            match next_push(link, self.options.stall_timeout).await {
+            match next_push(link, &self.options).await {
                 Ok(PushInfo { kind: PushKind::Message | PushKind::PMessage, data }) => {
                     if let Some(message) = message(data) {
                         return message;
@@ -110,7 +110,7 @@ impl Subscriber {
                     }
                 }
                 Ok(_) => {} // A confirmation, seen by whoever waited for it.
-                Err(reason) => return self.lost(reason),
+                Err(lost) => return self.lost(lost.to_string()),
             }
         }
     }
@@ -122,7 +122,7 @@ impl Subscriber {
         let Some(link) = &mut self.link else { return Ok(false) };
         let added = self.topics.without(&before);
         let removed = before.without(&self.topics);
-        let changed = within(self.options.stall_timeout, async {
+        let changed = within(self.options.stall_timeout, &self.options, async {
             subscribe(link, &added).await?;
             unsubscribe(link, &removed).await
         });
@@ -139,20 +139,18 @@ impl Subscriber {
         let Some(link) = &mut self.link else {
             return Err(Event::Lost { reason: String::from("there is no connection") });
         };
-        // The confirmation of an unsubscription is the one answer that comes as a push, in the
-        // order of the messages. Redis takes both commands from one buffer, one after the other.
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("UNSUBSCRIBE").arg(marker_channel(marker)).add_command(command);
-        let asked = link.connection.send_packed_commands(&pipeline, 0, 2);
-        let reason = match within(self.options.stall_timeout, asked).await {
-            Ok(mut answers) => match answers.pop() {
-                Some(Value::ServerError(error)) => match Refusal::of(&error) {
-                    Refusal::NotNow => error_line(&error),
-                    _ => return Ok(None),
-                },
-                answer => return Ok(answer),
-            },
-            Err(error) => error.to_string(),
+        let marker = marker_channel(marker);
+        let asked = link.ask_marked(&marker, &command);
+        let reason = match within(self.options.stall_timeout, &self.options, asked).await {
+            Ok(Value::ServerError(error)) => {
+                let line = error_line(&error);
+                if Refusal::of(&line) == Refusal::Final {
+                    return Ok(None);
+                }
+                line
+            }
+            Ok(answer) => return Ok(Some(answer)),
+            Err(lost) => lost.to_string(),
         };
         Err(self.lost(reason))
     }
@@ -164,7 +162,7 @@ impl Subscriber {
 
     async fn connect(&mut self) -> Event {
         tokio::time::sleep_until(self.retry_at).await;
-        let attempt = within(self.options.connect_timeout, async {
+        let attempt = within(self.options.connect_timeout, &self.options, async {
             let mut link = Link::open(&self.options).await?;
             subscribe(&mut link, &self.topics).await?;
             Ok(link)
@@ -197,40 +195,32 @@ impl Subscriber {
     }
 }
 
-/// The next push, or why there will be none. A silent connection is asked for a sign of life.
-async fn next_push(link: &mut Link, stall_timeout: Duration) -> Result<PushInfo, String> {
+/// The next push. A silent connection is asked for a sign of life.
+async fn next_push(link: &mut Link, options: &Options) -> Result<PushInfo, Lost> {
     loop {
-        match tokio::time::timeout(PING_INTERVAL, link.pushes.recv()).await {
-            Ok(Some(PushInfo { kind: PushKind::Disconnection, .. }) | None) => {
-                return Err(String::from("the connection was lost"));
-            }
-            Ok(Some(push)) => return Ok(push),
-            Err(_silent) => {
-                let ping = redis::cmd("PING");
-                within(stall_timeout, link.connection.send_packed_command(&ping))
-                    .await
-                    .map_err(|_| String::from("Redis stopped answering"))?;
-            }
+        if let Ok(push) = tokio::time::timeout(PING_INTERVAL, link.push()).await {
+            return push;
         }
+        within(options.stall_timeout, options, link.ask(&redis::cmd("PING"))).await?;
     }
 }
 
-async fn subscribe(link: &mut Link, topics: &Topics) -> RedisResult<()> {
+async fn subscribe(link: &mut Link, topics: &Topics) -> Result<(), Lost> {
     if !topics.channels.is_empty() {
-        link.connection.subscribe(&topics.channels).await?;
+        link.confirm("SUBSCRIBE", topics.channels.iter()).await?;
     }
     if !topics.patterns.is_empty() {
-        link.connection.psubscribe(&topics.patterns).await?;
+        link.confirm("PSUBSCRIBE", topics.patterns.iter()).await?;
     }
     Ok(())
 }
 
-async fn unsubscribe(link: &mut Link, topics: &Topics) -> RedisResult<()> {
+async fn unsubscribe(link: &mut Link, topics: &Topics) -> Result<(), Lost> {
     if !topics.channels.is_empty() {
-        link.connection.unsubscribe(&topics.channels).await?;
+        link.confirm("UNSUBSCRIBE", topics.channels.iter()).await?;
     }
     if !topics.patterns.is_empty() {
-        link.connection.punsubscribe(&topics.patterns).await?;
+        link.confirm("PUNSUBSCRIBE", topics.patterns.iter()).await?;
     }
     Ok(())
 }

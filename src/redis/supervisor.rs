@@ -1,56 +1,55 @@
-//! The task behind a connection: replaces broken links for ever, and settles every request.
-//!
-//! Requests that have queued up go out together as one pipeline, answered in order.
+//! The task behind a client: connects, reads, keeps the deadlines, and replaces a connection that
+//! has broken, for ever. What becomes of the requests is the dispatcher's to decide.
 
-use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::pin;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 
-use redis::Value;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Duration, Instant};
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, Sleep, sleep, sleep_until};
 
-use crate::error::Error;
 use crate::redis::closing::{Closing, closing};
-use crate::redis::flight::{BATCH, Flight, Refusal, error_line};
-use crate::redis::ledger::Ledger;
-use crate::redis::link::{Identity, Link, within};
+use crate::redis::dispatcher::Fence;
+use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
-use crate::redis::request::{Effect, Pending};
+use crate::redis::resp::decoder::{Decoder, Frame};
+use crate::redis::shared::{Shared, Watch};
 use crate::redis::status::{Status, StatusSink};
-use crate::redis::tracking::InvalidationSink;
+use crate::redis::tracking::{InvalidationSink, pass_on};
+use crate::redis::transport::describe;
 
 /// How long a graceful end lets answers come in before it settles without them.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-const LOST: &str = "the connection was lost";
+/// How often what has arrived is read before a deadline that has passed is looked at: a process
+/// that stood still has answers to read.
+const OVERDUE_READS: u32 = 64;
+
+/// How long to wait after a panic, which is a fault of this library.
+const PANIC_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Supervisor {
     options: Options,
-    requests: mpsc::UnboundedReceiver<Pending>,
+    shared: Arc<Shared>,
     closing: watch::Receiver<Closing>,
     status: StatusSink,
     invalidated: InvalidationSink,
-    /// Not sent, or to be sent again, in order.
-    waiting: VecDeque<Pending>,
-    /// Connections to be ended in Redis before anything is sent.
-    fences: Vec<Identity>,
-    ledger: Ledger,
-    /// No pending request's deadline is before this. Only ever too early, never too late.
-    earliest: Option<Instant>,
-    /// Why there is no connection, for the errors of those who wait for it.
-    reason: String,
+    /// Attempts to connect in vain, since a connection served for a while.
+    failures: u32,
 }
 
-/// Why a link is no longer served.
+/// Why a connection is no longer served.
 enum End {
     Broken(String),
     Closed,
 }
 
 impl Drop for Supervisor {
-    /// Also after a panic: whoever waits for the end learns of it.
+    /// Also where the runtime drops the task: everything is settled, and the end is told.
     fn drop(&mut self) {
+        self.shared.close();
         (self.status)(Status::Closed);
     }
 }
@@ -58,305 +57,203 @@ impl Drop for Supervisor {
 impl Supervisor {
     pub fn new(
         options: Options,
-        requests: mpsc::UnboundedReceiver<Pending>,
+        shared: Arc<Shared>,
         closing: watch::Receiver<Closing>,
         status: StatusSink,
         invalidated: InvalidationSink,
     ) -> Self {
-        Self {
-            options,
-            requests,
-            closing,
-            status,
-            invalidated,
-            waiting: VecDeque::new(),
-            fences: Vec::new(),
-            ledger: Ledger::new(),
-            earliest: None,
-            reason: String::from("no connection was made in time"),
-        }
+        Self { options, shared, closing, status, invalidated, failures: 0 }
     }
 
     pub async fn run(mut self) {
-        if self.first_request().await {
-            (self.status)(Status::Connecting);
-            self.keep_connected().await;
+        if self.first_request().await.is_none() {
+            return;
         }
-        // Nothing is accepted any more; what slipped in before that is settled.
-        self.requests.close();
-        while let Ok(pending) = self.requests.try_recv() {
-            pending.close(false);
-        }
-        for pending in self.waiting.drain(..) {
-            pending.close(false);
+        (self.status)(Status::Connecting);
+        while AssertUnwindSafe(self.keep_connected()).catch_unwind().await.is_err() {
+            self.shared.lost(String::from("an internal error; please report it"));
+            sleep(PANIC_PAUSE).await;
         }
     }
 
-    async fn first_request(&mut self) -> bool {
-        tokio::select! {
-            biased;
-            _ = closing(&mut self.closing, Closing::No) => false,
-            pending = self.requests.recv() => pending.map(|pending| self.accept(pending)).is_some(),
+    async fn first_request(&mut self) -> Option<()> {
+        let Self { shared, closing: seen, .. } = self;
+        while shared.update(|_, _| Ok(())).is_idle {
+            tokio::select! {
+                biased;
+                _ = closing(seen, Closing::No) => return None,
+                () = shared.wake.notified() => {}
+            }
         }
+        Some(())
     }
 
     /// Until closed: connects, serves, and starts over when the connection is lost.
     async fn keep_connected(&mut self) {
-        let mut previous: Option<Identity> = None;
-        let mut failures = 0;
         loop {
-            let options = self.options.clone();
-            let old = previous.clone();
-            let must_fence = self
-                .waiting
-                .iter()
-                .any(|pending| pending.repeated && pending.request.effect() != Effect::Read);
-            let connecting = within(options.connect_timeout, async move {
-                let link = Link::open(&options).await?;
-                let fenced = must_fence && link.fence(old).await?;
-                Ok((link, fenced))
-            });
-            let Some(connected) = self.meanwhile(connecting).await else { return };
-            let ended = match connected {
-                Ok((link, fenced)) => {
-                    if must_fence && !fenced {
-                        self.drop_unfenced();
-                    }
-                    previous.clone_from(&link.identity);
-                    (self.status)(Status::Ready);
+            let ended = match self.connect().await {
+                None => return,
+                Some(Err(Lost { reason, .. })) => End::Broken(reason),
+                Some(Ok((link, fenced))) => {
                     let served = Instant::now();
-                    let end = self.serve(link).await;
-                    // A link that served for a while was a good one: the next try is prompt. One
-                    // that answers LOADING or READONLY every time is not.
+                    let end = self.serve(link, fenced).await;
+                    // A connection that served for a while was a good one: the next try is prompt.
+                    // One that answers LOADING or READONLY every time is not.
                     if served.elapsed() > self.options.backoff.ceiling {
-                        failures = 0;
+                        self.failures = 0;
                     }
                     end
                 }
-                Err(error) => End::Broken(error.to_string()),
             };
             let End::Broken(reason) = ended else { return };
-            self.reason.clone_from(&reason);
+            self.shared.lost(reason.clone());
+            let reason = Lost { server: self.options.address.to_string(), reason }.to_string();
             (self.status)(Status::Reconnecting { reason });
-            let delay = self.options.backoff.delay(failures, fastrand::f64());
-            failures = failures.saturating_add(1);
-            if self.meanwhile(tokio::time::sleep(delay)).await.is_none() {
+            let delay = self.options.backoff.delay(self.failures, fastrand::f64());
+            self.failures = self.failures.saturating_add(1);
+            if self.meanwhile(sleep(delay)).await.is_none() {
                 return;
             }
         }
     }
 
-    /// Runs `work` while accepting requests and keeping deadlines; `None` when told to close.
+    /// A connection, and whether the last one is known to be gone in Redis, too.
+    async fn connect(&mut self) -> Option<Result<(Link, bool), Lost>> {
+        let (options, fence) = (self.options.clone(), self.shared.fence());
+        self.meanwhile(async move {
+            let mut link = Link::open(&options).await?;
+            let fenced = match fence {
+                Fence::NotNeeded => true,
+                Fence::Needed(None) => false,
+                Fence::Needed(Some(old)) => {
+                    within(options.connect_timeout, &options, link.fence(&old)).await?
+                }
+            };
+            Ok((link, fenced))
+        })
+        .await
+    }
+
+    /// Runs `work` while the deadlines are kept; `None` when told to close.
     async fn meanwhile<F: Future>(&mut self, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
+        let mut timer = Timer::new();
         loop {
-            let earliest = self.earliest;
+            let watch = self.shared.update(|dispatcher, now| dispatcher.expire(now));
+            timer.set(watch.timeout);
             tokio::select! {
                 biased;
                 _ = closing(&mut self.closing, Closing::No) => return None,
                 done = &mut work => return Some(done),
-                pending = self.requests.recv() => self.accept(pending?),
-                () = until(earliest) => self.expire(None),
+                () = self.shared.wake.notified() => {}
+                () = timer.elapsed() => {}
             }
         }
     }
 
-    /// Sends what waits and settles what is answered, until the link breaks or all is closed.
-    async fn serve(&mut self, mut link: Link) -> End {
-        let mut flight = Flight::default();
-        let mut incoming = Vec::with_capacity(BATCH);
-        let mut grace: Option<Instant> = None;
-        let mut fencing = None;
-        let end = loop {
-            // What waits may be what was sent by one of them: as in `keep_connected`, its first try
-            // might else be applied after the repeat.
-            if fencing.is_none() {
-                fencing = self.fences.last().map(|other| {
-                    let ended = within(self.options.stall_timeout, link.fence(Some(other.clone())));
-                    (other.clone(), Box::pin(ended))
-                });
+    /// Takes in what the server sends, until the connection breaks or all is closed.
+    async fn serve(&mut self, link: Link, fenced: bool) -> End {
+        let identity = link.identity.clone();
+        let (mut reader, writer, mut decoder) = link.into_parts();
+        (self.status)(Status::Ready);
+        let mut watch = self.shared.connected(writer.clone(), identity, fenced);
+        let (mut timer, mut grace, mut overdue) = (Timer::new(), None::<Instant>, 0);
+        loop {
+            if let Some(reason) = watch.ended {
+                return End::Broken(reason);
             }
-            if fencing.is_none() {
-                flight.fill(&link, &mut self.waiting, &mut self.ledger);
+            if grace.is_some_and(|grace| watch.is_idle || grace <= Instant::now()) {
+                return End::Closed;
             }
-            if grace.is_some() && flight.is_empty() && fencing.is_none() {
-                break End::Closed;
-            }
+            timer.set(watch.timeout.into_iter().chain(grace).min());
             let told = if grace.is_some() { Closing::Gracefully } else { Closing::No };
-            let timer = [self.earliest, flight.stalled_at(self.options.stall_timeout), grace]
-                .into_iter()
-                .flatten()
-                .min();
-            tokio::select! {
+            if overdue >= OVERDUE_READS {
+                overdue = 0;
+                watch = self.shared.update(|dispatcher, now| dispatcher.expire(now));
+                continue;
+            }
+            watch = tokio::select! {
                 biased;
-                (other, ended) = next_of(&mut fencing) => {
-                    fencing = None;
-                    if let Err(error) = ended {
-                        break End::Broken(error.to_string());
-                    }
-                    self.fences.retain(|one| *one != other); // Of several requests by one connection.
-                }
-                Some(answer) = flight.next() => {
-                    let broken = link.has_broken(&self.invalidated);
-                    match answer {
-                        Ok(settled) => if let Err(reason) = self.answered(settled) {
-                            break End::Broken(reason);
-                        },
-                        Err(error) => break End::Broken(error.to_string()),
-                    }
-                    if broken {
-                        break End::Broken(String::from(LOST));
-                    }
-                }
-                count = self.requests.recv_many(&mut incoming, BATCH), if grace.is_none() => {
-                    if count == 0 {
-                        break End::Closed; // The last handle is gone, and with it every caller.
-                    }
-                    for pending in incoming.drain(..) {
-                        self.accept(pending);
-                    }
-                }
                 how = closing(&mut self.closing, told) => {
                     if how == Closing::AtOnce {
-                        break End::Closed;
+                        return End::Closed;
                     }
-                    self.requests.close();
-                    while let Ok(pending) = self.requests.try_recv() {
-                        self.accept(pending);
-                    }
+                    self.shared.flush();
+                    self.shared.refuse();
                     grace = Some(Instant::now() + CLOSE_GRACE);
+                    self.shared.update(|_, _| Ok(()))
                 }
-                () = link.broken(&self.invalidated) => break End::Broken(String::from(LOST)),
-                () = until(timer) => {
-                    let now = Instant::now();
-                    if grace.is_some_and(|grace| grace <= now) {
-                        break End::Closed;
+                read = reader.read(decoder.buffer(), &writer) => {
+                    overdue += u32::from(timer.is_overdue());
+                    match read {
+                        Ok(true) => self.received(&mut decoder),
+                        Ok(false) => return End::Broken(String::from("the connection was lost")),
+                        Err(error) => return End::Broken(describe(&error)),
                     }
-                    if flight.stalled_at(self.options.stall_timeout).is_some_and(|at| at <= now) {
-                        break End::Broken(String::from("Redis stopped answering"));
-                    }
-                    self.expire(Some(&mut flight));
                 }
-            }
-        };
-        match end {
-            End::Broken(reason) => {
-                self.take_back(flight, &reason);
-                End::Broken(reason)
-            }
-            End::Closed => {
-                flight.into_pending().for_each(|pending| pending.close(true));
-                End::Closed
-            }
-        }
-    }
-
-    fn accept(&mut self, mut pending: Pending) {
-        if let Err(error) = pending.request.prepare() {
-            pending.request.settle(Err(error));
-            return;
-        }
-        let deadline = pending.request.deadline();
-        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-        self.waiting.push_back(pending);
-    }
-
-    /// Settles what was answered. `Err` when the link is not to be used any longer.
-    fn answered(&mut self, answered: Vec<(Pending, Value)>) -> Result<(), String> {
-        let mut again = Vec::new();
-        let mut unfit = None;
-        for (mut pending, value) in answered {
-            match value {
-                Value::ServerError(error) => match Refusal::of(&error) {
-                    Refusal::UnknownScript if !pending.with_source => {
-                        pending.with_source = true;
-                        again.push(pending);
-                    }
-                    Refusal::NotNow => {
-                        unfit = Some(error_line(&error));
-                        again.push(pending);
-                    }
-                    _ => pending.request.settle(Err(Error::Reply { message: error_line(&error) })),
+                writable = writer.writable(), if watch.is_blocked => match writable {
+                    Ok(()) => self.shared.writable(),
+                    Err(error) => return End::Broken(describe(&error)),
                 },
-                value => pending.request.settle(Ok(value)),
-            }
-        }
-        self.wait_again(again);
-        unfit.map_or(Ok(()), Err)
-    }
-
-    /// What was in flight on a broken link waits again, unless it must not be repeated.
-    fn take_back(&mut self, flight: Flight, reason: &str) {
-        let mut again = Vec::new();
-        for mut pending in flight.into_pending() {
-            if pending.request.effect() == Effect::Once {
-                pending.give_up(true, reason);
-            } else {
-                pending.repeated = true;
-                again.push(pending);
-            }
-        }
-        self.wait_again(again);
-    }
-
-    /// Before those that have not been sent yet, in their order.
-    fn wait_again(&mut self, pending: Vec<Pending>) {
-        for pending in pending.into_iter().rev() {
-            self.waiting.push_front(pending);
+                () = self.shared.wake.notified() => self.shared.update(|_, _| Ok(())),
+                () = timer.elapsed() => {
+                    overdue = 0;
+                    self.shared.update(|dispatcher, now| dispatcher.expire(now))
+                }
+            };
         }
     }
 
-    /// The old connection may still be executing: what could be overtaken by it is not repeated.
-    fn drop_unfenced(&mut self) {
-        let reason = "the connection was lost, and Redis does not let this user end it for good";
-        for pending in std::mem::take(&mut self.waiting) {
-            if pending.repeated && pending.request.effect() == Effect::Recognised {
-                pending.give_up(true, reason);
-            } else {
-                self.waiting.push_back(pending);
+    /// What was pushed before a reply is passed on before that reply is.
+    fn received(&self, decoder: &mut Decoder) -> Watch {
+        let mut replies = Vec::new();
+        let malformed = loop {
+            match decoder.next() {
+                Ok(Some(Frame::Reply(value, size))) => replies.push((value, size)),
+                Ok(Some(Frame::Push(push))) => pass_on(push, &self.invalidated),
+                Ok(None) => break None,
+                Err(malformed) => break Some(malformed),
             }
-        }
-    }
-
-    /// Gives up whatever is past its deadline, and finds the next deadline.
-    fn expire(&mut self, flight: Option<&mut Flight>) {
-        let now = Instant::now();
-        let mut earliest: Option<Instant> = None;
-        let mut keep = |pending: &Pending| {
-            let deadline = pending.request.deadline();
-            let keep = deadline > now;
-            if keep {
-                earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-            }
-            keep
         };
-        for pending in std::mem::take(&mut self.waiting) {
-            if keep(&pending) {
-                self.waiting.push_back(pending);
-            } else {
-                pending.give_up(false, &self.reason);
+        self.shared.update(|dispatcher, now| {
+            dispatcher.received(now);
+            for (value, size) in replies {
+                dispatcher.replied(value, size, now)?;
             }
-        }
-        if let Some(flight) = flight {
-            for pending in flight.take_unless(keep) {
-                pending.give_up(true, "Redis did not answer in time");
-            }
-        }
-        self.earliest = earliest;
+            malformed.map_or(Ok(()), |malformed| Err(malformed.to_string()))
+        })
     }
 }
 
-/// What comes of it, if there is one; else never. Cancel-safe.
-async fn next_of<K: Clone, F: Future + Unpin>(work: &mut Option<(K, F)>) -> (K, F::Output) {
-    match work {
-        Some((key, work)) => (key.clone(), work.await),
-        None => std::future::pending().await,
-    }
+/// A timer that is set anew only where that changes something.
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    at: Option<Instant>,
 }
 
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant).await,
-        None => std::future::pending().await,
+impl Timer {
+    fn new() -> Self {
+        Self { sleep: Box::pin(sleep_until(Instant::now())), at: None }
+    }
+
+    fn set(&mut self, at: Option<Instant>) {
+        if self.at != at {
+            self.at = at;
+            if let Some(at) = at {
+                self.sleep.as_mut().reset(at);
+            }
+        }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.at.is_some_and(|at| at <= Instant::now())
+    }
+
+    async fn elapsed(&mut self) {
+        match self.at {
+            Some(_) => self.sleep.as_mut().await,
+            None => std::future::pending().await,
+        }
+        self.at = None;
     }
 }

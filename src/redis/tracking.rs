@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, Value};
+use redis::{PushInfo, PushKind, Value};
 use tokio::time::Instant;
 
 use crate::error::Result;
 use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::resp::encode::Command;
 
 /// Where a connection tells of a key that has changed since it was read there, or of all keys
 /// (`None`): called on the I/O thread. What was pushed before an answer is told before that answer
@@ -28,10 +29,8 @@ impl<D: FnOnce(Result<()>) + Send> Track<D> {
 }
 
 impl<D: FnOnce(Result<()>) + Send> Request for Track<D> {
-    fn command(&self, _attempt: &Attempt) -> Cmd {
-        let mut command = redis::cmd("CLIENT");
-        command.arg("TRACKING").arg("ON");
-        command
+    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        Command::new(out, 3).word("CLIENT").word("TRACKING").word("ON");
     }
 
     fn effect(&self) -> Effect {
@@ -47,10 +46,13 @@ impl<D: FnOnce(Result<()>) + Send> Request for Track<D> {
     }
 }
 
-/// Passes on what an invalidation holds: a list of keys, or null after a flush. A key that is no
-/// text is none of ours.
-pub(crate) fn pass_on(data: Vec<Value>, sink: &InvalidationSink) {
-    for value in data {
+/// Passes on what a push tells of changed keys: a list of them, or null after a flush. A key that
+/// is no text is none of ours.
+pub(crate) fn pass_on(push: PushInfo, sink: &InvalidationSink) {
+    if push.kind != PushKind::Invalidate {
+        return;
+    }
+    for value in push.data {
         match value {
             Value::Nil => sink(None),
             Value::Array(keys) => {
@@ -73,7 +75,7 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let list = told.clone();
         let sink: InvalidationSink = Arc::new(move |key| list.lock().expect("a list").push(key));
-        pass_on(data, &sink);
+        pass_on(PushInfo { kind: PushKind::Invalidate, data }, &sink);
         std::mem::take(&mut *told.lock().expect("a list"))
     }
 

@@ -1,27 +1,125 @@
-//! Which certificate authorities are trusted where nobody has said: the system's, and others besides.
-//!
-//! redis-rs reads the system's for each connection, also where it is told others, and makes none where
-//! a single one of them cannot be read. So it is always told, and built with roots of its own that it
-//! never uses (`tls-rustls-webpki-roots`).
+//! Whom TLS trusts: the authorities, the server's name, and this client's own certificate.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use serde::Deserialize;
 
-/// The system's and these, in PEM. What cannot be used is left out, as it is in the system's store by
-/// all who read that.
-pub(super) fn with_system(others: &str) -> Vec<u8> {
-    let system = rustls_native_certs::load_native_certs().certs;
-    let others = CertificateDer::pem_slice_iter(others.as_bytes()).flatten();
-    let mut pem = Vec::new();
-    for certificate in system.into_iter().chain(others) {
-        if RootCertStore::empty().add(certificate.clone()).is_ok() {
-            pem.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
-            pem.extend_from_slice(STANDARD.encode(&certificate).as_bytes());
-            pem.extend_from_slice(b"\n-----END CERTIFICATE-----\n");
-        }
+use crate::error::{Error, Result};
+
+/// The settings of TLS, with certificates and keys in PEM.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trust {
+    /// Whether the server's certificate is verified.
+    pub verify: bool,
+    /// The only authorities that are trusted.
+    pub ca: Option<String>,
+    /// Else these, and the system's.
+    pub others: Option<String>,
+    /// This client's certificate, and its key.
+    pub cert: Option<String>,
+    pub key: Option<String>,
+}
+
+impl Trust {
+    /// What rustls needs for each connection.
+    pub fn into_config(self) -> Result<Arc<ClientConfig>> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(invalid)?;
+        let builder = if self.verify {
+            let roots = match &self.ca {
+                Some(ca) => only(ca)?,
+                None => with_system(self.others.as_deref().unwrap_or_default()),
+            };
+            builder.with_root_certificates(roots)
+        } else {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+        };
+        let config = match (self.cert, self.key) {
+            (Some(cert), Some(key)) => {
+                let chain = CertificateDer::pem_slice_iter(cert.as_bytes())
+                    .collect::<std::result::Result<Vec<_>, _>>()
+                    .map_err(|_| unreadable("cert"))?;
+                let key =
+                    PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| unreadable("key"))?;
+                builder.with_client_auth_cert(chain, key).map_err(invalid)?
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        Ok(Arc::new(config))
     }
-    pem
+}
+
+/// These authorities and no others.
+fn only(ca: &str) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        let certificate = certificate.map_err(|_| unreadable("ca"))?;
+        roots.add(certificate).map_err(|_| unreadable("ca"))?;
+    }
+    if roots.is_empty() { Err(unreadable("ca")) } else { Ok(roots) }
+}
+
+/// The system's authorities and these. One that cannot be read is left out, as it is in the
+/// system's store by everybody who reads that.
+fn with_system(others: &str) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(others.as_bytes()).flatten());
+    roots
+}
+
+/// The error never holds what was given: it may be a key.
+fn unreadable(what: &str) -> Error {
+    Error::invalid("tls", format!("{what} is not PEM that can be read"))
+}
+
+fn invalid(error: rustls::Error) -> Error {
+    Error::invalid("tls", error.to_string())
+}
+
+/// Accepts every certificate: the owner has said so.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }

@@ -1,16 +1,20 @@
 //! The requests that look: one document, or several in one round trip.
 
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::time::Instant;
 
 use super::options::Settings;
-use crate::error::{Error, Result};
+use super::reply::{document, unexpected, wrong_type};
+use crate::error::Result;
 use crate::keys::check_session_id;
+use crate::redis::order::{Access, SessionHash};
 use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::resp::encode::Command;
 
 pub(crate) struct Get<D> {
     pub settings: Settings,
     pub session_id: String,
+    pub session: SessionHash,
     pub deadline: Instant,
     pub done: D,
 }
@@ -20,14 +24,21 @@ impl<D: FnOnce(Result<Option<String>>) + Send> Request for Get<D> {
         check_session_id(&self.session_id)
     }
 
-    fn command(&self, _attempt: &Attempt) -> Cmd {
-        let mut command = redis::cmd("GET");
-        command.arg(self.settings.keys.session(&self.session_id));
-        command
+    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        let prefix = self.settings.keys.session_prefix.as_bytes();
+        Command::new(out, 2).word("GET").joined(&[prefix, self.session_id.as_bytes()]);
     }
 
     fn effect(&self) -> Effect {
         Effect::Read
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access::Read(std::slice::from_ref(&self.session))
+    }
+
+    fn documents(&self) -> usize {
+        1
     }
 
     fn deadline(&self) -> Instant {
@@ -47,6 +58,7 @@ impl<D: FnOnce(Result<Option<String>>) + Send> Request for Get<D> {
 pub(crate) struct GetMany<D> {
     pub settings: Settings,
     pub session_ids: Vec<String>,
+    pub sessions: Vec<SessionHash>,
     pub deadline: Instant,
     pub done: D,
 }
@@ -56,16 +68,25 @@ impl<D: FnOnce(Result<Vec<Option<String>>>) + Send> Request for GetMany<D> {
         self.session_ids.iter().try_for_each(|id| check_session_id(id))
     }
 
-    fn command(&self, _attempt: &Attempt) -> Cmd {
-        let mut command = redis::cmd("MGET");
+    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        let prefix = self.settings.keys.session_prefix.as_bytes();
+        let mut command = Command::new(out, self.session_ids.len() + 1);
+        command.word("MGET");
         for id in &self.session_ids {
-            command.arg(self.settings.keys.session(id));
+            command.joined(&[prefix, id.as_bytes()]);
         }
-        command
     }
 
     fn effect(&self) -> Effect {
         Effect::Read
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access::Read(&self.sessions)
+    }
+
+    fn documents(&self) -> usize {
+        self.session_ids.len()
     }
 
     fn deadline(&self) -> Instant {
@@ -82,38 +103,4 @@ impl<D: FnOnce(Result<Vec<Option<String>>>) + Send> Request for GetMany<D> {
             values.into_iter().zip(&session_ids).map(|(value, id)| document(value, id)).collect()
         }));
     }
-}
-
-fn document(value: Value, session_id: &str) -> Result<Option<String>> {
-    match value {
-        Value::Nil => Ok(None),
-        Value::BulkString(bytes) => {
-            String::from_utf8(bytes).map(Some).map_err(|error| Error::Deserialization {
-                session_id: session_id.to_owned(),
-                raw: String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            })
-        }
-        other => Err(unexpected(&other)),
-    }
-}
-
-/// Another type of value under the session's key is a stored value that is no session.
-pub(crate) fn wrong_type(error: Error, session_id: &str) -> Error {
-    match error {
-        Error::Reply { message } if message.starts_with("WRONGTYPE") => {
-            Error::Deserialization { session_id: session_id.to_owned(), raw: String::new() }
-        }
-        other => other,
-    }
-}
-
-/// Redis answered in a way that no version of it should: whatever was asked may have happened.
-pub(crate) fn unexpected(value: &Value) -> Error {
-    let kind = match value {
-        Value::Nil => "nil",
-        Value::Int(_) => "an integer",
-        Value::Array(_) => "a list",
-        _ => "a value",
-    };
-    Error::unknown(format!("Redis answered with {kind} where that means nothing"))
 }

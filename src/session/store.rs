@@ -49,6 +49,7 @@ impl Store {
     ) {
         self.connection.submit(Box::new(Get {
             settings: self.settings.clone(),
+            session: self.settings.keys.hash(&session_id),
             session_id,
             deadline: self.deadline(),
             done,
@@ -66,6 +67,7 @@ impl Store {
         }
         self.connection.submit(Box::new(GetMany {
             settings: self.settings.clone(),
+            sessions: session_ids.iter().map(|id| self.settings.keys.hash(id)).collect(),
             session_ids,
             deadline: self.deadline(),
             done,
@@ -86,6 +88,7 @@ impl Store {
             settings: self.settings.clone(),
             scripts: self.scripts.clone(),
             audit: Audit::of(self.audit.as_ref(), now_ms),
+            session: self.settings.keys.hash(&session_id),
             session_id,
             text,
             rule,
@@ -107,6 +110,7 @@ impl Store {
             settings: self.settings.clone(),
             scripts: self.scripts.clone(),
             audit: Audit::of(self.audit.as_ref(), now_ms),
+            session: self.settings.keys.hash(&session_id),
             session_id,
             now_ms,
             deadline: self.deadline(),
@@ -118,6 +122,7 @@ impl Store {
     pub fn touch(&self, session_id: String, done: impl FnOnce(Result<bool>) + Send + 'static) {
         self.connection.submit(Box::new(Touch {
             settings: self.settings.clone(),
+            session: self.settings.keys.hash(&session_id),
             session_id,
             deadline: self.deadline(),
             done,
@@ -134,6 +139,7 @@ impl Store {
     ) {
         self.connection.submit(Box::new(Broadcast {
             settings: self.settings.clone(),
+            session: self.settings.keys.hash(&session_id),
             session_id,
             message,
             now_ms,

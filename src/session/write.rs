@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::time::Instant;
 
 use super::message;
 use super::options::Settings;
-use super::read::{unexpected, wrong_type};
+use super::reply::{unexpected, wrong_type};
 use super::rule::Rule;
 use super::scripts::Scripts;
 use crate::audit::record::new_id;
@@ -15,7 +15,10 @@ use crate::audit::stream::Stream;
 use crate::document::{Draft, MAX_VERSION, iso_timestamp};
 use crate::error::{Error, Result};
 use crate::keys::check_session_id;
+use crate::redis::order::{Access, SessionHash};
 use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::resp::encode::Command;
+use crate::redis::script::Script;
 
 const NO_VERSION: &str = "it is no version: 2^53 - 1 or more";
 
@@ -30,11 +33,25 @@ impl Audit {
     pub fn of(stream: Option<&Arc<Stream>>, now_ms: i64) -> Option<Self> {
         stream.map(|stream| Self { stream: stream.clone(), record_id: new_id(now_ms) })
     }
+}
 
-    /// The keys of each script, after the ledger's.
-    fn keys<'a>(session: &'a str, audit: &'a Option<Self>) -> Vec<&'a str> {
-        let stream = audit.as_ref().map(|audit| &*audit.stream.keys.stream);
-        [session].into_iter().chain(stream).collect()
+/// Begins the command of a script about a session: its keys, and so many arguments and, with an
+/// audit, the record's id, which the caller appends last.
+fn begin<'a>(
+    out: &'a mut Vec<u8>,
+    script: &Script,
+    attempt: &Attempt,
+    session: [&str; 2],
+    audit: Option<&Audit>,
+    arguments: usize,
+) -> Command<'a> {
+    let session = session.map(str::as_bytes);
+    match audit {
+        None => script.noted(out, attempt, &[&session], arguments),
+        Some(audit) => {
+            let stream = audit.stream.keys.stream.as_bytes();
+            script.noted(out, attempt, &[&session, &[stream]], arguments + 1)
+        }
     }
 }
 
@@ -53,6 +70,7 @@ pub(crate) struct Write<D> {
     pub scripts: Arc<Scripts>,
     pub audit: Option<Audit>,
     pub session_id: String,
+    pub session: SessionHash,
     pub text: String,
     pub rule: Rule,
     pub now_ms: i64,
@@ -102,25 +120,34 @@ impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
         Ok(())
     }
 
-    fn command(&self, attempt: &Attempt) -> Cmd {
+    fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>) {
         let Some(Prepared { version, document }) = &self.prepared else {
-            return Cmd::new(); // Not reached: `prepare` comes first. Redis would refuse it.
+            return; // Not reached: `prepare` comes first.
         };
-        let session = self.settings.keys.session(&self.session_id);
         let script = self.scripts.write(self.rule);
-        let mut command = script.noted_command(attempt, &Audit::keys(&session, &self.audit));
-        command.arg(document).arg(self.now_ms);
-        match self.rule {
-            Rule::Create | Rule::CreateIfAbsent => {}
-            Rule::Locked { expected } => {
-                command.arg(expected);
-            }
-            Rule::Any => {
-                command.arg(version);
-            }
+        let session = [&*self.settings.keys.session_prefix, &*self.session_id];
+        let expected = match self.rule {
+            Rule::Create | Rule::CreateIfAbsent => None,
+            Rule::Locked { expected } => Some(expected),
+            Rule::Any => Some(*version),
+        };
+        let arguments = 2 + usize::from(expected.is_some());
+        let mut command = begin(out, script, attempt, session, self.audit.as_ref(), arguments);
+        command.word(document).word(self.now_ms.to_string());
+        if let Some(expected) = expected {
+            command.number(expected);
         }
-        command.arg(self.audit.as_ref().map(|audit| &audit.record_id));
-        command
+        if let Some(audit) = &self.audit {
+            command.word(&audit.record_id);
+        }
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access::Write(self.session)
+    }
+
+    fn notes(&self) -> bool {
+        true
     }
 
     fn effect(&self) -> Effect {
@@ -182,6 +209,7 @@ pub(crate) struct Delete<D> {
     pub scripts: Arc<Scripts>,
     pub audit: Option<Audit>,
     pub session_id: String,
+    pub session: SessionHash,
     pub now_ms: i64,
     pub deadline: Instant,
     pub done: D,
@@ -192,12 +220,22 @@ impl<D: FnOnce(Result<Deleted>) + Send> Request for Delete<D> {
         check_session_id(&self.session_id)
     }
 
-    fn command(&self, attempt: &Attempt) -> Cmd {
-        let session = self.settings.keys.session(&self.session_id);
-        let script = self.scripts.delete();
-        let mut command = script.noted_command(attempt, &Audit::keys(&session, &self.audit));
-        command.arg(self.now_ms).arg(self.audit.as_ref().map(|audit| &audit.record_id));
-        command
+    fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>) {
+        let session = [&*self.settings.keys.session_prefix, &*self.session_id];
+        let (script, audit) = (self.scripts.delete(), self.audit.as_ref());
+        let mut command = begin(out, script, attempt, session, audit, 1);
+        command.word(self.now_ms.to_string());
+        if let Some(audit) = audit {
+            command.word(&audit.record_id);
+        }
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access::Write(self.session)
+    }
+
+    fn notes(&self) -> bool {
+        true
     }
 
     fn effect(&self) -> Effect {
@@ -220,6 +258,7 @@ impl<D: FnOnce(Result<Deleted>) + Send> Request for Delete<D> {
 pub(crate) struct Touch<D> {
     pub settings: Settings,
     pub session_id: String,
+    pub session: SessionHash,
     pub deadline: Instant,
     pub done: D,
 }
@@ -229,10 +268,16 @@ impl<D: FnOnce(Result<bool>) + Send> Request for Touch<D> {
         check_session_id(&self.session_id)
     }
 
-    fn command(&self, _attempt: &Attempt) -> Cmd {
-        let mut command = redis::cmd("EXPIRE");
-        command.arg(self.settings.keys.session(&self.session_id)).arg(self.settings.ttl_seconds);
-        command
+    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        let prefix = self.settings.keys.session_prefix.as_bytes();
+        Command::new(out, 3)
+            .word("EXPIRE")
+            .joined(&[prefix, self.session_id.as_bytes()])
+            .number(self.settings.ttl_seconds.into());
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access::Write(self.session)
     }
 
     fn effect(&self) -> Effect {
@@ -252,6 +297,7 @@ impl<D: FnOnce(Result<bool>) + Send> Request for Touch<D> {
 pub(crate) struct Broadcast<D> {
     pub settings: Settings,
     pub session_id: String,
+    pub session: SessionHash,
     /// JSON text.
     pub message: String,
     pub now_ms: i64,
@@ -264,14 +310,16 @@ impl<D: FnOnce(Result<()>) + Send> Request for Broadcast<D> {
         check_session_id(&self.session_id)
     }
 
-    fn command(&self, _attempt: &Attempt) -> Cmd {
-        let mut command = redis::cmd("PUBLISH");
-        command.arg(self.settings.keys.ws_channel(&self.session_id)).arg(message::broadcast(
-            &self.session_id,
-            &self.message,
-            self.now_ms,
-        ));
-        command
+    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        let prefix = self.settings.keys.ws_channel_prefix.as_bytes();
+        Command::new(out, 3)
+            .word("PUBLISH")
+            .joined(&[prefix, self.session_id.as_bytes()])
+            .word(message::broadcast(&self.session_id, &self.message, self.now_ms));
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access::Message(self.session)
     }
 
     fn effect(&self) -> Effect {

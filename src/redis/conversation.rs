@@ -1,0 +1,344 @@
+//! The conversation on one connection: what was sent, what is owed, and when the server counts as
+//! dead. A state machine without a socket, a task or a clock: whoever owns it moves the bytes and
+//! says what time it is.
+//!
+//! Names: `send`, `replied` and `received` take in what has happened; `unsent` and `timeout` tell
+//! what to do next; `check` says whether the connection is finished.
+
+use std::collections::VecDeque;
+
+use tokio::time::{Duration, Instant};
+
+/// How many bytes of replies may be owed: a call that is behind more than that would wait for them.
+const EXPECTED_BYTES: usize = 4 << 20;
+
+/// How many encoded bytes may wait for the socket.
+const UNSENT_BYTES: usize = 256 << 10;
+
+/// How many replies may be owed.
+const OWED: usize = 1024;
+
+/// How a command is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sending {
+    /// Whether it may change something in Redis.
+    pub changes: bool,
+    /// How many documents its reply holds, for an estimate of its length.
+    pub documents: usize,
+}
+
+/// A command that has no reply yet.
+struct Owed<T> {
+    /// `None`, once nobody waits for the reply any more.
+    token: Option<T>,
+    /// Where in the stream of sent bytes the command begins.
+    begin: u64,
+    sending: Sending,
+    expected: usize,
+    /// When nobody waited for it any more.
+    given_up: Option<Instant>,
+}
+
+/// A command that will have no reply, as the connection has ended.
+pub(crate) struct Unanswered<T> {
+    /// Who waits for the reply.
+    pub token: T,
+    /// Whether a byte of it was given to the socket: the server may have executed it.
+    pub sent: bool,
+}
+
+/// The commands of one connection and their replies. `T` is who waits for a reply.
+pub(crate) struct Conversation<T> {
+    stall_timeout: Duration,
+    owed: VecDeque<Owed<T>>,
+    /// How long all the replies that are owed are, by estimate.
+    expected: usize,
+    /// The length of a reply that holds a document, averaged.
+    average: usize,
+    outgoing: Vec<u8>,
+    /// How much of `outgoing` the socket has taken.
+    taken: usize,
+    /// Where in the stream of sent bytes `outgoing` begins.
+    base: u64,
+    /// When the server has last sent anything.
+    received_at: Instant,
+    /// Since when something is owed without interruption.
+    owed_since: Instant,
+}
+
+impl<T> Conversation<T> {
+    /// A conversation that begins now. The server is dead if it owes a reply and sends no byte for
+    /// `stall_timeout`.
+    pub fn new(stall_timeout: Duration, now: Instant) -> Self {
+        Self {
+            stall_timeout,
+            owed: VecDeque::new(),
+            expected: 0,
+            average: 1024,
+            outgoing: Vec::new(),
+            taken: 0,
+            base: 0,
+            received_at: now,
+            owed_since: now,
+        }
+    }
+
+    /// Whether one more command may be sent now.
+    pub fn has_room(&self, sending: Sending) -> bool {
+        self.owed.is_empty()
+            || (self.owed.len() < OWED
+                && self.unsent().len() < UNSENT_BYTES
+                && self.expected + self.estimate(sending) <= EXPECTED_BYTES)
+    }
+
+    /// Sends a command: `encode` appends it to the bytes that go to the server.
+    pub fn send(
+        &mut self,
+        token: T,
+        sending: Sending,
+        now: Instant,
+        encode: impl FnOnce(&T, &mut Vec<u8>),
+    ) {
+        if self.owed.is_empty() {
+            self.owed_since = now;
+        }
+        let begin = self.base + self.outgoing.len() as u64;
+        encode(&token, &mut self.outgoing);
+        let expected = self.estimate(sending);
+        self.expected += expected;
+        self.owed.push_back(Owed { token: Some(token), begin, sending, expected, given_up: None });
+    }
+
+    /// What is to be given to the socket next.
+    pub fn unsent(&self) -> &[u8] {
+        self.outgoing.get(self.taken..).unwrap_or_default()
+    }
+
+    /// The socket has taken so many bytes of `unsent`.
+    pub fn taken(&mut self, bytes: usize) {
+        self.taken += bytes;
+        if self.taken >= self.outgoing.len() {
+            self.base += self.outgoing.len() as u64;
+            self.outgoing.clear();
+            self.outgoing.shrink_to(UNSENT_BYTES);
+            self.taken = 0;
+        }
+    }
+
+    /// The server has sent something.
+    pub fn received(&mut self, now: Instant) {
+        self.received_at = now;
+    }
+
+    /// The server has sent a reply of so many bytes. Who has waited for it; `None`, where nobody
+    /// does any more. `Err` where no reply was owed.
+    pub fn replied(&mut self, bytes: usize) -> Result<Option<T>, String> {
+        let Some(owed) = self.owed.pop_front() else {
+            return Err(String::from("the server has sent a reply that nothing had asked for"));
+        };
+        self.expected -= owed.expected;
+        if let Some(each) = bytes.checked_div(owed.sending.documents) {
+            self.average = (self.average * 7 + each) / 8;
+        }
+        Ok(owed.token)
+    }
+
+    /// Who waits for the next reply.
+    pub fn next_mut(&mut self) -> Option<&mut T> {
+        self.owed.front_mut()?.token.as_mut()
+    }
+
+    /// Takes out those who are to wait no longer. A command of which the socket has taken nothing
+    /// is not sent any more; the reply to another, should it come, is for nobody.
+    pub fn give_up(
+        &mut self,
+        now: Instant,
+        mut is_over: impl FnMut(&T) -> bool,
+    ) -> Vec<Unanswered<T>> {
+        let (sent, base) = (self.sent(), self.base);
+        let (mut over, mut withdrawn) = (Vec::new(), 0);
+        let mut all = std::mem::take(&mut self.owed).into_iter().peekable();
+        while let Some(mut owed) = all.next() {
+            let end = all.peek().map(|next| next.begin - withdrawn);
+            owed.begin -= withdrawn;
+            let Some(token) = owed.token.take_if(|token| is_over(token)) else {
+                self.owed.push_back(owed);
+                continue;
+            };
+            let is_sent = owed.begin < sent;
+            over.push(Unanswered { token, sent: is_sent });
+            if is_sent {
+                owed.given_up = Some(now);
+                self.owed.push_back(owed);
+            } else {
+                let place = |at: u64| usize::try_from(at - base).unwrap_or(usize::MAX);
+                let end = end.map_or(self.outgoing.len(), place);
+                withdrawn += self.outgoing.drain(place(owed.begin)..end).len() as u64;
+                self.expected -= owed.expected;
+            }
+        }
+        over
+    }
+
+    /// When `check` has something to find, unless the server sends something before that.
+    pub fn timeout(&self) -> Option<Instant> {
+        let oldest = self.owed.front()?;
+        let silent = self.received_at.max(self.owed_since);
+        Some(oldest.given_up.map_or(silent, |at| at.min(silent)) + self.stall_timeout)
+    }
+
+    /// Why the connection is not to be used any longer, if so.
+    pub fn check(&self, now: Instant) -> Result<(), String> {
+        let Some(oldest) = self.owed.front() else { return Ok(()) };
+        if self.received_at.max(self.owed_since) + self.stall_timeout <= now {
+            return Err(String::from("the server has stopped answering"));
+        }
+        // It sends something, but not what it owes.
+        if oldest.given_up.is_some_and(|at| at + self.stall_timeout <= now) {
+            return Err(String::from("the server does not finish a reply"));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is owed.
+    pub fn is_idle(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Whether the server may still execute something that changes what is stored.
+    pub fn may_change(&self) -> bool {
+        let sent = self.sent();
+        self.owed.iter().any(|owed| owed.sending.changes && owed.begin < sent)
+    }
+
+    /// Ends it. What has no reply, in the order in which it was sent.
+    pub fn end(self) -> impl Iterator<Item = Unanswered<T>> {
+        let sent = self.sent();
+        self.owed.into_iter().filter_map(move |Owed { token, begin, .. }| {
+            token.map(|token| Unanswered { token, sent: begin < sent })
+        })
+    }
+
+    /// How many bytes the socket has taken.
+    fn sent(&self) -> u64 {
+        self.base + self.taken as u64
+    }
+
+    fn estimate(&self, sending: Sending) -> usize {
+        self.average.saturating_mul(sending.documents)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(2);
+    const GET: Sending = Sending { changes: false, documents: 1 };
+    const SET: Sending = Sending { changes: true, documents: 0 };
+
+    fn begun() -> (Conversation<u32>, Instant) {
+        let now = Instant::now();
+        (Conversation::new(STALL, now), now)
+    }
+
+    fn encode(token: &u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{token};").as_bytes());
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn replies_belong_to_the_commands_in_the_order_in_which_they_were_sent() {
+        let (mut conversation, now) = begun();
+        conversation.send(1, GET, now, encode);
+        conversation.send(2, SET, now, encode);
+        assert_eq!(conversation.unsent(), b"1;2;");
+        assert_eq!(conversation.replied(5), Ok(Some(1)));
+        assert_eq!(conversation.replied(5), Ok(Some(2)));
+        assert!(conversation.replied(5).is_err());
+    }
+
+    #[test]
+    fn what_the_socket_has_not_taken_is_known_not_to_be_executed() {
+        let (mut conversation, now) = begun();
+        for token in [1, 2, 3] {
+            conversation.send(token, SET, now, encode);
+        }
+        conversation.taken(3); // The first, and the first byte of the second.
+        let ended: Vec<_> = conversation.end().map(|one| (one.token, one.sent)).collect();
+        assert_eq!(ended, [(1, true), (2, true), (3, false)]);
+    }
+
+    #[test]
+    fn a_server_is_dead_that_owes_something_and_sends_no_byte() {
+        let (mut conversation, now) = begun();
+        assert_eq!(conversation.timeout(), None);
+        let later = now + seconds(60);
+        assert_eq!(conversation.check(later), Ok(()));
+        conversation.send(1, GET, later, encode);
+        assert_eq!(conversation.timeout(), Some(later + STALL));
+        conversation.received(later + seconds(1)); // A part of a reply.
+        assert_eq!(conversation.check(later + seconds(2)), Ok(()));
+        assert!(conversation.check(later + seconds(3)).is_err());
+    }
+
+    #[test]
+    fn a_server_that_sends_bytes_for_ever_and_finishes_no_reply_is_given_up() {
+        let (mut conversation, now) = begun();
+        conversation.send(1, SET, now, encode);
+        conversation.taken(2);
+        let over = conversation.give_up(now + seconds(5), |_| true);
+        assert!(over[0].sent);
+        conversation.received(now + seconds(7));
+        assert_eq!(conversation.timeout(), Some(now + seconds(7)));
+        assert!(conversation.check(now + seconds(7)).is_err());
+        assert!(conversation.may_change(), "it may still be executed");
+    }
+
+    #[test]
+    fn a_command_that_is_given_up_before_the_socket_has_taken_any_of_it_is_not_sent() {
+        let (mut conversation, now) = begun();
+        for token in [10, 20, 30, 40, 50] {
+            conversation.send(token, SET, now, encode);
+        }
+        conversation.taken(4); // The first, and the first byte of the second.
+        let over = conversation.give_up(now, |token| *token != 30);
+        let over: Vec<_> = over.iter().map(|one| (one.token, one.sent)).collect();
+        assert_eq!(over, [(10, true), (20, true), (40, false), (50, false)]);
+        assert_eq!(conversation.unsent(), b"0;30;");
+        conversation.send(60, SET, now, encode);
+        conversation.taken(3);
+        let ended: Vec<_> = conversation.end().map(|one| (one.token, one.sent)).collect();
+        assert_eq!(ended, [(30, true), (60, false)]);
+    }
+
+    #[test]
+    fn a_reply_that_nobody_waits_for_any_more_is_for_nobody() {
+        let (mut conversation, now) = begun();
+        conversation.send(1, GET, now, encode);
+        conversation.send(2, GET, now, encode);
+        conversation.taken(4);
+        conversation.give_up(now, |token| *token == 1);
+        assert_eq!(conversation.replied(1), Ok(None));
+        assert_eq!(conversation.replied(1), Ok(Some(2)));
+    }
+
+    #[test]
+    fn what_is_asked_for_at_once_is_bounded_by_what_replies_have_been_like() {
+        let (mut conversation, now) = begun();
+        for _ in 0..50 {
+            conversation.send(0, GET, now, encode);
+            conversation.taken(2);
+            conversation.replied(250_000).expect("owed");
+        }
+        let mut sent = 0;
+        while conversation.has_room(GET) {
+            conversation.send(sent, GET, now, encode);
+            sent += 1;
+        }
+        assert!((10..30).contains(&sent), "{sent}");
+    }
+}

@@ -1,0 +1,453 @@
+//! Decides which request goes out when, and what becomes of replies, refusals, lost answers and
+//! deadlines. A state machine without a socket, a task or a clock, like the [`Conversation`] that it
+//! keeps while there is a connection.
+//!
+//! A request is in one of these places until it is settled:
+//!
+//! - held by the [`Order`]: an earlier call about its session goes on;
+//! - `ready`: to be sent; `again`: to be sent once more, before those;
+//! - `resting`: Redis has refused it for now, and it is tried again when its time has come;
+//! - owed a reply, in the conversation.
+
+use std::collections::VecDeque;
+
+use redis::Value;
+use tokio::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::error::{Error, Result};
+use crate::redis::conversation::{Conversation, Sending, Unanswered};
+use crate::redis::greeting::Identity;
+use crate::redis::ledger::{Entry, Ledger};
+use crate::redis::order::{Access, Order};
+use crate::redis::refusal::{Refusal, error_line};
+use crate::redis::request::{Attempt, Effect, Request};
+
+/// How long a request rests that Redis has refused for now.
+const REST: Backoff =
+    Backoff { floor: Duration::from_millis(10), ceiling: Duration::from_millis(500) };
+
+/// How often the deadlines are looked at, at most.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A request that is not settled.
+struct Pending {
+    request: Box<dyn Request>,
+    /// Its number in the ledger, from the first try on.
+    number: Option<u64>,
+    /// A try was sent and its answer lost.
+    repeated: bool,
+    with_source: bool,
+    /// How often Redis has refused it for now, and why it did last.
+    refusals: u32,
+    refusal: Option<String>,
+}
+
+impl Pending {
+    fn access(&self) -> Access<'_> {
+        self.request.access()
+    }
+
+    fn sending(&self) -> Sending {
+        let changes = self.request.effect() != Effect::Read;
+        Sending { changes, documents: self.request.documents() }
+    }
+}
+
+/// A request that has come to its end, to be told so when no lock is held.
+pub(crate) struct Settled {
+    request: Box<dyn Request>,
+    outcome: Result<Value>,
+}
+
+impl Settled {
+    pub fn new(request: Box<dyn Request>, outcome: Result<Value>) -> Self {
+        Self { request, outcome }
+    }
+
+    pub fn tell(self) {
+        self.request.settle(self.outcome);
+    }
+}
+
+/// What is to be done about the last connection before anything is sent on the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fence {
+    NotNeeded,
+    /// The server may still execute something that came by that connection, which is to be ended
+    /// there. `None`: nobody knows which one it is.
+    Needed(Option<Identity>),
+}
+
+/// The requests of a client, from their submission until they are settled.
+pub(crate) struct Dispatcher {
+    /// The server's name in errors.
+    server: String,
+    stall_timeout: Duration,
+    order: Order<Pending>,
+    ready: VecDeque<Pending>,
+    again: VecDeque<Pending>,
+    resting: Vec<(Instant, Pending)>,
+    conversation: Option<Conversation<Pending>>,
+    /// What the server knows the connection by.
+    identity: Option<Identity>,
+    fence: Fence,
+    /// The refusal by which the server has shown that it is the wrong one: nothing more is sent.
+    unfit: Option<String>,
+    /// Why there is no connection.
+    reason: String,
+    ledger: Ledger,
+    /// No request's deadline is before this. It may be too early, and is never too late.
+    earliest: Option<Instant>,
+    settled: Vec<Settled>,
+    random: fastrand::Rng,
+}
+
+impl Dispatcher {
+    /// One without a connection. `server`: the server's name in errors.
+    pub fn new(server: String, stall_timeout: Duration, random: fastrand::Rng) -> Self {
+        Self {
+            server,
+            stall_timeout,
+            order: Order::new(),
+            ready: VecDeque::new(),
+            again: VecDeque::new(),
+            resting: Vec::new(),
+            conversation: None,
+            identity: None,
+            fence: Fence::NotNeeded,
+            unfit: None,
+            reason: String::from("no connection was made in time"),
+            ledger: Ledger::new(),
+            earliest: None,
+            settled: Vec::new(),
+            random,
+        }
+    }
+
+    /// Takes a request in, which is prepared.
+    pub fn submit(&mut self, request: Box<dyn Request>) {
+        let deadline = request.deadline();
+        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+        let pending = Pending {
+            request,
+            number: None,
+            repeated: false,
+            with_source: false,
+            refusals: 0,
+            refusal: None,
+        };
+        self.ready.extend(self.order.enter(pending, Pending::access));
+    }
+
+    /// There is a connection, which the server knows by `identity`. `fenced`: the server executes
+    /// nothing more that came by the last one.
+    pub fn connected(&mut self, identity: Option<Identity>, fenced: bool, now: Instant) {
+        if self.fence != Fence::NotNeeded && !fenced {
+            self.give_up_unfenced();
+        }
+        self.fence = Fence::NotNeeded;
+        self.identity = identity;
+        self.conversation = Some(Conversation::new(self.stall_timeout, now));
+        self.pump(now);
+    }
+
+    /// What has to be done about the last connection before the next one is used.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    /// The connection has ended, or could not be made. What has no answer waits for the next one,
+    /// unless it must not be repeated.
+    pub fn lost(&mut self, reason: String) {
+        self.reason = reason;
+        self.unfit = None;
+        let Some(conversation) = self.conversation.take() else { return };
+        let identity = self.identity.take();
+        if conversation.may_change() {
+            self.fence = Fence::Needed(identity);
+        }
+        let mut again = VecDeque::new();
+        for Unanswered { token: mut pending, sent } in conversation.end() {
+            match pending.request.effect() {
+                Effect::Once | Effect::Opaque if sent => self.give_up(pending, sent),
+                effect => {
+                    pending.repeated |= sent && effect != Effect::Read;
+                    again.push_back(pending);
+                }
+            }
+        }
+        again.append(&mut self.again);
+        self.again = again;
+    }
+
+    /// Encodes what may be sent now; it is in `unsent` then.
+    pub fn pump(&mut self, now: Instant) {
+        let Some(conversation) = self.conversation.as_mut().filter(|_| self.unfit.is_none()) else {
+            return;
+        };
+        while let Some(next) = self.again.front().or(self.ready.front()) {
+            let sending = next.sending();
+            if !conversation.has_room(sending) {
+                return;
+            }
+            let Some(mut pending) = self.again.pop_front().or_else(|| self.ready.pop_front())
+            else {
+                return;
+            };
+            let notes = pending.request.notes();
+            if notes && pending.number.is_none() {
+                pending.number = self.ledger.take();
+                if pending.number.is_none() {
+                    self.resting.push((now + REST.floor, pending)); // Until a place is free.
+                    continue;
+                }
+            }
+            if pending.refusal.is_some() {
+                self.order.sent_again(pending.access());
+            }
+            let renews = notes && (self.ledger.renews(now) || pending.repeated);
+            let ledger = self.ledger.key();
+            let entry =
+                pending.number.map(|number| Entry { ledger: ledger.clone(), number, renews });
+            let Pending { repeated, with_source, .. } = pending;
+            let attempt = Attempt { repeated, with_source, entry };
+            conversation.send(pending, sending, now, |pending, out| {
+                pending.request.encode(&attempt, out);
+            });
+        }
+    }
+
+    /// What is to be given to the socket next.
+    pub fn unsent(&self) -> &[u8] {
+        self.conversation.as_ref().map_or(&[], Conversation::unsent)
+    }
+
+    /// The socket has taken so many bytes of `unsent`.
+    pub fn taken(&mut self, bytes: usize) {
+        if let Some(conversation) = &mut self.conversation {
+            conversation.taken(bytes);
+        }
+    }
+
+    /// The server has sent something.
+    pub fn received(&mut self, now: Instant) {
+        if let Some(conversation) = &mut self.conversation {
+            conversation.received(now);
+        }
+    }
+
+    /// The server has sent a reply of so many bytes. `Err`: why the connection is to be ended.
+    pub fn replied(&mut self, value: Value, bytes: usize, now: Instant) -> Result<(), String> {
+        let Some(conversation) = &mut self.conversation else { return Ok(()) };
+        let Some(pending) = conversation.replied(bytes)? else { return Ok(()) };
+        match value {
+            Value::ServerError(error) => self.refused(pending, error_line(&error), now),
+            value => self.settle(pending, Ok(value)),
+        }
+        Ok(())
+    }
+
+    /// When `expire` has something to do, unless something else happens before that.
+    pub fn timeout(&self) -> Option<Instant> {
+        let conversation = self.conversation.as_ref().and_then(Conversation::timeout);
+        let rested = self.resting.iter().map(|(due, _)| *due).min();
+        [self.earliest, conversation, rested].into_iter().flatten().min()
+    }
+
+    /// Settles what is past its deadline, and sends what has rested. `Err`: why the connection is
+    /// to be ended.
+    pub fn expire(&mut self, now: Instant) -> Result<(), String> {
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            self.settle_expired(now);
+        }
+        self.again.extend(self.resting.extract_if(.., |(due, _)| *due <= now).map(|(_, p)| p));
+        self.pump(now);
+        self.conversation.as_ref().map_or(Ok(()), |conversation| conversation.check(now))
+    }
+
+    /// Why the server is not to be used any longer, once it has answered all that it was sent.
+    pub fn unfit(&self) -> Option<&str> {
+        let is_idle = self.conversation.as_ref().is_none_or(Conversation::is_idle);
+        self.unfit.as_deref().filter(|_| is_idle)
+    }
+
+    /// Whether every request is settled.
+    pub fn is_idle(&self) -> bool {
+        self.again.is_empty()
+            && self.ready.is_empty()
+            && self.resting.is_empty()
+            && self.order.holds_nothing()
+            && self.conversation.as_ref().is_none_or(Conversation::is_idle)
+    }
+
+    /// Settles everything, because the owner has closed.
+    pub fn close(&mut self) {
+        if let Some(conversation) = self.conversation.take() {
+            for Unanswered { token, sent } in conversation.end() {
+                self.closed(token, sent);
+            }
+        }
+        let mut waiting = std::mem::take(&mut self.again);
+        waiting.append(&mut self.ready);
+        waiting.extend(self.resting.drain(..).map(|(_, pending)| pending));
+        waiting.extend(self.order.drain());
+        for pending in waiting {
+            self.closed(pending, false);
+        }
+    }
+
+    /// What has come to its end since the last time.
+    pub fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
+    }
+
+    fn refused(&mut self, mut pending: Pending, line: String, now: Instant) {
+        let (effect, refusal) = (pending.request.effect(), Refusal::of(&line));
+        if refusal == Refusal::WrongServer {
+            self.unfit.get_or_insert_with(|| line.clone());
+        }
+        match refusal {
+            _ if effect == Effect::Opaque => {
+                self.settle(pending, Err(Error::Reply { message: line }))
+            }
+            Refusal::UnknownScript if !pending.with_source => {
+                pending.with_source = true;
+                self.again.push_back(pending);
+            }
+            Refusal::WrongServer | Refusal::NotNow => {
+                pending.refusal = Some(line);
+                pending.refusals = pending.refusals.saturating_add(1);
+                self.rest(pending, refusal, now);
+            }
+            Refusal::UnknownScript | Refusal::Final => {
+                let outcome = if pending.repeated {
+                    Error::unknown(format!("the answer was lost, and its repeat refused: {line}"))
+                } else {
+                    Error::Reply { message: line }
+                };
+                self.settle(pending, Err(outcome));
+            }
+        }
+    }
+
+    /// Keeps a request that was refused for now, for another try.
+    fn rest(&mut self, mut pending: Pending, refusal: Refusal, now: Instant) {
+        // The next message is on its way: sent again, this one would come after it.
+        if let Access::Message(session) = pending.access()
+            && self.order.has_later_message(session)
+        {
+            return self.give_up(pending, false);
+        }
+        // What was refused has noted nothing.
+        if !pending.repeated
+            && let Some(number) = pending.number.take()
+        {
+            self.ledger.release(number);
+        }
+        let mut passing = Vec::new();
+        self.order.refused(pending.access(), &mut passing);
+        self.ready.extend(passing);
+        if refusal == Refusal::WrongServer {
+            self.again.push_back(pending);
+        } else {
+            let rest = REST.delay(pending.refusals - 1, self.random.f64());
+            self.resting.push((now + rest, pending));
+        }
+    }
+
+    /// Ends a request with the error that tells the caller what it may rely on. `sent`: whether
+    /// this try may have been executed.
+    fn give_up(&mut self, pending: Pending, sent: bool) {
+        let reason = match &pending.refusal {
+            Some(refusal) if !sent => format!("refused: {refusal}"),
+            _ => self.reason.clone(),
+        };
+        self.give_up_because(pending, sent, &reason);
+    }
+
+    fn give_up_because(&mut self, pending: Pending, sent: bool, reason: &str) {
+        let is_known = !(sent || pending.repeated) || pending.request.effect() == Effect::Read;
+        let reason = format!("{}: {reason}", self.server);
+        let error = if is_known { Error::unavailable(reason) } else { Error::unknown(reason) };
+        self.settle(pending, Err(error));
+    }
+
+    fn closed(&mut self, pending: Pending, sent: bool) {
+        if sent || pending.repeated {
+            self.give_up_because(pending, sent, "closed before the answer came");
+        } else {
+            self.settle(pending, Err(Error::Closed));
+        }
+    }
+
+    /// The last connection could not be ended in Redis: what its first try could overtake is not
+    /// repeated.
+    fn give_up_unfenced(&mut self) {
+        let reason = "the connection was lost, and Redis does not let this user end it for good";
+        for pending in std::mem::take(&mut self.again) {
+            if pending.repeated && pending.request.effect() == Effect::Recognised {
+                self.give_up_because(pending, true, reason);
+            } else {
+                self.again.push_back(pending);
+            }
+        }
+    }
+
+    fn settle_expired(&mut self, now: Instant) {
+        let mut earliest: Option<Instant> = None;
+        let mut is_over = |pending: &Pending| {
+            let deadline = pending.request.deadline();
+            let is_over = deadline <= now;
+            if !is_over {
+                earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+            }
+            is_over
+        };
+        let held = self.order.give_up(&mut is_over);
+        let mut over = extract(&mut self.again, &mut is_over);
+        over.extend(extract(&mut self.ready, &mut is_over));
+        over.extend(self.resting.extract_if(.., |(_, p)| is_over(p)).map(|(_, pending)| pending));
+        let conversation = self.conversation.as_mut();
+        let owed = conversation.map(|one| one.give_up(now, &mut is_over)).unwrap_or_default();
+        self.earliest = earliest.map(|earliest| earliest.max(now + LOOK));
+        let reason = match &self.conversation {
+            Some(_) => "what was called before took all the time",
+            None => &self.reason,
+        };
+        let error = Error::unavailable(format!("{}: {reason}", self.server));
+        // What is held has not gone out, and so has nothing to leave.
+        let settled = held.into_iter().map(|one| Settled::new(one.request, Err(error.clone())));
+        self.settled.extend(settled);
+        for pending in over {
+            if pending.refusal.is_some() || pending.repeated {
+                self.give_up(pending, false);
+            } else {
+                self.settle(pending, Err(error.clone()));
+            }
+        }
+        for Unanswered { token, sent } in owed {
+            self.give_up_because(token, sent, "no answer came in time");
+        }
+    }
+
+    fn settle(&mut self, pending: Pending, outcome: Result<Value>) {
+        if let Some(number) = pending.number {
+            self.ledger.release(number);
+        }
+        let mut admitted = Vec::new();
+        self.order.leave(pending.access(), &mut admitted);
+        self.ready.extend(admitted);
+        self.settled.push(Settled { request: pending.request, outcome });
+    }
+}
+
+/// Takes out of a queue what is over, and keeps the order of the rest.
+fn extract(
+    queue: &mut VecDeque<Pending>,
+    is_over: &mut impl FnMut(&Pending) -> bool,
+) -> VecDeque<Pending> {
+    let (over, kept) = std::mem::take(queue).into_iter().partition(|pending| is_over(pending));
+    *queue = kept;
+    over
+}

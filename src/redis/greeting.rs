@@ -1,0 +1,128 @@
+//! What a connection says first: which protocol it speaks, who is speaking, and in which database.
+//! The answers tell what the server knows the connection by.
+
+use redis::{Cmd, Value};
+
+use crate::keys;
+use crate::redis::refusal::{Refusal, error_line};
+
+/// Who is speaking, and in which database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub username: Option<String>,
+    pub password: Option<String>,
+    pub db: i64,
+}
+
+/// Enough to find a connection again from another one. Ids alone are not: a restarted server
+/// hands them out again from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// What the server calls it.
+    pub id: i64,
+    /// What it has called itself.
+    pub name: String,
+}
+
+/// The commands of a greeting, in order, and what is to be made of their answers.
+pub(crate) struct Greeting {
+    login: Login,
+    name: String,
+}
+
+impl Greeting {
+    pub fn new(login: &Login) -> Self {
+        Self { login: login.clone(), name: keys::link_name(fastrand::u64(..)) }
+    }
+
+    pub fn commands(&self) -> Vec<Cmd> {
+        let mut hello = redis::cmd("HELLO");
+        hello.arg(3);
+        if let Some(password) = &self.login.password {
+            let username = self.login.username.as_deref().unwrap_or("default");
+            hello.arg("AUTH").arg(username).arg(password);
+        }
+        let mut commands = vec![hello];
+        if self.login.db != 0 {
+            commands.push(redis::cmd("SELECT").arg(self.login.db).to_owned());
+        }
+        // The name is for the fence, and for operators who read `CLIENT LIST`.
+        commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(&self.name).to_owned());
+        commands.push(redis::cmd("CLIENT").arg("ID").to_owned());
+        commands
+    }
+
+    /// What the server knows the connection by: `None` where it does not tell this user. `Err`
+    /// where the connection is not to be used.
+    pub fn finish(self, answers: Vec<Value>) -> Result<Option<Identity>, String> {
+        let rights = answers.len().saturating_sub(2);
+        let mut id = None;
+        let mut is_named = false;
+        for (at, answer) in answers.into_iter().enumerate() {
+            match answer {
+                Value::ServerError(error) => {
+                    let line = error_line(&error);
+                    // Who may not ask for that can do without.
+                    if at < rights || !Refusal::is_for_good(&line) {
+                        return Err(line);
+                    }
+                }
+                Value::Okay => is_named = at == rights,
+                Value::Int(int) => id = Some(int),
+                _ => {}
+            }
+        }
+        Ok(id.filter(|_| is_named).map(|id| Identity { id, name: self.name }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(answers: &[&str]) -> Result<Option<i64>, String> {
+        let read = |text: &&str| redis::parse_redis_value(text.as_bytes()).expect("RESP");
+        let greeting = Greeting::new(&Login::default());
+        greeting
+            .finish(answers.iter().map(read).collect())
+            .map(|identity| identity.map(|one| one.id))
+    }
+
+    #[test]
+    fn a_connection_is_known_by_its_id_and_its_name() {
+        assert_eq!(finished(&["%0\r\n", "+OK\r\n", ":7\r\n"]), Ok(Some(7)));
+    }
+
+    #[test]
+    fn who_may_not_ask_does_without_an_identity() {
+        for error in ["-NOPERM no\r\n", "-ERR unknown command 'CLIENT'\r\n"] {
+            assert_eq!(finished(&["%0\r\n", error, ":7\r\n"]), Ok(None));
+            assert_eq!(finished(&["%0\r\n", "+OK\r\n", error]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_the_moment_is_no_missing_right() {
+        for error in ["-BUSY x\r\n", "-LOADING x\r\n"] {
+            assert!(finished(&["%0\r\n", error, ":7\r\n"]).is_err());
+            assert!(finished(&["%0\r\n", "+OK\r\n", error]).is_err());
+        }
+        assert_eq!(
+            finished(&["-WRONGPASS no\r\n", "+OK\r\n", ":7\r\n"]),
+            Err("WRONGPASS no".into())
+        );
+    }
+
+    #[test]
+    fn who_is_speaking_is_said_with_the_protocol() {
+        let login = Login { username: None, password: Some("p".into()), db: 3 };
+        let packed: Vec<_> = Greeting::new(&login)
+            .commands()
+            .iter()
+            .map(|command| String::from_utf8_lossy(&command.get_packed_command()).into_owned())
+            .collect();
+        assert!(packed[0].contains("HELLO") && packed[0].contains("default"));
+        assert!(packed[1].contains("SELECT"));
+        assert_eq!(packed.len(), 4);
+    }
+}

@@ -1,0 +1,367 @@
+//! The order of the calls about a session.
+//!
+//! Changes of a session (writes, messages) are executed in the order in which they were called,
+//! and a read sees the changes that were called before it. So of the calls about one session
+//!
+//! - a write goes out when every write and message before it is settled;
+//! - a message goes out when every write before it is settled; several may be on their way;
+//! - a read goes out when no write before it is on its way.
+//!
+//! A write that Redis has refused for now is not on its way until it is sent again: reads pass it.
+//! What cannot go out is held here. Calls about different sessions know nothing of each other.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// A session, by a hash of its key. Two that share one only wait for each other.
+pub type SessionHash = u64;
+
+/// What a call does with which sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access<'a> {
+    /// It is about no session.
+    None,
+    /// It reads these.
+    Read(&'a [SessionHash]),
+    /// It tells others something about one.
+    Message(SessionHash),
+    /// It changes one.
+    Write(SessionHash),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Message,
+    Write,
+}
+
+/// What goes on about one session. There is none where nothing does but reads.
+#[derive(Default)]
+struct Lane {
+    /// Whether a write goes on.
+    writing: bool,
+    /// Whether Redis has refused that write for now.
+    is_write_refused: bool,
+    messages: u32,
+    /// Whether Redis has refused one of the messages for now.
+    is_message_refused: bool,
+    held: VecDeque<(u64, Kind)>,
+}
+
+impl Lane {
+    fn admits(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Read => !self.writing,
+            Kind::Message => !self.writing && !self.is_message_refused,
+            Kind::Write => !self.writing && self.messages == 0,
+        }
+    }
+
+    fn enter(&mut self, kind: Kind) {
+        match kind {
+            Kind::Read => {}
+            Kind::Message => self.messages += 1,
+            Kind::Write => self.writing = true,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.writing && self.messages == 0 && self.held.is_empty()
+    }
+}
+
+/// A call that waits for others.
+struct Held<P> {
+    call: P,
+    /// How many of its sessions do not admit it yet.
+    missing: usize,
+}
+
+/// The lanes of all sessions about which something goes on, and the calls that wait in them.
+pub(crate) struct Order<P> {
+    lanes: HashMap<SessionHash, Lane, BuildHasherDefault<Identity>>,
+    held: HashMap<u64, Held<P>>,
+    last: u64,
+}
+
+impl<P> Order<P> {
+    pub fn new() -> Self {
+        Self { lanes: HashMap::default(), held: HashMap::new(), last: 0 }
+    }
+
+    /// Takes a call in. Gives it back if it may go out now; else it is held.
+    pub fn enter(&mut self, call: P, access: impl Fn(&P) -> Access<'_>) -> Option<P> {
+        let number = self.last + 1;
+        let missing = match access(&call) {
+            Access::None => 0,
+            Access::Read(_) if self.lanes.is_empty() => 0,
+            Access::Read(sessions) => {
+                sessions.iter().filter(|session| !self.enter_read(**session, number)).count()
+            }
+            Access::Message(session) => self.enter_change(session, number, Kind::Message),
+            Access::Write(session) => self.enter_change(session, number, Kind::Write),
+        };
+        if missing == 0 {
+            return Some(call);
+        }
+        self.last = number;
+        self.held.insert(number, Held { call, missing });
+        None
+    }
+
+    /// Whether it may go out; a read leaves no lane behind.
+    fn enter_read(&mut self, session: SessionHash, number: u64) -> bool {
+        let Some(lane) = self.lanes.get_mut(&session) else { return true };
+        if lane.is_write_refused || (lane.held.is_empty() && lane.admits(Kind::Read)) {
+            return true;
+        }
+        lane.held.push_back((number, Kind::Read));
+        false
+    }
+
+    fn enter_change(&mut self, session: SessionHash, number: u64, kind: Kind) -> usize {
+        let lane = self.lanes.entry(session).or_default();
+        if lane.held.is_empty() && lane.admits(kind) {
+            lane.enter(kind);
+            return 0;
+        }
+        lane.held.push_back((number, kind));
+        1
+    }
+
+    /// A call has gone to its end. Appends to `admitted` those that may go out now.
+    pub fn leave(&mut self, access: Access<'_>, admitted: &mut Vec<P>) {
+        let session = match access {
+            Access::None | Access::Read(_) => return,
+            Access::Message(session) | Access::Write(session) => session,
+        };
+        let Some(lane) = self.lanes.get_mut(&session) else { return };
+        if let Access::Write(_) = access {
+            (lane.writing, lane.is_write_refused) = (false, false);
+        } else {
+            lane.messages = lane.messages.saturating_sub(1);
+            lane.is_message_refused = false;
+        }
+        self.admit(session, admitted);
+    }
+
+    /// Redis has refused a call for now, which will be sent again. Appends to `admitted` the reads
+    /// that pass it.
+    pub fn refused(&mut self, access: Access<'_>, admitted: &mut Vec<P>) {
+        match access {
+            Access::None | Access::Read(_) => {}
+            Access::Message(session) => {
+                if let Some(lane) = self.lanes.get_mut(&session) {
+                    lane.is_message_refused = true;
+                }
+            }
+            Access::Write(session) => {
+                if let Some(lane) = self.lanes.get_mut(&session) {
+                    lane.is_write_refused = true;
+                }
+                self.admit(session, admitted);
+            }
+        }
+    }
+
+    /// A call that was refused is on its way again.
+    pub fn sent_again(&mut self, access: Access<'_>) {
+        if let Access::Write(session) = access
+            && let Some(lane) = self.lanes.get_mut(&session)
+        {
+            lane.is_write_refused = false;
+        }
+    }
+
+    /// Whether a message of this session that was called later may be on its way.
+    pub fn has_later_message(&self, session: SessionHash) -> bool {
+        self.lanes.get(&session).is_some_and(|lane| lane.messages > 1)
+    }
+
+    /// Takes out calls that are held and are to wait no longer.
+    pub fn give_up(&mut self, mut is_over: impl FnMut(&P) -> bool) -> Vec<P> {
+        // Their numbers stay in the lanes until those come to them.
+        self.held.extract_if(|_, held| is_over(&held.call)).map(|(_, held)| held.call).collect()
+    }
+
+    /// Whether no call is held.
+    pub fn holds_nothing(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Takes out all calls that are held, in the order in which they were called.
+    pub fn drain(&mut self) -> Vec<P> {
+        let mut held: Vec<_> = self.held.drain().collect();
+        self.lanes.clear();
+        held.sort_unstable_by_key(|(number, _)| *number);
+        held.into_iter().map(|(_, held)| held.call).collect()
+    }
+
+    /// Lets out of a lane what it admits now.
+    fn admit(&mut self, session: SessionHash, admitted: &mut Vec<P>) {
+        let Self { lanes, held, .. } = self;
+        let Some(lane) = lanes.get_mut(&session) else { return };
+        let mut kept = VecDeque::new();
+        while let Some((number, kind)) = lane.held.pop_front() {
+            let Some(entry) = held.get_mut(&number) else { continue }; // It was given up.
+            let passes = lane.is_write_refused && kind == Kind::Read;
+            if !passes && !(kept.is_empty() && lane.admits(kind)) {
+                kept.push_back((number, kind));
+                if lane.is_write_refused {
+                    continue; // Reads behind it pass.
+                }
+                break;
+            }
+            lane.enter(kind);
+            entry.missing -= 1;
+            if entry.missing == 0 {
+                admitted.extend(held.remove(&number).map(|held| held.call));
+            }
+        }
+        kept.append(&mut lane.held);
+        lane.held = kept;
+        if lane.is_empty() {
+            lanes.remove(&session);
+        }
+    }
+}
+
+/// The keys are hashes already.
+#[derive(Default)]
+pub(crate) struct Identity(u64);
+
+impl Hasher for Identity {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq)]
+    enum Call {
+        Read(&'static str, Vec<u64>),
+        Message(&'static str, u64),
+        Write(&'static str, u64),
+    }
+
+    impl Call {
+        fn access(&self) -> Access<'_> {
+            match self {
+                Self::Read(_, sessions) => Access::Read(sessions),
+                Self::Message(_, session) => Access::Message(*session),
+                Self::Write(_, session) => Access::Write(*session),
+            }
+        }
+
+        fn name(&self) -> &'static str {
+            match self {
+                Self::Read(name, _) | Self::Message(name, _) | Self::Write(name, _) => name,
+            }
+        }
+    }
+
+    use Call::{Message, Read, Write};
+
+    fn names(calls: impl IntoIterator<Item = Call>) -> Vec<&'static str> {
+        calls.into_iter().map(|call| call.name()).collect()
+    }
+
+    /// Enters these; which of them go out at once.
+    fn enter(order: &mut Order<Call>, calls: impl IntoIterator<Item = Call>) -> Vec<&'static str> {
+        names(calls.into_iter().filter_map(|call| order.enter(call, Call::access)))
+    }
+
+    fn leave(order: &mut Order<Call>, call: &Call) -> Vec<&'static str> {
+        let mut admitted = Vec::new();
+        order.leave(call.access(), &mut admitted);
+        names(admitted)
+    }
+
+    #[test]
+    fn writes_of_a_session_go_out_one_after_the_other_and_of_others_at_once() {
+        let mut order = Order::new();
+        assert_eq!(enter(&mut order, [Write("a", 1), Write("b", 1), Write("c", 2)]), ["a", "c"]);
+        assert_eq!(leave(&mut order, &Write("a", 1)), ["b"]);
+        assert_eq!(leave(&mut order, &Write("b", 1)), [""; 0]);
+        assert_eq!(leave(&mut order, &Write("c", 2)), [""; 0]);
+        assert!(order.lanes.is_empty());
+    }
+
+    #[test]
+    fn a_read_waits_for_the_write_before_it_and_not_for_the_one_after_it() {
+        let mut order = Order::new();
+        let calls = [Read("r1", vec![1]), Write("a", 1), Read("r2", vec![1]), Write("b", 1)];
+        assert_eq!(enter(&mut order, calls), ["r1", "a"]);
+        assert_eq!(enter(&mut order, [Read("r3", vec![1])]), [""; 0]);
+        assert_eq!(leave(&mut order, &Write("a", 1)), ["r2", "b"]);
+        assert_eq!(leave(&mut order, &Write("b", 1)), ["r3"]);
+    }
+
+    #[test]
+    fn a_read_of_several_sessions_waits_for_all_of_them() {
+        let mut order = Order::new();
+        let calls = [Write("a", 1), Write("b", 2), Read("r", vec![1, 2, 3])];
+        assert_eq!(enter(&mut order, calls), ["a", "b"]);
+        assert_eq!(leave(&mut order, &Write("b", 2)), [""; 0]);
+        assert_eq!(leave(&mut order, &Write("a", 1)), ["r"]);
+    }
+
+    #[test]
+    fn messages_go_out_together_and_never_pass_a_write() {
+        let mut order = Order::new();
+        let calls = [Message("m1", 1), Message("m2", 1), Write("a", 1), Message("m3", 1)];
+        assert_eq!(enter(&mut order, calls), ["m1", "m2"]);
+        assert_eq!(leave(&mut order, &Message("m1", 1)), [""; 0]);
+        assert_eq!(leave(&mut order, &Message("m2", 1)), ["a"]);
+        assert_eq!(leave(&mut order, &Write("a", 1)), ["m3"]);
+    }
+
+    #[test]
+    fn a_read_does_not_pass_a_write_that_is_held() {
+        let mut order = Order::new();
+        let calls = [Message("m", 1), Write("a", 1), Read("r", vec![1])];
+        assert_eq!(enter(&mut order, calls), ["m"]);
+        assert_eq!(leave(&mut order, &Message("m", 1)), ["a"]);
+        assert_eq!(leave(&mut order, &Write("a", 1)), ["r"]);
+    }
+
+    #[test]
+    fn reads_pass_a_write_that_was_refused_and_changes_do_not() {
+        let mut order = Order::new();
+        let calls = [Write("a", 1), Read("r1", vec![1]), Write("b", 1), Read("r2", vec![1])];
+        assert_eq!(enter(&mut order, calls), ["a"]);
+        let mut admitted = Vec::new();
+        order.refused(Access::Write(1), &mut admitted);
+        assert_eq!(names(admitted), ["r1", "r2"]);
+        assert_eq!(enter(&mut order, [Read("r3", vec![1]), Message("m", 1)]), ["r3"]);
+        order.sent_again(Access::Write(1));
+        assert_eq!(enter(&mut order, [Read("r4", vec![1])]), [""; 0]);
+        assert_eq!(leave(&mut order, &Write("a", 1)), ["b"]);
+        assert_eq!(leave(&mut order, &Write("b", 1)), ["m", "r4"]);
+    }
+
+    #[test]
+    fn what_is_given_up_holds_nobody_up() {
+        let mut order = Order::new();
+        let calls = [Write("a", 1), Write("b", 1), Write("c", 1)];
+        assert_eq!(enter(&mut order, calls), ["a"]);
+        assert_eq!(names(order.give_up(|call| call.name() == "b")), ["b"]);
+        assert_eq!(leave(&mut order, &Write("a", 1)), ["c"]);
+        assert_eq!(leave(&mut order, &Write("c", 1)), [""; 0]);
+        assert!(order.lanes.is_empty());
+    }
+}

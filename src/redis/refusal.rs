@@ -1,0 +1,121 @@
+//! What an error reply means for the command that drew it.
+
+use redis::ServerError;
+
+/// What a server error means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The script cache was flushed: send the script's source. Nothing changed.
+    UnknownScript,
+    /// This server is the wrong one, or not ready: another connection may lead to a better one.
+    /// Nothing changed.
+    WrongServer,
+    /// The server cannot do it now, and will later. Nothing changed.
+    NotNow,
+    /// The server never will.
+    Final,
+}
+
+impl Refusal {
+    /// What an error line means, as `error_line` gives it.
+    pub fn of(line: &str) -> Self {
+        match line.split(' ').next().unwrap_or_default() {
+            "NOSCRIPT" => Self::UnknownScript,
+            "READONLY" | "LOADING" | "MASTERDOWN" => Self::WrongServer,
+            "BUSY" | "CLUSTERDOWN" | "MISCONF" | "NOREPLICAS" | "TRYAGAIN" => Self::NotNow,
+            _ => Self::Final,
+        }
+    }
+
+    /// Whether the server will never let this user do it, or does not know how to.
+    pub fn is_for_good(line: &str) -> bool {
+        let word = |word: &str| {
+            line.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+        };
+        word("NOPERM")
+            || word("ERR unknown")
+            || word("ERR Unknown subcommand")
+            || word("ERR syntax error")
+    }
+}
+
+/// The error as Redis wrote it.
+pub(crate) fn error_line(error: &ServerError) -> String {
+    let line = match error.details() {
+        Some(details) => format!("{} {details}", error.code()),
+        None => error.code().to_owned(),
+    };
+    unwrapped(&line).map(str::to_owned).unwrap_or(line)
+}
+
+/// What a script met, without what Redis 6.2 wraps around it:
+/// `ERR Error running script (call to f_…): @user_script:1: @user_script: 1: -READONLY You can't …`.
+fn unwrapped(line: &str) -> Option<&str> {
+    let mut rest = line.strip_prefix("ERR Error running script (call to f_")?.split_once("): ")?.1;
+    while let Some(inner) = rest.strip_prefix("@user_script:") {
+        let (number, inner) = inner.split_once(": ")?;
+        number.trim().parse::<u32>().ok()?;
+        rest = inner;
+    }
+    let rest = rest.strip_prefix('-').unwrap_or(rest);
+    // An error of Lua's own has no code.
+    let code = rest.split(' ').next()?;
+    let is_code = code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_code.then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+
+    use super::*;
+
+    fn line(reply: &str) -> String {
+        match redis::parse_redis_value(format!("-{reply}\r\n").as_bytes()) {
+            Ok(Value::ServerError(error)) => error_line(&error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const READONLY: &str = "READONLY You can't write against a read only replica.";
+
+    #[test]
+    fn lines_are_as_redis_wrote_them() {
+        for reply in [READONLY, "ERR unknown command 'X'", "BUSY later", "ERR", "MYCODE with text"]
+        {
+            assert_eq!(line(reply), reply);
+        }
+    }
+
+    #[test]
+    fn what_redis_6_2_wraps_is_unwrapped() {
+        let wrapped = |text: &str| {
+            line(&format!("ERR Error running script (call to f_0123456789abcdef): {text}"))
+        };
+        assert_eq!(wrapped(&format!("@user_script:1: @user_script: 1: -{READONLY}")), READONLY);
+        let wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        assert_eq!(wrapped(&format!("@user_script:5: {wrong_type}")), wrong_type);
+        let lua = "@user_script:3: user_script:3: attempt to call a nil value";
+        assert!(wrapped(lua).starts_with("ERR Error running script"));
+    }
+
+    #[test]
+    fn only_the_wrong_server_asks_for_another_connection() {
+        assert_eq!(Refusal::of(READONLY), Refusal::WrongServer);
+        for line in ["MISCONF x", "NOREPLICAS x", "BUSY x", "TRYAGAIN x", "CLUSTERDOWN x"] {
+            assert_eq!(Refusal::of(line), Refusal::NotNow);
+        }
+        assert_eq!(Refusal::of("NOSCRIPT x"), Refusal::UnknownScript);
+        assert_eq!(Refusal::of("NOPERM x"), Refusal::Final);
+    }
+
+    #[test]
+    fn a_missing_right_and_an_unknown_command_stay_as_they_are() {
+        for line in ["NOPERM this user has no permissions", "ERR unknown command 'CLIENT'"] {
+            assert!(Refusal::is_for_good(line), "{line}");
+        }
+        for line in ["BUSY x", "LOADING x", "ERR max number of clients reached"] {
+            assert!(!Refusal::is_for_good(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A simulated Redis: sessions that are counted up, a ledger, and whatever makes it refuse.
+
+use std::collections::{HashMap, HashSet};
+
+use redis::Value;
+
+use crate::redis::ledger::Ledger;
+use crate::redis::resp::decoder::{Decoder, Frame};
+
+/// What a server is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Well,
+    /// It refuses changes, with this error.
+    RefusesChanges(&'static str),
+    /// It refuses everything, with this error.
+    RefusesAll(&'static str),
+    /// It can be reached, and does nothing.
+    Paused,
+    /// It cannot be reached.
+    Down,
+}
+
+/// A command that was executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Executed {
+    pub id: i64,
+    pub session: u64,
+}
+
+#[derive(Default)]
+struct Connection {
+    input: Decoder,
+    is_killed: bool,
+}
+
+pub struct Server {
+    pub mode: Mode,
+    /// Whether this user may end connections.
+    pub may_fence: bool,
+    /// Whether the scripts are known.
+    pub knows_scripts: bool,
+    /// The changes, in the order in which they were executed.
+    pub executed: Vec<Executed>,
+    /// Requests that were refused for now, at least once.
+    pub refused: HashSet<i64>,
+    /// How many replies were made for a request, in the order of the connection.
+    versions: HashMap<u64, i64>,
+    ledger: HashMap<u64, (u64, i64)>,
+    connections: HashMap<i64, Connection>,
+}
+
+impl Server {
+    pub fn new(may_fence: bool) -> Self {
+        Self {
+            mode: Mode::Well,
+            may_fence,
+            knows_scripts: false,
+            executed: Vec::new(),
+            refused: HashSet::new(),
+            versions: HashMap::new(),
+            ledger: HashMap::new(),
+            connections: HashMap::new(),
+        }
+    }
+
+    pub fn open(&mut self, connection: i64) {
+        self.connections.insert(connection, Connection::default());
+    }
+
+    /// Executes nothing more that comes by this connection.
+    pub fn kill(&mut self, connection: i64) {
+        if let Some(one) = self.connections.get_mut(&connection) {
+            one.is_killed = true;
+        }
+    }
+
+    pub fn restart(&mut self) {
+        self.knows_scripts = false;
+        self.connections.values_mut().for_each(|one| one.is_killed = true);
+    }
+
+    pub fn version(&self, session: u64) -> i64 {
+        self.versions.get(&session).copied().unwrap_or(0)
+    }
+
+    /// Takes bytes in. The replies, each with the request that it is for.
+    pub fn receive(&mut self, connection: i64, bytes: &[u8]) -> Vec<(i64, Vec<u8>)> {
+        let Some(one) = self.connections.get_mut(&connection).filter(|one| !one.is_killed) else {
+            return Vec::new();
+        };
+        one.input.buffer().extend_from_slice(bytes);
+        let mut commands = Vec::new();
+        while let Ok(Some(Frame::Reply(Value::Array(words), _))) = one.input.next() {
+            commands.push(words);
+        }
+        commands.into_iter().map(|words| self.execute(&words)).collect()
+    }
+
+    fn execute(&mut self, words: &[Value]) -> (i64, Vec<u8>) {
+        let text = |at: usize| match &words[at] {
+            Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            other => panic!("{other:?}"),
+        };
+        let number = |at: usize| text(at).parse::<u64>().expect("a number");
+        let (name, id, session) = (text(0), number(1) as i64, number(2));
+        let is_script = matches!(name.as_str(), "WRITE" | "LOCKED");
+        let refusal = match self.mode {
+            Mode::RefusesAll(error) => Some(error),
+            Mode::RefusesChanges(error) if name != "READ" => Some(error),
+            _ => None,
+        };
+        if let Some(error) = refusal {
+            self.refused.insert(id);
+            return (id, format!("-{error} by the simulation\r\n").into_bytes());
+        }
+        if is_script && text(6) == "source" {
+            self.knows_scripts = true;
+        }
+        if is_script && !self.knows_scripts {
+            return (id, b"-NOSCRIPT No matching script.\r\n".to_vec());
+        }
+        let reply = match name.as_str() {
+            "READ" => self.version(session),
+            "MESSAGE" | "OPAQUE" => {
+                self.executed.push(Executed { id, session });
+                1
+            }
+            _ => {
+                match self.write(id, session, number(4), text(5) == "repeated", &name, number(3)) {
+                    Some(version) => version,
+                    None => return (id, b"*1\r\n$8\r\nconflict\r\n".to_vec()),
+                }
+            }
+        };
+        (id, format!(":{reply}\r\n").into_bytes())
+    }
+
+    /// The script of a write, with its ledger. `None`: a conflict.
+    fn write(
+        &mut self,
+        id: i64,
+        session: u64,
+        number: u64,
+        repeated: bool,
+        name: &str,
+        expected: u64,
+    ) -> Option<i64> {
+        let place = number % Ledger::PLACES;
+        if repeated
+            && let Some((noted, version)) = self.ledger.get(&place)
+            && *noted == number
+        {
+            return Some(*version);
+        }
+        let version = self.version(session);
+        if name == "LOCKED" && version != expected as i64 {
+            return None;
+        }
+        self.versions.insert(session, version + 1);
+        self.ledger.insert(place, (number, version + 1));
+        self.executed.push(Executed { id, session });
+        Some(version + 1)
+    }
+}
