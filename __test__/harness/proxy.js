@@ -1,6 +1,8 @@
 'use strict'
 
 const net = require('node:net')
+const { Line } = require('./line.js')
+const { Requests, requestOf } = require('./requests.js')
 
 /**
  * A TCP proxy to a server on this machine that misbehaves on demand.
@@ -20,6 +22,12 @@ class TcpProxy {
   #trap
   /** What is left out of answers: of each piece of one, whatever this matches. @type {RegExp | undefined} */
   omitted
+  /** What becomes of each request, as a list of words. @type {((words: Buffer[]) => (Buffer | string)[]) | undefined} */
+  rewritten
+  /** How requests travel: at once, unless told otherwise. */
+  requests = new Line()
+  /** How answers travel. */
+  answers = new Line()
   /** How many connections were made through it so far. */
   connections = 0
 
@@ -43,6 +51,8 @@ class TcpProxy {
 
   /** Resets all connections, as a machine does that went away. */
   reset() {
+    this.requests.cut()
+    this.answers.cut()
     for (const { near, far } of this.#pairs) {
       resetSocket(near)
       resetSocket(far)
@@ -82,7 +92,7 @@ class TcpProxy {
       return
     }
     const far = net.connect(targetPort, '127.0.0.1')
-    const pair = { near, far, stranded: false, deaf: false, held: undefined }
+    const pair = { near, far, stranded: false, deaf: false, held: undefined, requests: undefined }
     this.#pairs.add(pair)
     near.setNoDelay(true)
     far.setNoDelay(true)
@@ -96,25 +106,34 @@ class TcpProxy {
         caught({ release: () => this.#release(pair) })
       }
       if (pair.held) pair.held.push(bytes)
-      else far.write(bytes)
+      else this.requests.carry(near, far, this.#asRewritten(pair, bytes))
     })
     far.on('data', (bytes) => {
       if (silent()) return
       pair.deaf ||= this.#mode === 'swallow'
-      if (!pair.deaf) near.write(this.#withoutOmitted(bytes))
+      if (!pair.deaf) this.answers.carry(far, near, this.#withoutOmitted(bytes))
     })
     // The end of one side is the end of the other, unless news of it could not have got through.
     far.on('error', () => {})
     near.on('close', () => {
       if (silent() || pair.held) return
-      far.destroy()
+      this.requests.behind(() => far.destroy())
       this.#pairs.delete(pair)
     })
     far.on('close', () => {
       if (silent()) return
-      near.destroy()
+      this.answers.behind(() => near.destroy())
       this.#pairs.delete(pair)
     })
+  }
+
+  /** A connection is taken to be between two requests when `rewritten` is set. */
+  #asRewritten(pair, bytes) {
+    if (!this.rewritten && !pair.requests) return bytes
+    pair.requests ??= new Requests()
+    const rewrite = this.rewritten ?? ((words) => words)
+    const requests = pair.requests.push(bytes)
+    return Buffer.concat(requests.map((words) => requestOf(rewrite(words))))
   }
 
   #withoutOmitted(bytes) {
