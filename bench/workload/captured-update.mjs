@@ -8,35 +8,29 @@ import { makeSessions } from './session.mjs'
 const EXPECTED = 7_000_000_000_000_001
 const AT_ONCE = 8
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const TIME = /(?<!\d)\d{13}(?!\d)/
 
 /**
- * The words of one locked, audited update as the module sends it, for other clients to send the
- * same: so they run the same script with such arguments, whatever the module makes of both.
+ * The words of one locked update as the module sends it, for other clients to send the same. What
+ * differs from update to update is found by its value, wherever the module puts it.
  *
  * @typedef {object} CapturedUpdate
- * @property {string[]} words with an empty one where the document is
- * @property {number} documentAt where that is
- * @property {number} timeAt where the time is
- * @property {number} recordIdAt where the id of the audit's record is
+ * @property {string[]} words
  * @property {string} sessionId whose update it was
+ * @property {string} time when it was made, milliseconds
+ * @property {string} [recordId] the id of the audit's record
  */
 
 /**
  * @param {string} url
- * @param {string} queueName of the queue to which the records go
+ * @param {string} [queueName] the queue that gets the records of an audited update
  * @returns {Promise<CapturedUpdate>}
  */
 export async function captureUpdate(url, queueName) {
-  const queue = new DBWriteQueue(url, { queueName, worker: false })
+  const queue = queueName && new DBWriteQueue(url, { queueName, worker: false })
   const manager = new RedisStateManager(url, null, queue)
   const redis = new Redis(url)
-  const monitor = await redis.monitor()
-  const sent = []
-  const over = once(monitor, 'over')
-  monitor.on('monitor', (_time, words, source) => {
-    if (words[1] === 'over') monitor.emit('over')
-    else if (source !== 'lua') sent.push(words)
-  })
+  const { seen, end } = await watch(redis)
   try {
     const sessions = makeSessions(AT_ONCE, 2)
     const update = (state, expected) => manager.updateSession(state.session_id, state, expected)
@@ -46,45 +40,78 @@ export async function captureUpdate(url, queueName) {
       await update(state, EXPECTED - 1) // Loads the script.
     }
     await Promise.all(sessions.map((state) => update(state, EXPECTED)))
-    await redis.echo('over')
-    await over
-    // The last of those that went together: what only the first of a pipeline does is not in it.
+    await end()
+    // The last of those that went together: it has nothing that only the first of a pipeline has.
     const { session_id: sessionId } = sessions.at(-1)
-    const words = sent.findLast((one) => one.includes(`session:${sessionId}`)) ?? []
-    const documentAt = words.findIndex((word) => word.includes('"participants":['))
-    const expected = String(EXPECTED)
-    const next = String(EXPECTED + 1)
-    if (!words.includes(expected) || !words[documentAt]?.includes(next)) {
-      throw new Error('an update is not one command any more that others could send as well')
-    }
-    const timeAt = words.findIndex((word) => /^\d{13}$/.test(word))
-    const recordIdAt = words.findIndex((word) => word !== sessionId && UUID.test(word))
-    if (timeAt < 0 || recordIdAt < 0) throw new Error('an update does not say when, or its record')
-    return { words: words.with(documentAt, ''), documentAt, timeAt, recordIdAt, sessionId }
+    const words = seen.findLast((one) => one.includes(`session:${sessionId}`)) ?? []
+    return describe(await byHash(redis, words), sessionId, queueName !== undefined)
   } finally {
-    monitor.disconnect()
-    await Promise.all([redis.quit(), manager.close(), queue.close()])
+    await Promise.all([redis.quit(), manager.close(), queue?.close()])
   }
 }
 
+/** Commands that clients send from now on, until `end`. */
+async function watch(redis) {
+  const monitor = await redis.monitor()
+  const seen = []
+  const over = once(monitor, 'over')
+  monitor.on('monitor', (_time, words, source) => {
+    if (words[1] === 'over') monitor.emit('over')
+    else if (source !== 'lua') seen.push(words)
+  })
+  const end = async () => {
+    await redis.echo('over')
+    await over
+    monitor.disconnect()
+  }
+  return { seen, end }
+}
+
+/** A script that was sent as a whole, for its first use, is sent by its hash from then on. */
+async function byHash(redis, [name = '', ...args]) {
+  if (name.toLowerCase() !== 'eval') return [name.toLowerCase(), ...args]
+  const [script, ...rest] = args
+  return ['evalsha', await redis.script('LOAD', script), ...rest]
+}
+
+function describe(words, sessionId, audited) {
+  const others = words.filter((word) => !isDocument(word))
+  const time = others.map((word) => TIME.exec(word)?.[0]).find((one) => one !== undefined)
+  const recordId = others.find((word) => word !== sessionId && UUID.test(word))
+  if (others.length !== words.length - 1 || !words.find(isDocument).includes(EXPECTED + 1)) {
+    throw new Error('an update is no longer one command that others could send as well')
+  }
+  if (time === undefined || audited !== (recordId !== undefined)) {
+    throw new Error('an update does not say when it was made, or names no record')
+  }
+  return { words, sessionId, time, recordId }
+}
+
+const isDocument = (word) => word.startsWith('{') && word.includes('"participants":[')
+
 /** The commands that update one session, one after the other. */
 export class Updates {
-  #words
-  #at
-  #versions
   #state
+  /** Makes each word of the command; what is the same in all commands is made once. */
+  #makers
 
   /** @param {CapturedUpdate} captured */
-  constructor({ words, sessionId, ...at }, state) {
+  constructor({ words, sessionId, time, recordId }, state) {
     this.#state = state
-    this.#at = at
-    this.#words = words.map((word) => word.replace(sessionId, state.session_id))
-    this.#versions = [EXPECTED, EXPECTED + 1].flatMap((version, step) =>
-      this.#words.flatMap((word, at) => {
-        const [before, after] = word.split(String(version))
-        return after === undefined ? [] : [{ at, before, after, step }]
-      }),
-    )
+    const kinds = new Map([
+      [String(EXPECTED), 'expected'],
+      [String(EXPECTED + 1), 'next'],
+      [time, 'now'],
+    ])
+    const varying = new RegExp(`(${[...kinds.keys()].join('|')})`)
+    this.#makers = words.map((captured) => {
+      if (isDocument(captured)) return ({ document }) => document
+      if (captured === recordId) return () => randomUUID()
+      const word = captured.replaceAll(sessionId, state.session_id)
+      const parts = word.split(varying)
+      if (parts.length === 1) return () => word
+      return (values) => parts.map((part) => values[kinds.get(part)] ?? part).join('')
+    })
   }
 
   get key() {
@@ -113,14 +140,8 @@ export class Updates {
     return this.#make(this.stored, version, version)
   }
 
-  #make(document, ...versions) {
-    const words = this.#words.slice()
-    words[this.#at.documentAt] = document
-    words[this.#at.timeAt] = String(Date.now())
-    words[this.#at.recordIdAt] = randomUUID()
-    for (const { at, before, after, step } of this.#versions) {
-      words[at] = before + versions[step] + after
-    }
-    return words
+  #make(document, expected, next) {
+    const values = { document, expected, next, now: Date.now() }
+    return this.#makers.map((make) => make(values))
   }
 }
