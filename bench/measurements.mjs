@@ -33,12 +33,12 @@ export class Measurements {
   results() {
     return [...this.#cells.values()].flatMap(({ cell, turns }) =>
       [...turns].sort(byPlace).map(([contender, rounds]) => {
-        const { network, operation, inFlight, participants } = cell
+        const { network, mode, operation, inFlight, participants } = cell
         const figures = Object.keys(rounds[0]).map((figure) => [
           figure,
           summarize(rounds.map((round) => round[figure])),
         ])
-        const where = { network, operation, inFlight, participants, contender }
+        const where = { network, mode, operation, inFlight, participants, contender }
         return { ...where, figures: Object.fromEntries(figures) }
       }),
     )

@@ -1,21 +1,23 @@
 import { COPY, OURS, REDIS_BENCHMARK, REFERENCE, WAITING_QUEUE } from './contenders/index.mjs'
 import { RedisBenchmark } from './contenders/redis-benchmark.mjs'
-import { ARRIVALS, cellsOf, DELAY_MS, LOOP_DELAY, NETWORKS, SOAK } from './matrix.mjs'
+import { SOAK } from './efforts.mjs'
+import { ARRIVALS, cellsOf, DESIGNS, drainCell, LOOP_DELAY } from './matrix.mjs'
 import { Measurements } from './measurements.mjs'
 import { watchCommands } from './measures/commands.mjs'
 import { Drain } from './measures/drain.mjs'
-import { Seat } from './processes/Seat.mjs'
+import { FREE } from './modes.mjs'
+import { openNetwork, PLAIN } from './networks.mjs'
+import { ContenderProcess } from './processes/ContenderProcess.mjs'
 import { start } from './processes/start.mjs'
+import { inTurns } from './turns.mjs'
 import { sweep } from './workload/records.mjs'
 
-const DESIGNS = [OURS, REFERENCE]
-/** Whose commands are looked at, and of which operations. */
-const WATCHED = ['get', 'update', 'create', 'delete']
-const DRAIN = { network: 'loopback', operation: 'drain', inFlight: 0, participants: 2 }
+/** Whose commands are looked at: of the designs, in these operations. */
+const WATCHED = ['get', 'update', 'update, audited', 'create', 'delete']
 
 /**
- * One run of the bench: all contenders are there at once, each in its own process, and take turns,
- * never two at a time.
+ * One run of the bench. In each mode, on each network, all contenders are there at once, each in
+ * its own process, and take turns, never two at a time.
  */
 export class Run {
   measurements = new Measurements()
@@ -24,13 +26,14 @@ export class Run {
   #setting
   #effort
   #progress
-  #seats = new Map()
+  #contenders = new Map()
+  /** Contenders in a second process, which subscribe. */
   #receivers = new Map()
 
   /**
-   * @param {object} servers `redis`, its `client`, `postgres`
+   * @param {import('./servers.mjs').Servers} servers
    * @param {import('./contenders/index.mjs').Setting} setting
-   * @param {(typeof import('./matrix.mjs').EFFORTS)['full']} effort
+   * @param {import('./efforts.mjs').Effort} effort
    * @param {(text: string) => void} progress
    */
   constructor(servers, setting, effort, progress) {
@@ -40,78 +43,81 @@ export class Run {
     this.#progress = progress
   }
 
-  async networks() {
-    for (const network of NETWORKS) {
-      const proxy =
-        network === 'distant' &&
-        (await start('delay-proxy.mjs', this.#servers.redis.port, DELAY_MS))
-      const url = proxy ? `redis://127.0.0.1:${proxy.told}` : this.#setting.url
-      try {
-        await this.#network(network, { ...this.#setting, url })
-      } finally {
-        await this.leave()
-        if (proxy) await proxy.stop()
-      }
+  /** @param {string} name of a network @param {import('./modes.mjs').Mode} mode */
+  async network(name, mode) {
+    this.#servers.enter(mode)
+    const network = await openNetwork(name, this.#servers, mode)
+    try {
+      await this.#measure(cellsOf(name, mode.name), mode, network.address)
+    } finally {
+      await this.close()
+      await network.close()
     }
   }
 
-  async #network(network, setting) {
-    const cells = cellsOf(network)
-    const { rounds, ms, startMs, warmUpMs } = this.#effort
+  async #measure(cells, mode, address) {
+    const { rounds, ms } = this.#effort
+    const [{ network }] = cells
+    const place = `${network}, ${mode.name}`
     const names = [...new Set(cells.flatMap(({ contenders }) => contenders))]
-    this.#progress(`${network}: all take their seats`)
-    await this.#take(this.#seats, names, setting)
-    if (cells.some(({ operation }) => isHeard(operation))) {
-      await this.#take(this.#receivers, DESIGNS, setting)
+    this.#progress(`${place}: the contenders connect`)
+    await this.#open(this.#contenders, names, mode, address)
+    if (cells.some(({ operation }) => isDelivery(operation))) {
+      await this.#open(this.#receivers, DESIGNS, mode, address)
     }
-    if (network === 'loopback') await this.#watchCommands(cells)
-    // Who takes part in one cell only is as warm as who takes part in all.
-    for (const name of startMs > 0 ? names : []) {
-      this.#progress(`${network}, warming up: ${name}`)
-      await this.#turn(
-        cells.find(({ contenders }) => contenders.includes(name)),
-        name,
-        startMs,
-      )
-    }
-    for (const cell of warmUpMs > 0 ? cells : []) {
-      for (const name of cell.contenders) {
-        this.#progress(`${network}, warming up: ${wordsOf(cell)}, ${name}`)
-        await this.#turn(cell, name, warmUpMs * cell.weight)
-      }
-    }
+    if (network === PLAIN && mode.name === FREE) await this.#watchCommands(cells)
+    await this.#warmUp(cells, names, place, mode)
     for (let round = 0; round < rounds; round++) {
       for (const cell of cells) {
         for (const name of inTurns(cell.contenders, round)) {
-          this.#progress(`${network}, round ${round + 1} of ${rounds}: ${wordsOf(cell)}, ${name}`)
-          this.measurements.add(cell, name, await this.#turn(cell, name, ms * cell.weight))
+          this.#progress(`${place}, round ${round + 1} of ${rounds}: ${wordsOf(cell)}, ${name}`)
+          const figures = await this.#turn(cell, name, ms * cell.weight, mode)
+          this.measurements.add(cell, name, figures)
         }
       }
     }
   }
 
-  async #take(seats, names, setting) {
-    const take = (name) =>
-      name === REDIS_BENCHMARK ? new RedisBenchmark(setting) : Seat.take(name, setting)
-    const taken = await Promise.all(names.map(take))
-    for (const [at, name] of names.entries()) seats.set(name, taken[at])
+  /** Who takes part in one cell only becomes as warm as who takes part in all. */
+  async #warmUp(cells, names, place, mode) {
+    const { startMs, warmUpMs } = this.#effort
+    for (const name of startMs > 0 ? names : []) {
+      this.#progress(`${place}, warming up: ${name}`)
+      const cell = cells.find(({ contenders }) => contenders.includes(name))
+      await this.#turn(cell, name, startMs, mode)
+    }
+    for (const cell of warmUpMs > 0 ? cells : []) {
+      for (const name of cell.contenders) {
+        this.#progress(`${place}, warming up: ${wordsOf(cell)}, ${name}`)
+        await this.#turn(cell, name, warmUpMs * cell.weight, mode)
+      }
+    }
+  }
+
+  async #open(processes, names, mode, redis) {
+    const setting = { ...this.#setting, redis }
+    const open = (name) =>
+      name === REDIS_BENCHMARK
+        ? new RedisBenchmark(setting, mode.contenders)
+        : ContenderProcess.open(name, setting, mode.contenders)
+    const opened = await Promise.all(names.map(open))
+    for (const [at, name] of names.entries()) processes.set(name, opened[at])
   }
 
   /** Ends when nothing is left behind, so that the next one finds the servers idle. */
-  async #turn(cell, name, ms) {
-    const seat = this.#seats.get(name)
-    if (isHeard(cell.operation)) return this.#heardTurn(cell, name, ms)
-    const figures = await seat.turn(cell, ms)
+  async #turn(cell, name, ms, mode) {
+    if (isDelivery(cell.operation)) return this.#delivery(cell, name, ms, mode)
+    const figures = await this.#contenders.get(name).turn(cell, ms)
     await sweep(this.#servers.client, WAITING_QUEUE)
     return figures
   }
 
-  async #heardTurn(cell, name, ms) {
+  async #delivery(cell, name, ms, mode) {
     const receiver = this.#receivers.get(name)
     await receiver.role('subscribe')
     try {
-      if (cell.operation === LOOP_DELAY) return await this.#arrivals(receiver)
-      const { count, ops } = await this.#seats.get(name).turn(cell, ms)
+      if (cell.operation === LOOP_DELAY) return await this.#arrivals(receiver, mode)
+      const { count, ops } = await this.#contenders.get(name).turn(cell, ms)
       return { ops, ...(await receiver.role('delivered', count)) }
     } finally {
       await receiver.role('unsubscribe')
@@ -119,8 +125,9 @@ export class Run {
     }
   }
 
-  async #arrivals(receiver) {
-    const publisher = await start('publisher.mjs', this.#servers.redis.port, ARRIVALS)
+  async #arrivals(receiver, mode) {
+    const args = [this.#servers.redis.port, ARRIVALS]
+    const publisher = await start('publisher.mjs', args, mode.servers)
     try {
       await receiver.role('watchEventLoop', this.#effort.watchMs / 4) // Until it is warm.
       return await receiver.role('watchEventLoop', this.#effort.watchMs)
@@ -134,75 +141,67 @@ export class Run {
       ({ operation, inFlight }) => inFlight === 1 && WATCHED.includes(operation),
     )
     for (const cell of watched) {
-      for (const name of cell.contenders.filter((one) => DESIGNS.includes(one))) {
-        const seat = this.#seats.get(name)
-        await seat.prepare(cell)
-        await seat.once(cell) // Loads the script.
-        const seen = await watchCommands(this.#setting.url, () => seat.once(cell))
+      for (const name of DESIGNS) {
+        const contender = this.#contenders.get(name)
+        await contender.prepare(cell)
+        await contender.once(cell) // Loads the script.
+        const seen = await watchCommands(this.#servers.redis.url, () => contender.once(cell))
         this.commands.push({ operation: cell.operation, contender: name, ...seen })
       }
     }
   }
 
-  async drain(directory) {
+  /** @param {import('./modes.mjs').Mode} mode */
+  async drain(mode) {
     const { drains, records, few } = this.#effort
-    const drain = new Drain(this.#servers.postgres, directory)
-    await this.#take(this.#seats, DESIGNS, this.#setting)
+    this.#servers.enter(mode)
+    const drain = new Drain(this.#servers.postgres, this.#servers.redis.directory)
+    const cell = drainCell(mode.name)
+    await this.#open(this.#contenders, DESIGNS, mode, this.#setting.redis)
     const turns = [
-      [OURS, (seat) => drain.turn(seat, records)],
+      [OURS, (contender) => drain.turn(contender, records)],
       [COPY, () => drain.copy(records)],
-      // It gets fewer, as it needs as many times longer.
-      [REFERENCE, (seat) => drain.turn(seat, few)],
+      [REFERENCE, (contender) => drain.turn(contender, few)],
     ]
     this.#progress('draining: making the rows to copy')
-    await drain.turn(this.#seats.get(REFERENCE), few / 5)
-    await drain.keepRows(this.#seats.get(OURS), records)
+    await drain.turn(this.#contenders.get(REFERENCE), few / 5)
+    await drain.keepRows(this.#contenders.get(OURS), records)
     for (let round = 0; round < drains; round++) {
       for (const [name, turn] of inTurns(turns, round)) {
-        this.#progress(`draining, round ${round + 1} of ${drains}: ${name}`)
-        this.measurements.add(DRAIN, name, await turn(this.#seats.get(name)))
+        this.#progress(`draining, ${mode.name}, round ${round + 1} of ${drains}: ${name}`)
+        this.measurements.add(cell, name, await turn(this.#contenders.get(name)))
       }
     }
-    await this.leave()
+    await this.close()
   }
 
-  async soak() {
+  /** @param {import('./modes.mjs').Mode} mode */
+  async soak(mode) {
     this.#progress(`soaking: ${SOAK.at(-1)} calls`)
-    await this.#take(this.#seats, [OURS], this.#setting)
-    const cells = cellsOf('loopback').filter(
+    this.#servers.enter(mode)
+    await this.#open(this.#contenders, [OURS], mode, this.#setting.redis)
+    const cells = cellsOf(PLAIN, mode.name).filter(
       ({ operation, inFlight, participants }) =>
-        inFlight === 64 && participants === 2 && ['get', 'update'].includes(operation),
+        inFlight === 64 && participants === 2 && ['get', 'update, audited'].includes(operation),
     )
     const sweeping = setInterval(() => sweep(this.#servers.client, WAITING_QUEUE), 500)
     try {
-      return await this.#seats.get(OURS).soak(cells, SOAK)
+      return await this.#contenders.get(OURS).soak(cells, SOAK)
     } finally {
       clearInterval(sweeping)
-      await this.leave()
+      await this.close()
     }
   }
 
-  async leave() {
-    for (const seats of [this.#seats, this.#receivers]) {
-      for (const seat of seats.values()) await seat.leave()
-      seats.clear()
+  async close() {
+    for (const processes of [this.#contenders, this.#receivers]) {
+      for (const one of processes.values()) await one.close()
+      processes.clear()
     }
   }
 }
 
-/** Measured where it is heard, in another process. */
-const isHeard = (operation) => operation.endsWith('to callback') || operation === LOOP_DELAY
-
-/** In another order each round, so that nobody always comes after the same neighbour. */
-function inTurns(all, round) {
-  const left = [...all]
-  // Of as many places as there are left, one after the other, by a step that changes: no chance, so
-  // that a run can be repeated.
-  let at = round
-  return all.map((_, turn) => {
-    at = (at + round * 7 + turn * 3) % left.length
-    return left.splice(at, 1)[0]
-  })
-}
+/** Measured where it arrives, in another process. */
+const isDelivery = (operation) => operation.endsWith('to callback') || operation === LOOP_DELAY
 
 const wordsOf = ({ operation, inFlight }) => `${operation}, ${inFlight} in flight`

@@ -12,15 +12,39 @@ const MANY = 50
  * @param {(keys: string[]) => Promise<string[]>} client.getMany
  * @param {(words: string[]) => Promise<unknown>} client.send any command
  * @param {import('./index.mjs').Setting} setting
- * @param {{ dates?: boolean }} [options]
+ * @param {object} [options]
+ * @param {boolean} [options.dates] false: dates stay strings
+ * @param {(state: object) => object} [options.updatesOf] makes the commands that update a session,
+ *   in place of the module's own
  */
-export function operationsOf({ get, getMany, send }, { update }, { dates = true } = {}) {
+export function operationsOf(
+  { get, getMany, send },
+  { update, auditedUpdate },
+  { dates = true, updatesOf = (state) => new Updates(update, state) } = {},
+) {
   const parse = dates ? (text) => reviveDates(JSON.parse(text)) : JSON.parse
   const store = async (states) => {
     const set = (state) => send(['SET', keyOf(state), JSON.stringify(state)])
     await Promise.all(states.map(set))
     return states.map(keyOf)
   }
+  const updating =
+    (commandsOf) =>
+    async ({ loops, participants }) => {
+      const states = makeSessions(loops, participants)
+      await store(states)
+      const updates = states.map(commandsOf)
+      return {
+        run: async (loop) => {
+          const answer = await send(updates[loop].next())
+          // A script that refuses says why in an array.
+          if (answer === null || Array.isArray(answer)) {
+            throw new Error(`the update was refused: ${answer}`)
+          }
+          updates[loop].done()
+        },
+      }
+    }
   return {
     async get({ loops, participants }) {
       const keys = await store(makeSessions(loops, participants))
@@ -30,18 +54,8 @@ export function operationsOf({ get, getMany, send }, { update }, { dates = true 
       const keys = await store(makeSessions(MANY, participants))
       return { run: async () => (await getMany(keys)).map(parse) }
     },
-    async update({ loops, participants }) {
-      const states = makeSessions(loops, participants)
-      await store(states)
-      const updates = states.map((state) => new Updates(update, state))
-      return {
-        run: async (loop) => {
-          const answer = await send(updates[loop].next())
-          if (typeof answer !== 'number') throw new Error(`the update was refused: ${answer}`)
-          updates[loop].done()
-        },
-      }
-    },
+    update: updating(updatesOf),
+    'update, audited': updating((state) => new Updates(auditedUpdate, state)),
   }
 }
 

@@ -54,6 +54,9 @@ export function designOf({ openManager, openQueue, getSessions, subscribed, queu
         return { run: () => getSessions(plain(), ids) }
       },
       async update(size) {
+        return { run: await updatesOf(plain(), size) }
+      },
+      async 'update, audited'(size) {
         return { run: await updatesOf(audited(), size), settled: () => queued(waiting()) }
       },
       async 'update, carried'(size) {

@@ -6,9 +6,10 @@
  * each loop has a session of its own, so that locked updates do not meet.
  *
  * @typedef {object} Setting
- * @property {string} url of Redis, or of the proxy before it
+ * @property {import('../networks.mjs').Address} redis
  * @property {string} databaseUrl
  * @property {import('../workload/captured-update.mjs').CapturedUpdate} update
+ * @property {import('../workload/captured-update.mjs').CapturedUpdate} auditedUpdate
  *
  * @typedef {object} Opened
  * @property {Record<string, (size: { loops: number, participants: number }) => Promise<Operation>>} operations
@@ -21,31 +22,12 @@
  * @property {() => Promise<unknown>} [settled] where `run` leaves work behind: that it is done
  */
 
-/** By name: where it is, and with which options it is opened. */
-const CONTENDERS = {
-  'synckairos-state': { file: './synckairos-state.mjs', options: {} },
-  'synckairos-state, near cache': { file: './synckairos-state.mjs', options: { cache: {} } },
-  'reference design': { file: './reference.mjs' },
-  ioredis: { file: './ioredis.mjs', options: {} },
-  'ioredis, auto-pipelined': { file: './ioredis.mjs', options: { autoPipelining: true } },
-  'ioredis, dates left alone': { file: './ioredis.mjs', options: { dates: false } },
-  'node-redis': { file: './node-redis.mjs' },
-  'valkey-glide': { file: './valkey-glide.mjs' },
-  'raw socket': { file: './raw-socket.mjs' },
-}
-
-/** Its place among those that are shown; floors that are no process of Node come last. */
-export function placeOf(name) {
-  const place = Object.keys(CONTENDERS).indexOf(name)
-  return place < 0 ? Number.POSITIVE_INFINITY : place
-}
-
 export const OURS = 'synckairos-state'
 export const OURS_CACHED = 'synckairos-state, near cache'
 export const REFERENCE = 'reference design'
 export const IOREDIS = 'ioredis'
 export const IOREDIS_AUTO = 'ioredis, auto-pipelined'
-export const IOREDIS_BARE = 'ioredis, dates left alone'
+export const IOREDIS_SCRIPT = 'ioredis, bare script'
 export const NODE_REDIS = 'node-redis'
 export const GLIDE = 'valkey-glide'
 export const RAW_SOCKET = 'raw socket'
@@ -53,10 +35,29 @@ export const RAW_SOCKET = 'raw socket'
 export const REDIS_BENCHMARK = 'redis-benchmark'
 export const COPY = 'COPY'
 
-/** What shows how fast it could be done at all, and is no way for a service to do it. */
-export const FLOORS = [RAW_SOCKET, IOREDIS_BARE, REDIS_BENCHMARK, COPY]
+/** By name: where it is, and with which options it is opened. */
+const CONTENDERS = {
+  [OURS]: { file: './synckairos-state.mjs', options: {} },
+  [OURS_CACHED]: { file: './synckairos-state.mjs', options: { cache: {} } },
+  [REFERENCE]: { file: './reference.mjs' },
+  [IOREDIS]: { file: './ioredis.mjs', options: {} },
+  [IOREDIS_AUTO]: { file: './ioredis.mjs', options: { autoPipelining: true } },
+  [IOREDIS_SCRIPT]: { file: './ioredis.mjs', options: { ownScript: true } },
+  [NODE_REDIS]: { file: './node-redis.mjs' },
+  [GLIDE]: { file: './valkey-glide.mjs' },
+  [RAW_SOCKET]: { file: './raw-socket.mjs' },
+}
 
-/** The name of the queue whose records nobody carries: they are swept away between the turns. */
+/** These show how fast it could be done at all; no service would do it so. */
+export const FLOORS = [RAW_SOCKET, REDIS_BENCHMARK, COPY]
+
+/** Its place among those that are shown; floors that are no process of Node come last. */
+export function placeOf(name) {
+  const place = Object.keys(CONTENDERS).indexOf(name)
+  return place < 0 ? Number.POSITIVE_INFINITY : place
+}
+
+/** The name of the queue whose records no worker takes: they are swept away between the turns. */
 export const WAITING_QUEUE = 'bench-waiting'
 
 export const OUT_OF_STOCK = Symbol('nothing is left to do')

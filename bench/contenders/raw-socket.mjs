@@ -5,7 +5,6 @@ import { operationsOf } from './client.mjs'
 
 /** The least that Node can do: one socket, one call at a time, and no more of the protocol than that needs. */
 export async function open(setting) {
-  const { hostname, port } = new URL(setting.url)
   const buffer = Buffer.allocUnsafeSlow(65_536)
   let filled = 0
   let answer
@@ -19,11 +18,11 @@ export async function open(setting) {
     if (isText && filled < end + 4 + Number(head)) return true
     filled = 0
     const value = isText ? text.slice(end + 2, -2) : head
-    answer(text.startsWith(':') ? Number(value) : value)
+    answer(/^[*-]/.test(text) ? [text] : value) // A refusal is an array or an error.
     return true
   }
   const onread = { buffer: () => buffer.subarray(filled), callback }
-  const socket = net.connect({ host: hostname, port: Number(port), noDelay: true, onread })
+  const socket = net.connect({ ...setting.redis, noDelay: true, onread })
   await once(socket, 'connect')
   const send = (words) => {
     let command = `*${words.length}\r\n`

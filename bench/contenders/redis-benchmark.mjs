@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
+import { commandOn } from '../modes.mjs'
 import { Updates } from '../workload/captured-update.mjs'
 import { makeSession } from '../workload/session.mjs'
 
@@ -13,25 +14,29 @@ const FIRST_COUNT = 2000
  * that costs nothing. It takes its turns like a contender that has a process of its own.
  */
 export class RedisBenchmark {
-  #url
-  #update
+  #address
+  #updates
+  #cpus
   #commands = new Map()
   /** So many a millisecond, as it was seen last: it wants a number and not a time. */
   #perMs
 
-  /** @param {import('./index.mjs').Setting} setting */
-  constructor({ url, update }) {
-    this.#url = new URL(url)
-    this.#update = update
+  /** @param {import('./index.mjs').Setting} setting @param {string} [cpus] any, if left out */
+  constructor({ redis, update, auditedUpdate }, cpus) {
+    this.#address = redis
+    this.#updates = { update, 'update, audited': auditedUpdate }
+    this.#cpus = cpus
   }
 
-  async turn({ inFlight, participants }, ms) {
-    const words = await this.#commandFor(participants)
+  async turn({ operation, inFlight, participants }, ms) {
+    const words = await this.#commandFor(operation, participants)
     const count = Math.ceil(this.#perMs === undefined ? FIRST_COUNT : this.#perMs * ms)
     const connections = Math.min(CONNECTIONS, inFlight)
-    const args = ['-h', this.#url.hostname, '-p', this.#url.port, '--csv', '-n', count]
+    const { host, port } = this.#address
+    const args = ['-h', host, '-p', port, '--csv', '-n', count]
     args.push('-c', connections, '-P', inFlight / connections, ...words)
-    const { stdout } = await promisify(execFile)('redis-benchmark', args.map(String))
+    const command = commandOn(this.#cpus, 'redis-benchmark', args.map(String))
+    const { stdout } = await promisify(execFile)(...command)
     // Names, then figures; the first is the command itself, which may hold anything.
     const [names, figures] = stdout
       .trim()
@@ -44,18 +49,19 @@ export class RedisBenchmark {
     return { count, ops, p50: at('p50_latency_ms') * 1000, p99: at('p99_latency_ms') * 1000 }
   }
 
-  async leave() {}
+  async close() {}
 
-  async #commandFor(participants) {
-    if (!this.#commands.has(participants)) {
-      const updates = new Updates(this.#update, makeSession(participants))
-      const redis = new Redis(this.#url.href)
+  async #commandFor(operation, participants) {
+    const key = `${operation}, ${participants} participants`
+    if (!this.#commands.has(key)) {
+      const updates = new Updates(this.#updates[operation], makeSession(participants))
+      const redis = new Redis(this.#address)
       await redis.set(updates.key, updates.stored)
       const answer = await redis.call(...updates.repeatable)
       await redis.quit()
-      if (typeof answer !== 'number') throw new Error(`the update was refused: ${answer}`)
-      this.#commands.set(participants, updates.repeatable)
+      if (Array.isArray(answer)) throw new Error(`the update was refused: ${answer}`)
+      this.#commands.set(key, updates.repeatable)
     }
-    return this.#commands.get(participants)
+    return this.#commands.get(key)
   }
 }

@@ -2,16 +2,16 @@ import { Redis } from 'ioredis'
 import * as reference from '../reference/index.mjs'
 import { designOf } from './design.mjs'
 
-export async function open({ url, databaseUrl }) {
+export async function open({ redis, databaseUrl }) {
   const pubSubs = new Map()
   return designOf({
     openManager: (queue) => {
-      const pubSub = new Redis(url)
-      const manager = new reference.RedisStateManager(new Redis(url), pubSub, queue)
+      const pubSub = new Redis(redis)
+      const manager = new reference.RedisStateManager(new Redis(redis), pubSub, queue)
       pubSubs.set(manager, pubSub)
       return manager
     },
-    openQueue: (options) => new Queue(url, { databaseUrl, ...options }),
+    openQueue: (options) => new Queue(redis, { databaseUrl, ...options }),
     // It has no such method: services ask for one after the other, which ioredis pipelines.
     getSessions: (manager, ids) => Promise.all(ids.map((id) => manager.getSession(id))),
     // Answered after the subscriptions that were made before.

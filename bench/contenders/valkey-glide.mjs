@@ -2,10 +2,12 @@ import { GlideClient } from '@valkey/valkey-glide'
 import { operationsOf } from './client.mjs'
 
 export async function open(setting) {
-  const { hostname, port } = new URL(setting.url)
+  const { tls, ...address } = setting.redis
   const redis = await GlideClient.createClient({
-    addresses: [{ host: hostname, port: Number(port) }],
+    addresses: [address],
     requestTimeout: 5000,
+    useTLS: tls !== undefined,
+    advancedConfiguration: tls && { tlsAdvancedConfiguration: { rootCertificates: tls.ca } },
   })
   const client = {
     get: (key) => redis.get(key),

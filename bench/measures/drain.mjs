@@ -27,19 +27,19 @@ export class Drain {
     this.#directory = directory
   }
 
-  /** @param {import('../processes/Seat.mjs').Seat} seat of a design */
-  async turn(seat, records) {
+  /** @param {import('../processes/ContenderProcess.mjs').ContenderProcess} contender of a design */
+  async turn(contender, records) {
     const databaseUrl = await this.#postgres.createDatabase(deployedSchema)
-    await seat.role('enqueue', QUEUE, records)
-    const seconds = await seat.role('drain', QUEUE, databaseUrl)
+    await contender.role('enqueue', QUEUE, records)
+    const seconds = await contender.role('drain', QUEUE, databaseUrl)
     return this.#figures(databaseUrl, records, seconds)
   }
 
   /** Takes the rows that a design has made of so many records for those that are copied. */
-  async keepRows(seat, records) {
+  async keepRows(contender, records) {
     const databaseUrl = await this.#postgres.createDatabase(deployedSchema)
-    await seat.role('enqueue', QUEUE, records)
-    await seat.role('drain', QUEUE, databaseUrl)
+    await contender.role('enqueue', QUEUE, records)
+    await contender.role('drain', QUEUE, databaseUrl)
     this.#files = TABLES.map((table) => [table, path.join(this.#directory, `${table}.copy`)])
     for (const [table, file] of this.#files) await psql(databaseUrl, `\\copy ${table} TO '${file}'`)
   }

@@ -1,5 +1,5 @@
 // The process of one contender: does what its parent asks for, one thing at a time, and nothing
-// in between. `Seat.mjs` starts it.
+// in between. `ContenderProcess.mjs` starts it.
 
 import process from 'node:process'
 import { open } from '../contenders/index.mjs'

@@ -11,13 +11,14 @@ export class DBWriteQueue {
   #tables
 
   /**
-   * @param {string} redisUrl
+   * @param {string | object} redis its URL, or options of ioredis
    * @param {object} [options] with `worker: false` it only enqueues
    */
-  constructor(redisUrl, options = {}) {
+  constructor(redis, options = {}) {
     const { attempts = 5, backoffDelay = 2000, queueName = 'db-writes' } = options
     const { databaseUrl = process.env.DATABASE_URL, worker = true } = options
-    const connection = { url: redisUrl, maxRetriesPerRequest: null }
+    const address = typeof redis === 'string' ? { url: redis } : redis
+    const connection = { ...address, maxRetriesPerRequest: null }
     this.#queue = new Queue(queueName, {
       connection,
       defaultJobOptions: {

@@ -2,6 +2,7 @@
 
 import { OURS, OURS_CACHED } from '../contenders/index.mjs'
 import { LOOP_DELAY } from '../matrix.mjs'
+import { PLAIN, TLS, TLS_DELAYED } from '../networks.mjs'
 import { perSecond, time } from './words.mjs'
 
 /** How a figure is written, and whether more of it is better. */
@@ -12,56 +13,73 @@ const FIGURES = {
   jsCpu: { words: 'CPU of the JS thread', write: time, more: false },
 }
 
-/** Title, operation, in flight, figure; then what is not loopback and two participants. */
+/** Title, operation, in flight, figure; then what is not plain and two participants. */
 const PLOTTED = [
   ['getSession, 1 in flight', 'get', 1, 'p50'],
   ['getSession, 64 in flight', 'get', 64, 'ops'],
-  ['locked update with audit, 1 in flight', 'update', 1, 'p50'],
-  ['locked update with audit, 64 in flight', 'update', 64, 'ops'],
+  ['locked update, 1 in flight', 'update', 1, 'p50'],
+  ['locked update, 64 in flight', 'update', 64, 'ops'],
+  ['getSession by TLS, 64 in flight', 'get', 64, 'ops', { network: TLS }],
+  ['locked update by TLS, 64 in flight', 'update', 64, 'ops', { network: TLS }],
   ['getSession, 64 in flight', 'get', 64, 'jsCpu'],
-  ['locked update with audit, 64 in flight', 'update', 64, 'jsCpu'],
-  ['the same beside its worker, 64 in flight', 'update, carried', 64, 'ops'],
+  ['locked update, 64 in flight', 'update', 64, 'jsCpu'],
+  ['audited update beside its worker, 64 in flight', 'update, carried', 64, 'ops'],
   ['audit records into PostgreSQL', 'drain', 0, 'ops'],
   ['update to a callback in another process', 'update to callback', 1, 'p50'],
-  ['event loop delay while 20 k updates/s arrive', LOOP_DELAY, 0, 'p99'],
 ]
 
 const TABLED = [
   ...PLOTTED,
+  ['getSession by TLS, 1 in flight', 'get', 1, 'p50', { network: TLS }],
+  ['locked update by TLS, 1 in flight', 'update', 1, 'p50', { network: TLS }],
+  ['getSession by TLS, 0.5 ms each way, 64 in flight', 'get', 64, 'ops', { network: TLS_DELAYED }],
+  [
+    'locked update by TLS, 0.5 ms each way, 1 in flight',
+    'update',
+    1,
+    'p50',
+    { network: TLS_DELAYED },
+  ],
+  ['locked update with audit, 1 in flight', 'update, audited', 1, 'p50'],
+  ['locked update with audit, 64 in flight', 'update, audited', 64, 'ops'],
   ['getSession from the near cache, 1 in flight', 'get', 1, 'p50', { whose: OURS_CACHED }],
   ['getSessions of 50, 1 in flight', 'getSessions', 1, 'p50'],
+  ['getSession, 100 participants, 64 in flight', 'get', 64, 'ops', { participants: 100 }],
+  ['locked update, 100 participants, 64 in flight', 'update', 64, 'ops', { participants: 100 }],
   ['createSession, 64 in flight', 'create', 64, 'ops'],
   ['deleteSession, 64 in flight', 'delete', 64, 'ops'],
   ['broadcast to a callback in another process', 'broadcast to callback', 1, 'p50'],
-  ['getSession, 100 participants, 64 in flight', 'get', 64, 'ops', { participants: 100 }],
-  ['locked update, 100 participants, 64 in flight', 'update', 64, 'ops', { participants: 100 }],
-  ['getSession, 64 in flight, 1 ms each way', 'get', 64, 'ops', { network: 'distant' }],
-  ['locked update, 1 in flight, 1 ms each way', 'update', 1, 'p50', { network: 'distant' }],
+  ['event loop delay while 20 k updates/s arrive', LOOP_DELAY, 0, 'p99'],
 ]
 
 /**
  * @typedef {object} Highlight
  * @property {string} title
+ * @property {string} mode
  * @property {(typeof FIGURES)['p50']} figure
  * @property {{ contender: string, median: number, min: number, max: number }[]} values
  */
 
 /** @returns {Highlight[]} */
-export const plotted = (outcome) => PLOTTED.map((row) => find(outcome, row))
+export const plotted = (outcome) => PLOTTED.flatMap((row) => find(outcome, row))
 
 /** @returns {Highlight[]} */
-export const tabled = (outcome) => TABLED.map((row) => find(outcome, row))
+export const tabled = (outcome) => TABLED.flatMap((row) => find(outcome, row))
 
-function find({ results }, [title, operation, inFlight, figure, { whose = OURS, ...rest } = {}]) {
-  const cell = { network: 'loopback', participants: 2, operation, inFlight, ...rest }
+/** One for each mode in which it was measured. */
+function find({ results, setting }, [title, operation, inFlight, figure, options = {}]) {
+  const { whose = OURS, ...rest } = options
   const ours = [OURS, OURS_CACHED]
-  const values = results
-    .filter((one) => Object.keys(cell).every((name) => one[name] === cell[name]))
-    .filter(({ contender }) => contender === whose || !ours.includes(contender))
-    .filter(({ figures }) => figures[figure])
-    .map(({ contender, figures }) => ({
-      contender: contender === whose ? OURS : contender,
-      ...figures[figure],
-    }))
-  return { title, figure: FIGURES[figure], values }
+  return setting.modes.flatMap(({ name: mode }) => {
+    const cell = { network: PLAIN, mode, participants: 2, operation, inFlight, ...rest }
+    const values = results
+      .filter((one) => Object.keys(cell).every((name) => one[name] === cell[name]))
+      .filter(({ contender }) => contender === whose || !ours.includes(contender))
+      .filter(({ figures }) => figures[figure])
+      .map(({ contender, figures }) => ({
+        contender: contender === whose ? OURS : contender,
+        ...figures[figure],
+      }))
+    return values.length > 0 ? [{ title, mode, figure: FIGURES[figure], values }] : []
+  })
 }

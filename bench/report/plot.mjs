@@ -1,19 +1,22 @@
 import { FLOORS, OURS, REFERENCE } from '../contenders/index.mjs'
 import { plotted } from './highlights.mjs'
+import { figureWords, isWide } from './words.mjs'
 
 const COLUMNS = 2
 const PANEL = { width: 430, gap: 32, head: 46, foot: 22 }
 const ROW = { height: 22, bar: 13 }
 const LABEL = 150
-const VALUE = 66
+const VALUE = 96
 const BAR = PANEL.width - LABEL - VALUE
 const MARGIN = 20
 /** A range that is longer than this many times the longest bar is cut off. */
 const LONGEST_RANGE = 1.3
 
 const KEY = [
-  'Bars: the median of the rounds, from zero. Thin lines: from the smallest round to the largest (› goes on).',
-  'Clients update by the same script. Dashed: what could be done at all, and is no way for a service to do it.',
+  'Bars: the median of the rounds, from zero, with a thin line from the smallest round to the largest (› goes on). A bar',
+  'that begins later is that range alone: its rounds differ by more than a factor of two. Dashed: how fast it could be',
+  'done at all; no service would do it so. Free: the operating system places all processes. Pinned: a contender has one',
+  'core, the servers have another. Clients update by the module’s own script, unless it is called bare.',
 ]
 
 const STYLE = `
@@ -40,7 +43,8 @@ const STYLE = `
 
 /** The highlights of an outcome as an SVG, readable on light and on dark. */
 export function plot(outcome) {
-  const panels = plotted(outcome).filter(({ values }) => values.length > 0)
+  // The two modes of a highlight are next to each other.
+  const panels = plotted(outcome)
   const rows = Array.from({ length: Math.ceil(panels.length / COLUMNS) }, (_, row) =>
     panels.slice(row * COLUMNS, (row + 1) * COLUMNS),
   )
@@ -50,7 +54,7 @@ export function plot(outcome) {
     y += Math.max(...row.map(heightOf))
     return row.map((panel, column) => {
       const x = MARGIN + column * (PANEL.width + PANEL.gap)
-      return `<g transform="translate(${x} ${top})">\n${panelOf(panel)}\n</g>`
+      return `<g transform="translate(${x} ${top})">\n${panelOf(panel, scaleOf(panel, panels))}\n</g>`
     })
   })
   const width = 2 * MARGIN + COLUMNS * PANEL.width + (COLUMNS - 1) * PANEL.gap
@@ -67,28 +71,37 @@ ${key.join('\n')}
 
 const heightOf = ({ values }) => PANEL.head + values.length * ROW.height + PANEL.foot
 
-function panelOf({ title, figure, values }) {
+/** The same for both modes of a highlight, so that their bars can be compared. */
+function scaleOf({ title, figure }, panels) {
+  const values = panels
+    .filter((panel) => panel.title === title && panel.figure === figure)
+    .flatMap((panel) => panel.values)
   const longest = Math.max(...values.map(({ median }) => median))
-  const scale = BAR / Math.min(Math.max(...values.map(({ max }) => max)), longest * LONGEST_RANGE)
+  return BAR / Math.min(Math.max(...values.map(({ max }) => max)), longest * LONGEST_RANGE)
+}
+
+function panelOf({ title, mode, figure, values }, scale) {
   const better = figure.more ? 'more is better' : 'less is better'
   return [
     `<text class="title" y="12">${xml(title)}</text>`,
-    `<text y="30">${xml(figure.words)}, ${better}</text>`,
+    `<text y="30">${mode}; ${xml(figure.words)}, ${better}</text>`,
     ...values.map((value, at) => barOf(value, PANEL.head + at * ROW.height, scale, figure)),
     `<line class="axis" x1="${LABEL}" x2="${LABEL}" y1="${PANEL.head - 4}" y2="${PANEL.head + values.length * ROW.height - 2}"/>`,
   ].join('\n')
 }
 
-function barOf({ contender, median, min, max }, y, scale, { write }) {
+function barOf({ contender, ...summary }, y, scale, { write }) {
+  const { median, min, max } = summary
   const middle = y + ROW.bar / 2
-  const at = (value) => (LABEL + Math.min(value * scale, BAR)).toFixed(1)
+  const at = (value) => LABEL + Math.min(value * scale, BAR)
+  const [from, to] = isWide(summary) ? [at(min), at(max)] : [LABEL, at(median)]
   const label = `<text x="${LABEL - 8}" y="${middle + 4}" text-anchor="end">${xml(contender)}</text>`
-  const bar = `<rect class="bar" x="${LABEL}" y="${y}" width="${(median * scale).toFixed(1)}" height="${ROW.bar}"/>`
-  const range = `<line class="range" x1="${at(min)}" x2="${at(max)}" y1="${middle}" y2="${middle}"/>`
+  const bar = `<rect class="bar" x="${from.toFixed(1)}" y="${y}" width="${(to - from).toFixed(1)}" height="${ROW.bar}"/>`
+  const range = `<line class="range" x1="${at(min).toFixed(1)}" x2="${at(max).toFixed(1)}" y1="${middle}" y2="${middle}"/>`
   const more =
     max * scale > BAR + 1 ? `<text x="${LABEL + BAR + 2}" y="${middle + 4}">›</text>` : ''
-  const value = `<text class="value" x="${PANEL.width}" y="${middle + 4}" text-anchor="end">${write(median)}</text>`
-  return `<g class="${kindOf(contender)}">${label}${bar}${range}${more}${value}</g>`
+  const value = `<text class="value" x="${PANEL.width}" y="${middle + 4}" text-anchor="end">${figureWords(summary, write)}</text>`
+  return `<g class="${kindOf(contender)}">${label}${bar}${isWide(summary) ? '' : range}${more}${value}</g>`
 }
 
 function kindOf(contender) {

@@ -1,9 +1,9 @@
 import fs from 'node:fs'
-import { FLOORS, IOREDIS_BARE } from '../contenders/index.mjs'
+import { FLOORS } from '../contenders/index.mjs'
 import { PLOT, savedResults } from './files.mjs'
 import { tabled } from './highlights.mjs'
 import { plot } from './plot.mjs'
-import { headWords } from './words.mjs'
+import { figureWords, headWords, modeWords } from './words.mjs'
 
 const README = new URL('../../README.md', import.meta.url)
 const BEGIN = '<!-- bench -->'
@@ -36,16 +36,15 @@ function withFigures(text) {
 
 function figures(outcome) {
   const rows = tabled(outcome)
-  // What is compared only in the goals has no column; the floors share one.
+  // The floors share a column.
   const names = new Set(rows.flatMap(({ values }) => values.map(({ contender }) => contender)))
   const columns = [...names].filter((name) => !FLOORS.includes(name))
-  const cells = rows.map(({ title, figure, values }) => {
-    const cell = (value) => (value ? figure.write(value.median) : '')
-    const floor = values.find(
-      ({ contender }) => FLOORS.includes(contender) && contender !== IOREDIS_BARE,
-    )
+  const cells = rows.map(({ title, mode, figure, values }) => {
+    const cell = (value) => (value ? figureWords(value, figure.write) : '')
+    const floor = values.find(({ contender }) => FLOORS.includes(contender))
     return [
       `${title}: ${figure.words}`,
+      mode,
       ...columns.map((name) => cell(values.find(({ contender }) => contender === name))),
       floor ? `${cell(floor)} (${floor.contender})` : '',
     ]
@@ -53,7 +52,13 @@ function figures(outcome) {
   return [
     '![Measured side by side: bars of each contender](bench/results/latest.svg)',
     '',
-    ...tableOf([['', ...columns, 'floor'], ...cells]),
+    ...tableOf([['', 'mode', ...columns, 'floor'], ...cells]),
+    '',
+    'A figure is the median of the rounds, or their range where they differ by more than a factor of two. An update leaves',
+    'an audit record only where the row says so. Clients send the module’s own script for it; “bare script” is ioredis',
+    'with one of its own that compares, sets and publishes.',
+    '',
+    modeWords(outcome.setting),
     '',
     `${headWords(outcome.setting)}.`,
   ].join('\n')

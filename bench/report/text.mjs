@@ -1,5 +1,17 @@
 import { table } from '../../demo/table.mjs'
-import { factor, goalWords, headWords, spread, thousands, verdictWord } from './words.mjs'
+import {
+  figureWords,
+  goalWords,
+  headWords,
+  modeWords,
+  placeWords,
+  ratioWords,
+  spread,
+  thousands,
+  verdictWord,
+} from './words.mjs'
+
+const tenths = (value) => value.toFixed(1)
 
 /** What a figure is called, and how it is written. */
 const COLUMNS = {
@@ -7,17 +19,19 @@ const COLUMNS = {
   p99: ['p99 µs', spread],
   ops: ['per second', (summary) => spread(summary, thousands)],
   settled: ['stored per second', (summary) => spread(summary, thousands)],
-  jsCpu: ['JS µs', ({ median }) => median.toFixed(1)],
-  cpu: ['CPU µs', ({ median }) => median.toFixed(1)],
+  jsCpu: ['JS µs', (summary) => figureWords(summary, tenths)],
+  cpu: ['CPU µs', (summary) => figureWords(summary, tenths)],
 }
 
 /** An outcome, as text for people. */
 export function report({ setting, goals, results, commands, soak }) {
   return [
     headWords(setting),
+    modeWords(setting),
     '',
-    `Median of ${setting.rounds} rounds [smallest-largest]. JS, CPU: of the thread that runs JavaScript, and of all threads of`,
-    "the contender's process, for each call. Absolute figures drift with the machine; ratios within a run hold.",
+    `Median of ${setting.rounds} rounds [smallest-largest]; only smallest-largest where they differ by more than a factor of`,
+    "two. JS, CPU: of the thread that runs JavaScript, and of all threads of the contender's process, for each call.",
+    'Absolute figures drift with the machine; ratios within a round hold.',
     '',
     'What one operation sends to Redis, as MONITOR sees it',
     ...commands.map(commandsOf),
@@ -31,7 +45,7 @@ export function report({ setting, goals, results, commands, soak }) {
 function commandsOf({ operation, contender, sent, inside }) {
   const count = sent.length === 1 ? '1 command ' : `${sent.length} commands`
   const script = inside.length > 0 ? ` (scripts call ${inside.join(', ')})` : ''
-  return `  ${`${operation}: ${contender}`.padEnd(26)} ${count}: ${sent.join(', ')}${script}`
+  return `  ${`${operation}: ${contender}`.padEnd(34)} ${count}: ${sent.join(', ')}${script}`
 }
 
 /** Those of the same cell. */
@@ -45,11 +59,11 @@ function groupsOf(results) {
   return [...groups.values()]
 }
 
-function cellWords({ network, operation, inFlight, participants }) {
+function cellWords({ operation, inFlight, participants, ...place }) {
   const words = [operation]
   if (inFlight > 0) words.push(`${inFlight} in flight`)
   if (participants !== 2) words.push(`${participants} participants`)
-  if (network !== 'loopback') words.push('1 ms each way')
+  if (placeWords(place)) words.push(placeWords(place))
   return words.join(', ')
 }
 
@@ -65,18 +79,20 @@ function figuresOf(group) {
   return table(head, rows)
 }
 
-/** Where records wait, that they are in Redis is no news. */
+/** Only a worker stores something. */
 const isTold = (figure, { operation }) => figure !== 'settled' || operation === 'update, carried'
 
 function goalsOf(goals) {
   const rows = goals.map((goal) => [
     goal.what,
+    goal.network ?? '',
+    goal.mode ?? '',
     goal.to,
     goalWords(goal),
-    goal.ratio ? spread(goal.ratio, factor) : '',
+    goal.ratio ? ratioWords(goal.ratio) : '',
     verdictWord(goal),
   ])
-  return table(['Goal: as a multiple of', 'whose', 'goal', 'measured', ''], rows)
+  return table(['Goal', 'network', 'mode', 'as a multiple of', 'goal', 'measured', ''], rows)
 }
 
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`

@@ -1,24 +1,29 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { launchOn } from '../modes.mjs'
 
 const FILE = fileURLToPath(new URL('contender-main.mjs', import.meta.url))
 
-/** Where a contender sits, in a process of its own, and waits for its turn. */
-export class Seat {
+/** A contender in a process of its own, which waits for its turn. */
+export class ContenderProcess {
   #child
   #name
 
-  /** @param {string} name @param {import('../contenders/index.mjs').Setting} setting */
-  static async take(name, setting) {
-    const seat = new Seat(name)
-    await seat.#call('open', name, setting)
-    return seat
+  /**
+   * @param {string} name
+   * @param {import('../contenders/index.mjs').Setting} setting
+   * @param {string} [cpus] any, if left out
+   */
+  static async open(name, setting, cpus) {
+    const contender = new ContenderProcess(name, cpus)
+    await contender.#call('open', name, setting)
+    return contender
   }
 
-  constructor(name) {
+  constructor(name, cpus) {
     this.#name = name
-    this.#child = fork(FILE, { execArgv: ['--expose-gc'] })
+    this.#child = fork(FILE, launchOn(cpus, ['--expose-gc']))
   }
 
   /** Figures of so many milliseconds. */
@@ -45,23 +50,23 @@ export class Seat {
     return this.#call('soak', cells, steps)
   }
 
-  async leave() {
+  async close() {
     const ended = once(this.#child, 'exit')
     await this.#call('close')
     this.#child.disconnect()
     await ended
   }
 
-  /** One thing at a time. */
+  /** One request at a time. */
   async #call(name, ...args) {
-    const gone = new AbortController()
-    const end = once(this.#child, 'exit', gone).then(() => [{ error: 'its process has ended' }])
-    const answer = once(this.#child, 'message', gone)
+    const settled = new AbortController()
+    const end = once(this.#child, 'exit', settled).then(() => [{ error: 'its process has ended' }])
+    const answer = once(this.#child, 'message', settled)
     end.catch(() => {})
     answer.catch(() => {})
     this.#child.send({ name, args })
     const [{ result, error }] = await Promise.race([answer, end])
-    gone.abort()
+    settled.abort()
     if (error !== undefined) throw new Error(`${this.#name}: ${error}`)
     return result
   }

@@ -1,0 +1,52 @@
+/**
+ * How long a run is.
+ *
+ * @typedef {object} Effort
+ * @property {number} rounds
+ * @property {number} ms of a turn of weight 1
+ * @property {number} startMs to warm a contender up
+ * @property {number} warmUpMs to warm it up for a cell of weight 1
+ * @property {number} watchMs how long the event loop of a subscriber is watched
+ * @property {number} drains rounds of the drain
+ * @property {number} records to drain
+ * @property {number} few records to drain for the reference design, which takes as many times longer
+ * @property {boolean} [each] each network and each mode once, in place of each network in each mode
+ */
+
+/** @type {Record<string, Effort>} */
+export const EFFORTS = {
+  full: {
+    rounds: 18,
+    ms: 80,
+    startMs: 1000,
+    warmUpMs: 60,
+    watchMs: 1000,
+    drains: 5,
+    records: 50_000,
+    few: 5000,
+  },
+  quick: {
+    rounds: 5,
+    ms: 40,
+    startMs: 300,
+    warmUpMs: 30,
+    watchMs: 500,
+    drains: 2,
+    records: 20_000,
+    few: 2000,
+  },
+  smoke: {
+    rounds: 1,
+    ms: 10,
+    startMs: 0,
+    warmUpMs: 0,
+    watchMs: 100,
+    drains: 1,
+    records: 1000,
+    few: 200,
+    each: true,
+  },
+}
+
+/** Calls after which the soak looks at the memory. */
+export const SOAK = [100_000, 1_000_000, 5_000_000]
