@@ -184,14 +184,16 @@ describe('the connection goes away', () => {
     const manager = await outage.connected()
     outage.proxy.strand()
     const broadcast = outcomeOf(manager.broadcastToSession('s', 1))
-    const update = outcomeOf(manager.updateSession('s', makeState({ session_id: 's' }), 1))
+    const update = outcomeOf(manager.updateSession('t', makeState({ session_id: 't' }), 1))
+    const behind = outcomeOf(manager.updateSession('t', makeState({ session_id: 't' }), 2))
     const read = outcomeOf(manager.getSession('s'))
-    await null // They are sent.
+    await null // They are sent, but for the one that waits for another of its session.
     const started = performance.now()
     await manager.close()
     expect(performance.now() - started).toBeLessThan(1500)
     expect(await broadcast).toBe(OutcomeUnknownError.name)
     expect(await update).toBe(OutcomeUnknownError.name)
+    expect(await behind).toBe(ClosedError.name)
     expect(await read).not.toBe('done')
   })
 

@@ -36,6 +36,9 @@ class Feed {
    */
   #waiting = new Set()
   #interrupted = false
+  /** The server's name, and why there was no connection last. */
+  #server
+  #reason = ''
   #holding = false
   #ended = false
 
@@ -47,9 +50,11 @@ class Feed {
     this.#options = options
     this.#logger = options.logger
     this.#listener = listen(this)
+    const native = RedisClient.native(client)
+    this.#server = native.server
     this.#native = new NativeFeed(
       this.#completions,
-      RedisClient.native(client),
+      native,
       this.#listener,
       options.keyPrefix,
       options.updatesChannel,
@@ -97,7 +102,9 @@ class Feed {
       }
       const late = () => {
         this.#waiting.delete(waiting)
-        waiting(new RedisUnavailableError('the subscription was not confirmed in time'))
+        const why = this.#reason === '' ? '' : ` (${this.#reason})`
+        const late = `${this.#server}: the subscription was not confirmed in time${why}`
+        waiting(new RedisUnavailableError(late))
       }
       // The process stays alive meanwhile, as with every pending call.
       const cancel = after(timeoutMs, late, { keepsAlive: true })
@@ -154,6 +161,7 @@ class Feed {
         break
       case News.CONFIRMED:
         this.#interrupted = false
+        this.#reason = ''
         this.#confirmed = number
         if (number === this.#wanted) this.#tellWaiting()
         break
@@ -172,6 +180,7 @@ class Feed {
           this.#logger.warn({ reason: text }, 'the subscription is interrupted')
         }
         this.#interrupted = true
+        this.#reason = /** @type {string} */ (text)
         this.#confirmed = 0
         break
     }

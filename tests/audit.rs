@@ -41,7 +41,7 @@ impl Audit {
         let server = RedisServer::start();
         let database = PostgresServer::shared().database("").await;
         let (connection, supervisor) =
-            Connection::new(server.options(), Arc::new(|_| {}), Arc::new(|_| {}));
+            Connection::new(server.options(), Arc::new(|_| {}), Arc::new(|_| true));
         tokio::spawn(supervisor);
         let queue =
             Queue::new(connection.clone(), &QueueOptions { max_backlog, ..Default::default() });

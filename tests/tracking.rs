@@ -18,7 +18,10 @@ type Told = Arc<Mutex<Vec<Option<String>>>>;
 fn connect(server: &RedisServer) -> (Connection, Told) {
     let told = Told::default();
     let list = told.clone();
-    let invalidated = Arc::new(move |key| list.lock().unwrap().push(key));
+    let invalidated = Arc::new(move |key| {
+        list.lock().unwrap().push(key);
+        true
+    });
     let (connection, supervisor) = Connection::new(server.options(), Arc::new(|_| {}), invalidated);
     tokio::spawn(supervisor);
     (connection, told)

@@ -21,6 +21,9 @@ use crate::redis::settings::Settings;
 use crate::redis::status::{Status, StatusSink};
 use crate::redis::tracking::{InvalidationSink, Track};
 
+/// How much news may wait for JavaScript before a connection that tells more is given up.
+const UNHEARD: usize = 50_000;
+
 /// A Redis server, connected to when first used.
 #[napi]
 pub struct NativeClient {
@@ -69,6 +72,7 @@ impl NativeClient {
         let invalidated: InvalidationSink = Arc::new(move |key| {
             let kind = Kind::Invalidated;
             queue.push(Completion { slot, kind, number: 0.0, text: key, more: None });
+            queue.len() < UNHEARD
         });
         let (connection, supervisor) = Connection::new(options.clone(), of_commands, invalidated);
         IO.spawn(supervisor)?;
@@ -76,6 +80,12 @@ impl NativeClient {
         let (closed, _) = watch::channel(false);
         let lane = completions.lane.clone();
         Ok(Self { options, connection, closed, status, commanded, lane })
+    }
+
+    /// The server's name in errors.
+    #[napi(getter)]
+    pub fn server(&self) -> String {
+        self.options.to_string()
     }
 
     /// Any command. `arguments`: for each, its length (u32, little-endian), then its bytes.

@@ -36,7 +36,7 @@ impl Connection {
         status: StatusSink,
         invalidated: InvalidationSink,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let server = options.address.to_string();
+        let server = options.to_string();
         let dispatcher = Dispatcher::new(server, options.stall_timeout, fastrand::Rng::new());
         let shared = Arc::new(Shared::new(dispatcher));
         let (closing, closing_seen) = watch::channel(Closing::No);

@@ -20,7 +20,7 @@ use crate::redis::conversation::{Conversation, Sending, Unanswered};
 use crate::redis::greeting::Identity;
 use crate::redis::ledger::{Entry, Ledger};
 use crate::redis::order::{Access, Order};
-use crate::redis::refusal::{Refusal, error_line};
+use crate::redis::refusal::{Refusal, error_line, without_script};
 use crate::redis::request::{Attempt, Effect, Request};
 
 /// How long a request rests that Redis has refused for now.
@@ -203,9 +203,7 @@ impl Dispatcher {
                     continue;
                 }
             }
-            if pending.refusal.is_some() {
-                self.order.sent_again(pending.access());
-            }
+            self.order.sent(pending.access());
             let renews = notes && (self.ledger.renews(now) || pending.repeated);
             let ledger = self.ledger.key();
             let entry =
@@ -303,14 +301,14 @@ impl Dispatcher {
     }
 
     fn refused(&mut self, mut pending: Pending, line: String, now: Instant) {
-        let (effect, refusal) = (pending.request.effect(), Refusal::of(&line));
+        let is_opaque = pending.request.effect() == Effect::Opaque;
+        let line = if is_opaque { line } else { without_script(line) };
+        let refusal = Refusal::of(&line);
         if refusal == Refusal::WrongServer {
             self.unfit.get_or_insert_with(|| line.clone());
         }
         match refusal {
-            _ if effect == Effect::Opaque => {
-                self.settle(pending, Err(Error::Reply { message: line }))
-            }
+            _ if is_opaque => self.settle(pending, Err(Error::Reply { message: line })),
             Refusal::UnknownScript if !pending.with_source => {
                 pending.with_source = true;
                 self.again.push_back(pending);
@@ -333,26 +331,27 @@ impl Dispatcher {
 
     /// Keeps a request that was refused for now, for another try.
     fn rest(&mut self, mut pending: Pending, refusal: Refusal, now: Instant) {
-        // The next message is on its way: sent again, this one would come after it.
-        if let Access::Message(session) = pending.access()
-            && self.order.has_later_message(session)
-        {
-            return self.give_up(pending, false);
-        }
         // What was refused has noted nothing.
         if !pending.repeated
             && let Some(number) = pending.number.take()
         {
             self.ledger.release(number);
         }
+        let rest = REST.delay(pending.refusals - 1, self.random.f64());
         let mut passing = Vec::new();
-        self.order.refused(pending.access(), &mut passing);
+        let again = match pending.access() {
+            Access::Message(session) => self.order.refused_message(session, pending),
+            Access::Write(session) => {
+                self.order.refused_write(session, &mut passing);
+                vec![pending]
+            }
+            Access::None | Access::Read(_) => vec![pending],
+        };
         self.ready.extend(passing);
         if refusal == Refusal::WrongServer {
-            self.again.push_back(pending);
+            self.again.extend(again);
         } else {
-            let rest = REST.delay(pending.refusals - 1, self.random.f64());
-            self.resting.push((now + rest, pending));
+            self.resting.extend(again.into_iter().map(|pending| (now + rest, pending)));
         }
     }
 
@@ -411,9 +410,13 @@ impl Dispatcher {
         let conversation = self.conversation.as_mut();
         let owed = conversation.map(|one| one.give_up(now, &mut is_over)).unwrap_or_default();
         self.earliest = earliest.map(|earliest| earliest.max(now + LOOK));
-        let reason = match &self.conversation {
-            Some(_) => "what was called before took all the time",
-            None => &self.reason,
+        let refused =
+            self.resting.iter().map(|(_, pending)| pending).chain(&self.again).chain(&over);
+        let refusal = refused.filter_map(|pending| pending.refusal.as_deref()).next();
+        let reason = match (&self.conversation, refusal) {
+            (None, _) => self.reason.clone(),
+            (Some(_), Some(refusal)) => format!("an earlier call was refused: {refusal}"),
+            (Some(_), None) => String::from("earlier calls took all the time"),
         };
         let error = Error::unavailable(format!("{}: {reason}", self.server));
         // What is held has not gone out, and so has nothing to leave.
@@ -436,9 +439,15 @@ impl Dispatcher {
             self.ledger.release(number);
         }
         let mut admitted = Vec::new();
-        self.order.leave(pending.access(), &mut admitted);
+        let overtaken = self.order.leave(pending.access(), &mut admitted);
         self.ready.extend(admitted);
         self.settled.push(Settled { request: pending.request, outcome });
+        for message in overtaken {
+            let refusal = message.refusal.unwrap_or_default();
+            let reason =
+                format!("{}: refused, and a later message was not: {refusal}", self.server);
+            self.settled.push(Settled::new(message.request, Err(Error::unavailable(reason))));
+        }
     }
 }
 

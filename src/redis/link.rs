@@ -3,8 +3,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::pin;
 
+use futures_util::FutureExt;
 use redis::{Cmd, PushInfo, PushKind, Value};
+use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
@@ -63,17 +66,20 @@ pub(crate) async fn within<T>(
     options: &Options,
     work: impl Future<Output = Result<T, Lost>>,
 ) -> Result<T, Lost> {
-    let late = |_| {
-        let server = options.address.to_string();
-        Err(Lost { server, reason: String::from("it did not answer in time") })
-    };
-    timeout(limit, work).await.unwrap_or_else(late)
+    let mut work = pin!(work);
+    if let Ok(done) = timeout(limit, &mut work).await {
+        return done;
+    }
+    // A process that stood still learns of the time before it learns of what has arrived.
+    yield_now().await;
+    let reason = String::from("it did not answer in time");
+    work.now_or_never().unwrap_or_else(|| Err(Lost { server: options.to_string(), reason }))
 }
 
 impl Link {
     /// Connects and greets, within the time that the options give.
     pub async fn open(options: &Options) -> Result<Self, Lost> {
-        let server = options.address.to_string();
+        let server = options.to_string();
         within(options.connect_timeout, options, async {
             let connected = connect(&options.address).await;
             let (reader, writer) = connected

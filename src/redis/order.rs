@@ -4,10 +4,14 @@
 //! and a read sees the changes that were called before it. So of the calls about one session
 //!
 //! - a write goes out when every write and message before it is settled;
-//! - a message goes out when every write before it is settled; several may be on their way;
+//! - a message goes out when every write before it is settled, and every message that was sent:
+//!   messages that are called together are sent together;
 //! - a read goes out when no write before it is on its way.
 //!
 //! A write that Redis has refused for now is not on its way until it is sent again: reads pass it.
+//! Of messages that were sent together, those that Redis has refused for now are deferred until
+//! the last is answered, and sent again unless one behind them was executed.
+//!
 //! What cannot go out is held here. Calls about different sessions know nothing of each other.
 
 use std::collections::{HashMap, VecDeque};
@@ -43,9 +47,10 @@ struct Lane {
     writing: bool,
     /// Whether Redis has refused that write for now.
     is_write_refused: bool,
+    /// How many messages go on, but for those that are deferred.
     messages: u32,
-    /// Whether Redis has refused one of the messages for now.
-    is_message_refused: bool,
+    /// Whether they were sent: the next ones wait for them.
+    are_messages_sent: bool,
     held: VecDeque<(u64, Kind)>,
 }
 
@@ -53,7 +58,7 @@ impl Lane {
     fn admits(&self, kind: Kind) -> bool {
         match kind {
             Kind::Read => !self.writing,
-            Kind::Message => !self.writing && !self.is_message_refused,
+            Kind::Message => !self.writing && !self.are_messages_sent,
             Kind::Write => !self.writing && self.messages == 0,
         }
     }
@@ -82,12 +87,15 @@ struct Held<P> {
 pub(crate) struct Order<P> {
     lanes: HashMap<SessionHash, Lane, BuildHasherDefault<Identity>>,
     held: HashMap<u64, Held<P>>,
+    /// Messages that were refused while others that were sent with them have no answer.
+    deferred: HashMap<SessionHash, Vec<P>, BuildHasherDefault<Identity>>,
     last: u64,
 }
 
 impl<P> Order<P> {
     pub fn new() -> Self {
-        Self { lanes: HashMap::default(), held: HashMap::new(), last: 0 }
+        let (lanes, held, deferred) = (HashMap::default(), HashMap::new(), HashMap::default());
+        Self { lanes, held, deferred, last: 0 }
     }
 
     /// Takes a call in. Gives it back if it may go out now; else it is held.
@@ -130,72 +138,88 @@ impl<P> Order<P> {
         1
     }
 
-    /// A call has gone to its end. Appends to `admitted` those that may go out now.
-    pub fn leave(&mut self, access: Access<'_>, admitted: &mut Vec<P>) {
-        let session = match access {
-            Access::None | Access::Read(_) => return,
-            Access::Message(session) | Access::Write(session) => session,
-        };
-        let Some(lane) = self.lanes.get_mut(&session) else { return };
-        if let Access::Write(_) = access {
-            (lane.writing, lane.is_write_refused) = (false, false);
-        } else {
-            lane.messages = lane.messages.saturating_sub(1);
-            lane.is_message_refused = false;
-        }
-        self.admit(session, admitted);
-    }
-
-    /// Redis has refused a call for now, which will be sent again. Appends to `admitted` the reads
-    /// that pass it.
-    pub fn refused(&mut self, access: Access<'_>, admitted: &mut Vec<P>) {
+    /// A call is sent.
+    pub fn sent(&mut self, access: Access<'_>) {
         match access {
             Access::None | Access::Read(_) => {}
             Access::Message(session) => {
                 if let Some(lane) = self.lanes.get_mut(&session) {
-                    lane.is_message_refused = true;
+                    lane.are_messages_sent = true;
                 }
             }
             Access::Write(session) => {
                 if let Some(lane) = self.lanes.get_mut(&session) {
-                    lane.is_write_refused = true;
+                    lane.is_write_refused = false;
                 }
-                self.admit(session, admitted);
             }
         }
     }
 
-    /// A call that was refused is on its way again.
-    pub fn sent_again(&mut self, access: Access<'_>) {
-        if let Access::Write(session) = access
-            && let Some(lane) = self.lanes.get_mut(&session)
-        {
-            lane.is_write_refused = false;
+    /// A call has gone to its end. Appends to `admitted` those that may go out now. Returns the
+    /// messages that it has overtaken, which have come to their end, too.
+    pub fn leave(&mut self, access: Access<'_>, admitted: &mut Vec<P>) -> Vec<P> {
+        let session = match access {
+            Access::None | Access::Read(_) => return Vec::new(),
+            Access::Message(session) | Access::Write(session) => session,
+        };
+        let Some(lane) = self.lanes.get_mut(&session) else { return Vec::new() };
+        let mut overtaken = Vec::new();
+        if let Access::Write(_) = access {
+            (lane.writing, lane.is_write_refused) = (false, false);
+        } else {
+            lane.messages = lane.messages.saturating_sub(1);
+            lane.are_messages_sent &= lane.messages > 0;
+            overtaken = self.deferred.remove(&session).unwrap_or_default();
         }
+        self.admit(session, admitted);
+        overtaken
     }
 
-    /// Whether a message of this session that was called later may be on its way.
-    pub fn has_later_message(&self, session: SessionHash) -> bool {
-        self.lanes.get(&session).is_some_and(|lane| lane.messages > 1)
+    /// Redis has refused a write for now, which will be sent again. Appends to `admitted` the reads
+    /// that pass it.
+    pub fn refused_write(&mut self, session: SessionHash, admitted: &mut Vec<P>) {
+        if let Some(lane) = self.lanes.get_mut(&session) {
+            lane.is_write_refused = true;
+        }
+        self.admit(session, admitted);
     }
 
-    /// Takes out calls that are held and are to wait no longer.
+    /// Redis has refused a message for now. Returns what is to be sent again, in this order: all
+    /// that were refused of those that were sent together, once the last of them is answered.
+    pub fn refused_message(&mut self, session: SessionHash, message: P) -> Vec<P> {
+        let deferred = self.deferred.entry(session).or_default();
+        deferred.push(message);
+        let Some(lane) = self.lanes.get_mut(&session) else { return Vec::new() };
+        lane.messages = lane.messages.saturating_sub(1);
+        if lane.messages > 0 {
+            return Vec::new();
+        }
+        lane.messages = u32::try_from(deferred.len()).unwrap_or(u32::MAX);
+        self.deferred.remove(&session).unwrap_or_default()
+    }
+
+    /// Takes out calls that are held or deferred, and are to wait no longer.
     pub fn give_up(&mut self, mut is_over: impl FnMut(&P) -> bool) -> Vec<P> {
+        let mut over = Vec::new();
+        for deferred in self.deferred.values_mut() {
+            over.extend(deferred.extract_if(.., |call| is_over(call)));
+        }
         // Their numbers stay in the lanes until those come to them.
-        self.held.extract_if(|_, held| is_over(&held.call)).map(|(_, held)| held.call).collect()
+        let held = self.held.extract_if(|_, held| is_over(&held.call));
+        over.extend(held.map(|(_, held)| held.call));
+        over
     }
 
-    /// Whether no call is held.
+    /// Whether no call is held or deferred.
     pub fn holds_nothing(&self) -> bool {
-        self.held.is_empty()
+        self.held.is_empty() && self.deferred.values().all(Vec::is_empty)
     }
 
-    /// Takes out all calls that are held, in the order in which they were called.
+    /// Takes out all calls that are held or deferred.
     pub fn drain(&mut self) -> Vec<P> {
-        let mut held: Vec<_> = self.held.drain().collect();
         self.lanes.clear();
-        held.sort_unstable_by_key(|(number, _)| *number);
-        held.into_iter().map(|(_, held)| held.call).collect()
+        let deferred = self.deferred.drain().flat_map(|(_, calls)| calls);
+        deferred.chain(self.held.drain().map(|(_, held)| held.call)).collect()
     }
 
     /// Lets out of a lane what it admits now.
@@ -321,13 +345,48 @@ mod tests {
     }
 
     #[test]
-    fn messages_go_out_together_and_never_pass_a_write() {
+    fn messages_that_are_called_together_go_out_together_and_never_pass_a_write() {
         let mut order = Order::new();
         let calls = [Message("m1", 1), Message("m2", 1), Write("a", 1), Message("m3", 1)];
         assert_eq!(enter(&mut order, calls), ["m1", "m2"]);
         assert_eq!(leave(&mut order, &Message("m1", 1)), [""; 0]);
         assert_eq!(leave(&mut order, &Message("m2", 1)), ["a"]);
         assert_eq!(leave(&mut order, &Write("a", 1)), ["m3"]);
+    }
+
+    #[test]
+    fn a_message_waits_for_those_that_are_sent() {
+        let mut order = Order::new();
+        assert_eq!(enter(&mut order, [Message("m1", 1)]), ["m1"]);
+        order.sent(Access::Message(1));
+        assert_eq!(enter(&mut order, [Message("m2", 1), Message("m3", 1)]), [""; 0]);
+        assert_eq!(leave(&mut order, &Message("m1", 1)), ["m2", "m3"]);
+    }
+
+    #[test]
+    fn messages_that_are_refused_together_are_sent_again_in_their_order() {
+        let mut order = Order::new();
+        let calls = [Message("m1", 1), Message("m2", 1)];
+        assert_eq!(enter(&mut order, calls.clone()), ["m1", "m2"]);
+        order.sent(Access::Message(1));
+        let [first, second] = calls;
+        assert_eq!(names(order.refused_message(1, first.clone())), [""; 0]);
+        assert_eq!(names(order.refused_message(1, second.clone())), ["m1", "m2"]);
+        assert_eq!(enter(&mut order, [Message("m3", 1)]), [""; 0]);
+        assert_eq!(leave(&mut order, &first), [""; 0]);
+        assert_eq!(leave(&mut order, &second), ["m3"]);
+    }
+
+    #[test]
+    fn a_refused_message_is_not_sent_again_behind_one_that_was_executed() {
+        let mut order = Order::new();
+        let calls = [Message("m1", 1), Message("m2", 1)];
+        assert_eq!(enter(&mut order, calls.clone()), ["m1", "m2"]);
+        order.sent(Access::Message(1));
+        let [first, second] = calls;
+        assert_eq!(names(order.refused_message(1, first)), [""; 0]);
+        assert_eq!(names(order.leave(second.access(), &mut Vec::new())), ["m1"]);
+        assert!(order.lanes.is_empty() && order.holds_nothing());
     }
 
     #[test]
@@ -345,10 +404,10 @@ mod tests {
         let calls = [Write("a", 1), Read("r1", vec![1]), Write("b", 1), Read("r2", vec![1])];
         assert_eq!(enter(&mut order, calls), ["a"]);
         let mut admitted = Vec::new();
-        order.refused(Access::Write(1), &mut admitted);
+        order.refused_write(1, &mut admitted);
         assert_eq!(names(admitted), ["r1", "r2"]);
         assert_eq!(enter(&mut order, [Read("r3", vec![1]), Message("m", 1)]), ["r3"]);
-        order.sent_again(Access::Write(1));
+        order.sent(Access::Write(1));
         assert_eq!(enter(&mut order, [Read("r4", vec![1])]), [""; 0]);
         assert_eq!(leave(&mut order, &Write("a", 1)), ["b"]);
         assert_eq!(leave(&mut order, &Write("b", 1)), ["m", "r4"]);

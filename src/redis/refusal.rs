@@ -41,10 +41,14 @@ impl Refusal {
 
 /// The error as Redis wrote it.
 pub(crate) fn error_line(error: &ServerError) -> String {
-    let line = match error.details() {
+    match error.details() {
         Some(details) => format!("{} {details}", error.code()),
         None => error.code().to_owned(),
-    };
+    }
+}
+
+/// The error that a script met, as Redis 7 and later write it.
+pub(crate) fn without_script(line: String) -> String {
     unwrapped(&line).map(str::to_owned).unwrap_or(line)
 }
 
@@ -90,7 +94,8 @@ mod tests {
     #[test]
     fn what_redis_6_2_wraps_is_unwrapped() {
         let wrapped = |text: &str| {
-            line(&format!("ERR Error running script (call to f_0123456789abcdef): {text}"))
+            let script = "ERR Error running script (call to f_0123456789abcdef)";
+            without_script(line(&format!("{script}: {text}")))
         };
         assert_eq!(wrapped(&format!("@user_script:1: @user_script: 1: -{READONLY}")), READONLY);
         let wrong_type = "WRONGTYPE Operation against a key holding the wrong kind of value";

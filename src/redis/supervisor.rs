@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, Sleep, sleep, sleep_until};
 
 use crate::redis::closing::{Closing, closing};
@@ -23,9 +24,9 @@ use crate::redis::transport::describe;
 /// How long a graceful end lets answers come in before it settles without them.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// How often what has arrived is read before a deadline that has passed is looked at: a process
+/// How long what has arrived is read before a deadline that has passed is looked at: a process
 /// that stood still has answers to read.
-const OVERDUE_READS: u32 = 64;
+const OVERDUE: Duration = Duration::from_millis(50);
 
 /// How long to wait after a panic, which is a fault of this library.
 const PANIC_PAUSE: Duration = Duration::from_millis(100);
@@ -38,6 +39,8 @@ pub(crate) struct Supervisor {
     invalidated: InvalidationSink,
     /// Attempts to connect in vain, since a connection served for a while.
     failures: u32,
+    /// When a graceful end settles what has no answer yet.
+    grace: Option<Instant>,
 }
 
 /// Why a connection is no longer served.
@@ -62,7 +65,7 @@ impl Supervisor {
         status: StatusSink,
         invalidated: InvalidationSink,
     ) -> Self {
-        Self { options, shared, closing, status, invalidated, failures: 0 }
+        Self { options, shared, closing, status, invalidated, failures: 0, grace: None }
     }
 
     pub async fn run(mut self) {
@@ -107,7 +110,7 @@ impl Supervisor {
             };
             let End::Broken(reason) = ended else { return };
             self.shared.lost(reason.clone());
-            let reason = Lost { server: self.options.address.to_string(), reason }.to_string();
+            let reason = Lost { server: self.options.to_string(), reason }.to_string();
             (self.status)(Status::Reconnecting { reason });
             let delay = self.options.backoff.delay(self.failures, fastrand::f64());
             self.failures = self.failures.saturating_add(1);
@@ -134,16 +137,20 @@ impl Supervisor {
         .await
     }
 
-    /// Runs `work` while the deadlines are kept; `None` when told to close.
+    /// Runs `work` while the deadlines are kept; `None` when it is time to end.
     async fn meanwhile<F: Future>(&mut self, work: F) -> Option<F::Output> {
         let mut work = pin!(work);
         let mut timer = Timer::new();
         loop {
             let watch = self.shared.update(|dispatcher, now| dispatcher.expire(now));
-            timer.set(watch.timeout);
+            if self.is_over(&watch) {
+                return None;
+            }
+            timer.set(watch.timeout.into_iter().chain(self.grace).min());
+            let told = self.told();
             tokio::select! {
                 biased;
-                _ = closing(&mut self.closing, Closing::No) => return None,
+                how = closing(&mut self.closing, told) => self.close(how)?,
                 done = &mut work => return Some(done),
                 () = self.shared.wake.notified() => {}
                 () = timer.elapsed() => {}
@@ -157,62 +164,84 @@ impl Supervisor {
         let (mut reader, writer, mut decoder) = link.into_parts();
         (self.status)(Status::Ready);
         let mut watch = self.shared.connected(writer.clone(), identity, fenced);
-        let (mut timer, mut grace, mut overdue) = (Timer::new(), None::<Instant>, 0);
+        let mut timer = Timer::new();
         loop {
             if let Some(reason) = watch.ended {
                 return End::Broken(reason);
             }
-            if grace.is_some_and(|grace| watch.is_idle || grace <= Instant::now()) {
+            if self.is_over(&watch) {
                 return End::Closed;
             }
-            timer.set(watch.timeout.into_iter().chain(grace).min());
-            let told = if grace.is_some() { Closing::Gracefully } else { Closing::No };
-            if overdue >= OVERDUE_READS {
-                overdue = 0;
-                watch = self.shared.update(|dispatcher, now| dispatcher.expire(now));
-                continue;
-            }
+            timer.set(watch.timeout.into_iter().chain(self.grace).min());
+            let told = self.told();
             watch = tokio::select! {
                 biased;
-                how = closing(&mut self.closing, told) => {
-                    if how == Closing::AtOnce {
-                        return End::Closed;
-                    }
-                    self.shared.flush();
-                    self.shared.refuse();
-                    grace = Some(Instant::now() + CLOSE_GRACE);
-                    self.shared.update(|_, _| Ok(()))
-                }
-                read = reader.read(decoder.buffer(), &writer) => {
-                    overdue += u32::from(timer.is_overdue());
-                    match read {
-                        Ok(true) => self.received(&mut decoder),
-                        Ok(false) => return End::Broken(String::from("the connection was lost")),
-                        Err(error) => return End::Broken(describe(&error)),
-                    }
-                }
+                how = closing(&mut self.closing, told) => match self.close(how) {
+                    Some(()) => self.shared.update(|_, _| Ok(())),
+                    None => return End::Closed,
+                },
+                () = std::future::ready(()), if timer.is_long_overdue() => self.expire(),
+                read = reader.read(decoder.buffer(), &writer) => match read {
+                    Ok(true) => self.received(&mut decoder),
+                    Ok(false) => return End::Broken(String::from("the connection was lost")),
+                    Err(error) => return End::Broken(describe(&error)),
+                },
                 writable = writer.writable(), if watch.is_blocked => match writable {
                     Ok(()) => self.shared.writable(),
                     Err(error) => return End::Broken(describe(&error)),
                 },
                 () = self.shared.wake.notified() => self.shared.update(|_, _| Ok(())),
                 () = timer.elapsed() => {
-                    overdue = 0;
-                    self.shared.update(|dispatcher, now| dispatcher.expire(now))
+                    if timer.is_looked_at() {
+                        self.expire()
+                    } else {
+                        // A process that stood still learns of the time before it learns of what
+                        // has arrived.
+                        yield_now().await;
+                        Watch { ended: None, ..watch }
+                    }
                 }
             };
         }
     }
 
+    fn expire(&self) -> Watch {
+        self.shared.update(|dispatcher, now| dispatcher.expire(now))
+    }
+
+    /// What the owner has said of an end so far.
+    fn told(&self) -> Closing {
+        if self.grace.is_some() { Closing::Gracefully } else { Closing::No }
+    }
+
+    /// The owner wants an end. `None`, if at once; else once everything is settled, or soon.
+    fn close(&mut self, how: Closing) -> Option<()> {
+        if how == Closing::AtOnce {
+            return None;
+        }
+        self.shared.flush();
+        self.shared.refuse();
+        self.grace = Some(Instant::now() + CLOSE_GRACE);
+        Some(())
+    }
+
+    fn is_over(&self, watch: &Watch) -> bool {
+        self.grace.is_some_and(|grace| watch.is_idle || grace <= Instant::now())
+    }
+
     /// What was pushed before a reply is passed on before that reply is.
     fn received(&self, decoder: &mut Decoder) -> Watch {
         let mut replies = Vec::new();
-        let malformed = loop {
+        let fault = loop {
             match decoder.next() {
                 Ok(Some(Frame::Reply(value, size))) => replies.push((value, size)),
-                Ok(Some(Frame::Push(push))) => pass_on(push, &self.invalidated),
+                Ok(Some(Frame::Push(push))) => {
+                    if !pass_on(push, &self.invalidated) {
+                        break Some(String::from("the server pushes faster than it can be heard"));
+                    }
+                }
                 Ok(None) => break None,
-                Err(malformed) => break Some(malformed),
+                Err(malformed) => break Some(malformed.to_string()),
             }
         };
         self.shared.update(|dispatcher, now| {
@@ -220,7 +249,7 @@ impl Supervisor {
             for (value, size) in replies {
                 dispatcher.replied(value, size, now)?;
             }
-            malformed.map_or(Ok(()), |malformed| Err(malformed.to_string()))
+            fault.map_or(Ok(()), Err)
         })
     }
 }
@@ -229,24 +258,38 @@ impl Supervisor {
 struct Timer {
     sleep: Pin<Box<Sleep>>,
     at: Option<Instant>,
+    /// Since when it is known to be over.
+    over: Option<Instant>,
+    /// How often it was told to be over.
+    told: u32,
 }
 
 impl Timer {
     fn new() -> Self {
-        Self { sleep: Box::pin(sleep_until(Instant::now())), at: None }
+        Self { sleep: Box::pin(sleep_until(Instant::now())), at: None, over: None, told: 0 }
     }
 
     fn set(&mut self, at: Option<Instant>) {
         if self.at != at {
-            self.at = at;
+            (self.at, self.over, self.told) = (at, None, 0);
             if let Some(at) = at {
                 self.sleep.as_mut().reset(at);
             }
         }
+        let now = Instant::now();
+        if self.over.is_none() && at.is_some_and(|at| at <= now) {
+            self.over = Some(now);
+        }
     }
 
-    fn is_overdue(&self) -> bool {
-        self.at.is_some_and(|at| at <= Instant::now())
+    /// Whether what had arrived by the time that it was over is read.
+    fn is_looked_at(&self) -> bool {
+        self.told > 1
+    }
+
+    /// Whether more and more arrives since it is over.
+    fn is_long_overdue(&self) -> bool {
+        self.over.is_some_and(|over| over.elapsed() > OVERDUE)
     }
 
     async fn elapsed(&mut self) {
@@ -254,6 +297,6 @@ impl Timer {
             Some(_) => self.sleep.as_mut().await,
             None => std::future::pending().await,
         }
-        self.at = None;
+        self.told += 1;
     }
 }

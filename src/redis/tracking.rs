@@ -11,8 +11,9 @@ use crate::redis::resp::encode::Command;
 
 /// Where a connection tells of a key that has changed since it was read there, or of all keys
 /// (`None`): called on the I/O thread. What was pushed before an answer is told before that answer
-/// is settled; what was pushed after it may be, too.
-pub type InvalidationSink = Arc<dyn Fn(Option<String>) + Send + Sync>;
+/// is settled; what was pushed after it may be, too. `false`: too much of it waits to be heard, and
+/// the connection is given up.
+pub type InvalidationSink = Arc<dyn Fn(Option<String>) -> bool + Send + Sync>;
 
 /// Has Redis tell of the keys that are read from now on, on the connection that this is answered
 /// on. Its answer also proves that the connection lives, and may be asked for again.
@@ -47,22 +48,19 @@ impl<D: FnOnce(Result<()>) + Send> Request for Track<D> {
 }
 
 /// Passes on what a push tells of changed keys: a list of them, or null after a flush. A key that
-/// is no text is none of ours.
-pub(crate) fn pass_on(push: PushInfo, sink: &InvalidationSink) {
+/// is no text is none of ours. `false`, if that was too much.
+pub(crate) fn pass_on(push: PushInfo, sink: &InvalidationSink) -> bool {
     if push.kind != PushKind::Invalidate {
-        return;
+        return true;
     }
-    for value in push.data {
-        match value {
-            Value::Nil => sink(None),
-            Value::Array(keys) => {
-                keys.into_iter()
-                    .filter_map(|key| redis::from_redis_value::<String>(key).ok())
-                    .for_each(|key| sink(Some(key)));
-            }
-            _ => {}
-        }
-    }
+    push.data.into_iter().all(|value| match value {
+        Value::Nil => sink(None),
+        Value::Array(keys) => keys
+            .into_iter()
+            .filter_map(|key| redis::from_redis_value::<String>(key).ok())
+            .all(|key| sink(Some(key))),
+        _ => true,
+    })
 }
 
 #[cfg(test)]
@@ -74,7 +72,10 @@ mod tests {
     fn told(data: Vec<Value>) -> Vec<Option<String>> {
         let told = Arc::new(Mutex::new(Vec::new()));
         let list = told.clone();
-        let sink: InvalidationSink = Arc::new(move |key| list.lock().expect("a list").push(key));
+        let sink: InvalidationSink = Arc::new(move |key| {
+            list.lock().expect("a list").push(key);
+            true
+        });
         pass_on(PushInfo { kind: PushKind::Invalidate, data }, &sink);
         std::mem::take(&mut *told.lock().expect("a list"))
     }

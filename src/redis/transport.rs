@@ -229,8 +229,10 @@ pub(crate) fn describe(error: &io::Error) -> String {
         ErrorKind::NotFound => "there is no such socket".into(),
         ErrorKind::PermissionDenied => "permission denied".into(),
         _ => {
+            // Without what is for debuggers.
             let text = error.to_string();
-            text.split(" (os error").next().unwrap_or_default().to_owned()
+            let end = [" (os error", " {"].iter().filter_map(|mark| text.find(mark)).min();
+            text.get(..end.unwrap_or(text.len())).unwrap_or_default().to_owned()
         }
     }
 }

@@ -38,7 +38,7 @@ impl RedisServer {
 
     pub fn connection(&self) -> Connection {
         let (connection, supervisor) =
-            Connection::new(self.options(), Arc::new(|_| {}), Arc::new(|_| {}));
+            Connection::new(self.options(), Arc::new(|_| {}), Arc::new(|_| true));
         tokio::spawn(supervisor);
         connection
     }

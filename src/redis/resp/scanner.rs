@@ -12,8 +12,9 @@ const MAX_LINE: usize = 64 << 10;
 /// The longest string, which is Redis' own limit, and the longest frame.
 const MAX_LENGTH: usize = 512 << 20;
 
-/// The most elements in a frame.
+/// The most elements in a frame, and the most attributes.
 const MAX_ELEMENTS: usize = 4 << 20;
+const MAX_ATTRIBUTES: usize = 64;
 
 /// The server has sent something that is not RESP, or more than this client accepts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +35,7 @@ pub(super) struct Scanner {
     at: usize,
     open: Vec<Open>,
     elements: usize,
+    attributes: usize,
 }
 
 impl Scanner {
@@ -111,8 +113,9 @@ impl Scanner {
             (_, None) => 0, // RESP2's null.
         };
         self.elements += missing;
-        if self.elements > MAX_ELEMENTS {
-            return Err(Malformed("a reply of too many elements"));
+        self.attributes += usize::from(is_attribute);
+        if self.elements > MAX_ELEMENTS || self.attributes > MAX_ATTRIBUTES {
+            return Err(Malformed("a reply of too many elements or attributes"));
         }
         if missing == 0 {
             return Ok(!is_attribute && self.complete_element());
@@ -226,7 +229,7 @@ mod tests {
         assert_eq!(scan("*1\r\n".repeat(MAX_DEPTH).as_bytes()), Ok(None));
         assert!(scan("*1\r\n".repeat(16_000).as_bytes()).is_err());
         assert!(scan(&vec![b'+'; MAX_LINE + 2]).is_err());
-        let many = "*1000000\r\n".repeat(5);
-        assert!(scan(many.as_bytes()).is_err());
+        assert!(scan("*1000000\r\n".repeat(5).as_bytes()).is_err());
+        assert!(scan("|0\r\n".repeat(100).as_bytes()).is_err());
     }
 }
