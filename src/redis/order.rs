@@ -230,7 +230,8 @@ impl<P> Order<P> {
         while let Some((number, kind)) = lane.held.pop_front() {
             let Some(entry) = held.get_mut(&number) else { continue }; // It was given up.
             let passes = lane.is_write_refused && kind == Kind::Read;
-            if !passes && !(kept.is_empty() && lane.admits(kind)) {
+            let is_next = kept.is_empty() && lane.admits(kind);
+            if !(passes || is_next) {
                 kept.push_back((number, kind));
                 if lane.is_write_refused {
                     continue; // Reads behind it pass.

@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use redis::PushKind;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, Sleep, sleep, sleep_until};
@@ -28,6 +29,9 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// that stood still has answers to read.
 const OVERDUE: Duration = Duration::from_millis(50);
 
+/// How many pushes that nobody has asked for may come without a reply among them.
+const UNASKED: u32 = 10_000;
+
 /// How long to wait after a panic, which is a fault of this library.
 const PANIC_PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,6 +45,8 @@ pub(crate) struct Supervisor {
     failures: u32,
     /// When a graceful end settles what has no answer yet.
     grace: Option<Instant>,
+    /// Pushes that nobody has asked for, since the last reply.
+    unasked: u32,
 }
 
 /// Why a connection is no longer served.
@@ -65,7 +71,7 @@ impl Supervisor {
         status: StatusSink,
         invalidated: InvalidationSink,
     ) -> Self {
-        Self { options, shared, closing, status, invalidated, failures: 0, grace: None }
+        Self { options, shared, closing, status, invalidated, failures: 0, grace: None, unasked: 0 }
     }
 
     pub async fn run(mut self) {
@@ -164,6 +170,7 @@ impl Supervisor {
         let (mut reader, writer, mut decoder) = link.into_parts();
         (self.status)(Status::Ready);
         let mut watch = self.shared.connected(writer.clone(), identity, fenced);
+        self.unasked = 0;
         let mut timer = Timer::new();
         loop {
             if let Some(reason) = watch.ended {
@@ -230,14 +237,18 @@ impl Supervisor {
     }
 
     /// What was pushed before a reply is passed on before that reply is.
-    fn received(&self, decoder: &mut Decoder) -> Watch {
+    fn received(&mut self, decoder: &mut Decoder) -> Watch {
         let mut replies = Vec::new();
         let fault = loop {
             match decoder.next() {
-                Ok(Some(Frame::Reply(value, size))) => replies.push((value, size)),
+                Ok(Some(Frame::Reply(value, size))) => {
+                    self.unasked = 0;
+                    replies.push((value, size));
+                }
                 Ok(Some(Frame::Push(push))) => {
-                    if !pass_on(push, &self.invalidated) {
-                        break Some(String::from("the server pushes faster than it can be heard"));
+                    self.unasked += u32::from(push.kind != PushKind::Invalidate);
+                    if !pass_on(push, &self.invalidated) || self.unasked > UNASKED {
+                        break Some(String::from("the server pushes more than anybody can hear"));
                     }
                 }
                 Ok(None) => break None,

@@ -28,6 +28,15 @@ struct Open {
     is_attribute: bool,
 }
 
+/// The first line of an element.
+struct Line<'a> {
+    kind: u8,
+    /// What follows the type.
+    line: &'a [u8],
+    /// Where the next line begins.
+    after: usize,
+}
+
 /// Scans one frame after the other.
 #[derive(Default)]
 pub(super) struct Scanner {
@@ -43,7 +52,7 @@ impl Scanner {
     /// next call for the same frame gets the same bytes, and more.
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         loop {
-            let Some((kind, line, after)) = self.line(bytes)? else {
+            let Some(Line { kind, line, after }) = self.line(bytes)? else {
                 return self.incomplete(bytes);
             };
             let is_complete = match kind {
@@ -77,8 +86,8 @@ impl Scanner {
         }
     }
 
-    /// The next element's type, the rest of its first line, and where the line after it begins.
-    fn line<'a>(&self, bytes: &'a [u8]) -> Result<Option<(u8, &'a [u8], usize)>, Malformed> {
+    /// The first line of the next element, `None` while its end is missing.
+    fn line<'a>(&self, bytes: &'a [u8]) -> Result<Option<Line<'a>>, Malformed> {
         let rest = bytes.get(self.at..).unwrap_or_default();
         let Some(end) = memchr(b'\n', rest) else {
             return if rest.len() > MAX_LINE {
@@ -88,7 +97,9 @@ impl Scanner {
             };
         };
         match rest.get(..end) {
-            Some([kind, line @ .., b'\r']) => Ok(Some((*kind, line, self.at + end + 1))),
+            Some([kind, line @ .., b'\r']) => {
+                Ok(Some(Line { kind: *kind, line, after: self.at + end + 1 }))
+            }
             _ => Err(Malformed("a line without a type or a carriage return")),
         }
     }

@@ -166,10 +166,12 @@ impl World {
                 Ok(())
             }
             Event::ToServer(connection, bytes) => {
-                self.to_server(connection, bytes);
+                self.arrive_at_server(connection, bytes);
                 Ok(())
             }
-            Event::ToClient(connection, bytes, ids) => self.to_client(connection, &bytes, &ids),
+            Event::ToClient(connection, bytes, ids) => {
+                self.arrive_at_client(connection, &bytes, &ids)
+            }
             Event::Ended(connection) => {
                 if self.connection.as_ref().is_some_and(|one| one.id == connection) {
                     Err(String::from("the connection was lost"))
@@ -314,7 +316,7 @@ impl World {
         }
     }
 
-    fn to_server(&mut self, connection: i64, bytes: Vec<u8>) {
+    fn arrive_at_server(&mut self, connection: i64, bytes: Vec<u8>) {
         if matches!(self.server.mode, Mode::Paused) {
             // It is read when the server goes on, in the order in which it came.
             let resumes = self
@@ -351,7 +353,12 @@ impl World {
         }
     }
 
-    fn to_client(&mut self, connection: i64, bytes: &[u8], ids: &[i64]) -> Result<(), String> {
+    fn arrive_at_client(
+        &mut self,
+        connection: i64,
+        bytes: &[u8],
+        ids: &[i64],
+    ) -> Result<(), String> {
         let current = self.connection.as_mut();
         let Some(one) = current.filter(|one| one.id == connection && !one.drops_received) else {
             return Ok(());
