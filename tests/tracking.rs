@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use harness::{RedisServer, settled};
-use synckairos_state::redis::call::Call;
+use synckairos_state::redis::call::call as redis_call;
 use synckairos_state::redis::connection::Connection;
 use synckairos_state::redis::tracking::Track;
 use tokio::time::Instant;
@@ -45,10 +45,10 @@ fn call(
     let arguments = words.iter().map(|word| word.as_bytes().to_vec()).collect();
     let (told, connection) = (told.clone(), connection.clone());
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    connection.submit(Box::new(Call::new(arguments, deadline(), move |outcome| {
+    redis_call(&connection, arguments, deadline(), move |outcome| {
         outcome.unwrap();
         sender.send(told.lock().unwrap().clone()).unwrap();
-    })));
+    });
     async { receiver.await.unwrap() }
 }
 

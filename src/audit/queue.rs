@@ -124,8 +124,8 @@ impl Queue {
         let limit = stream.limit();
         let id = new_id(now_ms);
         let command = move |attempt: &Attempt, out: &mut Vec<u8>| {
-            let stream = stream.keys.stream.as_bytes();
-            let mut command = ENQUEUE.noted(out, attempt, &[&[stream]], 6);
+            let keys = [[&*stream.keys.stream, ""]];
+            let mut command = ENQUEUE.noted(out, attempt, &keys, 6);
             command.number(limit).word(&id).word(&session_id).word(&event_type);
             command.word(now_ms.to_string()).word(document.as_deref().unwrap_or_default());
         };

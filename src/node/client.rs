@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::completions::{Completion, Completions, Kind, Lane};
 use super::runtime::IO;
 use crate::error::Error as CoreError;
-use crate::redis::call::Call;
+use crate::redis::call::call;
 use crate::redis::connection::Connection;
 use crate::redis::options::Options;
 use crate::redis::settings::Settings;
@@ -94,11 +94,10 @@ impl NativeClient {
     pub fn call(&self, slot: u32, arguments: Buffer, timeout_ms: u32) {
         let ticket = self.lane.ticket(slot);
         let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
-        let call = Call::new(unpack(&arguments), deadline, move |outcome| match outcome {
+        call(&self.connection, unpack(&arguments), deadline, move |outcome| match outcome {
             Ok(reply) => ticket.text(reply.to_string(), 0.0),
             Err(error) => ticket.failed(&error),
         });
-        self.connection.submit(Box::new(call));
     }
 
     /// Done once there will be news of the keys that are read after this, and again whenever the

@@ -5,13 +5,14 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::redis::connection::Connection;
 use crate::redis::refusal::error_line;
 use crate::redis::request::{Attempt, Effect, Request};
 use crate::redis::resp::encode::Command;
 
 /// A command of the caller's. It is never sent twice, and its reply is the caller's, whatever it
 /// says: what the command does is not known here.
-pub struct Call<D> {
+struct Call<D> {
     arguments: Vec<Vec<u8>>,
     deadline: Instant,
     done: D,
@@ -43,31 +44,37 @@ const REFUSED: [&str; 22] = [
     "WATCH",
 ];
 
-impl<D: FnOnce(Result<Json>) + Send + 'static> Call<D> {
-    /// A command and its arguments, to be answered by `deadline`.
-    pub fn new(arguments: Vec<Vec<u8>>, deadline: Instant, done: D) -> Self {
-        Self { arguments, deadline, done }
+/// Sends a command and its arguments on a connection that others share. Its reply, or why there is
+/// none, comes by `deadline`.
+pub fn call(
+    connection: &Connection,
+    arguments: Vec<Vec<u8>>,
+    deadline: Instant,
+    done: impl FnOnce(Result<Json>) + Send + 'static,
+) {
+    match check(&arguments) {
+        Ok(()) => connection.submit(Box::new(Call { arguments, deadline, done })),
+        Err(error) => done(Err(error)),
     }
 }
 
-impl<D: FnOnce(Result<Json>) + Send + 'static> Request for Call<D> {
-    fn prepare(&mut self) -> Result<()> {
-        let Some(name) = self.arguments.first().filter(|name| !name.is_empty()) else {
-            return Err(Error::invalid("command", "it is empty"));
-        };
-        let name = String::from_utf8_lossy(name).to_ascii_uppercase();
-        let sub = self.arguments.get(1).map(|sub| sub.to_ascii_uppercase());
-        let silences = name == "CLIENT"
-            && matches!(sub.as_deref(), Some(b"REPLY" | b"TRACKING" | b"SETNAME" | b"NO-TOUCH"));
-        if silences || REFUSED.contains(&name.as_str()) {
-            return Err(Error::invalid(
-                "command",
-                format!("{name} would change the connection that others share"),
-            ));
-        }
-        Ok(())
+/// Refuses a command that would change the connection that others share.
+fn check(arguments: &[Vec<u8>]) -> Result<()> {
+    let Some(name) = arguments.first().filter(|name| !name.is_empty()) else {
+        return Err(Error::invalid("command", "it is empty"));
+    };
+    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+    let sub = arguments.get(1).map(|sub| sub.to_ascii_uppercase());
+    let silences = name == "CLIENT"
+        && matches!(sub.as_deref(), Some(b"REPLY" | b"TRACKING" | b"SETNAME" | b"NO-TOUCH"));
+    if silences || REFUSED.contains(&name.as_str()) {
+        let reason = format!("{name} would change the connection that others share");
+        return Err(Error::invalid("command", reason));
     }
+    Ok(())
+}
 
+impl<D: FnOnce(Result<Json>) + Send + 'static> Request for Call<D> {
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
         let mut command = Command::new(out, self.arguments.len());
         for argument in &self.arguments {
@@ -117,8 +124,8 @@ mod tests {
     use super::*;
 
     fn refused(words: &[&str]) -> bool {
-        let arguments = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-        Call::new(arguments, Instant::now(), |_| {}).prepare().is_err()
+        let arguments: Vec<_> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        check(&arguments).is_err()
     }
 
     #[test]

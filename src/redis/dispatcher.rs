@@ -320,7 +320,10 @@ impl Dispatcher {
             }
             Refusal::UnknownScript | Refusal::Final => {
                 let outcome = if pending.repeated {
-                    Error::unknown(format!("the answer was lost, and its repeat refused: {line}"))
+                    Error::unknown(format!(
+                        "{}: the answer was lost, and its repeat refused: {line}",
+                        self.server
+                    ))
                 } else {
                     Error::Reply { message: line }
                 };

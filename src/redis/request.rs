@@ -40,12 +40,6 @@ pub struct Attempt {
 /// A command and what becomes of its answer. The client owns it until it is settled, and settles
 /// it exactly once.
 pub trait Request: Send {
-    /// Called before anything else, on the thread that submits. Work and refusals that need no
-    /// connection.
-    fn prepare(&mut self) -> Result<()> {
-        Ok(())
-    }
-
     /// Appends the command to what is sent. Called under a lock.
     fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>);
 

@@ -52,13 +52,13 @@ impl Script {
         command
     }
 
-    /// Begins the command of one that notes its answer, which runs on these keys (each in its
-    /// parts) with so many arguments. The caller appends the arguments.
+    /// Begins the command of one that notes its answer, which runs on these keys (each a
+    /// prefix and a name) with so many arguments. The caller appends the arguments.
     pub fn noted<'a>(
         &self,
         out: &'a mut Vec<u8>,
         attempt: &Attempt,
-        keys: &[&[&[u8]]],
+        keys: &[[&str; 2]],
         arguments: usize,
     ) -> Command<'a> {
         let mut command = Command::new(out, 5 + keys.len() + arguments);
@@ -72,8 +72,8 @@ impl Script {
         let (ledger, number) =
             attempt.entry.as_ref().map_or(("", 0), |one| (&*one.ledger, one.number));
         command.word(ledger);
-        for key in keys {
-            command.joined(key);
+        for [prefix, name] in keys {
+            command.named(prefix, name);
         }
         let renews = attempt.entry.as_ref().is_some_and(|entry| entry.renews);
         match (attempt.repeated, renews) {

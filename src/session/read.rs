@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use super::options::Settings;
 use super::reply::{document, unexpected, wrong_type};
 use crate::error::Result;
-use crate::keys::check_session_id;
 use crate::redis::order::{Access, SessionHash};
 use crate::redis::request::{Attempt, Effect, Request};
 use crate::redis::resp::encode::Command;
@@ -20,13 +19,9 @@ pub(crate) struct Get<D> {
 }
 
 impl<D: FnOnce(Result<Option<String>>) + Send> Request for Get<D> {
-    fn prepare(&mut self) -> Result<()> {
-        check_session_id(&self.session_id)
-    }
-
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
-        let prefix = self.settings.keys.session_prefix.as_bytes();
-        Command::new(out, 2).word("GET").joined(&[prefix, self.session_id.as_bytes()]);
+        let prefix = &self.settings.keys.session_prefix;
+        Command::new(out, 2).word("GET").named(prefix, &self.session_id);
     }
 
     fn effect(&self) -> Effect {
@@ -64,16 +59,12 @@ pub(crate) struct GetMany<D> {
 }
 
 impl<D: FnOnce(Result<Vec<Option<String>>>) + Send> Request for GetMany<D> {
-    fn prepare(&mut self) -> Result<()> {
-        self.session_ids.iter().try_for_each(|id| check_session_id(id))
-    }
-
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
-        let prefix = self.settings.keys.session_prefix.as_bytes();
+        let prefix = &self.settings.keys.session_prefix;
         let mut command = Command::new(out, self.session_ids.len() + 1);
         command.word("MGET");
         for id in &self.session_ids {
-            command.joined(&[prefix, id.as_bytes()]);
+            command.named(prefix, id);
         }
     }
 

@@ -12,10 +12,11 @@ pub use super::options::StoreOptions;
 use super::read::{Get, GetMany};
 pub use super::rule::Rule;
 use super::scripts::Scripts;
-use super::write::{Audit, Broadcast, Delete, Touch, Write};
+use super::write::{Audit, Broadcast, Delete, Touch, Write, draft};
 pub use super::write::{Deleted, Written};
 use crate::audit::stream::Stream;
 use crate::error::Result;
+use crate::keys::check_session_id;
 use crate::redis::connection::Connection;
 
 /// The sessions of one Redis.
@@ -47,6 +48,9 @@ impl Store {
         session_id: String,
         done: impl FnOnce(Result<Option<String>>) + Send + 'static,
     ) {
+        if let Err(error) = check_session_id(&session_id) {
+            return done(Err(error));
+        }
         self.connection.submit(Box::new(Get {
             settings: self.settings.clone(),
             session: self.settings.keys.hash(&session_id),
@@ -64,6 +68,9 @@ impl Store {
     ) {
         if session_ids.is_empty() {
             return done(Ok(Vec::new())); // Redis refuses an MGET of nothing.
+        }
+        if let Err(error) = session_ids.iter().try_for_each(|id| check_session_id(id)) {
+            return done(Err(error));
         }
         self.connection.submit(Box::new(GetMany {
             settings: self.settings.clone(),
@@ -84,18 +91,21 @@ impl Store {
         now_ms: i64,
         done: impl FnOnce(Result<Written>) + Send + 'static,
     ) {
+        let draft = match draft(&self.settings, &session_id, text, rule, now_ms) {
+            Ok(draft) => draft,
+            Err(error) => return done(Err(error)),
+        };
         self.connection.submit(Box::new(Write {
             settings: self.settings.clone(),
             scripts: self.scripts.clone(),
             audit: Audit::of(self.audit.as_ref(), now_ms),
             session: self.settings.keys.hash(&session_id),
             session_id,
-            text,
+            draft,
             rule,
             now_ms,
             deadline: self.deadline(),
             done,
-            prepared: None,
         }));
     }
 
@@ -106,6 +116,9 @@ impl Store {
         now_ms: i64,
         done: impl FnOnce(Result<Deleted>) + Send + 'static,
     ) {
+        if let Err(error) = check_session_id(&session_id) {
+            return done(Err(error));
+        }
         self.connection.submit(Box::new(Delete {
             settings: self.settings.clone(),
             scripts: self.scripts.clone(),
@@ -120,6 +133,9 @@ impl Store {
 
     /// Renews a session's TTL; `false` where there is no such session.
     pub fn touch(&self, session_id: String, done: impl FnOnce(Result<bool>) + Send + 'static) {
+        if let Err(error) = check_session_id(&session_id) {
+            return done(Err(error));
+        }
         self.connection.submit(Box::new(Touch {
             settings: self.settings.clone(),
             session: self.settings.keys.hash(&session_id),
@@ -137,6 +153,9 @@ impl Store {
         now_ms: i64,
         done: impl FnOnce(Result<()>) + Send + 'static,
     ) {
+        if let Err(error) = check_session_id(&session_id) {
+            return done(Err(error));
+        }
         self.connection.submit(Box::new(Broadcast {
             settings: self.settings.clone(),
             session: self.settings.keys.hash(&session_id),

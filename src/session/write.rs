@@ -45,12 +45,11 @@ fn begin<'a>(
     audit: Option<&Audit>,
     arguments: usize,
 ) -> Command<'a> {
-    let session = session.map(str::as_bytes);
     match audit {
-        None => script.noted(out, attempt, &[&session], arguments),
+        None => script.noted(out, attempt, &[session], arguments),
         Some(audit) => {
-            let stream = audit.stream.keys.stream.as_bytes();
-            script.noted(out, attempt, &[&session, &[stream]], arguments + 1)
+            let stream = [&*audit.stream.keys.stream, ""];
+            script.noted(out, attempt, &[session, stream], arguments + 1)
         }
     }
 }
@@ -71,73 +70,55 @@ pub(crate) struct Write<D> {
     pub audit: Option<Audit>,
     pub session_id: String,
     pub session: SessionHash,
-    pub text: String,
+    pub draft: Draft,
     pub rule: Rule,
     pub now_ms: i64,
     pub deadline: Instant,
     pub done: D,
-    pub prepared: Option<Prepared>,
 }
 
-/// What the script gets, made once for all attempts.
-pub(super) struct Prepared {
-    /// The version that is written; where any is taken: where nothing is stored.
-    version: u64,
-    /// The document; where any is taken: what follows its version.
-    document: String,
-}
-
-impl<D> Write<D> {
-    fn check_size(&self, text: &str) -> Result<()> {
-        let (size, most) = (text.len(), self.settings.max_state_bytes);
-        if size <= most {
-            return Ok(());
-        }
+/// The draft of a write, if the write is one that may be made.
+pub(crate) fn draft(
+    settings: &Settings,
+    session_id: &str,
+    text: String,
+    rule: Rule,
+    now_ms: i64,
+) -> Result<Draft> {
+    check_session_id(session_id)?;
+    let (size, most) = (text.len(), settings.max_state_bytes);
+    if size > most {
         let reason =
             format!("it has {size} bytes as JSON, at most {most} are allowed (maxStateBytes)");
-        Err(Error::invalid("state", reason))
+        return Err(Error::invalid("state", reason));
     }
+    if let Rule::Locked { expected } = rule
+        && expected >= MAX_VERSION
+    {
+        return Err(Error::invalid("expectedVersion", NO_VERSION));
+    }
+    Draft::new(text, session_id, rule.stamp(), &iso_timestamp(now_ms))
 }
 
 impl<D: FnOnce(Result<Written>) + Send> Request for Write<D> {
-    fn prepare(&mut self) -> Result<()> {
-        check_session_id(&self.session_id)?;
-        self.check_size(&self.text)?;
-        if let Rule::Locked { expected } = self.rule
-            && expected >= MAX_VERSION
-        {
-            return Err(Error::invalid("expectedVersion", NO_VERSION));
-        }
-        let stamp = iso_timestamp(self.now_ms);
-        let draft = Draft::new(&self.text, &self.session_id, self.rule.stamp(), &stamp)?;
-        let version = self.rule.version().unwrap_or_else(|| draft.version.unwrap_or(0) + 1);
-        let document = match self.rule {
-            Rule::Any => draft.tail,
-            _ => draft.document(version),
-        };
-        self.text = String::new(); // Spliced: the original is not needed any more.
-        self.prepared = Some(Prepared { version, document });
-        Ok(())
-    }
-
     fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>) {
-        let Some(Prepared { version, document }) = &self.prepared else {
-            return; // Not reached: `prepare` comes first.
-        };
-        let script = self.scripts.write(self.rule);
-        let session = [&*self.settings.keys.session_prefix, &*self.session_id];
-        let expected = match self.rule {
+        let Self { settings, session_id, draft, rule, audit, .. } = self;
+        let session = [&*settings.keys.session_prefix, session_id];
+        let head = rule.version().map(Draft::head);
+        let version = match rule {
             Rule::Create | Rule::CreateIfAbsent => None,
-            Rule::Locked { expected } => Some(expected),
-            Rule::Any => Some(*version),
+            Rule::Locked { expected } => Some(*expected),
+            Rule::Any => Some(draft.version.unwrap_or(0) + 1), // Where nothing is stored.
         };
-        let arguments = 2 + usize::from(expected.is_some());
-        let mut command = begin(out, script, attempt, session, self.audit.as_ref(), arguments);
-        command.word(document).word(self.now_ms.to_string());
-        if let Some(expected) = expected {
-            command.number(expected);
+        let arguments = 2 + usize::from(version.is_some());
+        let script = self.scripts.write(*rule);
+        let mut command = begin(out, script, attempt, session, audit.as_ref(), arguments);
+        command.joined(head.iter().map(String::as_bytes).chain(draft.tail()));
+        command.number(self.now_ms.unsigned_abs());
+        if let Some(version) = version {
+            command.number(version);
         }
-        if let Some(audit) = &self.audit {
+        if let Some(audit) = audit {
             command.word(&audit.record_id);
         }
     }
@@ -216,15 +197,11 @@ pub(crate) struct Delete<D> {
 }
 
 impl<D: FnOnce(Result<Deleted>) + Send> Request for Delete<D> {
-    fn prepare(&mut self) -> Result<()> {
-        check_session_id(&self.session_id)
-    }
-
     fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>) {
         let session = [&*self.settings.keys.session_prefix, &*self.session_id];
         let (script, audit) = (self.scripts.delete(), self.audit.as_ref());
         let mut command = begin(out, script, attempt, session, audit, 1);
-        command.word(self.now_ms.to_string());
+        command.number(self.now_ms.unsigned_abs());
         if let Some(audit) = audit {
             command.word(&audit.record_id);
         }
@@ -264,15 +241,11 @@ pub(crate) struct Touch<D> {
 }
 
 impl<D: FnOnce(Result<bool>) + Send> Request for Touch<D> {
-    fn prepare(&mut self) -> Result<()> {
-        check_session_id(&self.session_id)
-    }
-
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
-        let prefix = self.settings.keys.session_prefix.as_bytes();
+        let prefix = &self.settings.keys.session_prefix;
         Command::new(out, 3)
             .word("EXPIRE")
-            .joined(&[prefix, self.session_id.as_bytes()])
+            .named(prefix, &self.session_id)
             .number(self.settings.ttl_seconds.into());
     }
 
@@ -306,15 +279,11 @@ pub(crate) struct Broadcast<D> {
 }
 
 impl<D: FnOnce(Result<()>) + Send> Request for Broadcast<D> {
-    fn prepare(&mut self) -> Result<()> {
-        check_session_id(&self.session_id)
-    }
-
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
-        let prefix = self.settings.keys.ws_channel_prefix.as_bytes();
+        let prefix = &self.settings.keys.ws_channel_prefix;
         Command::new(out, 3)
             .word("PUBLISH")
-            .joined(&[prefix, self.session_id.as_bytes()])
+            .named(prefix, &self.session_id)
             .word(message::broadcast(&self.session_id, &self.message, self.now_ms));
     }
 

@@ -18,19 +18,24 @@ impl<'a> Command<'a> {
 
     /// A word.
     pub fn word(&mut self, word: impl AsRef<[u8]>) -> &mut Self {
-        self.joined(&[word.as_ref()])
+        self.joined([word.as_ref()].into_iter())
     }
 
     /// A word that is made of several parts.
-    pub fn joined(&mut self, parts: &[&[u8]]) -> &mut Self {
+    pub fn joined<'p>(&mut self, parts: impl Iterator<Item = &'p [u8]> + Clone) -> &mut Self {
         self.out.push(b'$');
-        number(self.out, parts.iter().map(|part| part.len()).sum::<usize>() as u64);
+        number(self.out, parts.clone().map(<[u8]>::len).sum::<usize>() as u64);
         self.out.extend_from_slice(b"\r\n");
         for part in parts {
             self.out.extend_from_slice(part);
         }
         self.out.extend_from_slice(b"\r\n");
         self
+    }
+
+    /// A word that is the name of something: a prefix, and what it is the prefix of.
+    pub fn named(&mut self, prefix: &str, name: &str) -> &mut Self {
+        self.joined([prefix.as_bytes(), name.as_bytes()].into_iter())
     }
 
     /// A word that is a number.
@@ -73,7 +78,7 @@ mod tests {
         let mut out = Vec::new();
         Command::new(&mut out, 5)
             .word("SET")
-            .joined(&[b"session:", b"a"])
+            .named("session:", "a")
             .word([0xff, 0])
             .number(0)
             .number(u64::MAX);
