@@ -49,7 +49,7 @@ class RedisStateManager {
    * @param {unknown} [options]
    */
   constructor(redis, pubSub, dbQueue, options) {
-    // All that can be refused is, before anything is made that would have to be closed.
+    // Validate everything before opening resources.
     this.#options = managerOptions(options)
     this.#queue = toQueue(dbQueue)
     const makeRedis = clientOf('redis', redis)
@@ -140,26 +140,39 @@ class RedisStateManager {
     ) {
       throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
     }
-    await this.#update(sessionId, state, expectedVersion)
+    const update = this.#update(sessionId, state, expectedVersion)
+    this.#updated(sessionId, update, unwrap(await update.call.promise))
   }
 
   /**
+   * Begins an update. Not `async`: a promise of its own would cost every update.
+   *
    * @param {string} sessionId
    * @param {any} state
    * @param {number | undefined} expectedVersion
-   * @returns {Promise<() => any>} what was written
    */
-  async #update(sessionId, state, expectedVersion) {
+  #update(sessionId, state, expectedVersion) {
     checkId(sessionId)
     const now = Date.now()
     const text = write(state, sessionId)
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
     this.#store.update(call.slot, sessionId, text, expectedVersion ?? NO_VERSION, now)
-    const version = this.#written(unwrap(await call.promise), sessionId, 'session_updated')
-    const next = () => stored(text, { version, updated_at: new Date(now) })
-    if (this.#queue && !this.#audited) this.#audit(sessionId, next(), 'session_updated')
-    return next
+    return { call, text, now }
+  }
+
+  /**
+   * Ends an update by its answer. Returns what makes the state that is stored now.
+   *
+   * @param {string} sessionId
+   * @param {{ text: string, now: number }} update
+   * @param {number} answer
+   */
+  #updated(sessionId, { text, now }, answer) {
+    const version = this.#written(answer, sessionId, 'session_updated')
+    const state = () => stored(text, { version, updated_at: new Date(now) })
+    if (this.#queue && !this.#audited) this.#audit(sessionId, state(), 'session_updated')
+    return state
   }
 
   /**
@@ -180,8 +193,8 @@ class RedisStateManager {
       const { version } = current
       const next = await fn(current)
       try {
-        const written = await this.#update(sessionId, next, version)
-        return written()
+        const update = this.#update(sessionId, next, version)
+        return this.#updated(sessionId, update, unwrap(await update.call.promise))()
       } catch (error) {
         if (!(error instanceof ConcurrencyError) || conflicts >= retries) throw error
       }

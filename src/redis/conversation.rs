@@ -2,8 +2,8 @@
 //! dead. A state machine without a socket, a task or a clock: whoever owns it moves the bytes and
 //! says what time it is.
 //!
-//! Names: `send`, `replied` and `received` take in what has happened; `unsent` and `timeout` tell
-//! what to do next; `check` says whether the connection is finished.
+//! Names: `send`, `replied` and `received` take in what has happened; `give` and `timeout` tell what
+//! to do next; `check` says whether the connection is finished.
 
 use std::collections::VecDeque;
 
@@ -43,7 +43,7 @@ struct Owed<T> {
 pub(crate) struct Unanswered<T> {
     /// Who waits for the reply.
     pub token: T,
-    /// Whether a byte of it was given to the socket: the server may have executed it.
+    /// Whether the socket has taken a byte of it: the server may have executed it.
     pub sent: bool,
 }
 
@@ -55,11 +55,10 @@ pub(crate) struct Conversation<T> {
     expected: usize,
     /// The length of a reply that holds a document, averaged.
     average: usize,
+    /// What is encoded, and not given to a writer.
     outgoing: Vec<u8>,
-    /// How much of `outgoing` the socket has taken.
-    taken: usize,
-    /// Where in the stream of sent bytes `outgoing` begins.
-    base: u64,
+    /// How many bytes were given before that.
+    given: u64,
     /// When the server has last sent anything.
     received_at: Instant,
     /// Since when something is owed without interruption.
@@ -76,8 +75,7 @@ impl<T> Conversation<T> {
             expected: 0,
             average: 1024,
             outgoing: Vec::new(),
-            taken: 0,
-            base: 0,
+            given: 0,
             received_at: now,
             owed_since: now,
         }
@@ -102,27 +100,28 @@ impl<T> Conversation<T> {
         if self.owed.is_empty() {
             self.owed_since = now;
         }
-        let begin = self.base + self.outgoing.len() as u64;
+        let begin = self.given + self.outgoing.len() as u64;
         encode(&token, &mut self.outgoing);
         let expected = self.estimate(sending);
         self.expected += expected;
         self.owed.push_back(Owed { token: Some(token), begin, sending, expected, given_up: None });
     }
 
-    /// What is to be given to the socket next.
+    /// What is to be written next.
     pub fn unsent(&self) -> &[u8] {
-        self.outgoing.get(self.taken..).unwrap_or_default()
+        &self.outgoing
     }
 
-    /// The socket has taken so many bytes of `unsent`.
-    pub fn taken(&mut self, bytes: usize) {
-        self.taken += bytes;
-        if self.taken >= self.outgoing.len() {
-            self.base += self.outgoing.len() as u64;
-            self.outgoing.clear();
-            self.outgoing.shrink_to(UNSENT_BYTES);
-            self.taken = 0;
-        }
+    /// Gives all that is unsent to a writer, in exchange for an empty buffer.
+    pub fn give(&mut self, buffer: &mut Vec<u8>) {
+        std::mem::swap(&mut self.outgoing, buffer);
+        self.given += buffer.len() as u64;
+    }
+
+    /// The writer gives back what the socket has not taken.
+    pub fn give_back(&mut self, rest: &[u8]) {
+        self.outgoing.splice(0..0, rest.iter().copied());
+        self.given -= rest.len() as u64;
     }
 
     /// The server has sent something.
@@ -155,7 +154,7 @@ impl<T> Conversation<T> {
         now: Instant,
         mut is_over: impl FnMut(&T) -> bool,
     ) -> Vec<Unanswered<T>> {
-        let (sent, base) = (self.sent(), self.base);
+        let given = self.given;
         let (mut over, mut withdrawn) = (Vec::new(), 0);
         let mut all = std::mem::take(&mut self.owed).into_iter().peekable();
         while let Some(mut owed) = all.next() {
@@ -165,13 +164,13 @@ impl<T> Conversation<T> {
                 self.owed.push_back(owed);
                 continue;
             };
-            let is_sent = owed.begin < sent;
+            let is_sent = owed.begin < given;
             over.push(Unanswered { token, sent: is_sent });
             if is_sent {
                 owed.given_up = Some(now);
                 self.owed.push_back(owed);
             } else {
-                let place = |at: u64| usize::try_from(at - base).unwrap_or(usize::MAX);
+                let place = |at: u64| usize::try_from(at - given).unwrap_or(usize::MAX);
                 let end = end.map_or(self.outgoing.len(), place);
                 withdrawn += self.outgoing.drain(place(owed.begin)..end).len() as u64;
                 self.expected -= owed.expected;
@@ -207,21 +206,15 @@ impl<T> Conversation<T> {
 
     /// Whether the server may still execute something that changes what is stored.
     pub fn may_change(&self) -> bool {
-        let sent = self.sent();
-        self.owed.iter().any(|owed| owed.sending.changes && owed.begin < sent)
+        self.owed.iter().any(|owed| owed.sending.changes && owed.begin < self.given)
     }
 
     /// Ends it. What has no reply, in the order in which it was sent.
     pub fn end(self) -> impl Iterator<Item = Unanswered<T>> {
-        let sent = self.sent();
+        let given = self.given;
         self.owed.into_iter().filter_map(move |Owed { token, begin, .. }| {
-            token.map(|token| Unanswered { token, sent: begin < sent })
+            token.map(|token| Unanswered { token, sent: begin < given })
         })
-    }
-
-    /// How many bytes the socket has taken.
-    fn sent(&self) -> u64 {
-        self.base + self.taken as u64
     }
 
     fn estimate(&self, sending: Sending) -> usize {
@@ -246,6 +239,13 @@ mod tests {
         out.extend_from_slice(format!("{token};").as_bytes());
     }
 
+    /// The socket takes so many bytes.
+    fn write(conversation: &mut Conversation<u32>, taken: usize) {
+        let mut buffer = Vec::new();
+        conversation.give(&mut buffer);
+        conversation.give_back(&buffer[taken..]);
+    }
+
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -267,7 +267,7 @@ mod tests {
         for token in [1, 2, 3] {
             conversation.send(token, SET, now, encode);
         }
-        conversation.taken(3); // The first, and the first byte of the second.
+        write(&mut conversation, 3); // The first, and the first byte of the second.
         let ended: Vec<_> = conversation.end().map(|one| (one.token, one.sent)).collect();
         assert_eq!(ended, [(1, true), (2, true), (3, false)]);
     }
@@ -289,7 +289,7 @@ mod tests {
     fn a_server_that_sends_bytes_for_ever_and_finishes_no_reply_is_given_up() {
         let (mut conversation, now) = begun();
         conversation.send(1, SET, now, encode);
-        conversation.taken(2);
+        write(&mut conversation, 2);
         let over = conversation.give_up(now + seconds(5), |_| true);
         assert!(over[0].sent);
         conversation.received(now + seconds(7));
@@ -304,13 +304,13 @@ mod tests {
         for token in [10, 20, 30, 40, 50] {
             conversation.send(token, SET, now, encode);
         }
-        conversation.taken(4); // The first, and the first byte of the second.
+        write(&mut conversation, 4); // The first, and the first byte of the second.
         let over = conversation.give_up(now, |token| *token != 30);
         let over: Vec<_> = over.iter().map(|one| (one.token, one.sent)).collect();
         assert_eq!(over, [(10, true), (20, true), (40, false), (50, false)]);
         assert_eq!(conversation.unsent(), b"0;30;");
         conversation.send(60, SET, now, encode);
-        conversation.taken(3);
+        write(&mut conversation, 3);
         let ended: Vec<_> = conversation.end().map(|one| (one.token, one.sent)).collect();
         assert_eq!(ended, [(30, true), (60, false)]);
     }
@@ -320,7 +320,7 @@ mod tests {
         let (mut conversation, now) = begun();
         conversation.send(1, GET, now, encode);
         conversation.send(2, GET, now, encode);
-        conversation.taken(4);
+        write(&mut conversation, 4);
         conversation.give_up(now, |token| *token == 1);
         assert_eq!(conversation.replied(1), Ok(None));
         assert_eq!(conversation.replied(1), Ok(Some(2)));
@@ -331,7 +331,7 @@ mod tests {
         let (mut conversation, now) = begun();
         for _ in 0..50 {
             conversation.send(0, GET, now, encode);
-            conversation.taken(2);
+            write(&mut conversation, 2);
             conversation.replied(250_000).expect("owed");
         }
         let mut sent = 0;

@@ -181,7 +181,7 @@ impl Dispatcher {
         self.again = again;
     }
 
-    /// Encodes what may be sent now; it is in `unsent` then.
+    /// Encodes what may be sent now.
     pub fn pump(&mut self, now: Instant) {
         let Some(conversation) = self.conversation.as_mut().filter(|_| self.unfit.is_none()) else {
             return;
@@ -216,15 +216,22 @@ impl Dispatcher {
         }
     }
 
-    /// What is to be given to the socket next.
-    pub fn unsent(&self) -> &[u8] {
-        self.conversation.as_ref().map_or(&[], Conversation::unsent)
+    /// Whether there is something to be written.
+    pub fn has_unsent(&self) -> bool {
+        self.conversation.as_ref().is_some_and(|one| !one.unsent().is_empty())
     }
 
-    /// The socket has taken so many bytes of `unsent`.
-    pub fn taken(&mut self, bytes: usize) {
+    /// Gives all that is to be written to a writer, in exchange for an empty buffer.
+    pub fn give(&mut self, buffer: &mut Vec<u8>) {
         if let Some(conversation) = &mut self.conversation {
-            conversation.taken(bytes);
+            conversation.give(buffer);
+        }
+    }
+
+    /// The writer gives back what the socket has not taken.
+    pub fn give_back(&mut self, rest: &[u8]) {
+        if let Some(conversation) = &mut self.conversation {
+            conversation.give_back(rest);
         }
     }
 

@@ -219,24 +219,29 @@ impl Link {
     }
 
     async fn write(&mut self) -> Result<(), Lost> {
+        let mut unsent = Vec::new();
+        self.conversation.give(&mut unsent);
+        let mut rest = unsent.as_slice();
         loop {
-            let write = self.writer.write(self.conversation.unsent());
-            let write = write.map_err(|error| self.lost(describe(&error)))?;
-            self.conversation.taken(write.taken);
-            if !write.is_blocked {
+            let write = self.writer.write(rest).map_err(|error| self.lost(describe(&error)))?;
+            rest = rest.get(write.taken..).unwrap_or_default();
+            if !write.is_blocked && rest.is_empty() {
                 return Ok(());
             }
-            let writable = self.writer.writable().await;
+            let writable = self.writer.writable().changed().await;
             writable.map_err(|error| self.lost(describe(&error)))?;
         }
     }
 
     /// Takes in what arrives next. Cancel-safe.
     async fn receive(&mut self) -> Result<(), Lost> {
-        match self.reader.read(self.decoder.buffer(), &self.writer).await {
-            Ok(true) => {}
-            Ok(false) => return Err(self.lost("the connection was lost")),
-            Err(error) => return Err(self.lost(describe(&error))),
+        let read = self.reader.read(self.decoder.buffer()).await;
+        let read = read.map_err(|error| self.lost(describe(&error)))?;
+        if !read.is_open {
+            return Err(self.lost("the connection was lost"));
+        }
+        if read.must_write {
+            self.writer.write(&[]).map_err(|error| self.lost(describe(&error)))?;
         }
         while let Some(frame) = self.decoder.next().map_err(|error| self.lost(error.to_string()))? {
             let taken = match frame {

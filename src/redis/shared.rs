@@ -1,9 +1,11 @@
 //! What the threads of a client share: its requests, and the way to write them to the server.
 //!
 //! The thread that submits encodes and writes, so that no other thread has to be woken for that.
-//! Nobody waits for the lock on the way in: who finds it taken leaves his requests, and who has it
-//! takes them along.
+//! There are three locks. Nobody holds one for a system call, but for the writer's; and nobody waits
+//! for another on the way in: who finds a lock taken leaves his work, and who has it looks again
+//! after he has let it go.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::sync::Notify;
@@ -14,6 +16,9 @@ use crate::redis::dispatcher::{Dispatcher, Fence, Settled};
 use crate::redis::greeting::Identity;
 use crate::redis::request::Request;
 use crate::redis::transport::{Writer, describe};
+
+/// A buffer that has grown beyond this is let go once it is written, bytes.
+const KEPT: usize = 1 << 20;
 
 /// What the supervisor has to see to.
 pub(crate) struct Watch {
@@ -28,19 +33,20 @@ pub(crate) struct Watch {
 }
 
 pub(crate) struct Shared {
+    /// Requests that were not taken in yet.
     submitted: Mutex<Vec<Box<dyn Request>>>,
     state: Mutex<State>,
+    outlet: Mutex<Outlet>,
+    /// Whether there may be something to write that nobody is writing.
+    must_write: AtomicBool,
     /// Wakes the supervisor.
     pub wake: Notify,
 }
 
 struct State {
     dispatcher: Dispatcher,
-    writer: Option<Writer>,
     /// The socket takes no more for now.
     is_blocked: bool,
-    /// It did not take what TLS has encrypted.
-    must_flush: bool,
     /// Why nothing can be written any more.
     broken: Option<String>,
     /// When the supervisor will look at the deadlines by itself.
@@ -49,18 +55,25 @@ struct State {
     is_closed: bool,
 }
 
+/// The way to the server, while there is one.
+#[derive(Default)]
+struct Outlet {
+    writer: Option<Writer>,
+    /// What is being written.
+    buffer: Vec<u8>,
+}
+
 impl Shared {
     pub fn new(dispatcher: Dispatcher) -> Self {
-        let state = State {
-            dispatcher,
-            writer: None,
-            is_blocked: false,
-            must_flush: false,
-            broken: None,
-            armed: None,
-            is_closed: false,
-        };
-        Self { submitted: Mutex::default(), state: Mutex::new(state), wake: Notify::new() }
+        let (is_blocked, is_closed) = (false, false);
+        let state = State { dispatcher, is_blocked, broken: None, armed: None, is_closed };
+        Self {
+            submitted: Mutex::default(),
+            state: Mutex::new(state),
+            outlet: Mutex::default(),
+            must_write: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
     }
 
     /// Takes a request, to be sent by the next `flush`. How many there are now.
@@ -70,17 +83,13 @@ impl Shared {
         submitted.len()
     }
 
-    /// Sends what was submitted, or leaves it to the thread that is sending.
+    /// Sends what was submitted, or leaves it to the thread that is taking requests in.
     pub fn flush(&self) {
         while !lock(&self.submitted).is_empty() {
-            let mut state = match self.state.try_lock() {
-                Ok(state) => state,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            let settled = self.send(&mut state, Instant::now());
+            let Some(mut state) = try_lock(&self.state) else { return };
+            let settled = self.take_in(&mut state, Instant::now());
             let must_wake = state.must_wake();
-            drop(state);
+            self.write(state);
             if must_wake {
                 self.wake.notify_one();
             }
@@ -97,7 +106,7 @@ impl Shared {
         let now = Instant::now();
         let mut state = lock(&self.state);
         let worked = work(&mut state.dispatcher, now);
-        let settled = self.send(&mut state, now);
+        let settled = self.take_in(&mut state, now);
         state.armed = state.armed.filter(|armed| *armed > now);
         if state.must_wake() {
             state.armed = state.dispatcher.timeout();
@@ -109,7 +118,7 @@ impl Shared {
             ended: worked.err().or_else(|| state.broken.clone()).or_else(unfit),
             is_idle: state.dispatcher.is_idle(),
         };
-        drop(state);
+        self.write(state);
         settled.into_iter().for_each(Settled::tell);
         self.flush(); // What was submitted meanwhile.
         watch
@@ -117,26 +126,35 @@ impl Shared {
 
     /// There is a connection.
     pub fn connected(&self, writer: Writer, identity: Option<Identity>, fenced: bool) -> Watch {
-        lock(&self.state).write_to(Some(writer));
+        self.forget_connection();
+        *lock(&self.outlet) = Outlet { writer: Some(writer), buffer: Vec::new() };
         self.update(|dispatcher, now| {
             dispatcher.connected(identity, fenced, now);
             Ok(())
         })
     }
 
-    /// The connection has ended.
+    /// The connection has ended, or could not be made.
     pub fn lost(&self, reason: String) -> Watch {
-        lock(&self.state).write_to(None);
+        self.reclaim(&mut std::mem::take(&mut *lock(&self.outlet)));
+        self.forget_connection();
         self.update(|dispatcher, _| {
             dispatcher.lost(reason);
             Ok(())
         })
     }
 
-    /// The socket takes bytes again.
+    /// The socket takes bytes again, or TLS has something to send by itself.
     pub fn writable(&self) -> Watch {
         lock(&self.state).is_blocked = false;
+        self.must_write.store(true, SeqCst);
         self.update(|_, _| Ok(()))
+    }
+
+    /// Settles what is past its deadline.
+    pub fn expire(&self) -> Watch {
+        self.reclaim(&mut lock(&self.outlet));
+        self.update(|dispatcher, now| dispatcher.expire(now))
     }
 
     /// What has to be done about the last connection before the next one is used.
@@ -151,20 +169,17 @@ impl Shared {
 
     /// Settles everything, and accepts no more.
     pub fn close(&self) {
-        {
-            let mut state = lock(&self.state);
-            state.is_closed = true;
-            state.write_to(None);
-        }
+        self.refuse();
+        self.reclaim(&mut std::mem::take(&mut *lock(&self.outlet)));
         self.update(|dispatcher, _| {
             dispatcher.close();
             Ok(())
         });
     }
 
-    /// Takes in what was submitted, and writes what can be written. What has settled is to be told
-    /// without the lock.
-    fn send(&self, state: &mut State, now: Instant) -> Vec<Settled> {
+    /// Takes in what was submitted, and encodes what can be sent. Returns what has settled, which is
+    /// to be told when no lock is held.
+    fn take_in(&self, state: &mut State, now: Instant) -> Vec<Settled> {
         let submitted = std::mem::take(&mut *lock(&self.submitted));
         let mut refused = Vec::new();
         for request in submitted {
@@ -174,51 +189,77 @@ impl Shared {
                 state.dispatcher.submit(request);
             }
         }
-        state.write(now);
+        state.dispatcher.pump(now);
+        if state.dispatcher.has_unsent() {
+            self.must_write.store(true, SeqCst);
+        }
         refused.append(&mut state.dispatcher.take_settled());
         refused
     }
-}
 
-impl State {
-    fn write_to(&mut self, writer: Option<Writer>) {
-        self.writer = writer;
-        self.is_blocked = false;
-        self.must_flush = false;
-        self.broken = None;
-    }
-
-    fn write(&mut self, now: Instant) {
-        let Self { dispatcher, writer, is_blocked, must_flush, broken, .. } = self;
-        dispatcher.pump(now);
-        let is_open = broken.is_none() && !*is_blocked;
-        let Some(writer) = writer.as_ref().filter(|_| is_open) else { return };
-        while *must_flush || !dispatcher.unsent().is_empty() {
-            match writer.write(dispatcher.unsent()) {
+    /// Writes what is encoded, or leaves it to the thread that is writing.
+    fn write(&self, state: MutexGuard<'_, State>) {
+        let mut locked = Some(state);
+        while self.must_write.load(SeqCst) {
+            let Some(mut outlet) = try_lock(&self.outlet) else { return };
+            self.must_write.store(false, SeqCst);
+            let mut state = locked.take().unwrap_or_else(|| lock(&self.state));
+            let Outlet { writer: Some(writer), buffer } = &mut *outlet else { return };
+            if state.is_blocked || state.broken.is_some() {
+                return;
+            }
+            if buffer.is_empty() {
+                state.dispatcher.give(buffer);
+                state.dispatcher.pump(Instant::now()); // There is room for more.
+                self.must_write.store(state.dispatcher.has_unsent(), SeqCst);
+            }
+            drop(state);
+            match writer.write(buffer) {
                 Ok(write) => {
-                    dispatcher.taken(write.taken);
-                    (*is_blocked, *must_flush) = (write.is_blocked, write.is_blocked);
+                    buffer.drain(..write.taken);
+                    buffer.shrink_to(KEPT);
                     if write.is_blocked {
-                        return;
+                        lock(&self.state).is_blocked = true;
+                        return self.wake.notify_one();
                     }
-                    dispatcher.pump(now); // There may be room for more.
                 }
                 Err(error) => {
-                    *broken = Some(describe(&error));
-                    return;
+                    lock(&self.state).broken = Some(describe(&error));
+                    return self.wake.notify_one();
                 }
             }
         }
     }
 
-    /// Whether the supervisor has to be woken: it would look too late, or has a socket to wait for.
+    /// Takes back what the socket has not taken.
+    fn reclaim(&self, outlet: &mut Outlet) {
+        lock(&self.state).dispatcher.give_back(&outlet.buffer);
+        outlet.buffer.clear();
+    }
+
+    /// Whatever was wrong with the last connection is not with the next.
+    fn forget_connection(&self) {
+        let mut state = lock(&self.state);
+        (state.is_blocked, state.broken) = (false, None);
+    }
+}
+
+impl State {
+    /// Whether the supervisor has to be woken: it would look at the deadlines too late.
     fn must_wake(&self) -> bool {
         let timeout = self.dispatcher.timeout();
-        let is_late = timeout.is_some_and(|at| self.armed.is_none_or(|armed| at < armed));
-        is_late || self.is_blocked || self.broken.is_some()
+        timeout.is_some_and(|at| self.armed.is_none_or(|armed| at < armed))
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }

@@ -20,7 +20,7 @@ use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::shared::{Shared, Watch};
 use crate::redis::status::{Status, StatusSink};
 use crate::redis::tracking::{InvalidationSink, pass_on};
-use crate::redis::transport::describe;
+use crate::redis::transport::{Read, describe};
 
 /// How long a graceful end lets answers come in before it settles without them.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -148,7 +148,7 @@ impl Supervisor {
         let mut work = pin!(work);
         let mut timer = Timer::new();
         loop {
-            let watch = self.shared.update(|dispatcher, now| dispatcher.expire(now));
+            let watch = self.shared.expire();
             if self.is_over(&watch) {
                 return None;
             }
@@ -168,8 +168,9 @@ impl Supervisor {
     async fn serve(&mut self, link: Link, fenced: bool) -> End {
         let identity = link.identity.clone();
         let (mut reader, writer, mut decoder) = link.into_parts();
+        let writable = writer.writable();
         (self.status)(Status::Ready);
-        let mut watch = self.shared.connected(writer.clone(), identity, fenced);
+        let mut watch = self.shared.connected(writer, identity, fenced);
         self.unasked = 0;
         let mut timer = Timer::new();
         loop {
@@ -187,20 +188,25 @@ impl Supervisor {
                     Some(()) => self.shared.update(|_, _| Ok(())),
                     None => return End::Closed,
                 },
-                () = std::future::ready(()), if timer.is_long_overdue() => self.expire(),
-                read = reader.read(decoder.buffer(), &writer) => match read {
-                    Ok(true) => self.received(&mut decoder),
-                    Ok(false) => return End::Broken(String::from("the connection was lost")),
+                () = std::future::ready(()), if timer.is_long_overdue() => self.shared.expire(),
+                read = reader.read(decoder.buffer()) => match read {
+                    Ok(Read { is_open: false, .. }) => {
+                        return End::Broken(String::from("the connection was lost"));
+                    }
+                    Ok(Read { must_write, .. }) => {
+                        let watch = self.received(&mut decoder);
+                        if must_write { self.shared.writable() } else { watch }
+                    }
                     Err(error) => return End::Broken(describe(&error)),
                 },
-                writable = writer.writable(), if watch.is_blocked => match writable {
+                changed = writable.changed(), if watch.is_blocked => match changed {
                     Ok(()) => self.shared.writable(),
                     Err(error) => return End::Broken(describe(&error)),
                 },
                 () = self.shared.wake.notified() => self.shared.update(|_, _| Ok(())),
                 () = timer.elapsed() => {
                     if timer.is_looked_at() {
-                        self.expire()
+                        self.shared.expire()
                     } else {
                         // A process that stood still learns of the time before it learns of what
                         // has arrived.
@@ -210,10 +216,6 @@ impl Supervisor {
                 }
             };
         }
-    }
-
-    fn expire(&self) -> Watch {
-        self.shared.update(|dispatcher, now| dispatcher.expire(now))
     }
 
     /// What the owner has said of an end so far.

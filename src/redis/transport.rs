@@ -1,7 +1,7 @@
 //! The bytes between this process and a server: over TCP, a Unix socket, or TLS.
 //!
-//! One task reads. Any thread may write, under a lock of its own: what the socket does not take at
-//! once is left to the writer's caller.
+//! One task reads. Any thread may write, one at a time: what the socket does not take at once is
+//! left to the writer's caller.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -28,11 +28,25 @@ pub(crate) struct Reader {
     tls: Option<(Tls, Vec<u8>)>,
 }
 
-/// The writing half. Clones share it.
-#[derive(Clone)]
+/// The writing half.
 pub(crate) struct Writer {
     half: Arc<WriteHalf>,
     tls: Option<Tls>,
+    /// What is encrypted, and how much of it the socket has taken.
+    encrypted: Vec<u8>,
+    gone: usize,
+}
+
+/// Tells when a socket takes bytes again.
+#[derive(Clone)]
+pub(crate) struct Writable(Arc<WriteHalf>);
+
+/// What came of reading.
+pub(crate) struct Read {
+    /// Whether there may be more; `false` at the end of the stream.
+    pub is_open: bool,
+    /// Whether TLS has something to send by itself: write, even if it is nothing.
+    pub must_write: bool,
 }
 
 enum ReadHalf {
@@ -75,9 +89,10 @@ pub(crate) async fn connect(address: &Address) -> io::Result<(Reader, Writer)> {
             return Err(io::Error::new(ErrorKind::Unsupported, "there are no Unix sockets here"));
         }
     };
-    let writer = Writer { half: Arc::new(write), tls: tls.clone() };
+    let half = Arc::new(write);
+    let mut writer = Writer { half, tls: tls.clone(), encrypted: Vec::new(), gone: 0 };
     let mut reader = Reader { half: read, tls: tls.map(|tls| (tls, Vec::new())) };
-    reader.shake_hands(&writer).await?;
+    reader.shake_hands(&mut writer).await?;
     Ok((reader, writer))
 }
 
@@ -94,48 +109,43 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
 }
 
 impl Reader {
-    /// Appends what has arrived to `into`, at least a byte; `false` at the end of the stream.
-    /// Cancel-safe. `writer`: TLS may have to answer by itself.
-    pub async fn read(&mut self, into: &mut Vec<u8>, writer: &Writer) -> io::Result<bool> {
-        let Some((tls, received)) = &mut self.tls else { return self.half.read(into).await };
+    /// Appends what has arrived to `into`, at least a byte unless TLS has to write. Cancel-safe.
+    pub async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<Read> {
+        let Some((tls, received)) = &mut self.tls else {
+            let is_open = self.half.read(into).await?;
+            return Ok(Read { is_open, must_write: false });
+        };
         let before = into.len();
         loop {
-            let plaintext = tls.decrypt(received, into)?;
-            if plaintext.must_write {
-                writer.write(&[])?;
-            }
-            if into.len() > before || plaintext.is_closed {
-                return Ok(into.len() > before);
+            // After a handshake there may be something already.
+            let Plaintext { is_closed, must_write } = tls.decrypt(received, into)?;
+            if into.len() > before || must_write || is_closed {
+                return Ok(Read { is_open: into.len() > before || !is_closed, must_write });
             }
             received.reserve(32 << 10);
             if !self.half.read(received).await? {
-                return Ok(false);
+                return Ok(Read { is_open: false, must_write: false });
             }
         }
     }
 
     /// Until both sides of TLS know who they speak to.
-    async fn shake_hands(&mut self, writer: &Writer) -> io::Result<()> {
+    async fn shake_hands(&mut self, writer: &mut Writer) -> io::Result<()> {
         let Some((tls, received)) = &mut self.tls else { return Ok(()) };
-        while tls.is_handshaking() {
-            if writer.write(&[])?.is_blocked {
-                writer.writable().await?;
-                continue;
+        loop {
+            while writer.write(&[])?.is_blocked {
+                writer.writable().changed().await?;
+            }
+            if !tls.is_handshaking() {
+                return Ok(());
             }
             received.reserve(32 << 10);
-            if !tls.is_handshaking() {
-                break;
-            }
             if !self.half.read(received).await? {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
             // No application data comes before the handshake has ended.
-            let Plaintext { must_write, .. } = tls.decrypt(received, &mut Vec::new())?;
-            if must_write && writer.write(&[])?.is_blocked {
-                writer.writable().await?;
-            }
+            tls.decrypt(received, &mut Vec::new())?;
         }
-        Ok(())
     }
 }
 
@@ -151,17 +161,34 @@ impl ReadHalf {
 }
 
 impl Writer {
-    /// Writes as much as the socket takes at once. Calls of several threads have to be kept in
-    /// their order by a lock.
-    pub fn write(&self, bytes: &[u8]) -> io::Result<Write> {
+    /// Writes as much as the socket takes at once. With TLS, bytes count as taken once they are
+    /// encrypted, and none are taken before all that is encrypted is gone.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Write> {
         let Some(tls) = &self.tls else { return self.half.write(bytes) };
-        let (taken, is_blocked) = tls.encrypt(bytes, &mut Socket(&self.half))?;
-        Ok(Write { taken, is_blocked })
+        let mut taken = 0;
+        if self.gone == self.encrypted.len() {
+            self.encrypted.clear();
+            self.gone = 0;
+            if !tls.is_handshaking() {
+                taken = bytes.len();
+            }
+            tls.encrypt(bytes.get(..taken).unwrap_or_default(), &mut self.encrypted)?;
+        }
+        let write = self.half.write(self.encrypted.get(self.gone..).unwrap_or_default())?;
+        self.gone += write.taken;
+        Ok(Write { taken, is_blocked: write.is_blocked })
     }
 
+    /// What tells when the socket takes bytes again.
+    pub fn writable(&self) -> Writable {
+        Writable(self.half.clone())
+    }
+}
+
+impl Writable {
     /// Resolves when the socket takes bytes again.
-    pub async fn writable(&self) -> io::Result<()> {
-        match &*self.half {
+    pub async fn changed(&self) -> io::Result<()> {
+        match &*self.0 {
             WriteHalf::Tcp(half) => half.writable().await,
             #[cfg(unix)]
             WriteHalf::Unix(half) => half.writable().await,
@@ -191,27 +218,6 @@ impl WriteHalf {
             #[cfg(unix)]
             Self::Unix(half) => half.try_write(bytes),
         }
-    }
-}
-
-/// The socket, for TLS, which writes several records at once.
-struct Socket<'a>(&'a WriteHalf);
-
-impl io::Write for Socket<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        match self.0 {
-            WriteHalf::Tcp(half) => half.try_write_vectored(parts),
-            #[cfg(unix)]
-            WriteHalf::Unix(half) => half.try_write_vectored(parts),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -290,17 +290,18 @@ impl World {
             let Some(connection) = self.connection.as_mut().filter(|one| !one.is_blocked) else {
                 return;
             };
-            let unsent = self.dispatcher.unsent();
-            if unsent.is_empty() {
+            if !self.dispatcher.has_unsent() {
                 return;
             }
+            let mut bytes = Vec::new();
+            self.dispatcher.give(&mut bytes);
             let is_full = self.random.u8(..) < 30;
-            let taken = if is_full { self.random.usize(0..unsent.len()) } else { unsent.len() };
-            let bytes = unsent[..taken].to_vec();
-            for id in begun(unsent, taken) {
+            let taken = if is_full { self.random.usize(0..bytes.len()) } else { bytes.len() };
+            for id in begun(&bytes, taken) {
                 *self.tries.entry(id).or_default() += 1;
             }
-            self.dispatcher.taken(taken);
+            self.dispatcher.give_back(&bytes[taken..]);
+            bytes.truncate(taken);
             let (id, drops) = (connection.id, connection.drops_sent);
             connection.is_blocked = is_full;
             let delay = Duration::from_micros(self.random.u64(10..60_000));
