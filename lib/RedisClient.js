@@ -170,7 +170,7 @@ class RedisClient extends ContextEmitter {
         this.emit('ready')
         break
       case 'reconnecting': {
-        const error = new RedisUnavailableError(reason ?? 'the connection was lost')
+        const error = new RedisUnavailableError(/** @type {string} */ (reason))
         // Told once an outage, not at every attempt.
         if (before !== 'reconnecting') for (const { lost } of this.#dependents) lost?.(error)
         if (this.listenerCount('error') > 0) this.emit('error', error)

@@ -99,10 +99,10 @@ class RedisUnavailableError extends StateError {
     super(`Redis is unavailable: ${reason}`, 'REDIS_UNAVAILABLE', sessionId)
   }
 
-  /** @param {number} maxInFlight @param {string} [sessionId] */
-  static full(maxInFlight, sessionId) {
+  /** @param {string} server @param {number} maxInFlight @param {string} [sessionId] */
+  static full(server, maxInFlight, sessionId) {
     const reason = `${maxInFlight} calls are in flight, and no more are allowed (maxInFlight)`
-    return new RedisUnavailableError(reason, sessionId)
+    return new RedisUnavailableError(`${server}: ${reason}`, sessionId)
   }
 }
 
@@ -114,7 +114,7 @@ class OutcomeUnknownError extends StateError {
   }
 }
 
-/** Redis refused the command; the message is its own. Nothing changed. */
+/** Redis refused the command; the message is its own. Nothing changed, unless a script of a `call()` said so. */
 class RedisReplyError extends StateError {
   /** @param {string} message @param {string} [sessionId] */
   constructor(message, sessionId) {

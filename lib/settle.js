@@ -65,7 +65,7 @@ class Calls {
   #max
   #unsent = false
 
-  /** @param {{ flush(): void }} client the core's @param {number} max how many may be in flight */
+  /** @param {{ flush(): void, server: string }} client the core's @param {number} max how many may be in flight */
   constructor(client, max) {
     this.#client = client
     this.#max = max
@@ -78,7 +78,9 @@ class Calls {
    * @param {string} [sessionId]
    */
   call(read, sessionId) {
-    if (this.inFlight >= this.#max) throw RedisUnavailableError.full(this.#max, sessionId)
+    if (this.inFlight >= this.#max) {
+      throw RedisUnavailableError.full(this.#client.server, this.#max, sessionId)
+    }
     const call = new Call(this, read, sessionId)
     this.sendSoon()
     return call

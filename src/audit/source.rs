@@ -11,7 +11,7 @@ use redis::{Cmd, Value};
 use super::fault::Fault;
 use super::stream::{Batch, Stream, int, read_entries, text};
 use crate::keys::{AUDIT_GROUP, AuditKeys};
-use crate::redis::link::{Link, within};
+use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::refusal::error_line;
 use crate::redis::script::Script;
@@ -31,7 +31,7 @@ static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scrip
 static TIDY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/tidy.lua")));
 
 /// A reply of Redis, or why the connection can no longer be used.
-pub(crate) type Answer<T> = Result<T, String>;
+pub(crate) type Answer<T> = Result<T, Lost>;
 
 /// A worker's access to the stream.
 pub(crate) struct Source {
@@ -45,7 +45,7 @@ impl Source {
     /// Connects, and creates the consumer group if it is missing. The group starts at entry 0, so
     /// that it also reads records from before its creation.
     pub async fn open(options: &Options, stream: Arc<Stream>, consumer: &str) -> Answer<Self> {
-        let link = Link::open(options).await.map_err(|lost| lost.to_string())?;
+        let link = Link::open(options).await?;
         let (options, consumer) = (options.clone(), consumer.to_owned());
         let mut source = Self { options, link, stream, consumer };
         let mut create = redis::cmd("XGROUP");
@@ -53,8 +53,8 @@ impl Source {
         match source.ask(&create, Duration::ZERO).await {
             // A Redis whose memory is full answers OOM even if the group exists. The worker goes on:
             // it frees memory.
-            Err(reason) if !(reason.starts_with("BUSYGROUP") || reason.starts_with("OOM")) => {
-                Err(reason)
+            Err(lost) if !["BUSYGROUP", "OOM"].iter().any(|code| lost.reason.starts_with(code)) => {
+                Err(lost)
             }
             _ => Ok(source),
         }
@@ -142,7 +142,7 @@ impl Source {
             command.arg(place);
         }
         let Value::Array(tries) = self.ask(&command, Duration::ZERO).await? else {
-            return Err(String::from("Redis answered HMGET with no list"));
+            return Err(self.lost("HMGET was answered with no list"));
         };
         for ((place, record), tries) in entries.into_iter().zip(tries) {
             let tries = text(tries).and_then(|tries| tries.parse::<u32>().ok()).unwrap_or(0);
@@ -267,7 +267,9 @@ impl Source {
             let mut command = script.command(with_source, keys);
             arguments(&mut command);
             match self.ask(&command, Duration::ZERO).await {
-                Err(reason) if reason.starts_with("NOSCRIPT") && !with_source => with_source = true,
+                Err(lost) if lost.reason.starts_with("NOSCRIPT") && !with_source => {
+                    with_source = true;
+                }
                 answer => return answer,
             }
         }
@@ -275,11 +277,14 @@ impl Source {
 
     /// Sends a command. An error reply ends the connection, too: the worker reconnects and resumes.
     async fn ask(&mut self, command: &Cmd, blocks: Duration) -> Answer<Value> {
-        match within(blocks + ANSWER, &self.options, self.link.ask(command)).await {
-            Ok(Value::ServerError(error)) => Err(error_line(&error)),
-            Ok(value) => Ok(value),
-            Err(lost) => Err(lost.to_string()),
+        match within(blocks + ANSWER, &self.options, self.link.ask(command)).await? {
+            Value::ServerError(error) => Err(self.lost(error_line(&error))),
+            value => Ok(value),
         }
+    }
+
+    fn lost(&self, reason: impl Into<String>) -> Lost {
+        Lost { server: self.options.to_string(), reason: reason.into() }
     }
 }
 

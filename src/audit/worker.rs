@@ -145,7 +145,7 @@ impl<L: EventListener> Lane<L> {
         };
         match source {
             Ok(source) => WorkerConnection::new(&mut self.context, source).work().await,
-            Err(reason) => StopReason::Broken(reason),
+            Err(lost) => lost.into(),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::stream::Batch;
 use super::worker_context::WorkerContext;
 use super::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
 use crate::redis::closing::{Closing, closing};
+use crate::redis::link::Lost;
 
 /// How often a worker renews its claims and looks for abandoned records. Well below the time after
 /// which its own claims count as abandoned.
@@ -39,9 +40,9 @@ pub(super) enum StopReason {
     Closing,
 }
 
-impl From<String> for StopReason {
-    fn from(reason: String) -> Self {
-        Self::Broken(reason)
+impl From<Lost> for StopReason {
+    fn from(lost: Lost) -> Self {
+        Self::Broken(lost.to_string())
     }
 }
 

@@ -211,8 +211,8 @@ impl Shared {
             if buffer.is_empty() {
                 state.dispatcher.give(buffer);
                 state.dispatcher.pump(Instant::now()); // There is room for more.
-                self.must_write.store(state.dispatcher.has_unsent(), SeqCst);
             }
+            let has_more = state.dispatcher.has_unsent();
             drop(state);
             match writer.write(buffer) {
                 Ok(write) => {
@@ -221,6 +221,9 @@ impl Shared {
                     if write.is_blocked {
                         lock(&self.state).is_blocked = true;
                         return self.wake.notify_one();
+                    }
+                    if has_more || !buffer.is_empty() {
+                        self.must_write.store(true, SeqCst);
                     }
                 }
                 Err(error) => {

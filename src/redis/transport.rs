@@ -22,6 +22,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A buffer that has grown beyond this is let go once it is written, bytes.
+const KEPT: usize = 1 << 20;
+
 /// The reading half. It belongs to one task.
 pub(crate) struct Reader {
     half: ReadHalf,
@@ -162,21 +165,37 @@ impl ReadHalf {
 
 impl Writer {
     /// Writes as much as the socket takes at once. With TLS, bytes count as taken once they are
-    /// encrypted, and none are taken before all that is encrypted is gone.
+    /// encrypted, and none are taken before all that was encrypted is gone.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<Write> {
         let Some(tls) = &self.tls else { return self.half.write(bytes) };
         let mut taken = 0;
-        if self.gone == self.encrypted.len() {
-            self.encrypted.clear();
-            self.gone = 0;
-            if !tls.is_handshaking() {
-                taken = bytes.len();
+        loop {
+            let unsent = self.encrypted.get(self.gone..).unwrap_or_default();
+            let write = match self.half.write(unsent) {
+                // What was taken counts; the next write fails, too.
+                Err(_) if taken > 0 => return Ok(Write { taken, is_blocked: false }),
+                write => write?,
+            };
+            self.gone += write.taken;
+            if write.is_blocked {
+                return Ok(Write { taken, is_blocked: true });
             }
-            tls.encrypt(bytes.get(..taken).unwrap_or_default(), &mut self.encrypted)?;
+            if self.gone < self.encrypted.len() {
+                continue;
+            }
+            self.encrypted.clear();
+            self.encrypted.shrink_to(KEPT);
+            self.gone = 0;
+            let portion = if tls.is_handshaking() { 0 } else { bytes.len() - taken };
+            tls.encrypt(
+                bytes.get(taken..taken + portion).unwrap_or_default(),
+                &mut self.encrypted,
+            )?;
+            taken += portion;
+            if self.encrypted.is_empty() {
+                return Ok(Write { taken, is_blocked: false });
+            }
         }
-        let write = self.half.write(self.encrypted.get(self.gone..).unwrap_or_default())?;
-        self.gone += write.taken;
-        Ok(Write { taken, is_blocked: write.is_blocked })
     }
 
     /// What tells when the socket takes bytes again.
@@ -206,6 +225,8 @@ impl WriteHalf {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     return Ok(Write { taken, is_blocked: true });
                 }
+                // What was taken counts; the next write fails, too.
+                Err(_) if taken > 0 => return Ok(Write { taken, is_blocked: false }),
                 Err(error) => return Err(error),
             }
         }

@@ -32,6 +32,10 @@ struct Connection {
     id: i64,
     decoder: Decoder,
     is_blocked: bool,
+    /// What was given to the socket, which has not taken it.
+    outlet: Vec<u8>,
+    /// What has arrived and was not read, and the requests whose replies end in it.
+    inlet: (Vec<u8>, Vec<i64>),
     /// What it sends is lost from now on.
     drops_sent: bool,
     /// What it is sent is lost from now on.
@@ -189,7 +193,10 @@ impl World {
                 }
                 Ok(())
             }
-            Event::Timer => self.dispatcher.expire(self.now),
+            Event::Timer => {
+                self.reclaim();
+                self.dispatcher.expire(self.now)
+            }
             Event::Server(mode) => {
                 self.tell(format!("the server: {mode:?}"));
                 self.server.mode = mode;
@@ -225,8 +232,10 @@ impl World {
         }
         let unfit = self.dispatcher.unfit().map(str::to_owned);
         if let Some(reason) = worked.err().or(unfit)
-            && self.connection.take().is_some()
+            && self.connection.is_some()
         {
+            self.reclaim();
+            self.connection = None;
             self.tell(format!("lost: {reason}"));
             self.dispatcher.lost(reason);
             self.reconnect();
@@ -237,6 +246,13 @@ impl World {
         {
             self.timer = Some(at);
             self.at(at.max(self.now), Event::Timer);
+        }
+    }
+
+    /// The dispatcher has back what the socket has not taken.
+    fn reclaim(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            self.dispatcher.give_back(&std::mem::take(&mut connection.outlet));
         }
     }
 
@@ -255,13 +271,19 @@ impl World {
             }
             return;
         }
-        let fence = self.dispatcher.fence().clone();
-        let fenced = match fence {
+        let fenced = match self.dispatcher.fence().clone() {
             Fence::NotNeeded => true,
             Fence::Needed(None) => false,
             Fence::Needed(Some(old)) => {
-                if self.server.may_fence {
+                // The attempt may end before the old connection does, or after.
+                let (fails_before, fails_after) =
+                    (self.random.u8(..) < 15, self.random.u8(..) < 15);
+                if self.server.may_fence && !fails_before {
                     self.server.kill(old.id);
+                }
+                if fails_before || fails_after {
+                    self.dispatcher.lost(String::from("timed out"));
+                    return self.reconnect();
                 }
                 self.server.may_fence
             }
@@ -273,13 +295,16 @@ impl World {
             id,
             decoder: Decoder::default(),
             is_blocked: false,
+            outlet: Vec::new(),
+            inlet: (Vec::new(), Vec::new()),
             drops_sent: false,
             drops_received: false,
             arrives_at_server: self.now,
             arrives_at_client: self.now,
         });
         self.tell(format!("connection {id}, fenced: {fenced}"));
-        let identity = Some(Identity { id, name: id.to_string() });
+        let may_ask = self.server.may_fence || self.random.bool();
+        let identity = may_ask.then(|| Identity { id, name: id.to_string() });
         self.dispatcher.connected(identity, fenced, self.now);
     }
 
@@ -290,18 +315,19 @@ impl World {
             let Some(connection) = self.connection.as_mut().filter(|one| !one.is_blocked) else {
                 return;
             };
-            if !self.dispatcher.has_unsent() {
+            if connection.outlet.is_empty() {
+                self.dispatcher.give(&mut connection.outlet);
+            }
+            if connection.outlet.is_empty() {
                 return;
             }
-            let mut bytes = Vec::new();
-            self.dispatcher.give(&mut bytes);
+            let length = connection.outlet.len();
             let is_full = self.random.u8(..) < 30;
-            let taken = if is_full { self.random.usize(0..bytes.len()) } else { bytes.len() };
-            for id in begun(&bytes, taken) {
+            let taken = if is_full { self.random.usize(0..length) } else { length };
+            for id in begun(&connection.outlet, taken) {
                 *self.tries.entry(id).or_default() += 1;
             }
-            self.dispatcher.give_back(&bytes[taken..]);
-            bytes.truncate(taken);
+            let bytes: Vec<u8> = connection.outlet.drain(..taken).collect();
             let (id, drops) = (connection.id, connection.drops_sent);
             connection.is_blocked = is_full;
             let delay = Duration::from_micros(self.random.u64(10..60_000));
@@ -338,13 +364,15 @@ impl World {
             if one.drops_received {
                 continue;
             }
-            let cut = self.random.usize(0..=reply.len());
-            let (first, second) = reply.split_at(cut);
             let mut arrives = one.arrives_at_client;
             let mut parts = Vec::new();
-            for (part, ids) in [(first, vec![]), (second, vec![id])] {
-                arrives =
-                    arrives.max(self.now + Duration::from_micros(self.random.u64(10..30_000)));
+            let mut rest = reply.as_slice();
+            while !rest.is_empty() {
+                let (part, behind) = rest.split_at(self.random.usize(1..=rest.len()));
+                rest = behind;
+                let delay = Duration::from_micros(self.random.u64(10..30_000));
+                arrives = arrives.max(self.now + delay);
+                let ids = if rest.is_empty() { vec![id] } else { Vec::new() };
                 parts.push((arrives, part.to_vec(), ids));
             }
             one.arrives_at_client = arrives;
@@ -364,10 +392,19 @@ impl World {
         let Some(one) = current.filter(|one| one.id == connection && !one.drops_received) else {
             return Ok(());
         };
-        for id in ids {
-            *self.replies.entry(*id).or_default() += 1;
+        one.inlet.0.extend_from_slice(bytes);
+        one.inlet.1.extend_from_slice(ids);
+        // It may be read together with what comes next.
+        if !bytes.is_empty() && self.random.u8(..) < 60 {
+            let at = self.now + Duration::from_micros(self.random.u64(0..20_000));
+            self.at(at, Event::ToClient(connection, Vec::new(), Vec::new()));
+            return Ok(());
         }
-        one.decoder.buffer().extend_from_slice(bytes);
+        let (bytes, ids) = std::mem::take(&mut one.inlet);
+        for id in ids {
+            *self.replies.entry(id).or_default() += 1;
+        }
+        one.decoder.buffer().extend_from_slice(&bytes);
         self.dispatcher.received(self.now);
         while let Some(frame) = one.decoder.next().map_err(|error| error.to_string())? {
             let Frame::Reply(value, size) = frame else { continue };
@@ -384,7 +421,8 @@ impl World {
         one.drops_received = self.random.bool();
         one.drops_sent = one.drops_received || self.random.bool();
         if self.random.bool() {
-            // Of what is on its way to the server only so many bytes arrive.
+            // Of what is on its way to the server only so many bytes arrive, and nothing after them.
+            one.drops_sent = true;
             let mut room = self.random.usize(0..200);
             for event in self.events.values_mut() {
                 if let Event::ToServer(connection, bytes) = event
