@@ -224,6 +224,20 @@ describe('close() ends in 2 s, and settles what is pending', () => {
     expect(JSON.parse(ended.stdout)).toEqual({ inTime: true, codes: ['done'], after: 'CLOSED' })
   })
 
+  test('right after the first call of all, which is done', async () => {
+    const ended = await run(
+      `
+      const state = makeState()
+      const created = manager.createSession(state).then(() => 'done', (e) => e.code)
+      await manager.close()
+      console.log(await created)
+    `,
+      server.url,
+    )
+    expectQuiet(ended)
+    expect(ended.stdout.trim()).toBe('done')
+  })
+
   test('where there never was a Redis', async () => {
     proxy.mode = 'refuse'
     const ended = await close('manager.subscribeToUpdates(() => {})', proxy.url)

@@ -137,6 +137,23 @@ describe.each(Object.keys(REFUSALS))('Redis refuses writes: %s', (code) => {
   })
 })
 
+test('nobody is told of a deletion that Redis refuses', async () => {
+  const manager = await outage.connected({ commandTimeoutMs: TIMEOUT })
+  const state = await outage.given()
+  const listener = outage.server.client()
+  const heard = []
+  listener.on('message', (_channel, text) => heard.push(JSON.parse(text)))
+  await listener.subscribe('session-updates')
+  await outage.redis.config('SET', 'min-replicas-to-write', 1)
+  const refused = await refusalOf(() => manager.deleteSession(state.session_id))
+  await outage.redis.config('SET', 'min-replicas-to-write', 0)
+  expect(refused).toBeInstanceOf(RedisUnavailableError)
+  expect(refused.message).toContain('NOREPLICAS')
+  await manager.updateSession(state.session_id, state)
+  await until(() => heard.length > 0)
+  expect(heard.map(({ deleted }) => deleted)).toEqual([undefined])
+})
+
 describe('Redis is busy with a script', () => {
   /** What ends the script, where one runs. */
   let free = async () => {}

@@ -21,7 +21,7 @@ use crate::redis::settings::Settings;
 use crate::redis::status::{Status, StatusSink};
 use crate::redis::tracking::{InvalidationSink, Track};
 
-/// How much news may wait for JavaScript before a connection that tells more is given up.
+/// How many changed keys may wait to be told before a connection that tells more is given up.
 const UNHEARD: usize = 50_000;
 
 /// A Redis server, connected to when first used.
@@ -72,7 +72,7 @@ impl NativeClient {
         let invalidated: InvalidationSink = Arc::new(move |key| {
             let kind = Kind::Invalidated;
             queue.push(Completion { slot, kind, number: 0.0, text: key, more: None });
-            queue.len() < UNHEARD
+            queue.invalidations() < UNHEARD
         });
         let (connection, supervisor) = Connection::new(options.clone(), of_commands, invalidated);
         IO.spawn(supervisor)?;

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +53,9 @@ pub(crate) enum Kind {
     Elapsed = 13,
 }
 
+/// The longest text that JavaScript takes, bytes: V8's limit, in UTF-16 units.
+const LONGEST: usize = (1 << 29) - 24;
+
 pub(crate) struct Completion {
     pub slot: u32,
     pub kind: Kind,
@@ -64,6 +68,8 @@ pub(crate) struct Completion {
 #[derive(Default)]
 pub(crate) struct Queue {
     list: Mutex<VecDeque<Completion>>,
+    /// How many of them tell of changed keys.
+    invalidations: AtomicUsize,
     /// Wakes the task that wakes JavaScript: it runs after whatever is being answered now, so
     /// that one wake-up serves a whole batch.
     flush: Notify,
@@ -71,6 +77,9 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub fn push(&self, completion: Completion) {
+        if completion.kind == Kind::Invalidated {
+            self.invalidations.fetch_add(1, Ordering::Relaxed);
+        }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let first = list.is_empty();
         list.push_back(completion);
@@ -78,6 +87,11 @@ impl Queue {
         if first {
             self.flush.notify_one();
         }
+    }
+
+    /// How much of it tells of changed keys.
+    pub fn invalidations(&self) -> usize {
+        self.invalidations.load(Ordering::Relaxed)
     }
 
     pub fn len(&self) -> usize {
@@ -108,6 +122,10 @@ impl Ticket {
     }
 
     pub fn text(self, text: String, number: f64) {
+        if text.len() > LONGEST {
+            let reason = "the reply is longer than a string of JavaScript can be";
+            return self.failed(&Error::Reply { message: reason.into() });
+        }
         self.end(Kind::Text, number, Some(text));
     }
 
@@ -255,6 +273,9 @@ impl Completions {
         let count = u32::try_from(taken.len()).unwrap_or(most);
         for Completion { slot, kind, number, text, more } in taken {
             ended += u32::from(matches!(kind, Kind::Done | Kind::Text | Kind::Failed));
+            if kind == Kind::Invalidated {
+                self.lane.queue.invalidations.fetch_sub(1, Ordering::Relaxed);
+            }
             let arguments = (slot, kind as u32, number, text.map(Text), more.map(Text));
             // One that throws must not cost the others their answer.
             outcome = outcome.and(settle.call(arguments.into()));

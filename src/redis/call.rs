@@ -65,9 +65,14 @@ fn check(arguments: &[Vec<u8>]) -> Result<()> {
     };
     let name = String::from_utf8_lossy(name).to_ascii_uppercase();
     let sub = arguments.get(1).map(|sub| sub.to_ascii_uppercase());
-    let silences = name == "CLIENT"
-        && matches!(sub.as_deref(), Some(b"REPLY" | b"TRACKING" | b"SETNAME" | b"NO-TOUCH"));
-    if silences || REFUSED.contains(&name.as_str()) {
+    let changes = match name.as_str() {
+        "CLIENT" => {
+            matches!(sub.as_deref(), Some(b"REPLY" | b"TRACKING" | b"SETNAME" | b"NO-TOUCH"))
+        }
+        "SCRIPT" => sub.as_deref() == Some(b"DEBUG"),
+        _ => false,
+    };
+    if changes || REFUSED.contains(&name.as_str()) {
         let reason = format!("{name} would change the connection that others share");
         return Err(Error::invalid("command", reason));
     }
@@ -135,6 +140,7 @@ mod tests {
         assert!(refused(&["subscribe", "x"]));
         assert!(refused(&["MULTI"]));
         assert!(refused(&["client", "reply", "off"]));
+        assert!(refused(&["script", "debug", "yes"]));
         assert!(!refused(&["client", "list"]));
         assert!(!refused(&["EVALSHA", "x", "0"]));
     }

@@ -2,7 +2,7 @@
 //! dead. A state machine without a socket, a task or a clock: whoever owns it moves the bytes and
 //! says what time it is.
 //!
-//! Names: `send`, `replied` and `received` take in what has happened; `give` and `timeout` tell what
+//! Names: `send`, `replied` and `received` take in what has happened; `take_unsent` and `timeout` tell what
 //! to do next; `check` says whether the connection is finished.
 
 use std::collections::VecDeque;
@@ -17,6 +17,9 @@ const UNSENT_BYTES: usize = 256 << 10;
 
 /// How many replies may be owed.
 const OWED: usize = 1024;
+
+/// How slowly what was sent may go out before its silence counts, bytes a second: 4 Mbit/s.
+const SLOWEST: u64 = 512 << 10;
 
 /// How a command is sent.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +62,9 @@ pub(crate) struct Conversation<T> {
     outgoing: Vec<u8>,
     /// How many bytes were given before that.
     given: u64,
-    /// When the server has last sent anything.
+    /// When the server has last sent anything, and how much it had been sent by then.
     received_at: Instant,
+    given_by_then: u64,
     /// Since when something is owed without interruption.
     owed_since: Instant,
 }
@@ -77,6 +81,7 @@ impl<T> Conversation<T> {
             outgoing: Vec::new(),
             given: 0,
             received_at: now,
+            given_by_then: 0,
             owed_since: now,
         }
     }
@@ -113,13 +118,13 @@ impl<T> Conversation<T> {
     }
 
     /// Gives all that is unsent to a writer, in exchange for an empty buffer.
-    pub fn give(&mut self, buffer: &mut Vec<u8>) {
+    pub fn take_unsent(&mut self, buffer: &mut Vec<u8>) {
         std::mem::swap(&mut self.outgoing, buffer);
         self.given += buffer.len() as u64;
     }
 
     /// The writer gives back what the socket has not taken.
-    pub fn give_back(&mut self, rest: &[u8]) {
+    pub fn return_unsent(&mut self, rest: &[u8]) {
         self.outgoing.splice(0..0, rest.iter().copied());
         self.given -= rest.len() as u64;
     }
@@ -127,6 +132,7 @@ impl<T> Conversation<T> {
     /// The server has sent something.
     pub fn received(&mut self, now: Instant) {
         self.received_at = now;
+        self.given_by_then = self.given;
     }
 
     /// The server has sent a reply of so many bytes. Who has waited for it; `None`, where nobody
@@ -181,15 +187,14 @@ impl<T> Conversation<T> {
 
     /// When `check` has something to find, unless the server sends something before that.
     pub fn timeout(&self) -> Option<Instant> {
-        let oldest = self.owed.front()?;
-        let silent = self.received_at.max(self.owed_since);
-        Some(oldest.given_up.map_or(silent, |at| at.min(silent)) + self.stall_timeout)
+        let unfinished = self.owed.front()?.given_up.map(|at| at + self.stall_timeout);
+        Some(unfinished.map_or(self.silent_until(), |at| at.min(self.silent_until())))
     }
 
     /// Why the connection is not to be used any longer, if so.
     pub fn check(&self, now: Instant) -> Result<(), String> {
         let Some(oldest) = self.owed.front() else { return Ok(()) };
-        if self.received_at.max(self.owed_since) + self.stall_timeout <= now {
+        if self.silent_until() <= now {
             return Err(String::from("the server has stopped answering"));
         }
         // It sends something, but not what it owes.
@@ -197,6 +202,14 @@ impl<T> Conversation<T> {
             return Err(String::from("the server does not finish a reply"));
         }
         Ok(())
+    }
+
+    /// How long the server may be silent: longer, if it was sent so much that a slow network is busy
+    /// with that.
+    fn silent_until(&self) -> Instant {
+        let under_way = self.given.saturating_sub(self.given_by_then);
+        let slow = Duration::from_millis(under_way.saturating_mul(1000) / SLOWEST);
+        self.received_at.max(self.owed_since) + self.stall_timeout + slow
     }
 
     /// Whether nothing is owed.
@@ -242,8 +255,8 @@ mod tests {
     /// The socket takes so many bytes.
     fn write(conversation: &mut Conversation<u32>, taken: usize) {
         let mut buffer = Vec::new();
-        conversation.give(&mut buffer);
-        conversation.give_back(&buffer[taken..]);
+        conversation.take_unsent(&mut buffer);
+        conversation.return_unsent(&buffer[taken..]);
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -283,6 +296,16 @@ mod tests {
         conversation.received(later + seconds(1)); // A part of a reply.
         assert_eq!(conversation.check(later + seconds(2)), Ok(()));
         assert!(conversation.check(later + seconds(3)).is_err());
+    }
+
+    #[test]
+    fn a_server_may_be_silent_while_a_slow_network_carries_what_it_is_sent() {
+        let (mut conversation, now) = begun();
+        conversation.send(1, SET, now, |_, out| out.resize(1 << 20, b'x'));
+        write(&mut conversation, 1 << 20);
+        assert_eq!(conversation.timeout(), Some(now + STALL + seconds(2)));
+        conversation.received(now + seconds(3));
+        assert_eq!(conversation.timeout(), Some(now + seconds(3) + STALL));
     }
 
     #[test]

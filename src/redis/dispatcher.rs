@@ -7,6 +7,7 @@
 //! - held by the [`Order`]: an earlier call about its session goes on;
 //! - `ready`: to be sent; `again`: to be sent once more, before those;
 //! - `resting`: Redis has refused it for now, and it is tried again when its time has come;
+//! - `placeless`: a write that waits for a place in the ledger;
 //! - owed a reply, in the conversation.
 
 use std::collections::VecDeque;
@@ -88,6 +89,7 @@ pub(crate) struct Dispatcher {
     ready: VecDeque<Pending>,
     again: VecDeque<Pending>,
     resting: Vec<(Instant, Pending)>,
+    placeless: VecDeque<Pending>,
     conversation: Option<Conversation<Pending>>,
     /// What the server knows the connection by.
     identity: Option<Identity>,
@@ -113,6 +115,7 @@ impl Dispatcher {
             ready: VecDeque::new(),
             again: VecDeque::new(),
             resting: Vec::new(),
+            placeless: VecDeque::new(),
             conversation: None,
             identity: None,
             fence: Fence::NotNeeded,
@@ -199,7 +202,7 @@ impl Dispatcher {
             if notes && pending.number.is_none() {
                 pending.number = self.ledger.take();
                 if pending.number.is_none() {
-                    self.resting.push((now + REST.floor, pending)); // Until a place is free.
+                    self.placeless.push_back(pending);
                     continue;
                 }
             }
@@ -222,16 +225,16 @@ impl Dispatcher {
     }
 
     /// Gives all that is to be written to a writer, in exchange for an empty buffer.
-    pub fn give(&mut self, buffer: &mut Vec<u8>) {
+    pub fn take_unsent(&mut self, buffer: &mut Vec<u8>) {
         if let Some(conversation) = &mut self.conversation {
-            conversation.give(buffer);
+            conversation.take_unsent(buffer);
         }
     }
 
     /// The writer gives back what the socket has not taken.
-    pub fn give_back(&mut self, rest: &[u8]) {
+    pub fn return_unsent(&mut self, rest: &[u8]) {
         if let Some(conversation) = &mut self.conversation {
-            conversation.give_back(rest);
+            conversation.return_unsent(rest);
         }
     }
 
@@ -282,6 +285,7 @@ impl Dispatcher {
         self.again.is_empty()
             && self.ready.is_empty()
             && self.resting.is_empty()
+            && self.placeless.is_empty()
             && self.order.holds_nothing()
             && self.conversation.as_ref().is_none_or(Conversation::is_idle)
     }
@@ -295,6 +299,7 @@ impl Dispatcher {
         }
         let mut waiting = std::mem::take(&mut self.again);
         waiting.append(&mut self.ready);
+        waiting.append(&mut self.placeless);
         waiting.extend(self.resting.drain(..).map(|(_, pending)| pending));
         waiting.extend(self.order.drain());
         for pending in waiting {
@@ -345,7 +350,7 @@ impl Dispatcher {
         if !pending.repeated
             && let Some(number) = pending.number.take()
         {
-            self.ledger.release(number);
+            self.release(number);
         }
         let rest = REST.delay(pending.refusals - 1, self.random.f64());
         let mut passing = Vec::new();
@@ -369,6 +374,7 @@ impl Dispatcher {
     /// this try may have been executed.
     fn give_up(&mut self, pending: Pending, sent: bool) {
         let reason = match &pending.refusal {
+            Some(refusal) if pending.repeated => format!("the answer was lost, then: {refusal}"),
             Some(refusal) if !sent => format!("refused: {refusal}"),
             _ => self.reason.clone(),
         };
@@ -416,6 +422,7 @@ impl Dispatcher {
         let held = self.order.give_up(&mut is_over);
         let mut over = extract(&mut self.again, &mut is_over);
         over.extend(extract(&mut self.ready, &mut is_over));
+        over.extend(extract(&mut self.placeless, &mut is_over));
         over.extend(self.resting.extract_if(.., |(_, p)| is_over(p)).map(|(_, pending)| pending));
         let conversation = self.conversation.as_mut();
         let owed = conversation.map(|one| one.give_up(now, &mut is_over)).unwrap_or_default();
@@ -444,9 +451,15 @@ impl Dispatcher {
         }
     }
 
+    /// A place in the ledger is free, for the write that has waited longest for one.
+    fn release(&mut self, number: u64) {
+        self.ledger.release(number);
+        self.again.extend(self.placeless.pop_front());
+    }
+
     fn settle(&mut self, pending: Pending, outcome: Result<Value>) {
         if let Some(number) = pending.number {
-            self.ledger.release(number);
+            self.release(number);
         }
         let mut admitted = Vec::new();
         let overtaken = self.order.leave(pending.access(), &mut admitted);
@@ -455,7 +468,7 @@ impl Dispatcher {
         for message in overtaken {
             let refusal = message.refusal.unwrap_or_default();
             let reason =
-                format!("{}: refused, and a later message was not: {refusal}", self.server);
+                format!("{}: refused, and a later message was sent: {refusal}", self.server);
             self.settled.push(Settled::new(message.request, Err(Error::unavailable(reason))));
         }
     }

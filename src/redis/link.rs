@@ -54,6 +54,8 @@ pub(crate) struct Link {
     writer: Writer,
     decoder: Decoder,
     conversation: Conversation<Answer>,
+    /// What the socket has not taken yet.
+    unsent: Vec<u8>,
     replies: Vec<Value>,
     /// With the bytes that each takes, and all together.
     pushes: VecDeque<(PushInfo, usize)>,
@@ -81,7 +83,7 @@ impl Link {
     pub async fn open(options: &Options) -> Result<Self, Lost> {
         let server = options.to_string();
         within(options.connect_timeout, options, async {
-            let connected = connect(&options.address).await;
+            let connected = connect(&options.address, options.connect_timeout).await;
             let (reader, writer) = connected
                 .map_err(|error| Lost { server: server.clone(), reason: describe(&error) })?;
             let mut link = Self {
@@ -91,6 +93,7 @@ impl Link {
                 writer,
                 decoder: Decoder::default(),
                 conversation: Conversation::new(options.stall_timeout, Instant::now()),
+                unsent: Vec::new(),
                 replies: Vec::new(),
                 pushes: VecDeque::new(),
                 pushed_bytes: 0,
@@ -146,7 +149,9 @@ impl Link {
         let unsubscribe = redis::cmd("UNSUBSCRIBE").arg(marker).to_owned();
         self.send(&unsubscribe, Answer::Confirmations(1));
         self.send(command, Answer::Reply);
-        self.last_answer().await
+        // Where the marker is refused, the answer has no place among the pushes.
+        let mut answers = self.answers().await?;
+        if answers.is_empty() { Err(self.lost("it gave no answer")) } else { Ok(answers.remove(0)) }
     }
 
     /// The next push. Cancel-safe.
@@ -218,18 +223,22 @@ impl Link {
         self.answers().await?.pop().ok_or_else(|| self.lost("it gave no answer"))
     }
 
+    /// Cancel-safe: what was not written is written by the next call.
     async fn write(&mut self) -> Result<(), Lost> {
-        let mut unsent = Vec::new();
-        self.conversation.give(&mut unsent);
-        let mut rest = unsent.as_slice();
         loop {
-            let write = self.writer.write(rest).map_err(|error| self.lost(describe(&error)))?;
-            rest = rest.get(write.taken..).unwrap_or_default();
-            if !write.is_blocked && rest.is_empty() {
+            if self.unsent.is_empty() {
+                self.conversation.take_unsent(&mut self.unsent);
+            }
+            let written = self.writer.write(&self.unsent);
+            let written = written.map_err(|error| self.lost(describe(&error)))?;
+            self.unsent.drain(..written.taken);
+            if !written.is_blocked && self.unsent.is_empty() {
                 return Ok(());
             }
-            let writable = self.writer.writable().changed().await;
-            writable.map_err(|error| self.lost(describe(&error)))?;
+            if written.is_blocked {
+                let writable = self.writer.writable().changed().await;
+                writable.map_err(|error| self.lost(describe(&error)))?;
+            }
         }
     }
 

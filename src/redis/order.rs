@@ -40,7 +40,8 @@ enum Kind {
     Write,
 }
 
-/// What goes on about one session. There is none where nothing does but reads.
+/// The writes and messages of one session that go on, and the calls that wait for them. A session
+/// that is only read has no lane.
 #[derive(Default)]
 struct Lane {
     /// Whether a write goes on.
@@ -85,10 +86,10 @@ struct Held<P> {
 
 /// The lanes of all sessions about which something goes on, and the calls that wait in them.
 pub(crate) struct Order<P> {
-    lanes: HashMap<SessionHash, Lane, BuildHasherDefault<Identity>>,
+    lanes: HashMap<SessionHash, Lane, BuildHasherDefault<HashedAlready>>,
     held: HashMap<u64, Held<P>>,
     /// Messages that were refused while others that were sent with them have no answer.
-    deferred: HashMap<SessionHash, Vec<P>, BuildHasherDefault<Identity>>,
+    deferred: HashMap<SessionHash, Vec<P>, BuildHasherDefault<HashedAlready>>,
     last: u64,
 }
 
@@ -254,9 +255,9 @@ impl<P> Order<P> {
 
 /// The keys are hashes already.
 #[derive(Default)]
-pub(crate) struct Identity(u64);
+pub(crate) struct HashedAlready(u64);
 
-impl Hasher for Identity {
+impl Hasher for HashedAlready {
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);

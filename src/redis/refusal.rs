@@ -32,10 +32,7 @@ impl Refusal {
         let word = |word: &str| {
             line.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word))
         };
-        word("NOPERM")
-            || word("ERR unknown")
-            || word("ERR Unknown subcommand")
-            || word("ERR syntax error")
+        word("NOPERM") || word("ERR unknown") || word("ERR syntax error")
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the threads of a client share: its requests, and the way to write them to the server.
 //!
-//! The thread that submits encodes and writes, so that no other thread has to be woken for that.
-//! There are three locks. Nobody holds one for a system call, but for the writer's; and nobody waits
-//! for another on the way in: who finds a lock taken leaves his work, and who has it looks again
-//! after he has let it go.
+//! The thread that submits a request encodes and writes it: no other thread has to be woken for that.
+//! There are three locks: of the list of submitted requests, of the state, and of the outlet to the
+//! server. Only the lock of the outlet is held during a system call. A thread that wants to send and
+//! finds the state or the outlet locked leaves its work there; the thread that holds the lock looks
+//! for such work after it has released the lock.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::sync::Notify;
@@ -105,7 +107,9 @@ impl Shared {
     ) -> Watch {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        let worked = work(&mut state.dispatcher, now);
+        if let Err(reason) = work(&mut state.dispatcher, now) {
+            state.broken.get_or_insert(reason); // Nothing more is sent by this connection.
+        }
         let settled = self.take_in(&mut state, now);
         state.armed = state.armed.filter(|armed| *armed > now);
         if state.must_wake() {
@@ -115,7 +119,7 @@ impl Shared {
         let watch = Watch {
             timeout: state.armed,
             is_blocked: state.is_blocked,
-            ended: worked.err().or_else(|| state.broken.clone()).or_else(unfit),
+            ended: state.broken.clone().or_else(unfit),
             is_idle: state.dispatcher.is_idle(),
         };
         self.write(state);
@@ -136,7 +140,7 @@ impl Shared {
 
     /// The connection has ended, or could not be made.
     pub fn lost(&self, reason: String) -> Watch {
-        self.reclaim(&mut std::mem::take(&mut *lock(&self.outlet)));
+        self.take_back(&mut std::mem::take(&mut *lock(&self.outlet)));
         self.forget_connection();
         self.update(|dispatcher, _| {
             dispatcher.lost(reason);
@@ -153,7 +157,7 @@ impl Shared {
 
     /// Settles what is past its deadline.
     pub fn expire(&self) -> Watch {
-        self.reclaim(&mut lock(&self.outlet));
+        self.take_back(&mut lock(&self.outlet));
         self.update(|dispatcher, now| dispatcher.expire(now))
     }
 
@@ -170,7 +174,7 @@ impl Shared {
     /// Settles everything, and accepts no more.
     pub fn close(&self) {
         self.refuse();
-        self.reclaim(&mut std::mem::take(&mut *lock(&self.outlet)));
+        self.take_back(&mut std::mem::take(&mut *lock(&self.outlet)));
         self.update(|dispatcher, _| {
             dispatcher.close();
             Ok(())
@@ -200,43 +204,56 @@ impl Shared {
     /// Writes what is encoded, or leaves it to the thread that is writing.
     fn write(&self, state: MutexGuard<'_, State>) {
         let mut locked = Some(state);
-        while self.must_write.load(SeqCst) {
-            let Some(mut outlet) = try_lock(&self.outlet) else { return };
-            self.must_write.store(false, SeqCst);
-            let mut state = locked.take().unwrap_or_else(|| lock(&self.state));
-            let Outlet { writer: Some(writer), buffer } = &mut *outlet else { return };
-            if state.is_blocked || state.broken.is_some() {
+        loop {
+            // Either a thread that fails to lock is seen here to have work, or it does not fail.
+            fence(SeqCst);
+            if !self.must_write.load(SeqCst) {
                 return;
             }
-            if buffer.is_empty() {
-                state.dispatcher.give(buffer);
-                state.dispatcher.pump(Instant::now()); // There is room for more.
+            let Some(mut outlet) = try_lock(&self.outlet) else { return };
+            self.must_write.store(false, SeqCst);
+            let state = locked.take().unwrap_or_else(|| lock(&self.state));
+            let must_wake = self.write_once(state, &mut outlet);
+            drop(outlet); // Before whoever is woken tries to lock it.
+            if must_wake {
+                self.wake.notify_one();
             }
-            let has_more = state.dispatcher.has_unsent();
-            drop(state);
-            match writer.write(buffer) {
-                Ok(write) => {
-                    buffer.drain(..write.taken);
-                    buffer.shrink_to(KEPT);
-                    if write.is_blocked {
-                        lock(&self.state).is_blocked = true;
-                        return self.wake.notify_one();
-                    }
-                    if has_more || !buffer.is_empty() {
-                        self.must_write.store(true, SeqCst);
-                    }
+        }
+    }
+
+    /// Writes as much as the socket takes at once. Whether the supervisor has to be woken.
+    fn write_once(&self, mut state: MutexGuard<'_, State>, outlet: &mut Outlet) -> bool {
+        let Outlet { writer: Some(writer), buffer } = outlet else { return false };
+        if state.is_blocked || state.broken.is_some() {
+            return false;
+        }
+        if buffer.is_empty() {
+            state.dispatcher.take_unsent(buffer);
+            state.dispatcher.pump(Instant::now()); // There is room for more.
+        }
+        let has_more = state.dispatcher.has_unsent();
+        drop(state);
+        match writer.write(buffer) {
+            Ok(write) => {
+                buffer.drain(..write.taken);
+                buffer.shrink_to(KEPT);
+                if write.is_blocked {
+                    lock(&self.state).is_blocked = true;
+                } else if has_more || !buffer.is_empty() {
+                    self.must_write.store(true, SeqCst);
                 }
-                Err(error) => {
-                    lock(&self.state).broken = Some(describe(&error));
-                    return self.wake.notify_one();
-                }
+                write.is_blocked
+            }
+            Err(error) => {
+                lock(&self.state).broken = Some(describe(&error));
+                true
             }
         }
     }
 
     /// Takes back what the socket has not taken.
-    fn reclaim(&self, outlet: &mut Outlet) {
-        lock(&self.state).dispatcher.give_back(&outlet.buffer);
+    fn take_back(&self, outlet: &mut Outlet) {
+        lock(&self.state).dispatcher.return_unsent(&outlet.buffer);
         outlet.buffer.clear();
     }
 

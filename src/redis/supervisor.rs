@@ -20,7 +20,7 @@ use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::shared::{Shared, Watch};
 use crate::redis::status::{Status, StatusSink};
 use crate::redis::tracking::{InvalidationSink, pass_on};
-use crate::redis::transport::{Read, describe};
+use crate::redis::transport::{Received, describe};
 
 /// How long a graceful end lets answers come in before it settles without them.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -80,18 +80,24 @@ impl Supervisor {
         }
         (self.status)(Status::Connecting);
         while AssertUnwindSafe(self.keep_connected()).catch_unwind().await.is_err() {
-            self.shared.lost(String::from("an internal error; please report it"));
+            let reason = String::from("an internal error; please report it");
+            self.shared.lost(reason.clone());
+            (self.status)(Status::Reconnecting { reason });
             sleep(PANIC_PAUSE).await;
         }
     }
 
     async fn first_request(&mut self) -> Option<()> {
-        let Self { shared, closing: seen, .. } = self;
-        while shared.update(|_, _| Ok(())).is_idle {
+        while self.shared.update(|_, _| Ok(())).is_idle {
             tokio::select! {
                 biased;
-                _ = closing(seen, Closing::No) => return None,
-                () = shared.wake.notified() => {}
+                how = closing(&mut self.closing, Closing::No) => {
+                    // A call may have come right before that.
+                    if how == Closing::AtOnce || self.shared.update(|_, _| Ok(())).is_idle {
+                        return None;
+                    }
+                }
+                () = self.shared.wake.notified() => {}
             }
         }
         Some(())
@@ -190,10 +196,10 @@ impl Supervisor {
                 },
                 () = std::future::ready(()), if timer.is_long_overdue() => self.shared.expire(),
                 read = reader.read(decoder.buffer()) => match read {
-                    Ok(Read { is_open: false, .. }) => {
+                    Ok(Received { is_open: false, .. }) => {
                         return End::Broken(String::from("the connection was lost"));
                     }
-                    Ok(Read { must_write, .. }) => {
+                    Ok(Received { must_write, .. }) => {
                         let watch = self.received(&mut decoder);
                         if must_write { self.shared.writable() } else { watch }
                     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, tcp};
-use tokio::time::Duration;
+use tokio::time::{Duration, timeout};
 
 use crate::redis::options::Address;
 use crate::redis::tls::{Plaintext, Tls};
@@ -45,7 +45,7 @@ pub(crate) struct Writer {
 pub(crate) struct Writable(Arc<WriteHalf>);
 
 /// What came of reading.
-pub(crate) struct Read {
+pub(crate) struct Received {
     /// Whether there may be more; `false` at the end of the stream.
     pub is_open: bool,
     /// Whether TLS has something to send by itself: write, even if it is nothing.
@@ -65,18 +65,19 @@ enum WriteHalf {
 }
 
 /// What became of bytes that were to be written.
-pub(crate) struct Write {
+pub(crate) struct Written {
     /// How many were taken.
     pub taken: usize,
     /// Whether the socket takes no more for now: call again once it is `writable`.
     pub is_blocked: bool,
 }
 
-/// Connects, and shakes hands where TLS is spoken.
-pub(crate) async fn connect(address: &Address) -> io::Result<(Reader, Writer)> {
+/// Connects, and shakes hands where TLS is spoken. A host may have several addresses, which share
+/// the time.
+pub(crate) async fn connect(address: &Address, limit: Duration) -> io::Result<(Reader, Writer)> {
     let (read, write, tls) = match address {
         Address::Tcp { host, port, tls } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let stream = connect_tcp(host, *port, limit).await?;
             set_options(&stream)?;
             let (read, write) = stream.into_split();
             let tls = tls.as_ref().map(|config| Tls::new(config, host)).transpose()?;
@@ -99,6 +100,20 @@ pub(crate) async fn connect(address: &Address) -> io::Result<(Reader, Writer)> {
     Ok((reader, writer))
 }
 
+async fn connect_tcp(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+    let share = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    let mut refused = io::Error::new(ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => refused = error,
+            Err(_late) => refused = ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(refused)
+}
+
 /// Without these a request waits for Nagle's algorithm, and a peer that vanished without a word
 /// is noticed after a quarter of an hour.
 fn set_options(stream: &TcpStream) -> io::Result<()> {
@@ -113,21 +128,20 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
 
 impl Reader {
     /// Appends what has arrived to `into`, at least a byte unless TLS has to write. Cancel-safe.
-    pub async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<Read> {
+    pub async fn read(&mut self, into: &mut Vec<u8>) -> io::Result<Received> {
         let Some((tls, received)) = &mut self.tls else {
             let is_open = self.half.read(into).await?;
-            return Ok(Read { is_open, must_write: false });
+            return Ok(Received { is_open, must_write: false });
         };
         let before = into.len();
         loop {
-            // After a handshake there may be something already.
-            let Plaintext { is_closed, must_write } = tls.decrypt(received, into)?;
-            if into.len() > before || must_write || is_closed {
-                return Ok(Read { is_open: into.len() > before || !is_closed, must_write });
-            }
             received.reserve(32 << 10);
             if !self.half.read(received).await? {
-                return Ok(Read { is_open: false, must_write: false });
+                return Ok(Received { is_open: false, must_write: false });
+            }
+            let Plaintext { is_closed, must_write } = tls.decrypt(received, into)?;
+            if into.len() > before || must_write || is_closed {
+                return Ok(Received { is_open: into.len() > before || !is_closed, must_write });
             }
         }
     }
@@ -166,19 +180,19 @@ impl ReadHalf {
 impl Writer {
     /// Writes as much as the socket takes at once. With TLS, bytes count as taken once they are
     /// encrypted, and none are taken before all that was encrypted is gone.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Write> {
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<Written> {
         let Some(tls) = &self.tls else { return self.half.write(bytes) };
         let mut taken = 0;
         loop {
             let unsent = self.encrypted.get(self.gone..).unwrap_or_default();
             let write = match self.half.write(unsent) {
                 // What was taken counts; the next write fails, too.
-                Err(_) if taken > 0 => return Ok(Write { taken, is_blocked: false }),
+                Err(_) if taken > 0 => return Ok(Written { taken, is_blocked: false }),
                 write => write?,
             };
             self.gone += write.taken;
             if write.is_blocked {
-                return Ok(Write { taken, is_blocked: true });
+                return Ok(Written { taken, is_blocked: true });
             }
             if self.gone < self.encrypted.len() {
                 continue;
@@ -193,7 +207,7 @@ impl Writer {
             )?;
             taken += portion;
             if self.encrypted.is_empty() {
-                return Ok(Write { taken, is_blocked: false });
+                return Ok(Written { taken, is_blocked: false });
             }
         }
     }
@@ -216,21 +230,21 @@ impl Writable {
 }
 
 impl WriteHalf {
-    fn write(&self, bytes: &[u8]) -> io::Result<Write> {
+    fn write(&self, bytes: &[u8]) -> io::Result<Written> {
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             match self.try_write(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => taken += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Ok(Write { taken, is_blocked: true });
+                    return Ok(Written { taken, is_blocked: true });
                 }
                 // What was taken counts; the next write fails, too.
-                Err(_) if taken > 0 => return Ok(Write { taken, is_blocked: false }),
+                Err(_) if taken > 0 => return Ok(Written { taken, is_blocked: false }),
                 Err(error) => return Err(error),
             }
         }
-        Ok(Write { taken, is_blocked: false })
+        Ok(Written { taken, is_blocked: false })
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -253,7 +267,6 @@ pub(crate) fn describe(error: &io::Error) -> String {
         ErrorKind::TimedOut => "timed out".into(),
         ErrorKind::HostUnreachable => "the host cannot be reached".into(),
         ErrorKind::NetworkUnreachable => "the network cannot be reached".into(),
-        ErrorKind::NotFound => "there is no such socket".into(),
         ErrorKind::PermissionDenied => "permission denied".into(),
         _ => {
             // Without what is for debuggers.

@@ -4,7 +4,7 @@ use redis::Value;
 use tokio::time::Instant;
 
 use super::options::Settings;
-use super::reply::{document, unexpected, wrong_type};
+use super::reply::{document, unexpected_in_read, wrong_type};
 use crate::error::Result;
 use crate::redis::order::{Access, SessionHash};
 use crate::redis::request::{Attempt, Effect, Request};
@@ -89,7 +89,7 @@ impl<D: FnOnce(Result<Vec<Option<String>>>) + Send> Request for GetMany<D> {
         done(outcome.and_then(|value| {
             let values = match value {
                 Value::Array(values) if values.len() == session_ids.len() => values,
-                other => return Err(unexpected(&other)),
+                other => return Err(unexpected_in_read(&other)),
             };
             values.into_iter().zip(&session_ids).map(|(value, id)| document(value, id)).collect()
         }));

@@ -14,7 +14,7 @@ pub(super) fn document(value: Value, session_id: &str) -> Result<Option<String>>
                 raw: String::from_utf8_lossy(error.as_bytes()).into_owned(),
             })
         }
-        other => Err(unexpected(&other)),
+        other => Err(unexpected_in_read(&other)),
     }
 }
 
@@ -28,13 +28,22 @@ pub(super) fn wrong_type(error: Error, session_id: &str) -> Error {
     }
 }
 
-/// Redis answered in a way that no version of it should: whatever was asked may have happened.
+/// Redis answered a write in a way that no version of it should: it may have been executed.
 pub(super) fn unexpected(value: &Value) -> Error {
+    Error::unknown(nonsense(value))
+}
+
+/// The same of a read, which changes nothing.
+pub(super) fn unexpected_in_read(value: &Value) -> Error {
+    Error::unavailable(nonsense(value))
+}
+
+fn nonsense(value: &Value) -> String {
     let kind = match value {
         Value::Nil => "nil",
         Value::Int(_) => "an integer",
         Value::Array(_) => "a list",
         _ => "a value",
     };
-    Error::unknown(format!("Redis answered with {kind} where that means nothing"))
+    format!("Redis answered with {kind} where that means nothing")
 }

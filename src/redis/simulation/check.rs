@@ -49,7 +49,14 @@ fn check_one(world: &World, asked: &Asked, seen: &mut Seen) -> Result<(), String
     if settled > asked.deadline + LATE {
         return Err(format!("settled {:?} late", settled - asked.deadline));
     }
-    let executed = world.server.executed.iter().filter(|one| one.id == asked.id).count();
+    let answers: Vec<i64> = world
+        .server
+        .executed
+        .iter()
+        .filter(|one| one.id == asked.id)
+        .map(|one| one.answer)
+        .collect();
+    let executed = answers.len();
     if executed > 1 {
         return Err(format!("executed {executed} times"));
     }
@@ -61,10 +68,10 @@ fn check_one(world: &World, asked: &Asked, seen: &mut Seen) -> Result<(), String
         seen.count("refused for now");
     }
     match told {
-        Told::Done(_) => {
+        Told::Done(answer) => {
             seen.count("done");
-            if asked.changes() && executed != 1 {
-                return Err(String::from("done, and not executed"));
+            if asked.changes() && answers != [*answer] {
+                return Err(format!("done with {answer}, and executed with {answers:?}"));
             }
         }
         Told::Refused => {

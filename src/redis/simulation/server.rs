@@ -26,6 +26,8 @@ pub enum Mode {
 pub struct Executed {
     pub id: i64,
     pub session: u64,
+    /// What it was answered with.
+    pub answer: i64,
 }
 
 #[derive(Default)]
@@ -44,7 +46,6 @@ pub struct Server {
     pub executed: Vec<Executed>,
     /// Requests that were refused for now, at least once.
     pub refused: HashSet<i64>,
-    /// How many replies were made for a request, in the order of the connection.
     versions: HashMap<u64, i64>,
     ledger: HashMap<u64, (u64, i64)>,
     connections: HashMap<i64, Connection>,
@@ -123,7 +124,7 @@ impl Server {
         let reply = match name.as_str() {
             "READ" => self.version(session),
             "MESSAGE" | "OPAQUE" => {
-                self.executed.push(Executed { id, session });
+                self.executed.push(Executed { id, session, answer: 1 });
                 1
             }
             _ => {
@@ -159,7 +160,7 @@ impl Server {
         }
         self.versions.insert(session, version + 1);
         self.ledger.insert(place, (number, version + 1));
-        self.executed.push(Executed { id, session });
+        self.executed.push(Executed { id, session, answer: version + 1 });
         Some(version + 1)
     }
 }

@@ -194,7 +194,7 @@ impl World {
                 Ok(())
             }
             Event::Timer => {
-                self.reclaim();
+                self.take_back();
                 self.dispatcher.expire(self.now)
             }
             Event::Server(mode) => {
@@ -234,7 +234,7 @@ impl World {
         if let Some(reason) = worked.err().or(unfit)
             && self.connection.is_some()
         {
-            self.reclaim();
+            self.take_back();
             self.connection = None;
             self.tell(format!("lost: {reason}"));
             self.dispatcher.lost(reason);
@@ -250,9 +250,9 @@ impl World {
     }
 
     /// The dispatcher has back what the socket has not taken.
-    fn reclaim(&mut self) {
+    fn take_back(&mut self) {
         if let Some(connection) = &mut self.connection {
-            self.dispatcher.give_back(&std::mem::take(&mut connection.outlet));
+            self.dispatcher.return_unsent(&std::mem::take(&mut connection.outlet));
         }
     }
 
@@ -316,7 +316,7 @@ impl World {
                 return;
             };
             if connection.outlet.is_empty() {
-                self.dispatcher.give(&mut connection.outlet);
+                self.dispatcher.take_unsent(&mut connection.outlet);
             }
             if connection.outlet.is_empty() {
                 return;
@@ -418,8 +418,8 @@ impl World {
     fn cut(&mut self) -> Result<(), String> {
         let Some(one) = &mut self.connection else { return Ok(()) };
         let id = one.id;
-        one.drops_received = self.random.bool();
-        one.drops_sent = one.drops_received || self.random.bool();
+        one.drops_received |= self.random.bool();
+        one.drops_sent |= one.drops_received || self.random.bool();
         if self.random.bool() {
             // Of what is on its way to the server only so many bytes arrive, and nothing after them.
             one.drops_sent = true;

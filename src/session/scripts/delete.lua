@@ -16,9 +16,10 @@ local deleted = redis.call('EXISTS', key)
 local stream = deleted == 1 and KEYS[3]
 local audited = stream and (BACKLOG_LIMIT == 0 or redis.call('XLEN', stream) < BACKLOG_LIMIT)
 local answer = stream and not audited and -1 or deleted
--- First comes a command that Redis with a full memory accepts: after it, Redis refuses none. Then
--- come the commands that the user may not be allowed: nothing before them is left to be undone.
-if audited then redis.call('XDEL', stream, '0-1') end
+-- First comes a write that changes nothing, and that Redis with a full memory accepts. A Redis that
+-- refuses writes refuses it, before anybody is told of the deletion; after it, Redis refuses none.
+-- Then come the commands that the user may not be allowed: nothing is left to be undone.
+redis.call('EXPIRE', KEYS[1], '900')
 local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[3],
   'session', session_id, 'event', EVENT, 'at', now)
 if type(record) == 'table' then return record end
