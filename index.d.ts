@@ -76,7 +76,7 @@ export interface RedisStateManagerOptions {
   updatesChannel?: string
   /** Before each session id in a WebSocket channel, not empty. Default `'ws:'`. */
   wsChannelPrefix?: string
-  /** Told of what no caller is: lost connections, gaps, failing callbacks. Default: silent. */
+  /** Receives problems that no call can report: lost connections, gaps, failing callbacks. Default: none. */
   logger?: Logger
   /** Answers `getSession`, and the reads of `modifySession`, from memory. Default: no cache. */
   cache?: SessionCacheOptions
@@ -131,8 +131,13 @@ export interface WriteQueue<S extends SyncState = SyncState> {
  * one that is not needed any more must be closed.
  *
  * Every promise settles within `commandTimeoutMs`, with one of four outcomes: done; refused, and
- * nothing changed (`SessionNotFoundError`, `ConcurrencyError`, …); not sent, and nothing changed
- * (`RedisUnavailableError`, `ClosedError`); sent, and no answer came (`OutcomeUnknownError`).
+ * nothing changed (`SessionNotFoundError`, `ConcurrencyError`, …); not sent, or refused by Redis for
+ * now, and nothing changed (`RedisUnavailableError`, `ClosedError`); sent, and no answer came
+ * (`OutcomeUnknownError`).
+ *
+ * Calls about one session keep their order, also without `await`: its writes and broadcasts are
+ * executed in the order of the calls, and a read sees the writes that were called before it, unless
+ * Redis refuses those for now.
  *
  * @example
  * const manager = new RedisStateManager('redis://localhost:6379')
@@ -179,7 +184,7 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
    * told. With `expectedVersion`, exactly one of any number of concurrent writers wins. Without,
    * the last writer's content stays, and where nothing is stored the session is written with the
    * passed version + 1.
-   * Beware of `cached?.version`: an expected version that is `undefined` is none.
+   * `undefined` disables the version check: beware of `cached?.version`.
    * @throws {ConcurrencyError} where another version is stored than the expected one
    * @throws {SessionNotFoundError} where a version is expected and nothing is stored
    * @throws {StateDeserializationError} where what is stored is no session
@@ -327,9 +332,9 @@ export interface BullMQAdoption {
 
 /** How many records are where, for all instances together. */
 export interface DBWriteQueueMetrics {
-  /** In the queue, and with nobody. */
+  /** Queued, not yet claimed by a worker. */
   waiting: number
-  /** With a worker. */
+  /** Claimed by a worker. */
   active: number
   /** In PostgreSQL. */
   completed: number
@@ -445,7 +450,7 @@ export interface RedisClientOptions {
 
 /** Where a server is, in parts. An unknown name is refused. */
 export interface RedisServerOptions {
-  /** This, or `path`, there must be. */
+  /** Required unless `path` is set. */
   host?: string
   /** Default 6379. */
   port?: number
@@ -509,11 +514,13 @@ export declare class RedisClient extends EventEmitter {
   ping(): Promise<string>
 
   /**
-   * Any command, for health checks, rate limiters and the like. Never sent twice. It shares the
-   * connection with all others: commands that would change it (`SUBSCRIBE`, `MULTI`, `SELECT`, …)
+   * Any command, for health checks, rate limiters and the like. It is sent once, and its reply is
+   * yours: an error reply rejects at once, also one that is of the moment, such as `LOADING`. It
+   * shares the connection with all others: commands that would change it (`SUBSCRIBE`, `MULTI`, `SELECT`, …)
    * are refused, and one that blocks holds up the rest and, after 2 s, loses the connection.
-   * @throws {RedisReplyError} with Redis' own message
-   * @throws {OutcomeUnknownError} where it may have been sent and no answer came
+   * @throws {RedisReplyError} with Redis' own message; a script may have changed something before
+   * @throws {RedisUnavailableError} if it was not sent
+   * @throws {OutcomeUnknownError} if it was sent and no answer came
    * @example await client.call('INCRBY', 'hits', 5) // 5
    */
   call(command: string, ...args: (string | number | Uint8Array)[]): Promise<RedisReply>
@@ -591,7 +598,10 @@ export declare class InvalidStateError extends StateError {
   readonly field: string
 }
 
-/** No answer could be had in time, and nothing changed. Safe to retry. */
+/**
+ * No answer came in time, or Redis refused the call until its deadline (`NOREPLICAS`, `LOADING`, …).
+ * Nothing changed: it is safe to retry. The message names the server, by host and port.
+ */
 export declare class RedisUnavailableError extends StateError {
   constructor(reason: string, sessionId?: string)
   readonly code: 'REDIS_UNAVAILABLE'
@@ -603,7 +613,10 @@ export declare class OutcomeUnknownError extends StateError {
   readonly code: 'OUTCOME_UNKNOWN'
 }
 
-/** Redis refused the command, in its own words; nothing changed. */
+/**
+ * Redis refused the command, in its own words. Nothing changed, unless the command was a script in
+ * a `call()`.
+ */
 export declare class RedisReplyError extends StateError {
   constructor(message: string, sessionId?: string)
   readonly code: 'REDIS_REPLY'

@@ -91,7 +91,7 @@ function clientOf(name, value) {
   }
   if (!isInstance(value)) {
     if (Object.values(value).some((member) => typeof member === 'function')) {
-      const reason = 'it is no client that says where its server is, nor settings that do'
+      const reason = 'expected a URL, `{ host, port }`, or an ioredis or node-redis client'
       throw new InvalidStateError(name, reason)
     }
     return () => new RedisClient(value)

@@ -21,7 +21,7 @@ use super::worker_connection::{StopReason, WorkerConnection};
 use super::worker_context::{Reported, WorkerContext};
 use super::worker_events::{EventListener, WorkerEvent};
 use super::worker_options::WorkerOptions;
-use crate::redis::closing::{Closing, closing, raise};
+use crate::redis::closing::{Closing, raise, requested};
 use crate::redis::options::Options;
 
 /// How many batches a worker processes at a time: one lane reads and prepares a batch while
@@ -104,7 +104,7 @@ impl<L: EventListener> Lane<L> {
     async fn run(self) {
         let mut closing_seen = self.context.closing.clone();
         tokio::select! {
-            _ = closing(&mut closing_seen, Closing::Gracefully) => {}
+            _ = requested(&mut closing_seen, Closing::Gracefully) => {}
             () = self.keep_working() => {}
         }
     }
@@ -129,7 +129,7 @@ impl<L: EventListener> Lane<L> {
             let delay = redis.backoff.delay(failures, fastrand::f64());
             failures = failures.saturating_add(1);
             tokio::select! {
-                _ = closing(closing_seen, Closing::No) => return,
+                _ = requested(closing_seen, Closing::No) => return,
                 () = sleep(delay) => {}
             }
         }
@@ -140,7 +140,7 @@ impl<L: EventListener> Lane<L> {
         let redis = self.context.redis.clone();
         let source = tokio::select! {
             biased;
-            _ = closing(&mut self.context.closing, Closing::No) => return StopReason::Closing,
+            _ = requested(&mut self.context.closing, Closing::No) => return StopReason::Closing,
             source = Source::open(&redis, self.stream.clone(), &self.consumer) => source,
         };
         match source {

@@ -13,7 +13,7 @@ use super::source::{Answer, Source};
 use super::stream::Batch;
 use super::worker_context::WorkerContext;
 use super::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
-use crate::redis::closing::{Closing, closing};
+use crate::redis::closing::{Closing, requested};
 use crate::redis::link::Lost;
 
 /// How often a worker renews its claims and looks for abandoned records. Well below the time after
@@ -133,7 +133,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         let wait = until_due.map_or(HEARTBEAT, |until_due| until_due.min(HEARTBEAT));
         if self.delayed.iter().map(|delayed| delayed.batch.len()).sum::<usize>() >= MAX_DELAYED {
             tokio::select! {
-                _ = closing(&mut self.context.closing, Closing::No) => {}
+                _ = requested(&mut self.context.closing, Closing::No) => {}
                 () = sleep(wait) => {}
             }
             return Ok(Batch::default());
@@ -146,7 +146,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         tokio::select! {
             biased;
             batch = &mut fresh => return Ok(batch?),
-            _ = closing(&mut self.context.closing, Closing::No) => {}
+            _ = requested(&mut self.context.closing, Closing::No) => {}
         }
         // Redis may have assigned records to this consumer already. Receive them: otherwise nobody
         // would process them until they count as abandoned.
@@ -273,7 +273,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         while Instant::now() < end {
             tokio::select! {
                 biased;
-                _ = closing(&mut self.context.closing, Closing::No) => return Ok(true),
+                _ = requested(&mut self.context.closing, Closing::No) => return Ok(true),
                 () = sleep_until(end.min(Instant::now() + HEARTBEAT)) => {}
             }
             self.source.keep(&batch.entry_ids).await?;

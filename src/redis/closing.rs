@@ -10,7 +10,7 @@ pub(crate) enum Closing {
     AtOnce,
 }
 
-/// Asks for an end; never for less of one than before.
+/// Asks for an end. A later request may ask for a faster end, not for a slower one.
 pub(crate) fn raise(closing: &watch::Sender<Closing>, to: Closing) {
     closing.send_if_modified(|closing| {
         let raised = *closing < to;
@@ -21,9 +21,9 @@ pub(crate) fn raise(closing: &watch::Sender<Closing>, to: Closing) {
     });
 }
 
-/// Resolves when the owner wants more of an end than it was `told`; also when no owner is left.
-pub(crate) async fn closing(closing: &mut watch::Receiver<Closing>, told: Closing) -> Closing {
-    match closing.wait_for(|closing| *closing > told).await {
+/// Resolves when the owner asks for a faster end than the `known` one, or is gone.
+pub(crate) async fn requested(closing: &mut watch::Receiver<Closing>, known: Closing) -> Closing {
+    match closing.wait_for(|closing| *closing > known).await {
         Ok(closing) => *closing,
         Err(_) => Closing::AtOnce,
     }

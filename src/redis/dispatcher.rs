@@ -355,7 +355,10 @@ impl Dispatcher {
         let rest = REST.delay(pending.refusals - 1, self.random.f64());
         let mut passing = Vec::new();
         let again = match pending.access() {
-            Access::Message(session) => self.order.refused_message(session, pending),
+            Access::Message(session) => match self.order.refused_message(session, pending) {
+                Ok(again) => again,
+                Err(pending) => return self.give_up(pending, false),
+            },
             Access::Write(session) => {
                 self.order.refused_write(session, &mut passing);
                 vec![pending]
@@ -447,6 +450,9 @@ impl Dispatcher {
             }
         }
         for Unanswered { token, sent } in owed {
+            if let (Access::Message(session), true) = (token.access(), sent) {
+                self.order.lost_message(session);
+            }
             self.give_up_because(token, sent, "no answer came in time");
         }
     }

@@ -16,7 +16,7 @@
 //! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
 //! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one.
 //! - [`connection`]: the handle to a supervised connection, and its [`status`]. Behind it `shared`
-//!   (what the threads share) and `supervisor` (the task).
+//!   (what the threads share), `supervisor` (the task) and its `timer`.
 //! - [`script`], [`call`], [`tracking`]: requests that know no session.
 //! - `closing`: how the owner of a task tells it to end.
 //!
@@ -43,6 +43,7 @@ mod simulation;
 pub mod status;
 pub mod subscriber;
 mod supervisor;
+mod timer;
 mod tls;
 pub mod tracking;
 mod transport;

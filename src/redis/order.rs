@@ -52,6 +52,8 @@ struct Lane {
     messages: u32,
     /// Whether they were sent: the next ones wait for them.
     are_messages_sent: bool,
+    /// Whether one of them was given up that may be executed yet.
+    is_message_lost: bool,
     held: VecDeque<(u64, Kind)>,
 }
 
@@ -170,6 +172,7 @@ impl<P> Order<P> {
         } else {
             lane.messages = lane.messages.saturating_sub(1);
             lane.are_messages_sent &= lane.messages > 0;
+            lane.is_message_lost &= lane.messages > 0;
             overtaken = self.deferred.remove(&session).unwrap_or_default();
         }
         self.admit(session, admitted);
@@ -185,18 +188,28 @@ impl<P> Order<P> {
         self.admit(session, admitted);
     }
 
+    /// A message is given up that may be executed yet: none that was sent with it is sent again.
+    pub fn lost_message(&mut self, session: SessionHash) {
+        if let Some(lane) = self.lanes.get_mut(&session) {
+            lane.is_message_lost = true;
+        }
+    }
+
     /// Redis has refused a message for now. Returns what is to be sent again, in this order: all
     /// that were refused of those that were sent together, once the last of them is answered.
-    pub fn refused_message(&mut self, session: SessionHash, message: P) -> Vec<P> {
+    /// `Err`: it is not to be sent again, as another that was sent with it may be executed.
+    pub fn refused_message(&mut self, session: SessionHash, message: P) -> Result<Vec<P>, P> {
+        let Some(lane) = self.lanes.get_mut(&session).filter(|lane| !lane.is_message_lost) else {
+            return Err(message);
+        };
         let deferred = self.deferred.entry(session).or_default();
         deferred.push(message);
-        let Some(lane) = self.lanes.get_mut(&session) else { return Vec::new() };
         lane.messages = lane.messages.saturating_sub(1);
         if lane.messages > 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         lane.messages = u32::try_from(deferred.len()).unwrap_or(u32::MAX);
-        self.deferred.remove(&session).unwrap_or_default()
+        Ok(self.deferred.remove(&session).unwrap_or_default())
     }
 
     /// Takes out calls that are held or deferred, and are to wait no longer.
@@ -372,8 +385,9 @@ mod tests {
         assert_eq!(enter(&mut order, calls.clone()), ["m1", "m2"]);
         order.sent(Access::Message(1));
         let [first, second] = calls;
-        assert_eq!(names(order.refused_message(1, first.clone())), [""; 0]);
-        assert_eq!(names(order.refused_message(1, second.clone())), ["m1", "m2"]);
+        assert_eq!(order.refused_message(1, first.clone()), Ok(vec![]));
+        let again = order.refused_message(1, second.clone()).expect("both");
+        assert_eq!(names(again), ["m1", "m2"]);
         assert_eq!(enter(&mut order, [Message("m3", 1)]), [""; 0]);
         assert_eq!(leave(&mut order, &first), [""; 0]);
         assert_eq!(leave(&mut order, &second), ["m3"]);
@@ -386,8 +400,22 @@ mod tests {
         assert_eq!(enter(&mut order, calls.clone()), ["m1", "m2"]);
         order.sent(Access::Message(1));
         let [first, second] = calls;
-        assert_eq!(names(order.refused_message(1, first)), [""; 0]);
+        assert_eq!(order.refused_message(1, first), Ok(vec![]));
         assert_eq!(names(order.leave(second.access(), &mut Vec::new())), ["m1"]);
+        assert!(order.lanes.is_empty() && order.holds_nothing());
+    }
+
+    #[test]
+    fn a_refused_message_is_not_sent_again_where_one_behind_it_may_be_executed_yet() {
+        let mut order = Order::new();
+        let calls = [Message("m1", 1), Message("m2", 1)];
+        assert_eq!(enter(&mut order, calls.clone()), ["m1", "m2"]);
+        order.sent(Access::Message(1));
+        let [first, second] = calls;
+        order.lost_message(1);
+        assert_eq!(leave(&mut order, &second), [""; 0]);
+        assert_eq!(order.refused_message(1, first.clone()), Err(first.clone()));
+        assert_eq!(leave(&mut order, &first), [""; 0]);
         assert!(order.lanes.is_empty() && order.holds_nothing());
     }
 

@@ -12,12 +12,12 @@ use crate::redis::order::Access;
 pub enum Effect {
     /// Changes nothing. Repeated freely; without an answer nothing has changed.
     Read,
-    /// Changes something, and its own first try, arriving after the repeat, changes nothing more,
-    /// unless the session has begun another life meanwhile. So the connection that carried that try
-    /// is ended before the repeat where that can be done, and it is repeated all the same where not.
+    /// Changes something. If the first try is executed after the repeat, it changes nothing more,
+    /// unless the session was created anew in between. The repeat waits for a fence where Redis
+    /// allows one, and is sent without a fence where Redis does not.
     Idempotent,
-    /// Recognises that it has landed, but must not be overtaken by its own first try: repeated
-    /// once the connection that carried that try is known to be gone in Redis too.
+    /// Changes something. A repeat recognises by the ledger that the first try was executed, but the
+    /// first try must not be executed after the repeat: the repeat is sent only behind a fence.
     Recognised,
     /// Never repeated once it may have been executed; sent again where Redis has refused it.
     Once,

@@ -43,10 +43,10 @@ impl Topics {
 /// What happened to a subscription.
 #[derive(Debug)]
 pub enum Event {
-    /// Redis has confirmed all topics on a new connection. `gap`: since when there was
-    /// none that was caught up on, where there had been one before.
+    /// Redis has confirmed all topics on a new connection.
     Confirmed {
-        /// Since the first connection was lost that was not caught up on.
+        /// The time since the first connection was lost whose messages were not caught up on. `None`:
+        /// nothing was missed.
         gap: Option<Duration>,
     },
     /// A message.

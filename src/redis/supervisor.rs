@@ -3,31 +3,28 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use redis::PushKind;
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{Duration, Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Duration, Instant, sleep};
 
-use crate::redis::closing::{Closing, closing};
+use crate::redis::closing::{Closing, requested};
 use crate::redis::dispatcher::Fence;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::shared::{Shared, Watch};
 use crate::redis::status::{Status, StatusSink};
+use crate::redis::timer::Timer;
 use crate::redis::tracking::{InvalidationSink, pass_on};
 use crate::redis::transport::{Received, describe};
 
 /// How long a graceful end lets answers come in before it settles without them.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
-
-/// How long what has arrived is read before a deadline that has passed is looked at: a process
-/// that stood still has answers to read.
-const OVERDUE: Duration = Duration::from_millis(50);
 
 /// How many pushes that nobody has asked for may come without a reply among them.
 const UNASKED: u32 = 10_000;
@@ -91,7 +88,7 @@ impl Supervisor {
         while self.shared.update(|_, _| Ok(())).is_idle {
             tokio::select! {
                 biased;
-                how = closing(&mut self.closing, Closing::No) => {
+                how = requested(&mut self.closing, Closing::No) => {
                     // A call may have come right before that.
                     if how == Closing::AtOnce || self.shared.update(|_, _| Ok(())).is_idle {
                         return None;
@@ -159,10 +156,10 @@ impl Supervisor {
                 return None;
             }
             timer.set(watch.timeout.into_iter().chain(self.grace).min());
-            let told = self.told();
+            let known = self.known_end();
             tokio::select! {
                 biased;
-                how = closing(&mut self.closing, told) => self.close(how)?,
+                how = requested(&mut self.closing, known) => self.close(how)?,
                 done = &mut work => return Some(done),
                 () = self.shared.wake.notified() => {}
                 () = timer.elapsed() => {}
@@ -187,10 +184,10 @@ impl Supervisor {
                 return End::Closed;
             }
             timer.set(watch.timeout.into_iter().chain(self.grace).min());
-            let told = self.told();
+            let known = self.known_end();
             watch = tokio::select! {
                 biased;
-                how = closing(&mut self.closing, told) => match self.close(how) {
+                how = requested(&mut self.closing, known) => match self.close(how) {
                     Some(()) => self.shared.update(|_, _| Ok(())),
                     None => return End::Closed,
                 },
@@ -211,11 +208,10 @@ impl Supervisor {
                 },
                 () = self.shared.wake.notified() => self.shared.update(|_, _| Ok(())),
                 () = timer.elapsed() => {
-                    if timer.is_looked_at() {
+                    if timer.is_confirmed() {
                         self.shared.expire()
                     } else {
-                        // A process that stood still learns of the time before it learns of what
-                        // has arrived.
+                        // What has arrived is read first.
                         yield_now().await;
                         Watch { ended: None, ..watch }
                     }
@@ -224,8 +220,8 @@ impl Supervisor {
         }
     }
 
-    /// What the owner has said of an end so far.
-    fn told(&self) -> Closing {
+    /// The end that the owner has asked for so far.
+    fn known_end(&self) -> Closing {
         if self.grace.is_some() { Closing::Gracefully } else { Closing::No }
     }
 
@@ -270,52 +266,5 @@ impl Supervisor {
             }
             fault.map_or(Ok(()), Err)
         })
-    }
-}
-
-/// A timer that is set anew only where that changes something.
-struct Timer {
-    sleep: Pin<Box<Sleep>>,
-    at: Option<Instant>,
-    /// Since when it is known to be over.
-    over: Option<Instant>,
-    /// How often it was told to be over.
-    told: u32,
-}
-
-impl Timer {
-    fn new() -> Self {
-        Self { sleep: Box::pin(sleep_until(Instant::now())), at: None, over: None, told: 0 }
-    }
-
-    fn set(&mut self, at: Option<Instant>) {
-        if self.at != at {
-            (self.at, self.over, self.told) = (at, None, 0);
-            if let Some(at) = at {
-                self.sleep.as_mut().reset(at);
-            }
-        }
-        let now = Instant::now();
-        if self.over.is_none() && at.is_some_and(|at| at <= now) {
-            self.over = Some(now);
-        }
-    }
-
-    /// Whether what had arrived by the time that it was over is read.
-    fn is_looked_at(&self) -> bool {
-        self.told > 1
-    }
-
-    /// Whether more and more arrives since it is over.
-    fn is_long_overdue(&self) -> bool {
-        self.over.is_some_and(|over| over.elapsed() > OVERDUE)
-    }
-
-    async fn elapsed(&mut self) {
-        match self.at {
-            Some(_) => self.sleep.as_mut().await,
-            None => std::future::pending().await,
-        }
-        self.told += 1;
     }
 }

@@ -47,8 +47,8 @@ impl<D: FnOnce(Result<()>) + Send> Request for Track<D> {
     }
 }
 
-/// Passes on what a push tells of changed keys: a list of them, or null after a flush. A key that
-/// is no text is none of ours. `false`, if that was too much.
+/// Passes on the keys of an invalidation: a list, or null after a flush. A key that is not UTF-8 is
+/// left out, as no session has one. Returns `false` if the sink takes no more.
 pub(crate) fn pass_on(push: PushInfo, sink: &InvalidationSink) -> bool {
     if push.kind != PushKind::Invalidate {
         return true;

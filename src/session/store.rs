@@ -1,7 +1,8 @@
 //! The sessions of one Redis, as one service instance sees them.
 //!
-//! Each call hands one request to the connection and returns; `done` is called exactly once, on
-//! the I/O thread, by the call's deadline. No call spawns a task or waits for another.
+//! Each call hands one request to the connection and returns. `done` is called exactly once, by the
+//! call's deadline: on the I/O thread, or at once on the calling thread where the call is refused.
+//! No call spawns a task.
 
 use std::sync::Arc;
 

@@ -70,7 +70,7 @@ fn decode(frame: &[u8]) -> Result<Value, Malformed> {
             .ok()
             .and_then(|digits| digits.trim_end().parse().ok())
             .map(Value::Int)
-            .ok_or(Malformed("an integer that is none")),
+            .ok_or(Malformed("an integer that is not a number")),
         _ => redis::parse_redis_value(frame).map_err(|_| Malformed("a reply that cannot be read")),
     }
 }

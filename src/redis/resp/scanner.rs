@@ -24,7 +24,7 @@ pub(crate) struct Malformed(pub &'static str);
 /// An aggregate of which elements are still to come.
 struct Open {
     missing: usize,
-    /// An attribute comes before the element that it describes, and is none itself.
+    /// An attribute describes the element behind it, and does not count as an element.
     is_attribute: bool,
 }
 

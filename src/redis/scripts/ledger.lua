@@ -1,7 +1,7 @@
 -- The beginning of every script that must change something only once, however often it is sent. It
 -- recognises a repeat of a request that has landed, and defines `note`.
 --
--- KEYS[1]  the connection's ledger: a string of PLACES places, each WIDTH bytes long
+-- KEYS[1]  the client's ledger: a string of PLACES places, each WIDTH bytes long
 -- ARGV[1]  the request's number. A `+` after it: the request renews the ledger's TTL. A `?` after
 --          it: the answer of an earlier try was lost, look whether that try has landed; this also
 --          renews the TTL
