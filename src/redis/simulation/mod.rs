@@ -25,7 +25,8 @@ fn what_callers_are_told_is_true() {
     let count = number("SYNCKAIROS_HISTORIES").unwrap_or(10_000);
     let mut seen = check::Seen::default();
     for seed in first..first + count {
-        let world = World::run(seed);
+        let panicked = |_| panic!("history {seed} ended in a panic");
+        let world = std::panic::catch_unwind(|| World::run(seed)).unwrap_or_else(panicked);
         if let Err(fault) = check(&world, &mut seen) {
             panic!("history {seed}: {fault}\n{}", world.story());
         }

@@ -13,7 +13,8 @@ use crate::redis::resp::decoder::{Decoder, Frame};
 /// What happens at a time.
 enum Event {
     Call(Box<Asked>),
-    ToServer(i64, Vec<u8>),
+    /// Bytes, and where in the connection's stream they begin.
+    ToServer(i64, usize, Vec<u8>),
     /// Bytes, and the requests whose replies end in them.
     ToClient(i64, Vec<u8>, Vec<i64>),
     /// The client learns that a connection has ended.
@@ -32,8 +33,9 @@ struct Connection {
     id: i64,
     decoder: Decoder,
     is_blocked: bool,
-    /// What was given to the socket, which has not taken it.
+    /// What was given to the socket, which has not taken it; and how much it has taken.
     outlet: Vec<u8>,
+    taken: usize,
     /// What has arrived and was not read, and the requests whose replies end in it.
     inlet: (Vec<u8>, Vec<i64>),
     /// What it sends is lost from now on.
@@ -169,8 +171,8 @@ impl World {
                 self.dispatcher.submit(asked);
                 Ok(())
             }
-            Event::ToServer(connection, bytes) => {
-                self.arrive_at_server(connection, bytes);
+            Event::ToServer(connection, at, bytes) => {
+                self.arrive_at_server(connection, at, bytes);
                 Ok(())
             }
             Event::ToClient(connection, bytes, ids) => {
@@ -296,6 +298,7 @@ impl World {
             decoder: Decoder::default(),
             is_blocked: false,
             outlet: Vec::new(),
+            taken: 0,
             inlet: (Vec::new(), Vec::new()),
             drops_sent: false,
             drops_received: false,
@@ -328,13 +331,14 @@ impl World {
                 *self.tries.entry(id).or_default() += 1;
             }
             let bytes: Vec<u8> = connection.outlet.drain(..taken).collect();
-            let (id, drops) = (connection.id, connection.drops_sent);
+            let (id, drops, place) = (connection.id, connection.drops_sent, connection.taken);
+            connection.taken += taken;
             connection.is_blocked = is_full;
             let delay = Duration::from_micros(self.random.u64(10..60_000));
             let arrives = (self.now + delay).max(connection.arrives_at_server);
             connection.arrives_at_server = arrives;
             if !drops {
-                self.at(arrives, Event::ToServer(id, bytes));
+                self.at(arrives, Event::ToServer(id, place, bytes));
             }
             if is_full {
                 let delay = Duration::from_micros(self.random.u64(10..100_000));
@@ -343,7 +347,7 @@ impl World {
         }
     }
 
-    fn arrive_at_server(&mut self, connection: i64, bytes: Vec<u8>) {
+    fn arrive_at_server(&mut self, connection: i64, place: usize, bytes: Vec<u8>) {
         if matches!(self.server.mode, Mode::Paused) {
             // It is read when the server goes on, in the order in which it came.
             let resumes = self
@@ -351,7 +355,7 @@ impl World {
                 .iter()
                 .find_map(|((at, _), event)| matches!(event, Event::Server(_)).then_some(*at));
             let at = resumes.unwrap_or(self.now) + Duration::from_nanos(1);
-            return self.at(at, Event::ToServer(connection, bytes));
+            return self.at(at, Event::ToServer(connection, place, bytes));
         }
         for (id, reply) in self.server.receive(connection, &bytes) {
             self.tell(format!(
@@ -421,15 +425,14 @@ impl World {
         one.drops_received |= self.random.bool();
         one.drops_sent |= one.drops_received || self.random.bool();
         if self.random.bool() {
-            // Of what is on its way to the server only so many bytes arrive, and nothing after them.
+            // Of what is on its way to the server the last bytes do not arrive.
             one.drops_sent = true;
-            let mut room = self.random.usize(0..200);
+            let end = one.taken.saturating_sub(self.random.usize(0..400));
             for event in self.events.values_mut() {
-                if let Event::ToServer(connection, bytes) = event
+                if let Event::ToServer(connection, at, bytes) = event
                     && *connection == id
                 {
-                    bytes.truncate(room);
-                    room -= bytes.len();
+                    bytes.truncate(end.saturating_sub(*at));
                 }
             }
         }
