@@ -204,7 +204,7 @@ async fn the_ledger_holds_each_answer_at_its_place_and_has_a_ttl() {
     let ledgers = server.ask(&["KEYS", "synckairos:ledger:*"]);
     let [ledger] =
         <[String; 1]>::try_from(redis::from_redis_value::<Vec<String>>(ledgers).unwrap()).unwrap();
-    let entries = [("40", "43", "1:1;"), ("80", "83", "2:1;"), ("120", "123", "3:3;")];
+    let entries = [("0", "5", "512:1;"), ("40", "45", "513:1;"), ("80", "85", "514:3;")];
     for (from, to, entry) in entries {
         let noted = server.ask(&["GETRANGE", &ledger, from, to]);
         assert_eq!(redis::from_redis_value::<String>(noted).unwrap(), entry);
