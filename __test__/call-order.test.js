@@ -56,7 +56,7 @@ async function timesRefused(code) {
   return Number(found?.[1] ?? 0)
 }
 
-/** Nothing is awaited: of whatever is not asked for, a rejection is none of the test. */
+/** Begins a call without awaiting it: its rejection is not an unhandled one. */
 function begun(promise) {
   promise.catch(() => {})
   return promise

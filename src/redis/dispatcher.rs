@@ -470,7 +470,7 @@ impl Dispatcher {
         let mut admitted = Vec::new();
         let overtaken = self.order.leave(pending.access(), &mut admitted);
         self.ready.extend(admitted);
-        self.settled.push(Settled { request: pending.request, outcome });
+        self.settled.push(Settled::new(pending.request, outcome));
         for message in overtaken {
             let refusal = message.refusal.unwrap_or_default();
             let reason =

@@ -123,8 +123,8 @@ impl Subscriber {
         let added = self.topics.without(&before);
         let removed = before.without(&self.topics);
         let changed = within(self.options.stall_timeout, &self.options, async {
-            subscribe(link, &added).await?;
-            unsubscribe(link, &removed).await
+            confirm(link, SUBSCRIBE, &added).await?;
+            confirm(link, UNSUBSCRIBE, &removed).await
         });
         match changed.await {
             Ok(()) => Ok(true),
@@ -164,7 +164,7 @@ impl Subscriber {
         tokio::time::sleep_until(self.retry_at).await;
         let attempt = within(self.options.connect_timeout, &self.options, async {
             let mut link = Link::open(&self.options).await?;
-            subscribe(&mut link, &self.topics).await?;
+            confirm(&mut link, SUBSCRIBE, &self.topics).await?;
             Ok(link)
         });
         match attempt.await {
@@ -205,22 +205,20 @@ async fn next_push(link: &mut Link, options: &Options) -> Result<PushInfo, Lost>
     }
 }
 
-async fn subscribe(link: &mut Link, topics: &Topics) -> Result<(), Lost> {
-    if !topics.channels.is_empty() {
-        link.confirm("SUBSCRIBE", topics.channels.iter()).await?;
-    }
-    if !topics.patterns.is_empty() {
-        link.confirm("PSUBSCRIBE", topics.patterns.iter()).await?;
-    }
-    Ok(())
-}
+const SUBSCRIBE: [&str; 2] = ["SUBSCRIBE", "PSUBSCRIBE"];
+const UNSUBSCRIBE: [&str; 2] = ["UNSUBSCRIBE", "PUNSUBSCRIBE"];
 
-async fn unsubscribe(link: &mut Link, topics: &Topics) -> Result<(), Lost> {
-    if !topics.channels.is_empty() {
-        link.confirm("UNSUBSCRIBE", topics.channels.iter()).await?;
-    }
-    if !topics.patterns.is_empty() {
-        link.confirm("PUNSUBSCRIBE", topics.patterns.iter()).await?;
+/// Sends the commands for channels and for patterns, each where there are any, and waits until Redis
+/// has confirmed them.
+async fn confirm(
+    link: &mut Link,
+    [of_channels, of_patterns]: [&str; 2],
+    topics: &Topics,
+) -> Result<(), Lost> {
+    for (command, names) in [(of_channels, &topics.channels), (of_patterns, &topics.patterns)] {
+        if !names.is_empty() {
+            link.confirm(command, names.iter()).await?;
+        }
     }
     Ok(())
 }
