@@ -12,7 +12,7 @@ const MOST_A_TURN = 512
  * between. So after many completions it waits for a message to itself: unlike `setImmediate`, a
  * test's fake timers do not replace it.
  *
- * @typedef {(slot: number, kind: number, number: number, text: string | null, more: string | null) => void} Settle
+ * @typedef {(slot: number, kind: number, number: number, text: any, more: string | null) => void} Settle
  */
 class Delivery {
   completions = new Completions(() => this.#deliver())

@@ -1,18 +1,35 @@
 'use strict'
 
-const { Buffer } = require('node:buffer')
-const { types } = require('node:util')
 const { NativeClient } = require('./native.js')
+const { RUN, addCommands, addMethod, takeCallback, withCallback } = require('./commands.js')
 const { ContextEmitter } = require('./ContextEmitter.js')
-const { InvalidStateError, RedisUnavailableError, ClosedError } = require('./errors.js')
+const {
+  InvalidStateError,
+  RedisReplyError,
+  RedisUnavailableError,
+  ClosedError,
+} = require('./errors.js')
 const { clientOptions } = require('./options.js')
+const { Pipeline } = require('./Pipeline.js')
+const { Replies, shaped } = require('./replies.js')
+const { commandOf, pack, strictCommandOf } = require('./requests.js')
+const { addScanStreams } = require('./ScanStream.js')
+const { Scripts } = require('./Scripts.js')
 const { serverOf } = require('./server.js')
-const { Calls, News, close, listen, open, unlisten, unwrap } = require('./settle.js')
+const { Calls, Failure, News, close, listen, open, unlisten } = require('./settle.js')
+const { Subscriptions } = require('./Subscriptions.js')
+
+/** @typedef {import('./commands.js').Callback} Callback */
+/** @typedef {import('./requests.js').Command} Command */
 
 const DEFAULT_URL = 'redis://localhost:6379'
 
 /** Says of a client that it is one, also to another copy of this module. */
 const BRAND = Symbol.for('synckairos-state:client')
+
+/** The number of the connection that managers and queues use, and of that for the owner's commands. */
+const SHARED = 0
+const COMMANDS = 1
 
 /**
  * Who in this module depends on a client. Not a listener: with many managers on one client, Node
@@ -26,49 +43,80 @@ const BRAND = Symbol.for('synckairos-state:client')
  */
 
 /**
- * One Redis server, connected to when first used, and reconnected to for ever.
+ * One Redis server, connected to when first used, and reconnected to for ever. It has a connection
+ * for managers and queues; one for the owner's own commands; and one for the owner's subscriptions.
  *
- * Events: `connect` and `ready` (connected), `reconnecting` (lost, or could not be made), `error`
- * (why; unlike other emitters' it needs no listener), `end` (closed by its owner).
+ * The public documentation is in `index.d.ts`.
  */
 class RedisClient extends ContextEmitter {
   #server
   #options
-  #listener
+  /** The number of the database, where it is another than the server's settings say. */
+  #db
   #status = 'wait'
+  /** The status of each connection, by its number. @type {Map<number, string>} */
+  #connections = new Map()
   /** @type {NativeClient} */
   #native
+  #listener = 0
+  /** The owner's commands. @type {InstanceType<typeof Calls>} */
+  #calls
   /** @type {Promise<'OK'> | undefined} */
   #ending
   /** @type {Dependent[]} */
   #dependents = []
-  #calls
+  /** @type {InstanceType<typeof Subscriptions> | undefined} */
+  #subscriptions
+  #scripts = new Scripts()
 
   /**
    * @param {unknown} [server] a URL, or settings
    * @param {{ commandTimeoutMs?: number, maxInFlight?: number }} [options]
+   * @param {number} [db] used instead of the database that the server's settings name
    */
-  constructor(server = process.env.REDIS_URL || DEFAULT_URL, options = undefined) {
+  constructor(server = process.env.REDIS_URL || DEFAULT_URL, options = undefined, db = undefined) {
     super()
-    const parts = serverOf(server)
     this.#server = server
     this.#options = clientOptions(options)
+    this.#db = db
+    const { native, calls } = this.#open()
+    this.#native = native
+    this.#calls = calls
+    // Whoever waits for a connection must not wait for ever.
+    super.on('newListener', (event) => {
+      if (event === 'connect' || event === 'ready') this.#connectSoon()
+    })
+  }
+
+  /** Makes the core's client; its connections are made when they are first used. */
+  #open() {
+    const parts = serverOf(this.#server)
     const completions = open()
-    this.#listener = listen({
-      news: (kind, _number, text, more) => {
+    const listener = listen({
+      news: (kind, number, text, more) => {
         if (kind === News.INVALIDATED) for (const one of this.#dependents) one.invalidated?.(text)
-        else this.#moved(text, more)
+        else this.#moved(number, /** @type {string} */ (text), more)
       },
     })
     try {
-      this.#native = new NativeClient(completions, this.#listener, JSON.stringify(parts))
+      const native = new NativeClient(completions, listener, JSON.stringify(parts), this.#db)
+      const { server } = native
+      const calls = new Calls(
+        { server, flush: () => native.flushCommands() },
+        this.#options.maxInFlight,
+      )
+      this.#listener = listener
+      this.#connections = new Map([
+        [SHARED, 'wait'],
+        [COMMANDS, 'wait'],
+      ])
+      return { native, calls }
     } catch (error) {
-      unlisten(this.#listener)
+      unlisten(listener)
       close()
-      const field = typeof server === 'string' ? 'url' : 'redis'
+      const field = typeof this.#server === 'string' ? 'url' : 'redis'
       throw new InvalidStateError(field, /** @type {Error} */ (error).message)
     }
-    this.#calls = new Calls(this.#native, this.#options.maxInFlight)
   }
 
   get [BRAND]() {
@@ -80,31 +128,219 @@ class RedisClient extends ContextEmitter {
     return this.#status
   }
 
-  /** Whether Redis answers. */
-  async ping() {
-    return this.call('PING')
+  /** Where the server is, and this client's options. The password is there, and not enumerable. */
+  get options() {
+    const { password, ...settings } = JSON.parse(this.#native.settings)
+    const options = { ...settings, ...this.#options }
+    return Object.defineProperty(options, 'password', { value: password, enumerable: false })
+  }
+
+  /** Connects, if there is no connection yet. @param {Callback} [callback] */
+  connect(callback) {
+    return withCallback(
+      this.ping().then(() => {}),
+      callback,
+    )
+  }
+
+  /** Whether Redis answers on the connection that managers and queues use. @param {any[]} args */
+  ping(...args) {
+    const callback = takeCallback(args)
+    if (args.length > 0) return withCallback(this.#run(commandOf('ping', args, false)), callback)
+    return withCallback(this.#ping(), callback)
+  }
+
+  async #ping() {
+    const { replies, error } = await this.#told((slot) => {
+      this.#native.ping(slot, this.#options.commandTimeoutMs)
+    })
+    return result(replies, error, commandOf('ping', [], false))
+  }
+
+  /** Any command. @param {string} command @param {any[]} args */
+  call(command, ...args) {
+    const callback = takeCallback(args)
+    return withCallback(this.#call(command, args, false), callback)
+  }
+
+  /** The same, with buffers in the reply. @param {string} command @param {any[]} args */
+  callBuffer(command, ...args) {
+    const callback = takeCallback(args)
+    return withCallback(this.#call(command, args, true), callback)
+  }
+
+  /** @param {string} command @param {any[]} args @param {boolean} asBuffers */
+  async #call(command, args, asBuffers) {
+    return this.#run(strictCommandOf(command, args, asBuffers))
+  }
+
+  /** A command's method. @param {string} name @param {any[]} args @param {boolean} asBuffers */
+  [RUN](name, args, asBuffers) {
+    const callback = takeCallback(args)
+    return withCallback(this.#runNamed(name, args, asBuffers), callback)
+  }
+
+  /** @type {import('./Scripts.js').Run<Promise<any>>} */
+  #runNamed = async (name, args, asBuffers) => this.#run(commandOf(name, args, asBuffers))
+
+  /** @param {Command} command */
+  async #run(command) {
+    const { replies, error } = await this.#send([command], false)
+    return result(replies, error, command)
+  }
+
+  /** @type {import('./Pipeline.js').Send} */
+  #send = (commands, transaction) => {
+    const packed = pack(commands)
+    return this.#told((slot) => {
+      this.#native.call(slot, packed, transaction, this.#options.commandTimeoutMs)
+    })
   }
 
   /**
-   * Any command. Never sent twice: where the answer is lost, the outcome is unknown.
+   * The replies to what is called, and why some are missing.
    *
-   * @param {string} command
-   * @param {...(string | number | Buffer)} args
+   * @param {(slot: number) => void} call
    */
-  async call(command, ...args) {
-    const packed = pack([command, ...args])
+  async #told(call) {
     if (this.#ending) throw new ClosedError()
-    const call = this.#calls.call((text) => JSON.parse(/** @type {string} */ (text)))
-    this.#native.call(call.slot, packed, this.#options.commandTimeoutMs)
-    return unwrap(await call.promise)
+    const { slot, promise, parts } = this.#begin()
+    call(slot)
+    const outcome = await promise
+    if (!(outcome instanceof Failure)) return { replies: new Replies(outcome), error: undefined }
+    return { replies: new Replies(parts()), error: outcome.toError() }
   }
 
-  /** Lets what is in flight end (for a second at most), then disconnects for good. */
-  quit() {
-    if (this.#ending) return this.#ending
-    const ended = this.#end()
-    this.#native.quit()
-    return ended
+  #begin() {
+    const call = this.#calls.call((bytes) => bytes)
+    const parts = () => /** @type {Buffer} */ (/** @type {any} */ (call.parts?.[0]?.[0]))
+    return { slot: call.slot, promise: call.promise, parts }
+  }
+
+  /** Commands that are sent together. @param {any[][]} [commands] */
+  pipeline(commands) {
+    return this.#pipeline(false, commands)
+  }
+
+  /** Commands that are executed together, and all or none. @param {any} [commands] @param {any} [options] */
+  multi(commands, options = Array.isArray(commands) ? undefined : commands) {
+    if (options?.pipeline === false) {
+      const reason = 'commands of a transaction are sent together, by exec(); leave it out'
+      throw new InvalidStateError('options.pipeline', reason)
+    }
+    return this.#pipeline(true, Array.isArray(commands) ? commands : undefined)
+  }
+
+  /** @param {boolean} isTransaction @param {any[][]} [commands] */
+  #pipeline(isTransaction, commands) {
+    const pipeline = new Pipeline(this.#send, isTransaction)
+    const run = /** @type {any} */ (pipeline)[RUN].bind(pipeline)
+    return this.#scripts.addTo(pipeline, run).addBatch(commands ?? [])
+  }
+
+  /**
+   * Makes a method of a Lua script.
+   *
+   * @param {string} name
+   * @param {{ lua: string, numberOfKeys?: number }} definition without a number, it is the first argument
+   */
+  defineCommand(name, definition) {
+    this.#scripts.define(name, definition)
+    const method =
+      (/** @type {boolean} */ asBuffers) =>
+      (/** @type {any[]} */ ...args) => {
+        const callback = takeCallback(args)
+        return withCallback(this.#scripts.run(name, args, asBuffers, this.#runNamed), callback)
+      }
+    Object.assign(this, { [name]: method(false), [`${name}Buffer`]: method(true) })
+  }
+
+  /** @param {any[]} channels */
+  subscribe(...channels) {
+    return this.#subscribe('subscribe', channels)
+  }
+
+  /** @param {any[]} patterns */
+  psubscribe(...patterns) {
+    return this.#subscribe('psubscribe', patterns)
+  }
+
+  /** @param {any[]} channels */
+  unsubscribe(...channels) {
+    return this.#subscribe('unsubscribe', channels)
+  }
+
+  /** @param {any[]} patterns */
+  punsubscribe(...patterns) {
+    return this.#subscribe('punsubscribe', patterns)
+  }
+
+  /** @param {'subscribe' | 'psubscribe' | 'unsubscribe' | 'punsubscribe'} how @param {any[]} args */
+  #subscribe(how, args) {
+    const callback = takeCallback(args)
+    return withCallback(this.#changeSubscriptions(how, args.flat()), callback)
+  }
+
+  /** @param {'subscribe' | 'psubscribe' | 'unsubscribe' | 'punsubscribe'} how @param {any[]} names */
+  async #changeSubscriptions(how, names) {
+    if (this.#ending) throw new ClosedError()
+    if (this.#subscriptions === undefined) {
+      const { commandTimeoutMs } = this.#options
+      const subscriptions = new Subscriptions(this.#native, this, commandTimeoutMs)
+      this.#dependents.push({ ended: () => subscriptions.end() })
+      this.#subscriptions = subscriptions
+    }
+    return this.#subscriptions[how](names)
+  }
+
+  /**
+   * Another database, from the next command on, and for managers that are made after this.
+   *
+   * @param {number | string} db
+   * @param {Callback} [callback]
+   */
+  select(db, callback) {
+    return withCallback(this.#select(Number(db)), callback)
+  }
+
+  /** @param {number} db */
+  async #select(db) {
+    if (this.#ending) throw new ClosedError()
+    if (!Number.isInteger(db) || db < 0 || db >= 2 ** 31) {
+      throw new InvalidStateError('db', 'it is not the number of a database')
+    }
+    if (db !== this.options.db) {
+      if (this.#dependents.length > 0) {
+        const reason = `a manager, a queue or a subscription uses this client already: make another by duplicate({ db: ${db} })`
+        throw new InvalidStateError('db', reason)
+      }
+      this.#replace(db)
+    }
+    // The connection is greeted with the database: that it answers says that there is such a one.
+    await this.#run(commandOf('ping', [], false))
+    return 'OK'
+  }
+
+  /** Other connections in place of these, which end when what is in flight there has ended. @param {number} db */
+  #replace(db) {
+    const before = { native: this.#native, listener: this.#listener }
+    this.#db = db
+    const { native, calls } = this.#open()
+    this.#native = native
+    this.#calls = calls
+    this.#status = 'wait'
+    unlisten(before.listener)
+    before.native.quit()
+    close()
+  }
+
+  /** Lets what is in flight end (for a second at most), then disconnects for good. @param {Callback} [callback] */
+  quit(callback) {
+    if (!this.#ending) {
+      this.#end()
+      this.#native.quit()
+    }
+    return withCallback(/** @type {Promise<'OK'>} */ (this.#ending), callback)
   }
 
   /** Disconnects for good, at once. */
@@ -113,9 +349,29 @@ class RedisClient extends ContextEmitter {
     this.#end()
   }
 
-  /** Another client of the same server. */
-  duplicate() {
-    return new RedisClient(this.#server, this.#options)
+  /**
+   * Another client of the same server, or with settings and options of its own.
+   *
+   * @param {Record<string, unknown>} [overrides]
+   */
+  duplicate(overrides = {}) {
+    const { db = this.#db, commandTimeoutMs, maxInFlight, ...place } = overrides
+    const { commandTimeoutMs: timeout, maxInFlight: most } = this.#options
+    const options = {
+      commandTimeoutMs: /** @type {number} */ (commandTimeoutMs ?? timeout),
+      maxInFlight: /** @type {number} */ (maxInFlight ?? most),
+    }
+    const server = Object.keys(place).length > 0 ? { ...this.#settings(), ...place } : this.#server
+    return new RedisClient(server, options, /** @type {number | undefined} */ (db))
+  }
+
+  /** Where the server is, in parts. */
+  #settings() {
+    const { host, port, path, username, password, db, tls } = this.options
+    const given = /** @type {any} */ (this.#server)
+    const where = path === undefined ? { host, port } : { path }
+    const credentials = { username: username ?? undefined, password: password ?? undefined }
+    return { ...where, ...credentials, db, tls: typeof given === 'string' ? tls : given.tls }
   }
 
   /** Whether it is a client of another copy of this module. @param {any} value */
@@ -159,53 +415,85 @@ class RedisClient extends ContextEmitter {
     return this.#ending
   }
 
-  /** @param {string | null} status @param {string | null} reason */
-  #moved(status, reason) {
-    if (status === null || this.#status === 'end') return
-    const before = this.#status
-    this.#status = status
-    switch (status) {
-      case 'ready':
-        this.emit('connect')
-        this.emit('ready')
-        break
-      case 'reconnecting': {
-        const error = new RedisUnavailableError(/** @type {string} */ (reason))
-        // Told once an outage, not at every attempt.
-        if (before !== 'reconnecting') for (const { lost } of this.#dependents) lost?.(error)
-        if (this.listenerCount('error') > 0) this.emit('error', error)
-        this.emit('reconnecting')
-        break
-      }
-      case 'end':
-        unlisten(this.#listener)
-        close()
-        for (const { ended } of this.#dependents.splice(0)) ended?.()
-        this.emit('end')
-        break
+  #connectSoon() {
+    Promise.resolve().then(() => {
+      if (this.#status === 'wait' && !this.#ending) this.ping().catch(() => {})
+    })
+  }
+
+  /**
+   * One of the connections has another status. It is taken out when it has ended; when it was the
+   * last, the client has ended.
+   *
+   * @param {number} connection
+   * @param {string} status
+   * @param {string | null} reason
+   */
+  #moved(connection, status, reason) {
+    if (this.#status === 'end') return
+    const before = this.#connections.get(connection)
+    if (status === 'end') {
+      this.#connections.delete(connection)
+      if (this.#connections.size === 0) this.#ended()
+      return
     }
+    this.#connections.set(connection, status)
+    const wasReady = this.#status === 'ready'
+    this.#status = overall([...this.#connections.values()])
+    if (status === 'reconnecting') {
+      const error = new RedisUnavailableError(/** @type {string} */ (reason))
+      // Told once an outage, not at every attempt.
+      if (connection === SHARED && before !== 'reconnecting') {
+        for (const { lost } of this.#dependents) lost?.(error)
+      }
+      if (this.listenerCount('error') > 0) this.emit('error', error)
+      if (wasReady) this.emit('close')
+      this.emit('reconnecting')
+    } else if (this.#status === 'ready' && !wasReady) {
+      this.emit('connect')
+      this.emit('ready')
+    }
+  }
+
+  #ended() {
+    this.#status = 'end'
+    unlisten(this.#listener)
+    close()
+    for (const { ended } of this.#dependents.splice(0)) ended?.()
+    this.emit('close')
+    this.emit('end')
   }
 }
 
 /**
- * The arguments in one buffer: for each its length (u32, little-endian), then its bytes.
+ * The status of a client by those of its connections: `ready` if one is, and none is lost.
  *
- * @param {unknown[]} args
+ * @param {string[]} connections
  */
-function pack(args) {
-  const parts = []
-  for (const arg of args) {
-    const isBuffer = types.isUint8Array(arg)
-    if (typeof arg !== 'string' && typeof arg !== 'number' && !isBuffer) {
-      throw new InvalidStateError('command', 'an argument is no string, number or buffer')
-    }
-    const bytes = isBuffer ? arg : Buffer.from(String(arg))
-    const length = Buffer.alloc(4)
-    length.writeUInt32LE(bytes.length)
-    parts.push(length, bytes)
+function overall(connections) {
+  for (const status of ['reconnecting', 'ready', 'connecting']) {
+    if (connections.includes(status)) return status
   }
-  return Buffer.concat(parts)
+  return 'wait'
 }
+
+/**
+ * What a single command comes to.
+ *
+ * @param {InstanceType<typeof Replies>} replies
+ * @param {Error | undefined} error
+ * @param {Command} command
+ */
+function result(replies, error, { name, asBuffers }) {
+  if (error) throw error
+  const reply = replies.next(asBuffers)
+  if (reply instanceof RedisReplyError) throw reply
+  return shaped(name, reply)
+}
+
+addCommands(RedisClient.prototype)
+addMethod(RedisClient.prototype, 'send_command', RedisClient.prototype.call)
+addScanStreams(RedisClient.prototype)
 
 /** @param {ConstructorParameters<typeof RedisClient>} args */
 const createRedisClient = (...args) => new RedisClient(...args)

@@ -21,6 +21,7 @@ const News = Object.freeze({
   AUDIT: 11,
   INVALIDATED: 12,
   ELAPSED: 13,
+  MESSAGE: 14,
 })
 
 /**
@@ -161,7 +162,7 @@ class Call {
  * Who hears of what is no answer: a client's status, a feed's messages.
  *
  * @typedef {object} Listener
- * @property {(kind: number, number: number, text: string | null, more: string | null) => void} news
+ * @property {(kind: number, number: number, text: any, more: string | null) => void} news
  */
 
 /** @type {(Call | undefined)[]} */

@@ -21,10 +21,11 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'context', 'dates', 'errors', 'native', 'types'],
-  ['ContextEmitter', 'Delivery', 'options', 'wire'],
-  ['server', 'settle'],
+  ['authorities', 'commandNames', 'context', 'dates', 'errors', 'native', 'types'],
+  ['commands', 'ContextEmitter', 'Delivery', 'options', 'replies', 'requests', 'wire'],
+  ['Pipeline', 'ScanStream', 'Scripts', 'server', 'settle'],
   ['delay', 'document'],
+  ['Subscriptions'],
   ['RedisClient'],
   ['adopt'],
   ['DBWriteQueue', 'Feed', 'NearCache'],

@@ -42,10 +42,10 @@ fn call(
     told: &Told,
     words: &[&str],
 ) -> impl Future<Output = Vec<Option<String>>> {
-    let arguments = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    let command = words.iter().map(|word| word.as_bytes()).collect();
     let (told, connection) = (told.clone(), connection.clone());
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    redis_call(&connection, arguments, deadline(), move |outcome| {
+    redis_call(&connection, &[command], false, deadline(), move |_, outcome| {
         outcome.unwrap();
         sender.send(told.lock().unwrap().clone()).unwrap();
     });

@@ -1,8 +1,8 @@
-//! `NativeClient`: where a Redis is, and a connection for commands to it.
+//! `NativeClient`: where a Redis is, and the connections to it.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use napi::bindgen_prelude::{Buffer, Error, Result};
@@ -11,12 +11,12 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::completions::{Completion, Completions, Kind, Lane};
+use super::completions::{Completion, Completions, Kind, Lane, Queue, Ticket};
 use super::runtime::IO;
 use crate::error::Error as CoreError;
 use crate::redis::call::call;
 use crate::redis::connection::Connection;
-use crate::redis::options::Options;
+use crate::redis::options::{Address, Options};
 use crate::redis::settings::Settings;
 use crate::redis::status::{Status, StatusSink};
 use crate::redis::tracking::{InvalidationSink, Track};
@@ -28,58 +28,50 @@ const UNHEARD: usize = 50_000;
 #[napi]
 pub struct NativeClient {
     pub(crate) options: Options,
+    /// For managers and queues.
     pub(crate) connection: Connection,
-    /// Ends the feeds that were opened with this client.
+    /// For the owner's own commands. In RESP2, whose replies are what clients have always shown their
+    /// callers; and apart, so that a command that blocks holds up no session.
+    commands: Connection,
+    /// Ends the feeds and subscriptions that were opened with this client.
     pub(crate) closed: watch::Sender<bool>,
-    /// Tells of feeds, too, where a client has no other connection.
-    pub(crate) status: StatusSink,
-    /// Whether it has been used for commands.
-    pub(crate) commanded: Arc<AtomicBool>,
+    pub(crate) status: StatusNews,
     lane: Rc<Lane>,
 }
 
 #[napi]
 impl NativeClient {
-    /// `server`: JSON, a URL or the parts of one. News for `slot`: the status' name, and the reason
-    /// where there is one; and the keys that have changed, once there was a `track`.
+    /// `server`: JSON, a URL or the parts of one; `db` is used instead of the database there. News
+    /// for `slot`: the connection's number (0 is that for managers and queues), its status' name, and
+    /// the reason where there is one; and the keys that have changed, once there was a `track`.
     #[napi(constructor)]
-    pub fn new(completions: &Completions, slot: u32, server: String) -> Result<Self> {
-        let options = options_of(&server)?;
+    pub fn new(
+        completions: &Completions,
+        slot: u32,
+        server: String,
+        db: Option<u32>,
+    ) -> Result<Self> {
+        let mut options = options_of(&server)?;
+        if let Some(db) = db {
+            options.login.db = db.into();
+        }
         let queue = completions.lane.queue.clone();
-        let status: StatusSink = Arc::new(move |status| {
-            let (name, reason) = match status {
-                Status::Idle => ("wait", None),
-                Status::Connecting => ("connecting", None),
-                Status::Ready => ("ready", None),
-                Status::Reconnecting { reason } => ("reconnecting", Some(reason)),
-                Status::Closed => ("end", None),
-            };
-            queue.push(Completion {
-                slot,
-                kind: Kind::Status,
-                number: 0.0,
-                text: Some(name.to_owned()),
-                more: reason,
-            });
-        });
-        let commanded = Arc::new(AtomicBool::new(false));
-        let (tell, used) = (status.clone(), commanded.clone());
-        let of_commands: StatusSink = Arc::new(move |status| {
-            used.store(true, Ordering::Relaxed);
-            tell(status);
-        });
-        let queue = completions.lane.queue.clone();
+        let status = StatusNews { queue: queue.clone(), slot, connections: AtomicU32::new(0) };
         let invalidated: InvalidationSink = Arc::new(move |key| {
-            let kind = Kind::Invalidated;
-            queue.push(Completion { slot, kind, number: 0.0, text: key, more: None });
+            let (kind, text) = (Kind::Invalidated, key.map(Into::into));
+            queue.push(Completion { slot, kind, number: 0.0, text, more: None });
             queue.invalidations() < UNHEARD
         });
-        let (connection, supervisor) = Connection::new(options.clone(), of_commands, invalidated);
+        let (connection, supervisor) =
+            Connection::new(options.clone(), status.of_another(), invalidated);
         IO.spawn(supervisor)?;
-        let connection = connection.collecting();
+        let (commands, supervisor) =
+            Connection::new(options.clone().in_resp2(), status.of_another(), Arc::new(|_| true));
+        IO.spawn(supervisor)?;
+        let (connection, commands) = (connection.collecting(), commands.collecting());
         let (closed, _) = watch::channel(false);
         let lane = completions.lane.clone();
-        Ok(Self { options, connection, closed, status, commanded, lane })
+        Ok(Self { options, connection, commands, closed, status, lane })
     }
 
     /// The server's name in errors.
@@ -88,15 +80,44 @@ impl NativeClient {
         self.options.to_string()
     }
 
-    /// Any command. `arguments`: for each, its length (u32, little-endian), then its bytes.
-    /// Done with the reply as JSON text.
+    /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`; `tls`, a
+    /// boolean; `username`, `password`, `db`.
+    #[napi(getter)]
+    pub fn settings(&self) -> String {
+        let login = &self.options.login;
+        let mut settings = match &self.options.address {
+            Address::Tcp { host, port, tls } => {
+                serde_json::json!({ "host": host, "port": port, "tls": tls.is_some() })
+            }
+            Address::Unix(path) => serde_json::json!({ "path": path.to_string_lossy() }),
+        };
+        settings["username"] = login.username.as_deref().into();
+        settings["password"] = login.password.as_deref().into();
+        settings["db"] = login.db.into();
+        settings.to_string()
+    }
+
+    /// The caller's own commands, sent together; as a transaction, between `MULTI` and `EXEC`.
+    /// `commands`: for each the number of its words (u32, little-endian), and for each word its
+    /// length (the same) and its bytes. Done with the replies in RESP2, one for each command. Where
+    /// some are missing, those that have come are a part, and the end says why.
     #[napi]
-    pub fn call(&self, slot: u32, arguments: Buffer, timeout_ms: u32) {
+    pub fn call(&self, slot: u32, commands: Buffer, transaction: bool, timeout_ms: u32) {
         let ticket = self.lane.ticket(slot);
         let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
-        call(&self.connection, unpack(&arguments), deadline, move |outcome| match outcome {
-            Ok(reply) => ticket.text(reply.to_string(), 0.0),
-            Err(error) => ticket.failed(&error),
+        call(&self.commands, &unpack(&commands), transaction, deadline, |replies, outcome| {
+            told(ticket, replies, outcome);
+        });
+    }
+
+    /// Whether the connection for managers and queues is answered. Done as `call` is.
+    #[napi]
+    pub fn ping(&self, slot: u32, timeout_ms: u32) {
+        let ticket = self.lane.ticket(slot);
+        let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
+        let ping = [vec![&b"PING"[..]]];
+        call(&self.connection.direct(), &ping, false, deadline, |replies, outcome| {
+            told(ticket, replies, outcome);
         });
     }
 
@@ -111,10 +132,17 @@ impl NativeClient {
         })));
     }
 
-    /// Sends what was called since the last time: calls that come together go together.
+    /// Sends what managers and queues have called since the last time: calls that come together go
+    /// together.
     #[napi]
     pub fn flush(&self) {
         self.connection.flush();
+    }
+
+    /// The same for the owner's own commands.
+    #[napi]
+    pub fn flush_commands(&self) {
+        self.commands.flush();
     }
 
     /// Lets what is in flight end, then disconnects.
@@ -122,6 +150,7 @@ impl NativeClient {
     pub fn quit(&self) {
         self.closed.send_replace(true);
         self.connection.close();
+        self.commands.close();
     }
 
     /// Disconnects at once.
@@ -129,12 +158,51 @@ impl NativeClient {
     pub fn disconnect(&self) {
         self.closed.send_replace(true);
         self.connection.abort();
+        self.commands.abort();
     }
 }
 
 impl Drop for NativeClient {
     fn drop(&mut self) {
         self.disconnect();
+    }
+}
+
+/// Ends a call of the caller's own commands.
+fn told(ticket: Ticket, replies: Vec<u8>, outcome: crate::error::Result<()>) {
+    match outcome {
+        Ok(()) => ticket.bytes(replies),
+        Err(error) => {
+            ticket.part(Some(replies), 0.0);
+            ticket.failed(&error);
+        }
+    }
+}
+
+/// Tells JavaScript of the status of each connection of a client.
+pub(crate) struct StatusNews {
+    queue: Arc<Queue>,
+    slot: u32,
+    /// How many there were.
+    connections: AtomicU32,
+}
+
+impl StatusNews {
+    /// For one more connection, which gets the next number.
+    pub fn of_another(&self) -> StatusSink {
+        let number = f64::from(self.connections.fetch_add(1, Ordering::Relaxed));
+        let (queue, slot) = (self.queue.clone(), self.slot);
+        Arc::new(move |status| {
+            let (name, reason) = match status {
+                Status::Idle => ("wait", None),
+                Status::Connecting => ("connecting", None),
+                Status::Ready => ("ready", None),
+                Status::Reconnecting { reason } => ("reconnecting", Some(reason)),
+                Status::Closed => ("end", None),
+            };
+            let (kind, text) = (Kind::Status, Some(name.to_owned().into()));
+            queue.push(Completion { slot, kind, number, text, more: reason });
+        })
     }
 }
 
@@ -159,14 +227,24 @@ fn options_of(server: &str) -> Result<Options> {
     })
 }
 
-/// The arguments that `lib/RedisClient.js` has packed. A length past the end takes what is there.
-fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
-    let mut arguments = Vec::new();
-    while let Some((length, rest)) = packed.split_first_chunk::<4>() {
-        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-        let (argument, rest) = rest.split_at(length.min(rest.len()));
-        arguments.push(argument.to_vec());
-        packed = rest;
+/// The commands that `lib/requests.js` has packed. A number past the end takes what is there.
+fn unpack(mut packed: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut commands = Vec::new();
+    while let Some(words) = number(&mut packed) {
+        let mut command = Vec::new();
+        for _ in 0..words {
+            let Some(length) = number(&mut packed) else { break };
+            let (word, rest) = packed.split_at(length.min(packed.len()));
+            command.push(word);
+            packed = rest;
+        }
+        commands.push(command);
     }
-    arguments
+    commands
+}
+
+fn number(packed: &mut &[u8]) -> Option<usize> {
+    let (number, rest) = packed.split_first_chunk::<4>()?;
+    *packed = rest;
+    Some(usize::try_from(u32::from_le_bytes(*number)).unwrap_or(usize::MAX))
 }

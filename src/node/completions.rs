@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Invalidated = 12,
     /// News of a timer: its time is over.
     Elapsed = 13,
+    /// News of a client's subscriptions: a message. Its bytes; JSON: the pattern or null, the channel.
+    Message = 14,
 }
 
 /// The longest text that JavaScript takes, bytes: V8's limit, in UTF-16 units.
@@ -60,8 +62,35 @@ pub(crate) struct Completion {
     pub slot: u32,
     pub kind: Kind,
     pub number: f64,
-    pub text: Option<String>,
+    pub text: Option<Payload>,
     pub more: Option<String>,
+}
+
+/// What a completion carries.
+pub enum Payload {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Payload {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl From<String> for Payload {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
 }
 
 /// The list, as the I/O thread sees it.
@@ -70,6 +99,8 @@ pub(crate) struct Queue {
     list: Mutex<VecDeque<Completion>>,
     /// How many of them tell of changed keys.
     invalidations: AtomicUsize,
+    /// How many bytes of messages of clients' subscriptions it holds.
+    message_bytes: AtomicUsize,
     /// Wakes the task that wakes JavaScript: it runs after whatever is being answered now, so
     /// that one wake-up serves a whole batch.
     flush: Notify,
@@ -77,8 +108,13 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub fn push(&self, completion: Completion) {
-        if completion.kind == Kind::Invalidated {
-            self.invalidations.fetch_add(1, Ordering::Relaxed);
+        match completion.kind {
+            Kind::Invalidated => drop(self.invalidations.fetch_add(1, Ordering::Relaxed)),
+            Kind::Message => {
+                let bytes = message_bytes(completion.text.as_ref());
+                self.message_bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
+            _ => {}
         }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let first = list.is_empty();
@@ -94,6 +130,11 @@ impl Queue {
         self.invalidations.load(Ordering::Relaxed)
     }
 
+    /// How many bytes of messages of clients' subscriptions it holds.
+    pub fn message_bytes(&self) -> usize {
+        self.message_bytes.load(Ordering::Relaxed)
+    }
+
     pub fn len(&self) -> usize {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -107,6 +148,11 @@ impl Queue {
         self.flush.notify_one();
         list.drain(..most).collect()
     }
+}
+
+/// What a message takes in the list, bytes.
+fn message_bytes(payload: Option<&Payload>) -> usize {
+    payload.map_or(0, Payload::len) + size_of::<Completion>()
 }
 
 /// The duty to end one call. Dropped without an answer (a task that panicked), it says so.
@@ -126,7 +172,11 @@ impl Ticket {
             let reason = "the reply is longer than a string of JavaScript can be";
             return self.failed(&Error::Reply { message: reason.into() });
         }
-        self.end(Kind::Text, number, Some(text));
+        self.end(Kind::Text, number, Some(text.into()));
+    }
+
+    pub fn bytes(self, bytes: Vec<u8>) {
+        self.end(Kind::Text, 0.0, Some(bytes.into()));
     }
 
     /// The end of a call that answers with a number, or fails.
@@ -137,16 +187,16 @@ impl Ticket {
         }
     }
 
-    pub fn part(&self, text: Option<String>, number: f64) {
-        let (slot, kind) = (self.slot, Kind::Part);
+    pub fn part(&self, text: Option<impl Into<Payload>>, number: f64) {
+        let (slot, kind, text) = (self.slot, Kind::Part, text.map(Into::into));
         self.queue.push(Completion { slot, kind, number, text, more: None });
     }
 
     pub fn failed(self, error: &Error) {
-        self.end(Kind::Failed, 0.0, Some(to_wire(error)));
+        self.end(Kind::Failed, 0.0, Some(to_wire(error).into()));
     }
 
-    fn end(mut self, kind: Kind, number: f64, text: Option<String>) {
+    fn end(mut self, kind: Kind, number: f64, text: Option<Payload>) {
         self.open = false;
         self.queue.push(Completion { slot: self.slot, kind, number, text, more: None });
     }
@@ -156,7 +206,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if self.open {
             let error = Error::unknown("an internal error; please report it");
-            let (slot, kind, text) = (self.slot, Kind::Failed, Some(to_wire(&error)));
+            let (slot, kind, text) = (self.slot, Kind::Failed, Some(to_wire(&error).into()));
             self.queue.push(Completion { slot, kind, number: 0.0, text, more: None });
         }
     }
@@ -236,7 +286,7 @@ pub struct Completions {
     stop: Arc<Notify>,
 }
 
-type Settle<'a> = Function<'a, FnArgs<(u32, u32, f64, Option<Text>, Option<Text>)>, ()>;
+type Settle<'a> = Function<'a, FnArgs<(u32, u32, f64, Option<Payload>, Option<Text>)>, ()>;
 
 #[napi]
 impl Completions {
@@ -262,7 +312,7 @@ impl Completions {
     pub fn drain(
         &self,
         #[napi(
-            ts_arg_type = "(slot: number, kind: number, number: number, text: string | null, more: string | null) => void"
+            ts_arg_type = "(slot: number, kind: number, number: number, text: string | Buffer | null, more: string | null) => void"
         )]
         settle: Settle<'_>,
         most: u32,
@@ -273,10 +323,17 @@ impl Completions {
         let count = u32::try_from(taken.len()).unwrap_or(most);
         for Completion { slot, kind, number, text, more } in taken {
             ended += u32::from(matches!(kind, Kind::Done | Kind::Text | Kind::Failed));
-            if kind == Kind::Invalidated {
-                self.lane.queue.invalidations.fetch_sub(1, Ordering::Relaxed);
+            match kind {
+                Kind::Invalidated => {
+                    self.lane.queue.invalidations.fetch_sub(1, Ordering::Relaxed);
+                }
+                Kind::Message => {
+                    let bytes = message_bytes(text.as_ref());
+                    self.lane.queue.message_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                }
+                _ => {}
             }
-            let arguments = (slot, kind as u32, number, text.map(Text), more.map(Text));
+            let arguments = (slot, kind as u32, number, text, more.map(Text));
             // One that throws must not cost the others their answer.
             outcome = outcome.and(settle.call(arguments.into()));
         }
@@ -352,6 +409,31 @@ impl ToNapiValue for Text {
         // outlives the call; Node copies the bytes before it returns.
         check_status!(unsafe {
             sys::napi_create_string_latin1(env, text.as_ptr().cast(), length, &mut value)
+        })?;
+        Ok(value)
+    }
+}
+
+impl ToNapiValue for Payload {
+    /// # Safety
+    /// `env` is the environment of the call in progress, as for every `ToNapiValue`.
+    unsafe fn to_napi_value(env: sys::napi_env, payload: Self) -> Result<sys::napi_value> {
+        let bytes = match payload {
+            // SAFETY: the same `env`, valid by this function's own contract.
+            Self::Text(text) => return unsafe { Text::to_napi_value(env, Text(text)) },
+            Self::Bytes(bytes) => bytes,
+        };
+        let mut value = std::ptr::null_mut();
+        // SAFETY: `env` is valid by contract; pointer and length are those of `bytes`, which
+        // outlives the call; Node copies the bytes before it returns.
+        check_status!(unsafe {
+            sys::napi_create_buffer_copy(
+                env,
+                bytes.len(),
+                bytes.as_ptr().cast(),
+                std::ptr::null_mut(),
+                &mut value,
+            )
         })?;
         Ok(value)
     }

@@ -1,7 +1,6 @@
 //! `NativeFeed`: what all instances publish, on its way to a manager's callbacks.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use napi::bindgen_prelude::Result;
 use napi_derive::napi;
@@ -12,7 +11,6 @@ use super::completions::{Completion, Completions, Kind, Queue};
 use super::runtime::IO;
 use crate::document::count_iso_strings;
 use crate::keys::Keys;
-use crate::redis::status::{Status, StatusSink};
 use crate::session::feed::{Audience, Feed, FeedEvent, Interest};
 
 /// The updates and WebSocket messages of one manager.
@@ -35,14 +33,7 @@ impl NativeFeed {
     ) -> Result<Self> {
         let keys = Keys { session_prefix, updates_channel, ws_channel_prefix };
         let callbacks = Callbacks { queue: completions.lane.queue.clone(), slot };
-        // A client that has a connection for commands is where that one is; and that a feed ends
-        // does not end the client.
-        let (tell, commanded) = (client.status.clone(), client.commanded.clone());
-        let status: StatusSink = Arc::new(move |status| {
-            if status != Status::Closed && !commanded.load(Ordering::Relaxed) {
-                tell(status);
-            }
-        });
+        let status = client.status.of_another();
         let closed: watch::Receiver<bool> = client.closed.subscribe();
         let (feed, task) = Feed::new(client.options.clone(), keys, status, closed, callbacks);
         IO.spawn(task)?;
@@ -92,5 +83,5 @@ fn to_completion(slot: u32, event: FeedEvent) -> Completion {
         FeedEvent::Malformed { channel } => (Kind::Malformed, 0.0, Some(channel), None),
         FeedEvent::Lost { reason } => (Kind::Lost, 0.0, Some(reason), None),
     };
-    Completion { slot, kind, number, text, more }
+    Completion { slot, kind, number, text: text.map(Into::into), more }
 }

@@ -2,7 +2,7 @@
 //!
 //! - `runtime`: the threads behind JavaScript's.
 //! - `completions`: answers and events on their way back to JavaScript, one wake-up for many.
-//! - `client`, `store`, `feed`, `queue`: one file a class that JavaScript sees.
+//! - `client`, `subscription`, `store`, `feed`, `queue`: one file a class that JavaScript sees.
 //!
 //! Nothing with a prototype crosses: strings, numbers, booleans and buffers only. States, dates,
 //! errors and promises are made in `lib/`, in the caller's own realm.
@@ -13,6 +13,7 @@ mod feed;
 mod queue;
 mod runtime;
 mod store;
+mod subscription;
 
 /// Which release this binary is of: JavaScript refuses one that is not of its own.
 #[napi_derive::napi]

@@ -279,6 +279,7 @@ impl EventListener for Listener {
             json!({ "message": message, "sqlstate": sqlstate }).to_string()
         });
         let (slot, kind) = (self.slot, Kind::Audit);
+        let text = text.map(Into::into);
         self.queue.push(Completion { slot, kind, number: number.into(), text, more });
     }
 }

@@ -1,126 +1,146 @@
-//! Any command at all, for health checks, rate limiters and other callers of their own.
+//! The caller's own commands: one, several that are sent together, or a transaction.
 
 use redis::Value;
-use serde_json::Value as Json;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::redis::connection::Connection;
-use crate::redis::refusal::error_line;
 use crate::redis::request::{Attempt, Effect, Request};
-use crate::redis::resp::encode::Command;
+use crate::redis::resp::encode::{Command, error_reply, reply};
 
-/// A command of the caller's. It is never sent twice, and its reply is the caller's, whatever it
-/// says: what the command does is not known here.
+/// Commands of the caller's. They are never sent twice, and their replies are the caller's, whatever
+/// they say: what the commands do is not known here.
 struct Call<D> {
-    arguments: Vec<Vec<u8>>,
+    /// The commands, as they are sent: together, and with nothing in between.
+    encoded: Vec<u8>,
+    /// How many replies they draw.
+    replies: usize,
+    /// The replies that have come, in RESP2.
+    received: Vec<u8>,
     deadline: Instant,
     done: D,
 }
 
-/// Commands that change what the connection is, under everybody else who uses it.
-const REFUSED: [&str; 22] = [
-    "AUTH",
-    "DISCARD",
-    "EXEC",
-    "HELLO",
-    "MONITOR",
-    "MULTI",
-    "PSUBSCRIBE",
-    "PSYNC",
-    "PUNSUBSCRIBE",
-    "QUIT",
-    "READONLY",
-    "READWRITE",
-    "REPLCONF",
-    "RESET",
-    "SELECT",
-    "SSUBSCRIBE",
-    "SUBSCRIBE",
-    "SUNSUBSCRIBE",
-    "SYNC",
-    "UNSUBSCRIBE",
-    "UNWATCH",
-    "WATCH",
+/// Commands that change what the connection is, under everybody else who uses it, and what does the
+/// same for the caller alone.
+const REFUSED: [(&str, &str); 22] = [
+    ("AUTH", "make a client with a user name and a password"),
+    ("DISCARD", "use multi(), which sends nothing before its exec()"),
+    ("EXEC", "use multi() and its exec()"),
+    ("HELLO", "make a client with a user name and a password"),
+    ("MONITOR", "use redis-cli"),
+    ("MULTI", "use multi() and its exec()"),
+    ("PSUBSCRIBE", "use psubscribe()"),
+    ("PSYNC", "it is for replicas"),
+    ("PUNSUBSCRIBE", "use punsubscribe()"),
+    ("QUIT", "use quit()"),
+    ("READONLY", "it is for clusters"),
+    ("READWRITE", "it is for clusters"),
+    ("REPLCONF", "it is for replicas"),
+    ("RESET", "make another client by duplicate()"),
+    ("SELECT", "use select(), or duplicate({ db })"),
+    ("SSUBSCRIBE", "use subscribe(); sharded channels are not supported"),
+    ("SUBSCRIBE", "use subscribe()"),
+    ("SUNSUBSCRIBE", "use unsubscribe(); sharded channels are not supported"),
+    ("SYNC", "it is for replicas"),
+    ("UNSUBSCRIBE", "use unsubscribe()"),
+    ("UNWATCH", "use a Lua script, which reads and writes in one step"),
+    ("WATCH", "use a Lua script, which reads and writes in one step"),
 ];
 
-/// Sends a command and its arguments on a connection that others share. Its reply, or why there is
-/// none, comes by `deadline`.
+/// Sends commands, each with its arguments, on a connection that others share: together, and as a
+/// `transaction` between `MULTI` and `EXEC`. By `deadline` come the replies, one for each command
+/// (also for `MULTI` and `EXEC`), in RESP2; and why there are no more, if some are missing.
 pub fn call(
     connection: &Connection,
-    arguments: Vec<Vec<u8>>,
+    commands: &[Vec<&[u8]>],
+    transaction: bool,
     deadline: Instant,
-    done: impl FnOnce(Result<Json>) + Send + 'static,
+    done: impl FnOnce(Vec<u8>, Result<()>) + Send + 'static,
 ) {
-    match check(&arguments) {
-        Ok(()) => connection.submit(Box::new(Call { arguments, deadline, done })),
-        Err(error) => done(Err(error)),
+    if let Err(error) = check(commands) {
+        return done(Vec::new(), Err(error));
     }
+    let mut encoded = Vec::new();
+    if transaction {
+        Command::new(&mut encoded, 1).word("MULTI");
+    }
+    for words in commands {
+        let mut command = Command::new(&mut encoded, words.len());
+        for word in words {
+            command.word(word);
+        }
+    }
+    if transaction {
+        Command::new(&mut encoded, 1).word("EXEC");
+    }
+    let replies = commands.len() + if transaction { 2 } else { 0 };
+    let received = Vec::new();
+    connection.submit(Box::new(Call { encoded, replies, received, deadline, done }));
 }
 
-/// Refuses a command that would change the connection that others share.
-fn check(arguments: &[Vec<u8>]) -> Result<()> {
-    let Some(name) = arguments.first().filter(|name| !name.is_empty()) else {
-        return Err(Error::invalid("command", "it is empty"));
-    };
-    let name = String::from_utf8_lossy(name).to_ascii_uppercase();
-    let sub = arguments.get(1).map(|sub| sub.to_ascii_uppercase());
-    let changes = match name.as_str() {
-        "CLIENT" => {
-            matches!(sub.as_deref(), Some(b"REPLY" | b"TRACKING" | b"SETNAME" | b"NO-TOUCH"))
+/// Refuses commands that would change the connection that others share.
+fn check(commands: &[Vec<&[u8]>]) -> Result<()> {
+    if commands.is_empty() {
+        return Err(Error::invalid("command", "there is none"));
+    }
+    for words in commands {
+        let Some(name) = words.first().filter(|name| !name.is_empty()) else {
+            return Err(Error::invalid("command", "it is empty"));
+        };
+        let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+        let sub = words.get(1).map(|sub| sub.to_ascii_uppercase());
+        let changes = match name.as_str() {
+            "CLIENT" => {
+                matches!(sub.as_deref(), Some(b"REPLY" | b"TRACKING" | b"SETNAME" | b"NO-TOUCH"))
+            }
+            "SCRIPT" => sub.as_deref() == Some(b"DEBUG"),
+            _ => false,
+        };
+        let refused = REFUSED.iter().find(|(refused, _)| *refused == name);
+        let advice = refused.map(|(_, advice)| *advice);
+        if let Some(advice) = advice.or(changes.then_some("use a connection of your own")) {
+            let reason = format!("{name} would change the connection that others share: {advice}");
+            return Err(Error::invalid("command", reason));
         }
-        "SCRIPT" => sub.as_deref() == Some(b"DEBUG"),
-        _ => false,
-    };
-    if changes || REFUSED.contains(&name.as_str()) {
-        let reason = format!("{name} would change the connection that others share");
-        return Err(Error::invalid("command", reason));
     }
     Ok(())
 }
 
-impl<D: FnOnce(Result<Json>) + Send + 'static> Request for Call<D> {
+impl<D: FnOnce(Vec<u8>, Result<()>) + Send + 'static> Request for Call<D> {
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
-        let mut command = Command::new(out, self.arguments.len());
-        for argument in &self.arguments {
-            command.word(argument);
-        }
+        out.extend_from_slice(&self.encoded);
     }
 
     fn effect(&self) -> Effect {
         Effect::Opaque
     }
 
+    fn replies(&self) -> usize {
+        self.replies
+    }
+
+    fn part(&mut self, part: Value) {
+        reply(&mut self.received, &part);
+    }
+
     fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    fn settle(self: Box<Self>, outcome: Result<Value>) {
-        (self.done)(outcome.map(to_json));
-    }
-}
-
-/// A reply in the types that RESP2 clients know: strings, integers, null and lists.
-fn to_json(value: Value) -> Json {
-    match value {
-        Value::Nil => Json::Null,
-        Value::Int(int) => int.into(),
-        Value::BulkString(bytes) | Value::BigNumber(bytes) => {
-            String::from_utf8_lossy(&bytes).into_owned().into()
-        }
-        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text.into(),
-        Value::Okay => "OK".into(),
-        Value::Double(double) => double.to_string().into(),
-        Value::Boolean(boolean) => i64::from(boolean).into(),
-        Value::Array(items) | Value::Set(items) | Value::Push { data: items, .. } => {
-            items.into_iter().map(to_json).collect()
-        }
-        Value::Map(pairs) => {
-            pairs.into_iter().flat_map(|(key, value)| [to_json(key), to_json(value)]).collect()
-        }
-        Value::Attribute { data, .. } => to_json(*data),
-        Value::ServerError(error) => error_line(&error).into(),
-        _ => Json::Null,
+    fn settle(mut self: Box<Self>, outcome: Result<Value>) {
+        let outcome = match outcome {
+            Ok(last) => {
+                reply(&mut self.received, &last);
+                Ok(())
+            }
+            Err(Error::Reply { message }) => {
+                error_reply(&mut self.received, &message);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        (self.done)(self.received, outcome);
     }
 }
 
@@ -128,30 +148,65 @@ fn to_json(value: Value) -> Json {
 mod tests {
     use super::*;
 
-    fn refused(words: &[&str]) -> bool {
-        let arguments: Vec<_> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-        check(&arguments).is_err()
+    fn refusal(words: &[&str]) -> Option<String> {
+        let command = words.iter().map(|word| word.as_bytes()).collect();
+        check(&[vec![b"PING"], command]).err().map(|error| error.to_string())
     }
 
     #[test]
     fn what_would_change_the_shared_connection_is_refused() {
-        assert!(refused(&[]));
-        assert!(refused(&[""]));
-        assert!(refused(&["subscribe", "x"]));
-        assert!(refused(&["MULTI"]));
-        assert!(refused(&["client", "reply", "off"]));
-        assert!(refused(&["script", "debug", "yes"]));
-        assert!(!refused(&["client", "list"]));
-        assert!(!refused(&["EVALSHA", "x", "0"]));
+        assert!(check(&[]).is_err());
+        for words in [
+            &[][..],
+            &[""],
+            &["subscribe", "x"],
+            &["MULTI"],
+            &["client", "reply", "off"],
+            &["script", "debug", "yes"],
+        ] {
+            assert!(refusal(words).is_some(), "{words:?}");
+        }
+        assert_eq!(refusal(&["client", "list"]), None);
+        assert_eq!(refusal(&["EVALSHA", "x", "0"]), None);
     }
 
     #[test]
-    fn resp3_replies_come_as_resp2_clients_know_them() {
-        let map = Value::Map(vec![(Value::SimpleString("a".into()), Value::Double(1.5))]);
-        assert_eq!(to_json(map), serde_json::json!(["a", "1.5"]));
-        assert_eq!(
-            to_json(Value::Array(vec![Value::Nil, Value::Boolean(true)])),
-            serde_json::json!([null, 1])
-        );
+    fn a_refusal_says_what_to_use() {
+        assert!(refusal(&["select", "1"]).is_some_and(|text| text.contains("use select()")));
+    }
+
+    #[test]
+    fn a_call_is_told_all_its_replies_and_errors_among_them() {
+        let (told, heard) = std::sync::mpsc::channel();
+        let mut call = Box::new(Call {
+            encoded: Vec::new(),
+            replies: 3,
+            received: Vec::new(),
+            deadline: Instant::now(),
+            done: move |replies, outcome: Result<()>| {
+                let _ = told.send((replies, outcome.is_ok()));
+            },
+        });
+        call.part(Value::Int(1));
+        call.part(Value::Nil);
+        call.settle(Err(Error::Reply { message: "EXECABORT x".into() }));
+        assert_eq!(heard.recv(), Ok((b":1\r\n$-1\r\n-EXECABORT x\r\n".to_vec(), true)));
+    }
+
+    #[test]
+    fn a_call_that_ends_early_is_told_what_has_come() {
+        let (told, heard) = std::sync::mpsc::channel();
+        let mut call = Box::new(Call {
+            encoded: Vec::new(),
+            replies: 3,
+            received: Vec::new(),
+            deadline: Instant::now(),
+            done: move |replies, outcome: Result<()>| {
+                let _ = told.send((replies, outcome.is_ok()));
+            },
+        });
+        call.part(Value::Int(1));
+        call.settle(Err(Error::unknown("lost")));
+        assert_eq!(heard.recv(), Ok((b":1\r\n".to_vec(), false)));
     }
 }

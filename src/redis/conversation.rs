@@ -28,6 +28,8 @@ pub(crate) struct Sending {
     pub changes: bool,
     /// How many documents its reply holds, for an estimate of its length.
     pub documents: usize,
+    /// How many replies it draws, one or more.
+    pub replies: usize,
 }
 
 /// A command that has no reply yet.
@@ -37,6 +39,8 @@ struct Owed<T> {
     /// Where in the stream of sent bytes the command begins.
     begin: u64,
     sending: Sending,
+    /// How many of its replies are owed.
+    missing: usize,
     expected: usize,
     /// When nobody waited for it any more.
     given_up: Option<Instant>,
@@ -109,7 +113,8 @@ impl<T> Conversation<T> {
         encode(&token, &mut self.outgoing);
         let expected = self.estimate(sending);
         self.expected += expected;
-        self.owed.push_back(Owed { token: Some(token), begin, sending, expected, given_up: None });
+        let (token, missing, given_up) = (Some(token), sending.replies, None);
+        self.owed.push_back(Owed { token, begin, sending, missing, expected, given_up });
     }
 
     /// What is to be written next.
@@ -135,7 +140,17 @@ impl<T> Conversation<T> {
         self.given_by_then = self.given;
     }
 
-    /// The server has sent a reply of so many bytes. Who has waited for it; `None`, where nobody
+    /// Counts a reply, if it is not the last one that its command draws. `false`: it is, and
+    /// `replied` is to be told.
+    pub fn takes_part(&mut self) -> bool {
+        let Some(owed) = self.owed.front_mut().filter(|owed| owed.missing > 1) else {
+            return false;
+        };
+        owed.missing -= 1;
+        true
+    }
+
+    /// The server has sent the last reply to a command, of so many bytes. Who has waited for it; `None`, where nobody
     /// does any more. `Err` where no reply was owed.
     pub fn replied(&mut self, bytes: usize) -> Result<Option<T>, String> {
         let Some(owed) = self.owed.pop_front() else {
@@ -240,8 +255,9 @@ mod tests {
     use super::*;
 
     const STALL: Duration = Duration::from_secs(2);
-    const GET: Sending = Sending { changes: false, documents: 1 };
-    const SET: Sending = Sending { changes: true, documents: 0 };
+    const GET: Sending = Sending { changes: false, documents: 1, replies: 1 };
+    const SET: Sending = Sending { changes: true, documents: 0, replies: 1 };
+    const TRANSACTION: Sending = Sending { changes: true, documents: 0, replies: 3 };
 
     fn begun() -> (Conversation<u32>, Instant) {
         let now = Instant::now();
@@ -272,6 +288,35 @@ mod tests {
         assert_eq!(conversation.replied(5), Ok(Some(1)));
         assert_eq!(conversation.replied(5), Ok(Some(2)));
         assert!(conversation.replied(5).is_err());
+    }
+
+    #[test]
+    fn a_command_of_several_replies_is_answered_by_the_last() {
+        let (mut conversation, now) = begun();
+        conversation.send(1, TRANSACTION, now, encode);
+        conversation.send(2, SET, now, encode);
+        assert!(conversation.takes_part());
+        assert_eq!(conversation.next_mut(), Some(&mut 1));
+        assert!(conversation.takes_part());
+        assert!(!conversation.takes_part());
+        assert_eq!(conversation.replied(1), Ok(Some(1)));
+        assert!(!conversation.takes_part());
+        assert_eq!(conversation.replied(1), Ok(Some(2)));
+        assert!(!conversation.takes_part());
+    }
+
+    #[test]
+    fn all_replies_of_a_command_that_is_given_up_are_for_nobody() {
+        let (mut conversation, now) = begun();
+        conversation.send(1, TRANSACTION, now, encode);
+        conversation.send(2, SET, now, encode);
+        write(&mut conversation, 4);
+        assert!(conversation.takes_part());
+        conversation.give_up(now, |token| *token == 1);
+        assert!(conversation.takes_part());
+        assert_eq!(conversation.next_mut(), None);
+        assert_eq!(conversation.replied(1), Ok(None));
+        assert_eq!(conversation.replied(1), Ok(Some(2)));
     }
 
     #[test]

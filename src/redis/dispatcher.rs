@@ -51,7 +51,8 @@ impl Pending {
 
     fn sending(&self) -> Sending {
         let changes = self.request.effect() != Effect::Read;
-        Sending { changes, documents: self.request.documents() }
+        let (documents, replies) = (self.request.documents(), self.request.replies());
+        Sending { changes, documents, replies }
     }
 }
 
@@ -248,6 +249,12 @@ impl Dispatcher {
     /// The server has sent a reply of so many bytes. `Err`: why the connection is to be ended.
     pub fn replied(&mut self, value: Value, bytes: usize, now: Instant) -> Result<(), String> {
         let Some(conversation) = &mut self.conversation else { return Ok(()) };
+        if conversation.takes_part() {
+            if let Some(pending) = conversation.next_mut() {
+                pending.request.part(value);
+            }
+            return Ok(());
+        }
         let Some(pending) = conversation.replied(bytes)? else { return Ok(()) };
         match value {
             Value::ServerError(error) => self.refused(pending, error_line(&error), now),

@@ -14,6 +14,15 @@ pub(crate) struct Login {
     pub db: i64,
 }
 
+/// In which shapes a server replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Strings, integers, lists and null. What clients have always shown their callers.
+    Resp2,
+    /// More types, and pushes among the replies.
+    Resp3,
+}
+
 /// Enough to find a connection again from another one. Ids alone are not: a restarted server
 /// hands them out again from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,17 +36,21 @@ pub struct Identity {
 /// The commands of a greeting, in order, and what is to be made of their answers.
 pub(crate) struct Greeting {
     login: Login,
+    protocol: Protocol,
     name: String,
 }
 
 impl Greeting {
-    pub fn new(login: &Login) -> Self {
-        Self { login: login.clone(), name: keys::link_name(fastrand::u64(..)) }
+    pub fn new(login: &Login, protocol: Protocol) -> Self {
+        Self { login: login.clone(), protocol, name: keys::link_name(fastrand::u64(..)) }
     }
 
     pub fn commands(&self) -> Vec<Cmd> {
         let mut hello = redis::cmd("HELLO");
-        hello.arg(3);
+        hello.arg(match self.protocol {
+            Protocol::Resp2 => 2,
+            Protocol::Resp3 => 3,
+        });
         if let Some(password) = &self.login.password {
             let username = self.login.username.as_deref().unwrap_or("default");
             hello.arg("AUTH").arg(username).arg(password);
@@ -82,7 +95,7 @@ mod tests {
 
     fn finished(answers: &[&str]) -> Result<Option<i64>, String> {
         let read = |text: &&str| redis::parse_redis_value(text.as_bytes()).expect("RESP");
-        let greeting = Greeting::new(&Login::default());
+        let greeting = Greeting::new(&Login::default(), Protocol::Resp3);
         greeting
             .finish(answers.iter().map(read).collect())
             .map(|identity| identity.map(|one| one.id))
@@ -90,7 +103,9 @@ mod tests {
 
     #[test]
     fn a_connection_is_known_by_its_id_and_its_name() {
-        assert_eq!(finished(&["%0\r\n", "+OK\r\n", ":7\r\n"]), Ok(Some(7)));
+        for hello in ["%0\r\n", "*2\r\n$5\r\nproto\r\n:2\r\n"] {
+            assert_eq!(finished(&[hello, "+OK\r\n", ":7\r\n"]), Ok(Some(7)));
+        }
     }
 
     #[test]
@@ -116,12 +131,12 @@ mod tests {
     #[test]
     fn who_is_speaking_is_said_with_the_protocol() {
         let login = Login { username: None, password: Some("p".into()), db: 3 };
-        let packed: Vec<_> = Greeting::new(&login)
+        let packed: Vec<_> = Greeting::new(&login, Protocol::Resp2)
             .commands()
             .iter()
             .map(|command| String::from_utf8_lossy(&command.get_packed_command()).into_owned())
             .collect();
-        assert!(packed[0].contains("HELLO") && packed[0].contains("default"));
+        assert!(packed[0].contains("HELLO\r\n$1\r\n2") && packed[0].contains("default"));
         assert!(packed[1].contains("SELECT"));
         assert_eq!(packed.len(), 4);
     }

@@ -98,7 +98,7 @@ impl Link {
                 pushes: VecDeque::new(),
                 pushed_bytes: 0,
             };
-            let greeting = Greeting::new(&options.login);
+            let greeting = Greeting::new(&options.login, options.protocol);
             for command in greeting.commands() {
                 link.send(&command, Answer::Reply);
             }
@@ -200,7 +200,7 @@ impl Link {
     }
 
     fn send(&mut self, command: &Cmd, answer: Answer) {
-        let sending = Sending { changes: false, documents: 0 };
+        let sending = Sending { changes: false, documents: 0, replies: 1 };
         self.conversation.send(answer, sending, Instant::now(), |_, out| {
             command.write_packed_command(out);
         });

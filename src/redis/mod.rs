@@ -14,7 +14,8 @@
 //! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`]; `trust`: whom
 //!   TLS trusts.
 //! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
-//! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one.
+//! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one;
+//!   [`subscription`]: topics that change, and who hears of them.
 //! - [`connection`]: the handle to a supervised connection, and its [`status`]. Behind it `shared`
 //!   (what the threads share), `supervisor` (the task) and its `timer`.
 //! - [`script`], [`call`], [`tracking`]: requests that know no session.
@@ -42,6 +43,7 @@ mod shared;
 mod simulation;
 pub mod status;
 pub mod subscriber;
+pub mod subscription;
 mod supervisor;
 mod timer;
 mod tls;

@@ -8,13 +8,14 @@ use rustls::ClientConfig;
 use tokio::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::redis::greeting::Login;
+use crate::redis::greeting::{Login, Protocol};
 
 /// How a server is reached. Cheap to clone.
 #[derive(Clone)]
 pub struct Options {
     pub(crate) address: Address,
     pub(crate) login: Login,
+    pub(crate) protocol: Protocol,
     /// The longest wait for a connection to be made. Default 2 s.
     pub connect_timeout: Duration,
     /// How long a server may send nothing while it owes a reply, before its connection counts as
@@ -56,10 +57,17 @@ impl Options {
         Self {
             address,
             login,
+            protocol: Protocol::Resp3,
             connect_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
             backoff: Backoff { floor: Duration::from_millis(50), ceiling: Duration::from_secs(2) },
         }
+    }
+
+    /// The same, and replies come in the shapes of RESP2.
+    pub fn in_resp2(mut self) -> Self {
+        self.protocol = Protocol::Resp2;
+        self
     }
 
     /// Whether another's connections reach the same data, with the same rights.

@@ -61,6 +61,14 @@ pub trait Request: Send {
         0
     }
 
+    /// How many replies it draws, one or more: the last one settles it.
+    fn replies(&self) -> usize {
+        1
+    }
+
+    /// Takes one of its replies before the last. An error is a value here.
+    fn part(&mut self, _reply: Value) {}
+
     /// When it is settled at the latest.
     fn deadline(&self) -> Instant;
 

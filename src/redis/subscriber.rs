@@ -51,6 +51,8 @@ pub enum Event {
     },
     /// A message.
     Message {
+        /// The pattern that it was heard by; `None` where that was the channel's own name.
+        pattern: Option<String>,
         /// The channel that it was published to.
         channel: String,
         /// Its bytes, if they are text.
@@ -233,6 +235,7 @@ fn marker(data: &[Value]) -> Option<u64> {
 fn message(mut data: Vec<Value>) -> Option<Event> {
     let Value::BulkString(payload) = data.pop()? else { return None };
     let channel = redis::from_redis_value(data.pop()?).ok()?;
+    let pattern = data.pop().and_then(|pattern| redis::from_redis_value(pattern).ok());
     let payload = String::from_utf8(payload).map_err(std::string::FromUtf8Error::into_bytes);
-    Some(Event::Message { channel, payload })
+    Some(Event::Message { pattern, channel, payload })
 }

@@ -238,7 +238,7 @@ impl<A: Audience> Task<A> {
                 Err(_) => {}
             },
             Event::Lost { reason } => self.audience.tell(FeedEvent::Lost { reason }),
-            Event::Message { channel, payload } => self.message(channel, payload),
+            Event::Message { channel, payload, .. } => self.message(channel, payload),
             Event::Marker(marker) => self.superseded.retain(|_, until| *until > marker),
         }
     }

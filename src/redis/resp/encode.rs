@@ -1,6 +1,9 @@
-//! Commands, as they are sent: a list of words, each with its length.
+//! Commands, as they are sent: a list of words, each with its length. And replies in RESP2, as they
+//! are handed on to who decodes them.
 
-use redis::Cmd;
+use redis::{Cmd, Value};
+
+use crate::redis::refusal::error_line;
 
 /// A command that is written word by word into what is sent, without a copy of its own.
 pub struct Command<'a> {
@@ -50,6 +53,37 @@ pub fn append(out: &mut Vec<u8>, command: &Cmd) {
     command.write_packed_command(out);
 }
 
+/// Appends a reply in RESP2. A type that RESP2 does not have, which nobody sends there, is null.
+pub fn reply(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Int(int) => line(out, b':', int.to_string().as_bytes()),
+        Value::Okay => line(out, b'+', b"OK"),
+        Value::SimpleString(text) => line(out, b'+', text.as_bytes()),
+        Value::ServerError(error) => line(out, b'-', error_line(error).as_bytes()),
+        Value::BulkString(bytes) => {
+            line(out, b'$', bytes.len().to_string().as_bytes());
+            out.extend_from_slice(bytes);
+            out.extend_from_slice(b"\r\n");
+        }
+        Value::Array(items) => {
+            line(out, b'*', items.len().to_string().as_bytes());
+            items.iter().for_each(|item| reply(out, item));
+        }
+        _ => out.extend_from_slice(b"$-1\r\n"),
+    }
+}
+
+/// Appends an error reply in RESP2.
+pub fn error_reply(out: &mut Vec<u8>, message: &str) {
+    line(out, b'-', message.as_bytes());
+}
+
+fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
+    out.push(kind);
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
 fn number(out: &mut Vec<u8>, value: u64) {
     let mut digits = [0; 20];
     out.extend_from_slice(decimal(value, &mut digits));
@@ -72,6 +106,27 @@ fn decimal(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replies_are_those_that_were_read() {
+        let replies = [
+            "$-1\r\n",
+            ":-7\r\n",
+            "+OK\r\n",
+            "+QUEUED\r\n",
+            "-ERR no such key\r\n",
+            "-MINE x y\r\n",
+            "$4\r\n\r\n\0x\r\n",
+            "*0\r\n",
+            "*3\r\n:1\r\n*2\r\n$1\r\na\r\n-WRONG x\r\n$0\r\n\r\n",
+        ];
+        for text in replies {
+            let value = redis::parse_redis_value(text.as_bytes()).expect("RESP2");
+            let mut out = Vec::new();
+            reply(&mut out, &value);
+            assert_eq!(String::from_utf8_lossy(&out), text);
+        }
+    }
 
     #[test]
     fn commands_are_those_of_the_library() {

@@ -91,7 +91,8 @@ fn check_one(world: &World, asked: &Asked, seen: &mut Seen) -> Result<(), String
             if asked.kind == Kind::Read {
                 return Err(format!("a read with an unknown outcome: {reason}"));
             }
-            if tries <= replies {
+            // Of a transaction a part may have been answered, and the rest not sent.
+            if tries <= replies && asked.kind != Kind::Transaction {
                 return Err(format!("unknown, though every try was answered: {reason}"));
             }
         }
@@ -103,7 +104,8 @@ fn check_one(world: &World, asked: &Asked, seen: &mut Seen) -> Result<(), String
 fn check_order(world: &World) -> Result<(), String> {
     let mut last: HashMap<u64, i64> = HashMap::new();
     for one in &world.server.executed {
-        if world.asked.iter().any(|asked| asked.id == one.id && asked.kind == Kind::Opaque) {
+        let is_opaque = |kind| matches!(kind, Kind::Opaque | Kind::Transaction);
+        if world.asked.iter().any(|asked| asked.id == one.id && is_opaque(asked.kind)) {
             continue;
         }
         let before = last.insert(one.session, one.id);

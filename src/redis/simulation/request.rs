@@ -23,6 +23,8 @@ pub enum Kind {
     Message,
     /// A command of the caller's own.
     Opaque,
+    /// The same between `MULTI` and `EXEC`.
+    Transaction,
 }
 
 /// What a caller was told.
@@ -63,22 +65,25 @@ impl Asked {
 
 impl Request for Asked {
     fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>) {
-        let (name, expected) = match self.kind {
-            Kind::Read => ("READ", 0),
-            Kind::Write => ("WRITE", 0),
-            Kind::Locked { expected } => ("LOCKED", expected),
-            Kind::Message => ("MESSAGE", 0),
-            Kind::Opaque => ("OPAQUE", 0),
+        let (names, expected): (&[&str], _) = match self.kind {
+            Kind::Read => (&["READ"], 0),
+            Kind::Write => (&["WRITE"], 0),
+            Kind::Locked { expected } => (&["LOCKED"], expected),
+            Kind::Message => (&["MESSAGE"], 0),
+            Kind::Opaque => (&["OPAQUE"], 0),
+            Kind::Transaction => (&["MULTI", "QUEUED", "EXEC"], 0),
         };
         let entry = attempt.entry.as_ref();
-        Command::new(out, 7)
-            .word(name)
-            .number(self.id.unsigned_abs())
-            .number(self.session)
-            .number(expected.unsigned_abs())
-            .number(entry.map_or(0, |entry| entry.number))
-            .word(if attempt.repeated { "repeated" } else { "" })
-            .word(if attempt.with_source { "source" } else { "" });
+        for name in names {
+            Command::new(out, 7)
+                .word(name)
+                .number(self.id.unsigned_abs())
+                .number(self.session)
+                .number(expected.unsigned_abs())
+                .number(entry.map_or(0, |entry| entry.number))
+                .word(if attempt.repeated { "repeated" } else { "" })
+                .word(if attempt.with_source { "source" } else { "" });
+        }
     }
 
     fn effect(&self) -> Effect {
@@ -87,7 +92,7 @@ impl Request for Asked {
             Kind::Write => Effect::Recognised,
             Kind::Locked { .. } => Effect::Idempotent,
             Kind::Message => Effect::Once,
-            Kind::Opaque => Effect::Opaque,
+            Kind::Opaque | Kind::Transaction => Effect::Opaque,
         }
     }
 
@@ -96,12 +101,16 @@ impl Request for Asked {
             Kind::Read => Access::Read(std::slice::from_ref(&self.session)),
             Kind::Write | Kind::Locked { .. } => Access::Write(self.session),
             Kind::Message => Access::Message(self.session),
-            Kind::Opaque => Access::None,
+            Kind::Opaque | Kind::Transaction => Access::None,
         }
     }
 
     fn notes(&self) -> bool {
         matches!(self.kind, Kind::Write | Kind::Locked { .. })
+    }
+
+    fn replies(&self) -> usize {
+        if self.kind == Kind::Transaction { 3 } else { 1 }
     }
 
     fn documents(&self) -> usize {
@@ -115,6 +124,10 @@ impl Request for Asked {
     fn settle(self: Box<Self>, outcome: Result<Value>) {
         let told = match outcome {
             Ok(Value::Int(reply)) => Told::Done(reply),
+            Ok(Value::Array(replies)) if self.kind == Kind::Transaction => match replies[..] {
+                [Value::Int(reply)] => Told::Done(reply),
+                _ => Told::Refused,
+            },
             Ok(_) | Err(Error::Reply { .. }) => Told::Refused,
             Err(Error::OutcomeUnknown { reason }) => Told::Unknown(reason),
             Err(error) => Told::Unavailable(error.to_string()),

@@ -34,6 +34,10 @@ pub struct Executed {
 struct Connection {
     input: Decoder,
     is_killed: bool,
+    /// What is executed by `EXEC`; `None` outside of a transaction.
+    queued: Option<Vec<Executed>>,
+    /// Whether something could not be queued.
+    is_aborted: bool,
 }
 
 pub struct Server {
@@ -95,10 +99,10 @@ impl Server {
         while let Ok(Some(Frame::Reply(Value::Array(words), _))) = one.input.next() {
             commands.push(words);
         }
-        commands.into_iter().map(|words| self.execute(&words)).collect()
+        commands.into_iter().map(|words| self.execute(connection, &words)).collect()
     }
 
-    fn execute(&mut self, words: &[Value]) -> (i64, Vec<u8>) {
+    fn execute(&mut self, connection: i64, words: &[Value]) -> (i64, Vec<u8>) {
         let text = |at: usize| match &words[at] {
             Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             other => panic!("{other:?}"),
@@ -111,6 +115,9 @@ impl Server {
             Mode::RefusesChanges(error) if name != "READ" => Some(error),
             _ => None,
         };
+        if matches!(name.as_str(), "MULTI" | "QUEUED" | "EXEC") {
+            return (id, self.transact(connection, &name, id, session, refusal));
+        }
         if let Some(error) = refusal {
             self.refused.insert(id);
             return (id, format!("-{error} by the simulation\r\n").into_bytes());
@@ -135,6 +142,39 @@ impl Server {
             }
         };
         (id, format!(":{reply}\r\n").into_bytes())
+    }
+
+    /// A command of a transaction. Redis begins and ends one whatever it is in.
+    fn transact(
+        &mut self,
+        connection: i64,
+        name: &str,
+        id: i64,
+        session: u64,
+        refusal: Option<&str>,
+    ) -> Vec<u8> {
+        let Some(one) = self.connections.get_mut(&connection) else { return Vec::new() };
+        match (name, one.queued.take()) {
+            ("MULTI", None) => {
+                (one.queued, one.is_aborted) = (Some(Vec::new()), false);
+                b"+OK\r\n".to_vec()
+            }
+            ("QUEUED", Some(mut queued)) => {
+                queued.push(Executed { id, session, answer: 1 });
+                one.queued = Some(queued);
+                one.is_aborted |= refusal.is_some();
+                let Some(error) = refusal else { return b"+QUEUED\r\n".to_vec() };
+                self.refused.insert(id);
+                format!("-{error} by the simulation\r\n").into_bytes()
+            }
+            ("EXEC", Some(_)) if one.is_aborted => b"-EXECABORT Discarded.\r\n".to_vec(),
+            ("EXEC", Some(queued)) => {
+                assert!(queued.iter().all(|one| one.id == id), "a transaction of two requests");
+                self.executed.extend(queued);
+                b"*1\r\n:1\r\n".to_vec()
+            }
+            (name, _) => panic!("{name} out of place"),
+        }
     }
 
     /// The script of a write, with its ledger. `None`: a conflict.

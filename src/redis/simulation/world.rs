@@ -120,11 +120,12 @@ impl World {
         let mut times: Vec<u64> = (0..count).map(|_| self.random.u64(0..window)).collect();
         times.sort_unstable();
         for (id, at) in (1..=count).zip(times) {
-            let kind = match self.random.u8(0..10) {
+            let kind = match self.random.u8(0..11) {
                 0..=2 => Kind::Read,
                 3..=5 => Kind::Write,
                 6 => Kind::Locked { expected: self.random.i64(0..4) },
                 7..=8 => Kind::Message,
+                9 => Kind::Transaction,
                 _ => Kind::Opaque,
             };
             let called = self.now + Duration::from_millis(at);

@@ -1,0 +1,76 @@
+//! `NativeSubscription`: the channels that a client's owner listens to.
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Error, Result};
+use napi_derive::napi;
+use serde::Deserialize;
+
+use super::client::NativeClient;
+use super::completions::{Completion, Completions, Kind, Queue};
+use super::runtime::IO;
+use crate::redis::subscriber::Topics;
+use crate::redis::subscription::{Audience, Heard, Subscription};
+
+/// The subscriptions of a client, on a connection of their own.
+#[napi]
+pub struct NativeSubscription {
+    subscription: Subscription,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    channels: Vec<String>,
+    patterns: Vec<String>,
+}
+
+#[napi]
+impl NativeSubscription {
+    /// News for `slot`: `Message` and `Confirmed`.
+    #[napi(constructor)]
+    pub fn new(completions: &Completions, client: &NativeClient, slot: u32) -> Result<Self> {
+        let listeners = Listeners { queue: completions.lane.queue.clone(), slot };
+        let (status, closed) = (client.status.of_another(), client.closed.subscribe());
+        let (subscription, task) =
+            Subscription::new(client.options.clone(), status, closed, listeners);
+        IO.spawn(task)?;
+        Ok(Self { subscription })
+    }
+
+    /// Listens to these and nothing else. `topics`: JSON, `channels` and `patterns`. `number` comes
+    /// back when Redis has confirmed them, or others since.
+    #[napi]
+    pub fn listen_to(&self, topics: String, number: u32) -> Result<()> {
+        let Wanted { channels, patterns } = serde_json::from_str(&topics)
+            .map_err(|_| Error::from_reason("the topics cannot be read"))?;
+        let topics = Topics {
+            channels: channels.into_iter().collect(),
+            patterns: patterns.into_iter().collect(),
+        };
+        self.subscription.listen_to(topics, number);
+        Ok(())
+    }
+}
+
+/// JavaScript's, by way of the completions.
+struct Listeners {
+    queue: Arc<Queue>,
+    slot: u32,
+}
+
+impl Audience for Listeners {
+    fn tell(&self, heard: Heard) {
+        let (kind, number, text, more) = match heard {
+            Heard::Confirmed(number) => (Kind::Confirmed, f64::from(number), None, None),
+            Heard::Message { pattern, channel, payload } => {
+                let about = serde_json::json!([pattern, channel]).to_string();
+                (Kind::Message, 0.0, Some(payload.into()), Some(about))
+            }
+        };
+        self.queue.push(Completion { slot: self.slot, kind, number, text, more });
+    }
+
+    fn backlog(&self) -> usize {
+        self.queue.message_bytes()
+    }
+}
