@@ -2,6 +2,7 @@
 
 const { NativeClient } = require('./native.js')
 const { RUN, addCommands, addMethod, takeCallback, withCallback } = require('./commands.js')
+const { detached } = require('./context.js')
 const { ContextEmitter } = require('./ContextEmitter.js')
 const {
   InvalidStateError,
@@ -82,9 +83,12 @@ class RedisClient extends ContextEmitter {
     const { native, calls } = this.#open()
     this.#native = native
     this.#calls = calls
-    // Whoever waits for a connection must not wait for ever.
-    super.on('newListener', (event) => {
-      if (event === 'connect' || event === 'ready') this.#connectSoon()
+    // Whoever waits for a connection must not wait for ever. Detached, or whoever made the client would
+    // be kept alive.
+    detached(() => {
+      this.on('newListener', (event) => {
+        if (event === 'connect' || event === 'ready') this.#connectSoon()
+      })
     })
   }
 
