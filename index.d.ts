@@ -1,5 +1,20 @@
 /// <reference types="node" />
 import { EventEmitter } from 'node:events'
+import type { Readable } from 'node:stream'
+import type {
+  RedisArgument,
+  RedisCallback,
+  RedisCommands,
+  RedisPipelineCommands,
+  RedisPipelineResult,
+} from './config/redisCommands.js'
+
+export type {
+  RedisArgument,
+  RedisCallback,
+  RedisCommands,
+  RedisPipelineResult,
+} from './config/redisCommands.js'
 
 // ---------------------------------------------------------------------------------------------
 // Sessions
@@ -442,9 +457,12 @@ export declare class DBWriteQueue
 
 /** Options of a client. */
 export interface RedisClientOptions {
-  /** The time in which `ping` and `call` settle, milliseconds, 600000 at most. Default 5000. */
+  /** The time in which each command settles, milliseconds, 600000 at most. Default 5000. */
   commandTimeoutMs?: number
-  /** How many of them may be in flight; one more rejects at once. Default 10000. */
+  /**
+   * How many commands may be in flight; one more rejects at once. A pipeline or a transaction counts as
+   * one. Default 10000.
+   */
   maxInFlight?: number
 }
 
@@ -489,16 +507,105 @@ export type RedisInstance =
 /** Whatever says where a Redis is. */
 export type RedisSource = string | RedisServerOptions | RedisClient | RedisInstance
 
-/** `wait`: not used yet. `end`: closed by its owner. */
+/**
+ * `wait`: not used yet. `ready`: connected. `reconnecting`: a connection that is used is lost or could not
+ * be made, and is tried again. `end`: closed by its owner.
+ */
 export type RedisClientStatus = 'wait' | 'connecting' | 'ready' | 'reconnecting' | 'end'
 
 /** A reply, as clients of RESP2 know it. */
 export type RedisReply = string | number | null | RedisReply[]
 
+/** The same, with buffers in place of strings. */
+export type RedisBufferReply = Buffer | number | null | RedisBufferReply[]
+
+/** What `client.options` says: where the server is, and the client's options. */
+export interface RedisClientSettings extends Required<RedisClientOptions> {
+  /** Undefined with a Unix socket. */
+  readonly host?: string
+  /** Undefined with a Unix socket. */
+  readonly port?: number
+  /** Of a Unix socket. */
+  readonly path?: string
+  readonly username: string | null
+  /** Not enumerable: who logs the options does not log it. */
+  readonly password: string | null
+  readonly db: number
+  /** Whether the connection is encrypted. */
+  readonly tls?: boolean
+}
+
+/** Options of `scanStream` and the like. */
+export interface RedisScanOptions {
+  /** A glob pattern. */
+  match?: string
+  /** How much Redis looks at in one step. */
+  count?: number
+  /** Only keys of this type; for `scanStream`. */
+  type?: string
+  /** Only the fields, not their values; for `hscanStream`. */
+  noValues?: boolean
+}
+
+/** A command that a Lua script defines. */
+export interface RedisCommandDefinition {
+  lua: string
+  /** How many of the arguments are keys. Without it, the first argument says so. */
+  numberOfKeys?: number
+}
+
+/**
+ * Commands that are kept until `exec()`. Each method adds a command, and returns the same pipeline.
+ *
+ * @example await client.pipeline().set('a', 1).get('a').exec() // [[null, 'OK'], [null, '1']]
+ */
+export interface RedisPipeline extends RedisPipelineCommands<RedisPipeline> {
+  /** How many commands there are. */
+  readonly length: number
+  /** Any command. */
+  call(command: string, ...args: (RedisArgument | RedisArgument[])[]): RedisPipeline
+  /** Any command, with buffers in place of strings. */
+  callBuffer(command: string, ...args: (RedisArgument | RedisArgument[])[]): RedisPipeline
+  /** Sends the commands together. Resolves to the outcome of each, in order, also of those that failed. */
+  exec(callback?: RedisCallback<RedisPipelineResult[]>): Promise<RedisPipelineResult[]>
+}
+
+/** Commands that are executed together: all of them, with nothing in between, or none. */
+export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction> {
+  /** How many commands there are. */
+  readonly length: number
+  /** Any command. */
+  call(command: string, ...args: (RedisArgument | RedisArgument[])[]): RedisTransaction
+  /** Any command, with buffers in place of strings. */
+  callBuffer(command: string, ...args: (RedisArgument | RedisArgument[])[]): RedisTransaction
+  /**
+   * Sends `MULTI`, the commands and `EXEC` as one: never sent twice, and never split by a reconnection.
+   * Resolves to the outcome of each command; null where Redis executed none.
+   * @throws {RedisReplyError} `EXECABORT` where a command was refused before; `previousErrors` says why
+   * @throws {OutcomeUnknownError} if it was sent and no answer came
+   */
+  exec(
+    callback?: RedisCallback<RedisPipelineResult[] | null>,
+  ): Promise<RedisPipelineResult[] | null>
+}
+
 /**
  * One Redis server: connected to when first used, reconnected to for ever (after 50 ms to 2 s).
  *
- * Events: `connect`, `ready`, `reconnecting`, `error` (needs no listener), `end`.
+ * Each command of Redis is a method with the arguments and results that it has in ioredis:
+ * `client.get('k')`, `client.hgetall('h')`, `client.getBuffer('k')`. A last argument that is a function is
+ * a callback. The commands have a connection apart from that of managers and queues that use the client.
+ *
+ * A command is sent once: an error reply rejects at once, also one of the moment, such as `LOADING`. It
+ * rejects with `RedisReplyError` (with Redis' own message), `RedisUnavailableError` (not sent),
+ * `OutcomeUnknownError` (sent, and no answer came), `ClosedError`, or `InvalidStateError`: `WATCH`,
+ * `MONITOR`, `AUTH`, `SSUBSCRIBE` and what else would change the connection is refused. One that blocks
+ * holds up the client's other commands and, after 2 s, loses the connection.
+ *
+ * Events: `connect`, `ready`, `close`, `reconnecting`, `error` (needs no listener), `end`; and of
+ * subscriptions `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and
+ * `pmessageBuffer` (the same with buffers, but for the pattern). A listener for `connect` or `ready` makes
+ * the client connect.
  */
 export declare class RedisClient extends EventEmitter {
   /**
@@ -510,30 +617,89 @@ export declare class RedisClient extends EventEmitter {
 
   readonly status: RedisClientStatus
 
-  /** Resolves to `'PONG'`. */
-  ping(): Promise<string>
+  /** Where the server is, and this client's options. */
+  readonly options: RedisClientSettings
+
+  /** Connects, if there is no connection yet. A first command does the same. */
+  connect(callback?: RedisCallback<void>): Promise<void>
+
+  /** Resolves to `'PONG'`: Redis answers on the connection that managers and queues use. */
+  ping(callback?: RedisCallback<string>): Promise<string>
+  /** Resolves to the message: Redis answers on the connection for commands. */
+  ping(message: RedisArgument, callback?: RedisCallback<string>): Promise<string>
 
   /**
-   * Any command, for health checks, rate limiters and the like. It is sent once, and its reply is
-   * yours: an error reply rejects at once, also one that is of the moment, such as `LOADING`. It
-   * shares the connection with all others: commands that would change it (`SUBSCRIBE`, `MULTI`, `SELECT`, …)
-   * are refused, and one that blocks holds up the rest and, after 2 s, loses the connection.
+   * Any command. An argument that is no string, number or buffer is refused.
    * @throws {RedisReplyError} with Redis' own message; a script may have changed something before
    * @throws {RedisUnavailableError} if it was not sent
    * @throws {OutcomeUnknownError} if it was sent and no answer came
    * @example await client.call('INCRBY', 'hits', 5) // 5
    */
-  call(command: string, ...args: (string | number | Uint8Array)[]): Promise<RedisReply>
+  call(command: string, ...args: (RedisArgument | RedisArgument[])[]): Promise<RedisReply>
+  // biome-ignore lint/suspicious/noExplicitAny: libraries that pass a list on have types of their own
+  call(...command: string[]): Promise<any>
+
+  /** Any command, with buffers in place of strings. */
+  callBuffer(
+    command: string,
+    ...args: (RedisArgument | RedisArgument[])[]
+  ): Promise<RedisBufferReply>
+
+  /** Commands that are sent together by `exec()`. */
+  pipeline(commands?: unknown[][]): RedisPipeline
+
+  /** Commands that `exec()` sends as a transaction. */
+  multi(commands?: unknown[][]): RedisTransaction
+
+  /**
+   * Another database, from the next command on, and for managers that are made after this.
+   * @throws {InvalidStateError} if a manager, a queue or a subscription uses the client: make another by
+   *   `duplicate({ db })`
+   * @throws {RedisUnavailableError} if the server has no such database: then no command succeeds until
+   *   another one is selected
+   */
+  select(db: number | string, callback?: RedisCallback<'OK'>): Promise<'OK'>
+
+  /**
+   * Listens to channels, on a connection of their own, and again after each loss of it; what is published
+   * meanwhile is lost. Resolves to the number of channels and patterns, once Redis has confirmed them. The
+   * client may still run commands. Listeners that are 64 MB behind lose the connection.
+   * @throws {RedisUnavailableError} if it is not confirmed in time; it will be later
+   */
+  subscribe(...channels: (string | string[] | RedisCallback<number>)[]): Promise<number>
+  /** The same for all channels that match a glob pattern. */
+  psubscribe(...patterns: (string | string[] | RedisCallback<number>)[]): Promise<number>
+  /** Ends that for these channels, or for all. Resolves to the number of those that are left. */
+  unsubscribe(...channels: (string | string[] | RedisCallback<number>)[]): Promise<number>
+  /** Ends that for these patterns, or for all. */
+  punsubscribe(...patterns: (string | string[] | RedisCallback<number>)[]): Promise<number>
+
+  /**
+   * Makes a method of a Lua script, for this client and its pipelines, and one with `Buffer` at the end. It
+   * is sent by its digest, and whole where Redis does not know it.
+   */
+  defineCommand(name: string, definition: RedisCommandDefinition): void
+
+  /** All keys, as a stream of arrays: one for each step of `SCAN`. */
+  scanStream(options?: RedisScanOptions): Readable
+  /** The fields of a hash and their values, in turn. */
+  hscanStream(key: string | Uint8Array, options?: RedisScanOptions): Readable
+  /** The members of a set. */
+  sscanStream(key: string | Uint8Array, options?: RedisScanOptions): Readable
+  /** The members of a sorted set and their scores, in turn. */
+  zscanStream(key: string | Uint8Array, options?: RedisScanOptions): Readable
 
   /** Lets what is in flight end (a second at most), then disconnects for good. */
-  quit(): Promise<'OK'>
+  quit(callback?: RedisCallback<'OK'>): Promise<'OK'>
 
   /** Disconnects for good, at once. */
   disconnect(): void
 
-  /** Another client of the same server. */
-  duplicate(): RedisClient
+  /** Another client of the same server; what is given here replaces its settings and options. */
+  duplicate(overrides?: RedisServerOptions & RedisClientOptions): RedisClient
 }
+
+export interface RedisClient extends RedisCommands {}
 
 /** A client; see the class for its parameters. */
 export declare function createRedisClient(

@@ -8,6 +8,7 @@ const CHECKS = [
   ['the formatter and linter of JavaScript', 'node_modules/.bin/biome ci --error-on-warnings .'],
   ['the types of lib/ and of index.d.ts', 'node_modules/.bin/tsc -p .'],
   ['the layering', 'node scripts/layering.mjs'],
+  ["the names of Redis' commands", 'node scripts/commandNames.mjs --check'],
   [
     'the packages of the platforms are those of package.json, and of its version',
     `rm -rf target/npm && node_modules/.bin/napi create-npm-dirs --npm-dir target/npm >/dev/null 2>&1 && diff -r --exclude='*.node' npm target/npm`,
