@@ -1,7 +1,7 @@
 //! What the feed needs to know of a document that it passes on.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use super::draft::MAX_VERSION;
+use super::members::Members;
 
 /// What the feed needs to know of a document that it passes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,19 +15,22 @@ pub struct Identity {
 impl Identity {
     /// Reads a stored document's version and life; `None` where it is no session document.
     pub fn of(text: &str) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Head<'a> {
-            version: u64,
-            #[serde(borrow, default)]
-            created_at: Option<&'a RawValue>,
-        }
-        // Lives are only ever compared for equality, so a hash of the date's text is enough.
-        let head: Head<'_> = serde_json::from_str(text).ok()?;
+        let members = Members::of(text).ok()?;
         Some(Self {
-            version: head.version,
-            life: head.created_at.map_or(0, |raw| fnv1a(raw.get().as_bytes())),
+            version: version_of(members.raw("version")?)?,
+            // Lives are only ever compared for equality, so a hash of the date's text is enough.
+            life: members.raw("created_at").map_or(0, |raw| fnv1a(raw.as_bytes())),
         })
     }
+}
+
+/// Any notation of an integer that `JSON.parse` reads without a loss: `1e1` is 10.
+fn version_of(raw: &str) -> Option<u64> {
+    raw.parse().ok().or_else(|| {
+        let number: f64 = raw.parse().ok()?;
+        let is_version = number.fract() == 0.0 && (0.0..=MAX_VERSION as f64).contains(&number);
+        is_version.then_some(number as u64)
+    })
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {
@@ -46,6 +49,9 @@ mod tests {
         let theirs = Identity::of(r#"{ "created_at" : "x", "a": [1], "version" : 3 }"#).unwrap();
         assert_eq!(ours, theirs);
         assert_ne!(ours.life, Identity::of(r#"{"version":3,"created_at":"y"}"#).unwrap().life);
+        let escaped =
+            Identity::of(r#"{"version":1,"\ud83d":1,"\u0076ersion":3e0,"created_at":"x"}"#);
+        assert_eq!(escaped, Some(ours));
         for text in ["", "[]", "{}", r#"{"version":"3"}"#, r#"{"version":1.5}"#] {
             assert_eq!(Identity::of(text), None, "{text}");
         }

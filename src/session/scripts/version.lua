@@ -4,13 +4,20 @@
 -- version can be anywhere.
 
 local function version_of(raw)
-  -- The top-level members of a document that cjson refuses (half a surrogate pair, a thousand
-  -- levels) and JSON.parse does not: strings as they are written, numbers.
+  -- A name as JSON.parse reads it: it may be written with escapes.
+  local function is_version(name)
+    if not string.find(name, '\\', 1, true) then return name == 'version' end
+    local ok, decoded = pcall(cjson.decode, '["' .. name .. '"]')
+    return ok and decoded[1] == 'version'
+  end
+
+  -- The version of a document that cjson refuses (half a surrogate pair, a thousand levels) and
+  -- JSON.parse does not.
   local function skim()
-    local found, depth, at = {}, 0, 1
+    local version, depth, at = nil, 0, 1
     while true do
       local from = string.find(raw, '["{}%[%]]', at)
-      if not from then return depth == 0 and found or nil end
+      if not from then return nil end
       local to, byte = from, string.byte(raw, from)
       if byte == 34 then
         repeat
@@ -19,31 +26,29 @@ local function version_of(raw)
           local escaped = string.byte(raw, to) == 92
           if escaped then to = to + 1 end
         until not escaped
-        if depth == 1 then
-          local name = string.sub(raw, from + 1, to - 1)
-          local number = string.match(raw, '^%s*:%s*(-?[%d.eE+-]+)%s*[,}]', to + 1)
-          found[name] = tonumber(number) or string.match(raw, '^%s*:%s*"([^"\\]*)"', to + 1)
+        -- A string before a colon is a name, any other is a value.
+        local value = depth == 1 and string.match(raw, '^%s*:%s*()', to + 1)
+        if value and is_version(string.sub(raw, from + 1, to - 1)) then
+          version = tonumber(string.match(raw, '^(-?[%d.eE+-]+)%s*[,}]', value))
         end
       elseif byte == 123 or byte == 91 then
         depth = depth + 1
       else
         depth = depth - 1
+        if depth == 0 then return string.find(raw, '^%s*$', to + 1) and version end
       end
       at = to + 1
     end
   end
 
-  -- The members of a document; nil where the value is none.
-  local function members()
-    local ok, state = pcall(cjson.decode, raw)
-    if ok then return type(state) == 'table' and state or nil end
-    return string.find(raw, '^%s*{') and skim() or nil
-  end
-
   local version = string.sub(raw, -1) == '}' and tonumber(string.match(raw, '^{"version":(%d+),'))
   if not version then
-    local state = members()
-    version = state and state.version
+    local ok, state = pcall(cjson.decode, raw)
+    if ok then
+      version = type(state) == 'table' and state.version
+    else
+      version = string.find(raw, '^%s*{') and skim()
+    end
     if type(version) ~= 'number' or version < 0 or version % 1 ~= 0 then return nil end
   end
   return version < 9007199254740991 and version or nil
