@@ -15,6 +15,7 @@ const { Feed } = require('./Feed.js')
 const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
+const { fromWire } = require('./wire.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
 /** In place of an expected version: any is taken. The core takes numbers only. */
@@ -102,8 +103,15 @@ class RedisStateManager {
     return unwrap(await call.promise)
   }
 
-  /** @param {readonly string[]} sessionIds */
-  async getSessions(sessionIds) {
+  /**
+   * @param {readonly string[]} sessionIds
+   * @param {{ onCorrupt?: (error: Error) => void }} [options]
+   */
+  async getSessions(sessionIds, options) {
+    const { onCorrupt } = withDefaults({ onCorrupt: thrown }, options)
+    if (typeof onCorrupt !== 'function') {
+      throw new InvalidStateError('onCorrupt', 'it is not a function')
+    }
     if (!Array.isArray(sessionIds)) throw new InvalidStateError('session_id', 'no array of ids')
     const ids = sessionIds.map(checkId)
     const { maxInFlight } = this.#options
@@ -112,7 +120,12 @@ class RedisStateManager {
     }
     const call = this.#call(readAll(ids))
     this.#store.getMany(call.slot, JSON.stringify(ids))
-    return unwrap(await call.promise)
+    const states = unwrap(await call.promise)
+    return states.map((/** @type {any} */ state) => {
+      if (!(state instanceof Failure)) return state
+      onCorrupt(state.toError())
+      return null
+    })
   }
 
   /** @param {any} state @param {{ ifAbsent?: boolean }} [options] */
@@ -316,17 +329,19 @@ function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
 }
 
-/** @param {string[]} ids @returns {import('./settle.js').Read} */
+/** The states; a `Failure` in the place of what is no session. @param {string[]} ids @returns {import('./settle.js').Read} */
 function readAll(ids) {
-  return (_text, _number, { parts = [] }) => {
-    const states = []
-    for (const [index, [text, dates]] of parts.entries()) {
-      const state = text === null ? null : read(text, dates, /** @type {string} */ (ids[index]))
-      if (state instanceof Failure) return state
-      states.push(state)
-    }
-    return states
-  }
+  return (_text, _number, { parts = [] }) =>
+    parts.map(([text, dates], index) => {
+      const id = /** @type {string} */ (ids[index])
+      if (text === null) return null
+      return dates < 0 ? new Failure(() => fromWire(text, id)) : read(text, dates, id)
+    })
+}
+
+/** @param {Error} error */
+function thrown(error) {
+  throw error
 }
 
 /**

@@ -130,6 +130,7 @@ async fn several_documents_come_in_order() {
     }
     let ids = ["c", "b", "a"].map(String::from).to_vec();
     let documents = settled(|done| store.get_many(ids, done)).await.unwrap();
+    let documents: Vec<Option<String>> = documents.into_iter().collect::<Result<_, _>>().unwrap();
     assert!(documents[0].as_ref().unwrap().contains(r#""session_id":"c""#));
     assert_eq!(documents[1], None);
     assert!(documents[2].as_ref().unwrap().contains(r#""session_id":"a""#));

@@ -29,11 +29,12 @@ pub(crate) enum Kind {
     Text = 1,
     /// The end of a call: an error, as JSON.
     Failed = 2,
-    /// One of several texts; the end follows.
+    /// One of several texts, or with a negative number an error, as JSON; the end follows.
     Part = 3,
     /// News of a client: its status, and why.
     Status = 4,
-    /// News of a feed: an update. Session id; document or null; how many ISO dates it holds.
+    /// News of a feed: an update. Session id (of a feed for all key prefixes JSON, a list of the id
+    /// and the prefix or null); document or null; how many ISO dates it holds.
     Update = 5,
     /// News of a feed: a WebSocket message. Session id; JSON text.
     WebSocket = 6,
@@ -190,6 +191,11 @@ impl Ticket {
     pub fn part(&self, text: Option<impl Into<Payload>>, number: f64) {
         let (slot, kind, text) = (self.slot, Kind::Part, text.map(Into::into));
         self.queue.push(Completion { slot, kind, number, text, more: None });
+    }
+
+    pub fn failed_part(&self, error: &Error) {
+        let (slot, kind, text) = (self.slot, Kind::Part, Some(to_wire(error)));
+        self.queue.push(Completion { slot, kind, number: -1.0, text, more: None });
     }
 
     pub fn failed(self, error: &Error) {

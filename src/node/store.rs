@@ -75,7 +75,8 @@ impl NativeStore {
         });
     }
 
-    /// A part for each id, then done. `session_ids` is a JSON list of strings.
+    /// A part for each id, then done; the part is an error where no session is stored.
+    /// `session_ids` is a JSON list of strings.
     #[napi]
     pub fn get_many(&self, slot: u32, session_ids: String) {
         let ticket = self.lane.ticket(slot);
@@ -86,8 +87,13 @@ impl NativeStore {
         self.store.get_many(ids, move |outcome| match outcome {
             Ok(documents) => {
                 for document in documents {
-                    let dates = document.as_deref().map_or(0, count_iso_strings);
-                    ticket.part(document, dates.into());
+                    match document {
+                        Ok(document) => {
+                            let dates = document.as_deref().map_or(0, count_iso_strings);
+                            ticket.part(document, dates.into());
+                        }
+                        Err(error) => ticket.failed_part(&error),
+                    }
                 }
                 ticket.done(0.0);
             }

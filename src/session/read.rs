@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::options::Settings;
 use super::reply::{document, unexpected_in_read, wrong_type};
+use super::second_look::Again;
 use crate::error::Result;
 use crate::redis::order::{Access, SessionHash};
 use crate::redis::request::{Attempt, Effect, Request};
@@ -50,21 +51,21 @@ impl<D: FnOnce(Result<Option<String>>) + Send> Request for Get<D> {
     }
 }
 
+/// Documents in the order of their ids; an error where something else is stored.
+pub type Documents = Vec<Result<Option<String>>>;
+
 pub(crate) struct GetMany<D> {
-    pub settings: Settings,
-    pub session_ids: Vec<String>,
-    pub sessions: Vec<SessionHash>,
-    pub deadline: Instant,
+    pub again: Again,
     pub done: D,
 }
 
-impl<D: FnOnce(Result<Vec<Option<String>>>) + Send> Request for GetMany<D> {
+impl<D: FnOnce(Result<Documents>) + Send + 'static> Request for GetMany<D> {
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
-        let prefix = &self.settings.keys.session_prefix;
-        let mut command = Command::new(out, self.session_ids.len() + 1);
+        let Again { settings, session_ids, .. } = &self.again;
+        let mut command = Command::new(out, session_ids.len() + 1);
         command.word("MGET");
-        for id in &self.session_ids {
-            command.named(prefix, id);
+        for id in session_ids {
+            command.named(&settings.keys.session_prefix, id);
         }
     }
 
@@ -73,25 +74,29 @@ impl<D: FnOnce(Result<Vec<Option<String>>>) + Send> Request for GetMany<D> {
     }
 
     fn access(&self) -> Access<'_> {
-        Access::Read(&self.sessions)
+        Access::Read(&self.again.sessions)
     }
 
     fn documents(&self) -> usize {
-        self.session_ids.len()
+        self.again.session_ids.len()
     }
 
     fn deadline(&self) -> Instant {
-        self.deadline
+        self.again.deadline
     }
 
     fn settle(self: Box<Self>, outcome: Result<Value>) {
-        let Self { session_ids, done, .. } = *self;
-        done(outcome.and_then(|value| {
-            let values = match value {
-                Value::Array(values) if values.len() == session_ids.len() => values,
-                other => return Err(unexpected_in_read(&other)),
-            };
-            values.into_iter().zip(&session_ids).map(|(value, id)| document(value, id)).collect()
-        }));
+        let Self { again, done } = *self;
+        let ids = &again.session_ids;
+        let documents = outcome.and_then(|value| match value {
+            Value::Array(values) if values.len() == ids.len() => {
+                Ok(values.into_iter().zip(ids).map(|(value, id)| document(value, id)).collect())
+            }
+            other => Err(unexpected_in_read(&other)),
+        });
+        match documents {
+            Ok(documents) => again.look(documents, done),
+            Err(error) => done(Err(error)),
+        }
     }
 }

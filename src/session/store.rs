@@ -10,9 +10,11 @@ use tokio::time::Instant;
 
 use super::options::Settings;
 pub use super::options::StoreOptions;
+pub use super::read::Documents;
 use super::read::{Get, GetMany};
 pub use super::rule::Rule;
 use super::scripts::Scripts;
+use super::second_look::Again;
 use super::write::{Audit, Broadcast, Delete, Touch, Write, draft};
 pub use super::write::{Deleted, Written};
 use crate::audit::stream::Stream;
@@ -61,11 +63,11 @@ impl Store {
         }));
     }
 
-    /// The documents of several sessions, in their order, in one round trip.
+    /// The documents of several sessions, in their order. One round trip where there are all.
     pub fn get_many(
         &self,
         session_ids: Vec<String>,
-        done: impl FnOnce(Result<Vec<Option<String>>>) + Send + 'static,
+        done: impl FnOnce(Result<Documents>) + Send + 'static,
     ) {
         if session_ids.is_empty() {
             return done(Ok(Vec::new())); // Redis refuses an MGET of nothing.
@@ -73,13 +75,14 @@ impl Store {
         if let Err(error) = session_ids.iter().try_for_each(|id| check_session_id(id)) {
             return done(Err(error));
         }
-        self.connection.submit(Box::new(GetMany {
+        let again = Again {
+            connection: self.connection.clone(),
             settings: self.settings.clone(),
             sessions: session_ids.iter().map(|id| self.settings.keys.hash(id)).collect(),
             session_ids,
             deadline: self.deadline(),
-            done,
-        }));
+        };
+        self.connection.submit(Box::new(GetMany { again, done }));
     }
 
     /// Creates or updates a session from the JSON text of a state; its version and the dates of
