@@ -85,11 +85,21 @@ export interface RedisStateManagerOptions {
   /** The largest state, bytes of its JSON. Default 1 MiB. */
   maxStateBytes?: number
   /**
-   * The channel of updates and deletions. Default `'session-updates'`. Managers whose sessions have
-   * other prefixes may share it, and hear of each other's.
+   * The channel of updates and deletions. Default `'session-updates'`. Managers with different key
+   * prefixes may share it: each message names its key prefix.
    */
   updatesChannel?: string
-  /** Before each session id in a WebSocket channel, not empty. Default `'ws:'`. */
+  /**
+   * Whether `subscribeToUpdates` also passes on messages that name another key prefix than this
+   * manager's. Its callbacks then get the key prefix as a third argument; null where the message
+   * names none, because an old instance sent it. Default false.
+   */
+  allPrefixes?: boolean
+  /**
+   * Before each session id in a WebSocket channel, not empty. Default `'ws:'`. The channel says
+   * nothing about the key prefix: managers with the same `wsChannelPrefix` hear each other's
+   * messages about sessions with the same id.
+   */
   wsChannelPrefix?: string
   /** Receives problems that no call can report: lost connections, gaps, failing callbacks. Default: none. */
   logger?: Logger
@@ -184,8 +194,16 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
    */
   getSession(sessionId: string): Promise<S | null>
 
-  /** Several sessions in one round trip, in the order of their ids. */
-  getSessions(sessionIds: readonly string[]): Promise<(S | null)[]>
+  /**
+   * Several sessions in the order of their ids, null where there is none. Takes one round trip; a
+   * second one where some are missing.
+   * @param options.onCorrupt called for each stored value that is no session; its place is null
+   * @throws {StateDeserializationError} without `onCorrupt`: about the first such session
+   */
+  getSessions(
+    sessionIds: readonly string[],
+    options?: { onCorrupt?: (error: StateDeserializationError) => void },
+  ): Promise<(S | null)[]>
 
   /**
    * Begins a session: version 1, `created_at` and `updated_at` now, a fresh TTL, and all instances
@@ -229,11 +247,14 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
 
   /**
    * Calls back for every update (state) and deletion (null), by all instances and this one, in
-   * order. After an interruption it also calls back for what changed meanwhile, of the sessions it
-   * has heard of (10 000 at most). Keeps the process alive.
+   * order. After an interruption it also calls back for what changed meanwhile, of the sessions of
+   * its own key prefix that it has heard of (10 000 at most). Sessions of other key prefixes are not
+   * passed on (`allPrefixes`). Keeps the process alive.
    * @returns a function that unsubscribes this callback
    */
-  subscribeToUpdates(callback: (sessionId: string, state: S | null) => void): () => void
+  subscribeToUpdates(
+    callback: (sessionId: string, state: S | null, keyPrefix?: string | null) => void,
+  ): () => void
 
   /**
    * Calls back for every message of `broadcastToSession`, by all instances and this one. Messages

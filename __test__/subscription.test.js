@@ -131,17 +131,61 @@ describe('after a gap', () => {
     expect(of(heard, state.session_id)).toEqual([1, 1])
   })
 
-  test('sessions of another key prefix on the same channel are not taken for deleted', async () => {
-    const { heard, warned } = await subscriber()
-    const other = manage(server.url, { keyPrefix: 'other:' })
-    const state = await known(other, heard)
-    const own = await known(manage(server.url), heard)
+  test('a session that was heard of as deleted, and begun again meanwhile, is told of', async () => {
+    const { manager, heard } = await subscriber()
+    const writer = manage(server.url)
+    const state = await known(writer, heard)
+    await writer.deleteSession(state.session_id)
+    await until(() => heard.length > 1)
+    proxy.mode = 'refuse'
     proxy.reset()
-    await until(() => warned.some(({ gap }) => gap?.known === 1))
-    await other.updateSession(state.session_id, state)
-    await until(() => of(heard, state.session_id).length === 2)
-    expect(of(heard, state.session_id)).toEqual([1, 2])
-    expect(of(heard, own.session_id)).toEqual([1])
+    await writer.createSession(state)
+    proxy.mode = 'pass'
+    await until(() => heard.length > 2)
+    await manager.subscribed()
+    expect(of(heard, state.session_id)).toEqual([1, null, 1])
+  })
+
+  test('a session that was heard of as deleted, and still is, is not told of again', async () => {
+    const { manager, heard, warned } = await subscriber()
+    const writer = manage(server.url)
+    const state = await known(writer, heard)
+    await writer.deleteSession(state.session_id)
+    await until(() => heard.length > 1)
+    for (const gaps of [1, 2]) {
+      proxy.reset()
+      await until(() => warned.filter(({ gap }) => gap).length === gaps)
+      await manager.subscribed()
+    }
+    expect(of(heard, state.session_id)).toEqual([1, null])
+    const gaps = warned
+      .filter(({ gap }) => gap)
+      .map(({ gap: { known, changed } }) => [known, changed])
+    expect(gaps).toEqual([
+      [1, 0],
+      [1, 0],
+    ])
+  })
+
+  test('a key that is no session now is not taken for deleted', async () => {
+    const { manager, heard, warned } = await subscriber()
+    const writer = manage(server.url)
+    const [text, list, gone] = [
+      await known(writer, heard),
+      await known(writer, heard),
+      await known(writer, heard),
+    ]
+    proxy.mode = 'refuse'
+    proxy.reset()
+    await redis.set(`session:${text.session_id}`, 'no JSON')
+    await redis.del(`session:${list.session_id}`, `session:${gone.session_id}`)
+    await redis.rpush(`session:${list.session_id}`, 'no string')
+    proxy.mode = 'pass'
+    await until(() => warned.some(({ gap }) => gap))
+    await manager.subscribed()
+    expect(of(heard, text.session_id)).toEqual([1])
+    expect(of(heard, list.session_id)).toEqual([1])
+    expect(of(heard, gone.session_id)).toEqual([1, null])
   })
 
   test('callbacks that cannot keep up are not buried: they miss messages, and get the end', async () => {

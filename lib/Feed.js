@@ -44,7 +44,7 @@ class Feed {
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
-   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, logger: import('..').Logger }} options
+   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, logger: import('..').Logger }} options
    */
   constructor(client, options) {
     this.#options = options
@@ -59,6 +59,7 @@ class Feed {
       options.keyPrefix,
       options.updatesChannel,
       options.wsChannelPrefix,
+      options.allPrefixes,
     )
     RedisClient.dependOn(client, { ended: () => this.#end() })
   }
@@ -186,11 +187,16 @@ class Feed {
     }
   }
 
-  /** @param {string} sessionId @param {string | null} document @param {number} dates */
-  #update(sessionId, document, dates) {
-    this.#callBack(this.#updates, this.#options.updatesChannel, sessionId, () =>
-      document === null ? null : read(document, dates, sessionId),
-    )
+  /**
+   * @param {string} about the session id; for all key prefixes the core tells `[id, prefix]`
+   * @param {string | null} document
+   * @param {number} dates
+   */
+  #update(about, document, dates) {
+    const { allPrefixes, updatesChannel } = this.#options
+    const [sessionId, ...prefix] = allPrefixes ? JSON.parse(about) : [about]
+    const make = () => (document === null ? null : read(document, dates, sessionId))
+    this.#callBack(this.#updates, updatesChannel, sessionId, make, prefix)
   }
 
   /** @param {string} sessionId @param {string} json */
@@ -204,24 +210,25 @@ class Feed {
    * @param {string} channel
    * @param {string} sessionId
    * @param {() => unknown} make an argument for each callback, as none may change another's
+   * @param {unknown[]} [more] arguments
    */
-  #callBack(subscriptions, channel, sessionId, make) {
+  #callBack(subscriptions, channel, sessionId, make, more = []) {
     // Those that subscribe meanwhile begin with the next message; those that unsubscribe, and
     // those that others unsubscribe, are not called any more.
     for (const subscription of [...subscriptions]) {
       if (!subscriptions.has(subscription)) continue
       const argument = make()
       if (argument instanceof Failure) return this.#malformed(channel, sessionId)
-      this.#run(subscription.callback, sessionId, argument)
+      this.#run(subscription.callback, sessionId, [argument, ...more])
     }
   }
 
-  /** @param {Function} callback @param {string} sessionId @param {unknown} argument */
-  #run(callback, sessionId, argument) {
+  /** @param {Function} callback @param {string} sessionId @param {unknown[]} more */
+  #run(callback, sessionId, more) {
     const report = (/** @type {unknown} */ err) =>
       this.#logger.error({ err, sessionId }, 'a subscription callback failed')
     try {
-      const returned = callback(sessionId, argument)
+      const returned = callback(sessionId, ...more)
       if (typeof returned?.then === 'function') returned.then(undefined, report)
     } catch (err) {
       report(err)

@@ -16,6 +16,7 @@ const MANAGER = Object.freeze({
   maxStateBytes: 1 << 20,
   updatesChannel: 'session-updates',
   wsChannelPrefix: 'ws:',
+  allPrefixes: false,
   logger: /** @type {import('..').Logger} */ ({ warn() {}, error() {} }),
   cache: /** @type {{ maxSessions?: number } | undefined} */ (undefined),
 })
@@ -57,6 +58,9 @@ function managerOptions(given) {
   checkPositive(options, 'maxStateBytes', 512 << 20)
   for (const name of /** @type {const} */ (['keyPrefix', 'updatesChannel', 'wsChannelPrefix'])) {
     if (typeof options[name] !== 'string') throw new InvalidStateError(name, 'it is not a string')
+  }
+  if (typeof options.allPrefixes !== 'boolean') {
+    throw new InvalidStateError('allPrefixes', 'it is not a boolean')
   }
   // Or else each update were a WebSocket message, too.
   if (options.updatesChannel.startsWith(options.wsChannelPrefix)) {

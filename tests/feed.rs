@@ -35,8 +35,8 @@ impl Listener {
     fn new(server: &RedisServer) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let (closed, seen) = watch::channel(false);
-        let (feed, task) =
-            Feed::new(server.options(), Keys::default(), Arc::new(|_| {}), seen, Ears(sender));
+        let (options, keys) = (server.options(), Keys::default());
+        let (feed, task) = Feed::new(options, keys, false, Arc::new(|_| {}), seen, Ears(sender));
         tokio::spawn(task);
         Self { feed, events, closed }
     }
@@ -53,7 +53,7 @@ impl Listener {
 
     async fn next_update(&mut self) -> (String, Option<String>) {
         loop {
-            if let FeedEvent::Update { session_id, document } = self.next().await {
+            if let FeedEvent::Update { session_id, document, .. } = self.next().await {
                 return (session_id, document);
             }
         }
@@ -97,7 +97,7 @@ async fn after_a_gap_it_tells_what_changed_and_nothing_else() {
     let mut heard = Vec::new();
     let changed = loop {
         match listener.next().await {
-            FeedEvent::Update { session_id, document } => heard.push((session_id, document)),
+            FeedEvent::Update { session_id, document, .. } => heard.push((session_id, document)),
             FeedEvent::Gap { changed, reread, .. } => {
                 assert_eq!(reread, 3);
                 break changed;

@@ -30,12 +30,14 @@ impl NativeFeed {
         session_prefix: String,
         updates_channel: String,
         ws_channel_prefix: String,
+        all_prefixes: bool,
     ) -> Result<Self> {
         let keys = Keys { session_prefix, updates_channel, ws_channel_prefix };
-        let callbacks = Callbacks { queue: completions.lane.queue.clone(), slot };
+        let callbacks = Callbacks { queue: completions.lane.queue.clone(), slot, all_prefixes };
         let status = client.status.of_another();
         let closed: watch::Receiver<bool> = client.closed.subscribe();
-        let (feed, task) = Feed::new(client.options.clone(), keys, status, closed, callbacks);
+        let (feed, task) =
+            Feed::new(client.options.clone(), keys, all_prefixes, status, closed, callbacks);
         IO.spawn(task)?;
         Ok(Self { feed })
     }
@@ -51,11 +53,12 @@ impl NativeFeed {
 struct Callbacks {
     queue: Arc<Queue>,
     slot: u32,
+    all_prefixes: bool,
 }
 
 impl Audience for Callbacks {
     fn tell(&self, event: FeedEvent) {
-        self.queue.push(to_completion(self.slot, event));
+        self.queue.push(to_completion(self.slot, event, self.all_prefixes));
     }
 
     fn backlog(&self) -> usize {
@@ -63,11 +66,16 @@ impl Audience for Callbacks {
     }
 }
 
-fn to_completion(slot: u32, event: FeedEvent) -> Completion {
+fn to_completion(slot: u32, event: FeedEvent, all_prefixes: bool) -> Completion {
     let (kind, number, text, more) = match event {
-        FeedEvent::Update { session_id, document } => {
+        FeedEvent::Update { session_id, key_prefix, document } => {
             let dates = document.as_deref().map_or(0, count_iso_strings);
-            (Kind::Update, f64::from(dates), Some(session_id), document)
+            let about = if all_prefixes {
+                serde_json::json!([session_id, key_prefix]).to_string()
+            } else {
+                session_id
+            };
+            (Kind::Update, f64::from(dates), Some(about), document)
         }
         FeedEvent::WebSocket { session_id, message } => {
             (Kind::WebSocket, 0.0, Some(session_id), Some(message))

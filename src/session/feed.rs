@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::message::{Update, read_broadcast};
 use crate::document::Identity;
-use crate::keys::Keys;
+use crate::keys::{DEFAULT_SESSION_PREFIX, Keys};
 use crate::redis::options::Options;
 use crate::redis::status::{Status, StatusSink};
 use crate::redis::subscriber::{Event, Subscriber, Topics};
 
-/// How many sessions the feed remembers to re-read after a gap; the least recently updated is
-/// forgotten first. About 200 bytes each.
+/// How many sessions the feed remembers to re-read after a gap, deleted ones as well; the least
+/// recently updated is forgotten first. About 200 bytes each.
 const REMEMBERED: usize = 10_000;
 
 /// How many messages the audience may be behind.
@@ -36,6 +36,8 @@ pub enum FeedEvent {
     Update {
         /// Which.
         session_id: String,
+        /// What comes before the id in its key, where the message says it.
+        key_prefix: Option<String>,
         /// Its document now; `None`: deleted.
         document: Option<String>,
     },
@@ -102,10 +104,12 @@ pub struct Feed {
 
 impl Feed {
     /// A feed, and its task, to be spawned on a runtime. It connects when it is told to listen,
-    /// and ends when `closed` becomes true.
+    /// and ends when `closed` becomes true. It tells of the sessions of its own key prefix and of
+    /// those whose messages name none; with `all_prefixes`, of all.
     pub fn new(
         options: Options,
         keys: Keys,
+        all_prefixes: bool,
         status: StatusSink,
         closed: watch::Receiver<bool>,
         audience: impl Audience,
@@ -114,6 +118,7 @@ impl Feed {
         let task = Task {
             options,
             keys,
+            all_prefixes,
             status,
             audience,
             subscriber: None,
@@ -135,12 +140,13 @@ impl Feed {
 struct Task<A> {
     options: Options,
     keys: Keys,
+    all_prefixes: bool,
     status: StatusSink,
     audience: A,
     subscriber: Option<Subscriber>,
     interest: Interest,
-    /// What was passed on last, for each session heard of.
-    seen: LruCache<String, Identity>,
+    /// What was passed on last, for each session heard of. `None`: its deletion.
+    seen: LruCache<String, Option<Identity>>,
     /// Sessions that were re-read, and the marker of that moment: messages about them that come
     /// before it are older than what was read.
     superseded: HashMap<String, u64>,
@@ -265,31 +271,31 @@ impl<A: Audience> Task<A> {
             Some(document) => Some(Identity::of(document)?),
             None => None,
         };
-        // Another's session of that id is passed on, as ever, and cannot be re-read under our key.
-        let ours = key_prefix == self.keys.session_prefix;
+        // An old instance names no prefix. Its session may be ours; it can be re-read under our key
+        // only where that has the prefix that old instances have by default.
+        let own = &self.keys.session_prefix;
+        let ours = key_prefix.as_deref().unwrap_or(DEFAULT_SESSION_PREFIX) == own;
+        if !ours && key_prefix.is_some() && !self.all_prefixes {
+            return Some(());
+        }
         if ours && self.superseded.contains_key(&session_id) {
             return Some(());
         }
         if ours {
             self.remember(&session_id, identity);
         }
-        self.audience.tell(FeedEvent::Update { session_id, document });
+        self.audience.tell(FeedEvent::Update { session_id, key_prefix, document });
         Some(())
     }
 
     fn remember(&mut self, session_id: &str, identity: Option<Identity>) {
-        match identity {
-            Some(identity) => {
-                if let Some(seen) = self.seen.get_mut(session_id) {
-                    *seen = identity; // Found again, the key needs no copy.
-                    return;
-                }
-                self.seen.put(session_id.to_owned(), identity);
-                if self.seen.len() > REMEMBERED {
-                    self.seen.pop_lru();
-                }
-            }
-            None => drop(self.seen.pop(session_id)),
+        if let Some(seen) = self.seen.get_mut(session_id) {
+            *seen = identity; // Found again, the key needs no copy.
+            return;
+        }
+        self.seen.put(session_id.to_owned(), identity);
+        if self.seen.len() > REMEMBERED {
+            self.seen.pop_lru();
         }
     }
 
@@ -300,19 +306,20 @@ impl<A: Audience> Task<A> {
         self.superseded.clear(); // Its markers were on the connection that was lost.
         let (mut reread, mut changed) = (0, 0);
         for ids in ids.chunks(REREAD_BATCH) {
-            let Some(subscriber) = &mut self.subscriber else { break };
-            let mut command = redis::cmd("MGET");
-            for id in ids {
-                command.arg(self.keys.session(id));
-            }
-            self.markers += 1;
-            let answer = subscriber.ask(command, self.markers).await?;
             // Refused (a user that may not read): what changed shows with the next update.
-            let Some(Value::Array(values)) = answer else { break };
+            let Some(Value::Array(values)) = self.ask("MGET", ids).await? else { break };
+            let marker = self.markers;
             reread += ids.len();
+            let missing: Vec<&String> = ids
+                .iter()
+                .zip(&values)
+                .filter_map(|(id, value)| (*value == Value::Nil).then_some(id))
+                .collect();
+            let foreign = self.foreign(&missing).await?;
             for (session_id, value) in ids.iter().zip(values) {
-                self.superseded.insert(session_id.clone(), self.markers);
-                changed += usize::from(self.compare(session_id, value));
+                self.superseded.insert(session_id.clone(), marker);
+                let is_session = !foreign.contains(session_id);
+                changed += usize::from(is_session && self.compare(session_id, value));
             }
         }
         self.audience.tell(FeedEvent::Gap { lasted, known: ids.len(), reread, changed });
@@ -322,7 +329,44 @@ impl<A: Audience> Task<A> {
         Ok(())
     }
 
-    /// Passes on a re-read session if it is another than the one passed on last.
+    /// Asks a question about the keys of sessions. `None` where Redis refuses.
+    async fn ask<T: AsRef<str>>(
+        &mut self,
+        question: &str,
+        ids: &[T],
+    ) -> Result<Option<Value>, Event> {
+        let Some(subscriber) = &mut self.subscriber else { return Ok(None) };
+        let mut command = redis::cmd(question);
+        for id in ids {
+            command.arg(self.keys.session(id.as_ref()));
+        }
+        self.markers += 1;
+        subscriber.ask(command, self.markers).await
+    }
+
+    /// Which of these sessions have a key of another type: `MGET` answers for those as for a key
+    /// that is missing.
+    async fn foreign(&mut self, missing: &[&String]) -> Result<Vec<String>, Event> {
+        let mut foreign = Vec::new();
+        if missing.is_empty() || !self.exists(missing).await? {
+            return Ok(foreign);
+        }
+        for id in missing {
+            if self.exists(&[id]).await? {
+                foreign.push((*id).clone());
+            }
+        }
+        Ok(foreign)
+    }
+
+    /// Whether any of the keys exists.
+    async fn exists<T: AsRef<str>>(&mut self, ids: &[T]) -> Result<bool, Event> {
+        let answer = self.ask("EXISTS", ids).await?;
+        Ok(matches!(answer, Some(Value::Int(count)) if count > 0))
+    }
+
+    /// Passes on a re-read session if it is another than the one passed on last. One that cannot
+    /// be read is not passed on: nobody has deleted it.
     fn compare(&mut self, session_id: &str, value: Value) -> bool {
         let document = match value {
             Value::Nil => None,
@@ -332,13 +376,14 @@ impl<A: Audience> Task<A> {
             },
         };
         let identity = document.as_deref().and_then(Identity::of);
-        if document.is_some()
-            && (identity.is_none() || identity.as_ref() == self.seen.peek(session_id))
-        {
+        let is_unreadable = document.is_some() && identity.is_none();
+        if is_unreadable || self.seen.peek(session_id) == Some(&identity) {
             return false;
         }
         self.remember(session_id, identity);
-        self.audience.tell(FeedEvent::Update { session_id: session_id.to_owned(), document });
+        let key_prefix = Some(self.keys.session_prefix.clone());
+        let session_id = session_id.to_owned();
+        self.audience.tell(FeedEvent::Update { session_id, key_prefix, document });
         true
     }
 }

@@ -8,14 +8,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::document::escape;
-use crate::keys::DEFAULT_SESSION_PREFIX;
-
-/// The key prefix, where a message has to name it: it says which of the sessions of that id it is,
-/// for those who share the channel and not the prefix. Old instances ignore it, and do not write
-/// it.
-pub(crate) fn named_prefix(key_prefix: &str) -> &str {
-    if key_prefix == DEFAULT_SESSION_PREFIX { "" } else { key_prefix }
-}
 
 /// `message` is JSON text already.
 pub(crate) fn broadcast(session_id: &str, message: &str, now_ms: i64) -> String {
@@ -27,8 +19,8 @@ pub(crate) fn broadcast(session_id: &str, message: &str, now_ms: i64) -> String 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Update {
     pub session_id: String,
-    /// Before the id in the session's key, as far as the message says.
-    pub key_prefix: String,
+    /// What comes before the id in the session's key. Old instances do not say it.
+    pub key_prefix: Option<String>,
     /// The document; `None` where the session was deleted.
     pub document: Option<String>,
 }
@@ -43,18 +35,15 @@ impl Update {
             state: Option<Cow<'a, str>>,
             #[serde(default)]
             deleted: bool,
-            #[serde(borrow, default = "default_prefix", rename = "keyPrefix")]
-            key_prefix: Cow<'a, str>,
-        }
-        fn default_prefix() -> Cow<'static, str> {
-            Cow::Borrowed(DEFAULT_SESSION_PREFIX)
+            #[serde(borrow, default, rename = "keyPrefix")]
+            key_prefix: Option<Cow<'a, str>>,
         }
         let wire: Wire<'_> = serde_json::from_str(payload).ok()?;
         let document = wire.state.map(Cow::into_owned);
         // One of the two it must say.
         (wire.deleted || document.is_some()).then(|| Self {
             session_id: wire.session_id.into_owned(),
-            key_prefix: wire.key_prefix.into_owned(),
+            key_prefix: wire.key_prefix.map(Cow::into_owned),
             document: document.filter(|_| !wire.deleted),
         })
     }
@@ -81,7 +70,7 @@ mod tests {
             Update::read(text),
             Some(Update {
                 session_id: "a\"b".into(),
-                key_prefix: "session:".into(),
+                key_prefix: None,
                 document: Some(r#"{"version":12}"#.into())
             })
         );
@@ -89,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_deletion_has_no_document() {
-        let key_prefix = String::from("p");
+        let key_prefix = Some(String::from("p"));
         let gone = Update { session_id: "s".into(), key_prefix, document: None };
         let text = r#"{"deleted":true,"keyPrefix":"p","timestamp":1,"sessionId":"s"}"#;
         assert_eq!(Update::read(text), Some(gone));

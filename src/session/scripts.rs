@@ -4,7 +4,6 @@
 //! A script is the concatenation of the ledger's part ([`Script::noting`]), the constants, and the
 //! files in `scripts/`, each of which names its keys, arguments and answers.
 
-use super::message::named_prefix;
 use super::options::StoreOptions;
 use super::rule::Rule;
 use crate::audit::stream::Stream;
@@ -60,16 +59,9 @@ impl Scripts {
 
 /// The constants, as the files in `scripts/` name them.
 fn constants(options: &StoreOptions, stream: Option<&Stream>, event: &str) -> String {
-    let key_prefix = &options.keys.session_prefix;
-    let message_prefix = match named_prefix(key_prefix) {
-        "" => "nil".to_owned(),
-        prefix => quoted(prefix),
-    };
     [
         // Before the session id in a session's key.
-        ("KEY_PREFIX", quoted(key_prefix)),
-        // The same where a message has to name it, else nil.
-        ("MESSAGE_KEY_PREFIX", message_prefix),
+        ("KEY_PREFIX", quoted(&options.keys.session_prefix)),
         // Where updates and deletions are published.
         ("CHANNEL", quoted(&options.keys.updates_channel)),
         // Of a session, seconds. A string: Redis formats each number that a command gets.
@@ -124,21 +116,12 @@ mod tests {
         assert_eq!(
             constants(&options("p:\n"), Some(&stream), "happened"),
             r#"local KEY_PREFIX = "p:\010"
-local MESSAGE_KEY_PREFIX = "p:\010"
 local CHANNEL = "session-updates"
 local TTL = "60"
 local EVENT = "happened"
 local BACKLOG_LIMIT = 7
 "#
         );
-    }
-
-    #[test]
-    fn the_default_prefix_is_not_named_in_messages() {
-        let constants = constants(&options("session:"), None, "");
-        assert!(constants.contains("local KEY_PREFIX = \"session:\"\n"));
-        assert!(constants.contains("local MESSAGE_KEY_PREFIX = nil\n"));
-        assert!(constants.contains("local BACKLOG_LIMIT = 0\n"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ local told = redis.pcall('PUBLISH', CHANNEL, cjson.encode({
   sessionId = session_id,
   deleted = true,
   timestamp = tonumber(now),
-  keyPrefix = MESSAGE_KEY_PREFIX,
+  keyPrefix = KEY_PREFIX,
 }))
 if type(told) == 'table' then
   if record then redis.call('XDEL', stream, record) end

@@ -23,7 +23,7 @@ if type(record) ~= 'table' then
     sessionId = session_id,
     state = document,
     timestamp = tonumber(now),
-    keyPrefix = MESSAGE_KEY_PREFIX,
+    keyPrefix = KEY_PREFIX,
   }))
 end
 if type(told) == 'table' then
