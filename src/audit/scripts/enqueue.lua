@@ -15,13 +15,20 @@
 local limit = tonumber(ARGV[2])
 if limit > 0 and redis.call('XLEN', KEYS[2]) >= limit then return 0 end
 
--- The first write, as in every script here: if Redis refuses it, nothing has changed.
+-- Redis with a full memory refuses the first command that writes, which is the note. Where the user
+-- may not append, the note is erased: nothing has changed.
+local failed = note(1)
+if failed then return failed end
+local record
 if ARGV[7] == '' then
-  redis.call('XADD', KEYS[2], '*', 'id', ARGV[3], 'session', ARGV[4], 'event', ARGV[5],
+  record = redis.pcall('XADD', KEYS[2], '*', 'id', ARGV[3], 'session', ARGV[4], 'event', ARGV[5],
     'at', ARGV[6])
 else
-  redis.call('XADD', KEYS[2], '*', 'id', ARGV[3], 'session', ARGV[4], 'event', ARGV[5],
+  record = redis.pcall('XADD', KEYS[2], '*', 'id', ARGV[3], 'session', ARGV[4], 'event', ARGV[5],
     'at', ARGV[6], 'state', ARGV[7])
 end
-note(1)
+if type(record) == 'table' then
+  erase()
+  return record
+end
 return 1

@@ -11,5 +11,5 @@
 -- Returns 1; -1: created but not audited, the backlog is full; {'exists'}.
 
 if redis.call('EXISTS', KEYS[2]) == 1 then return {'exists'} end
-local document, answer = ARGV[2], '1'
+local document, answer, unchanged = ARGV[2], '1', 'XX'
 

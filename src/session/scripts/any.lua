@@ -19,5 +19,6 @@ if raw then
   if not stored then return {'corrupt', raw} end
   answer = string.format('%.0f', stored + 1)
 end
+local unchanged = raw and 'NX' or 'XX'
 local document = '{"version":' .. answer .. ARGV[2]
 

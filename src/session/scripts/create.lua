@@ -11,4 +11,5 @@
 -- Returns 1; -1: created but not audited, the backlog is full.
 
 local document, answer = ARGV[2], '1'
+local unchanged = redis.call('EXISTS', KEYS[2]) == 1 and 'NX' or 'XX'
 

@@ -16,23 +16,49 @@ local deleted = redis.call('EXISTS', key)
 local stream = deleted == 1 and KEYS[3]
 local audited = stream and (BACKLOG_LIMIT == 0 or redis.call('XLEN', stream) < BACKLOG_LIMIT)
 local answer = stream and not audited and -1 or deleted
--- First comes a write that changes nothing, and that Redis with a full memory accepts. A Redis that
--- refuses writes refuses it, before anybody is told of the deletion; after it, Redis refuses none.
--- Then come the commands that the user may not be allowed: nothing is left to be undone.
+-- This order leaves nothing half done, whatever Redis refuses. First comes a write that changes
+-- nothing, and that Redis with a full memory accepts: after it, no command is refused for the
+-- memory. Missing rights can refuse any command. So everything that can be undone comes before
+-- PUBLISH, which cannot, and DEL shows before it whether it is allowed.
 redis.call('EXPIRE', KEYS[1], '900')
-local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[3],
-  'session', session_id, 'event', EVENT, 'at', now)
-if type(record) == 'table' then return record end
-local told = redis.pcall('PUBLISH', CHANNEL, cjson.encode({
-  sessionId = session_id,
-  deleted = true,
-  timestamp = tonumber(now),
-  keyPrefix = KEY_PREFIX,
-}))
-if type(told) == 'table' then
+local failed = note(answer)
+if failed then return failed end
+
+-- The error of DEL where it is not allowed. Redis 6.2 cannot be asked for rights; there DEL is
+-- tried on a key that does not exist.
+local function refusal_of_del()
+  local reply
+  if deleted == 0 then
+    reply = redis.pcall('DEL', key)
+  elseif not redis.acl_check_cmd then
+    reply = redis.pcall('DEL', KEYS[1] .. ':none')
+  elseif not redis.acl_check_cmd('DEL', key) then
+    reply = redis.pcall('DEL', key)
+  end
+  return type(reply) == 'table' and reply
+end
+
+local record
+failed = refusal_of_del()
+if not failed and audited then
+  local undo = redis.pcall('XDEL', stream, '0-0')
+  record = type(undo) == 'table' and undo or redis.pcall('XADD', stream, '*', 'id', ARGV[3],
+    'session', session_id, 'event', EVENT, 'at', now)
+  if type(record) == 'table' then failed, record = record, nil end
+end
+if not failed then
+  local told = redis.pcall('PUBLISH', CHANNEL, cjson.encode({
+    sessionId = session_id,
+    deleted = true,
+    timestamp = tonumber(now),
+    keyPrefix = KEY_PREFIX,
+  }))
+  failed = type(told) == 'table' and told
+end
+if failed then
+  erase()
   if record then redis.call('XDEL', stream, record) end
-  return told
+  return failed
 end
 redis.call('DEL', key)
-note(answer)
 return answer

@@ -12,7 +12,7 @@
 -- Returns 1; -1: updated but not audited, the backlog is full; {'missing'};
 -- {'conflict', the stored version}; {'corrupt', the stored value}.
 
-local document, answer = ARGV[2], '1'
+local document, answer, unchanged = ARGV[2], '1', 'NX'
 -- Both ends of a document that this module wrote say enough. Lua hashes every byte of every string
 -- that it receives, so the script does not fetch the rest.
 local beginning = '{"version":' .. ARGV[4] .. ','

@@ -1,7 +1,8 @@
 -- The end of every script that writes a session: notes `answer` in the ledger, appends the audit
 -- record, publishes and stores `document`; all of it or nothing.
 --
--- KEYS and ARGV are those of the rule (create.lua, absent.lua, locked.lua, any.lua).
+-- KEYS and ARGV are those of the rule (create.lua, absent.lua, locked.lua, any.lua), which has
+-- defined `unchanged`: the option with which SET does nothing (NX where the key exists, else XX).
 --
 -- Returns `answer`; negative where the record was not appended, because the backlog is full.
 
@@ -9,27 +10,35 @@ local key, stream, now = KEYS[2], KEYS[3], ARGV[3]
 local session_id = string.sub(key, #KEY_PREFIX + 1)
 local audited = stream and (BACKLOG_LIMIT == 0 or redis.call('XLEN', stream) < BACKLOG_LIMIT)
 if stream and not audited then answer = '-' .. answer end
--- This order leaves nothing half done. Redis with a full memory refuses the first command that
--- writes, which is the note. Where the user may not append or publish, the script takes back what
--- it has done.
-note(answer)
-local record = audited and redis.pcall('XADD', stream, '*', 'id', ARGV[#ARGV],
-  'session', session_id, 'event', EVENT, 'at', now, 'state', document)
-local told = record
-if type(record) ~= 'table' then
+-- This order leaves nothing half done, whatever Redis refuses. A full memory refuses the first
+-- command that writes, which is the note. Missing rights can refuse any command. So everything that
+-- can be undone comes before PUBLISH, which cannot, and SET shows before it whether it is allowed:
+-- with the option `unchanged` it changes nothing. XDEL does the same, because it may have to undo XADD.
+local failed = note(answer)
+if failed then return failed end
+local record
+failed = redis.pcall('SET', key, '', unchanged)
+if not failed and audited then
+  local undo = redis.pcall('XDEL', stream, '0-0')
+  record = type(undo) == 'table' and undo or redis.pcall('XADD', stream, '*', 'id', ARGV[#ARGV],
+    'session', session_id, 'event', EVENT, 'at', now, 'state', document)
+  if type(record) == 'table' then failed, record = record, nil end
+end
+if not failed then
   -- The document is one string here. cjson keeps strings as they are; it would change numbers and
   -- empty lists inside the document.
-  told = redis.pcall('PUBLISH', CHANNEL, cjson.encode({
+  local told = redis.pcall('PUBLISH', CHANNEL, cjson.encode({
     sessionId = session_id,
     state = document,
     timestamp = tonumber(now),
     keyPrefix = KEY_PREFIX,
   }))
+  failed = type(told) == 'table' and told
 end
-if type(told) == 'table' then
-  redis.call('SETRANGE', KEYS[1], place, ';')
-  if type(record) == 'string' then redis.call('XDEL', stream, record) end
-  return told
+if failed then
+  erase()
+  if record then redis.call('XDEL', stream, record) end
+  return failed
 end
 redis.call('SET', key, document, 'EX', TTL)
 return tonumber(answer)
