@@ -225,17 +225,25 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
   updateSession(sessionId: string, state: S, expectedVersion?: number): Promise<void>
 
   /**
-   * Reads, calls `fn`, writes what it returns with the version read; again on a conflict. `fn` may
-   * be called several times, each time with the state as it is then. Each of its reads and writes
-   * has `commandTimeoutMs`.
-   * @param options.retries how many conflicts to bear. Default 3.
-   * @returns the state written
-   * @throws {ConcurrencyError} after the last retry
+   * Reads a session, calls `fn` with the state, and writes what `fn` returns with the version that
+   * was read. On a conflict it does so again, with the state as it is then, until
+   * `commandTimeoutMs` have passed since the call.
+   *
+   * - `fn` may run several times. If it returns `undefined`, nothing is written.
+   * - Calls of one manager for one session run one after the other, in their order. A callback that
+   *   runs for longer than a second, or a fifth of `commandTimeoutMs`, does not hold up the others
+   *   any more: they go on, and the logger is told.
+   * - The time that `fn` takes counts, but no run is cut off: what it returns after the deadline is
+   *   still written if no other writer was first.
+   * @param options.retries how many conflicts to bear. Default: any number, until the deadline.
+   * @returns the state written; where `fn` returned `undefined`, the state that was read
+   * @throws {ConcurrencyError} after the last retry, or at the deadline
    * @throws {SessionNotFoundError} where there is none
    */
   modifySession(
     sessionId: string,
-    fn: (state: S) => S | Promise<S>,
+    // biome-ignore lint/suspicious/noConfusingVoidType: a callback without a return statement
+    fn: (state: S) => S | undefined | void | Promise<S | undefined | void>,
     options?: { retries?: number },
   ): Promise<S>
 

@@ -74,9 +74,9 @@ describe('modifySession', () => {
   })
 
   it.each([
-    [undefined, 4],
     [{ retries: 0 }, 1],
     [{ retries: 1 }, 2],
+    [{ retries: 9 }, 10],
   ])('gives up with the conflict after its retries: %j', async (options, calls) => {
     const { session_id } = await created()
     const fn = jest.fn(async (state) => {

@@ -1,12 +1,10 @@
 'use strict'
 
 const { types } = require('node:util')
+const { now } = require('./clock.js')
 const { RedisReplyError } = require('./errors.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Calls, Failure } = require('./settle.js')
-
-/** Of all of Node's clocks this is the one that fake timers do not replace. */
-const { uptime } = process
 
 /** How long after it was asked for a proof holds that all news of changes have come, ms. */
 const LEASE = 4000
@@ -60,6 +58,22 @@ class NearCache {
    * @param {string} sessionId
    */
   get(sessionId) {
+    const entry = this.#valid(sessionId)
+    return entry === undefined ? undefined : copyOf(entry.state, DEPTH)
+  }
+
+  /**
+   * What makes such states, all of the same, or undefined.
+   *
+   * @param {string} sessionId
+   */
+  reader(sessionId) {
+    const state = this.#valid(sessionId)?.state
+    return state === undefined ? undefined : () => copyOf(state, DEPTH)
+  }
+
+  /** @param {string} sessionId */
+  #valid(sessionId) {
     const entry = this.#entries.get(sessionId)
     if (entry?.state === undefined) return undefined
     const time = now()
@@ -67,7 +81,7 @@ class NearCache {
     this.#prove(time)
     this.#entries.delete(sessionId)
     this.#entries.set(sessionId, entry)
-    return copyOf(entry.state, DEPTH)
+    return entry
   }
 
   /** Keeps what this call will answer. To be called before it is handed to the core. @param {Call} call */
@@ -206,11 +220,6 @@ function copyOf(value, depth) {
     copy[key] = within
   }
   return copy
-}
-
-/** Milliseconds on a clock that is never set. */
-function now() {
-  return uptime() * 1000
 }
 
 /** @typedef {InstanceType<typeof import('./settle.js').Call>} Call */

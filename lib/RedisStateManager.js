@@ -3,6 +3,8 @@
 const { NativeStore } = require('./native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
+const clock = require('./clock.js')
+const { delay } = require('./delay.js')
 const { checkId, read, stored, write } = require('./document.js')
 const {
   BacklogFullError,
@@ -15,12 +17,24 @@ const { Feed } = require('./Feed.js')
 const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
+const { Turns } = require('./Turns.js')
 const { fromWire } = require('./wire.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 
 /** In place of an expected version: any is taken. The core takes numbers only. */
 const NO_VERSION = -1
 
+const MODIFY = Object.freeze({ retries: /** @type {number | undefined} */ (undefined) })
+/** The longest pause after a conflict, ms: enough for some hundred writers in other processes. */
+const MAX_PAUSE_MS = 64
+/**
+ * The last part of its time in which `modifySession` makes no more attempt: of one that Redis does
+ * not answer before the deadline, the outcome is unknown.
+ */
+const RESERVE_PART = 1 / 10
+
+const LOST_TURN =
+  'a callback of modifySession takes so long that other callers for this session do not wait for it any more; does it modify the same session itself?'
 const NOT_QUEUED = 'the audit record was not queued'
 const ANOTHER_REDIS =
   'the queue is on another Redis than the sessions, by its URL: a record is queued after its change, and a crash in between loses it'
@@ -38,6 +52,9 @@ class RedisStateManager {
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
   #calls
+  #turns
+  /** The session whose callback of `modifySession` is being called. @type {string | undefined} */
+  #modifying
   /** Closed, or its client was by the client's owner. */
   #ended = false
   /** @type {Promise<void> | undefined} */
@@ -67,6 +84,9 @@ class RedisStateManager {
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     const client = RedisClient.native(this.#redis)
     this.#calls = new Calls(client, this.#options.maxInFlight)
+    this.#turns = new Turns(commandTimeoutMs, (sessionId, turnMs) =>
+      logger.warn({ sessionId, turnMs }, LOST_TURN),
+    )
     this.#store = new NativeStore(
       open(),
       client,
@@ -88,6 +108,7 @@ class RedisStateManager {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
       ending: () => {
         this.#ended = true
+        this.#turns.close()
       },
       ended: close,
     })
@@ -163,14 +184,17 @@ class RedisStateManager {
    * @param {string} sessionId
    * @param {any} state
    * @param {number | undefined} expectedVersion
+   * @param {number} [withinMs] in place of `commandTimeoutMs`
    */
-  #update(sessionId, state, expectedVersion) {
+  #update(sessionId, state, expectedVersion, withinMs) {
     checkId(sessionId)
     const now = Date.now()
     const text = write(state, sessionId)
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
-    this.#store.update(call.slot, sessionId, text, expectedVersion ?? NO_VERSION, now)
+    const version = expectedVersion ?? NO_VERSION
+    if (withinMs === undefined) this.#store.update(call.slot, sessionId, text, version, now)
+    else this.#store.updateWithin(call.slot, sessionId, text, version, now, withinMs)
     return { call, text, now }
   }
 
@@ -194,24 +218,82 @@ class RedisStateManager {
    * @param {{ retries?: number }} [options]
    */
   async modifySession(sessionId, fn, options) {
-    const { retries } = withDefaults({ retries: 3 }, options)
+    const { retries } = withDefaults(MODIFY, options)
+    checkId(sessionId)
     if (typeof fn !== 'function')
       throw new InvalidStateError('fn', 'it is not a function', sessionId)
-    if (!Number.isSafeInteger(retries) || retries < 0) {
+    if (retries !== undefined && !(Number.isSafeInteger(retries) && retries >= 0)) {
       throw new InvalidStateError('retries', 'it is not a non-negative integer', sessionId)
     }
-    for (let conflicts = 0; ; conflicts++) {
-      const current = await this.getSession(sessionId)
-      if (current === null) throw new SessionNotFoundError(sessionId)
-      const { version } = current
-      const next = await fn(current)
+    const deadline = clock.now() + this.#options.commandTimeoutMs
+    // A callback that modifies its own session would wait for its own turn.
+    if (this.#modifying === sessionId) return this.#modify(sessionId, fn, retries, deadline)
+    const take = () => this.#turns.take(sessionId)
+    const isTaken = this.#turns.isTaken(sessionId)
+    const end = await (isTaken ? this.#calls.waiting(sessionId, take) : take())
+    try {
+      return await this.#modify(sessionId, fn, retries, deadline)
+    } finally {
+      end()
+    }
+  }
+
+  /**
+   * @param {string} sessionId
+   * @param {(state: any) => any} fn
+   * @param {number} retries
+   * @param {number} deadline
+   */
+  async #modify(sessionId, fn, retries = Number.POSITIVE_INFINITY, deadline) {
+    for (let conflicts = 1; ; conflicts++) {
+      const { state, again } = await this.#read(sessionId, wholeMs(deadline - clock.now()))
+      if (state === null) throw new SessionNotFoundError(sessionId)
+      const { version } = state
+      // Of the time that is left now: what the callback takes is not cut off.
+      const writeMs = wholeMs(deadline - clock.now())
+      const next = await this.#callBack(sessionId, fn, state)
+      if (next === undefined) return again()
       try {
-        const update = this.#update(sessionId, next, version)
+        const update = this.#update(sessionId, next, version, writeMs)
         return this.#updated(sessionId, update, unwrap(await update.call.promise))()
       } catch (error) {
-        if (!(error instanceof ConcurrencyError) || conflicts >= retries) throw error
+        if (!(error instanceof ConcurrencyError) || conflicts > retries) throw error
+        const pauseMs = Math.floor(Math.random() * Math.min(2 ** conflicts, MAX_PAUSE_MS))
+        const reserveMs = this.#options.commandTimeoutMs * RESERVE_PART
+        if (clock.now() + pauseMs > deadline - reserveMs) throw error
+        if (pauseMs > 0) await delay(pauseMs)
       }
     }
+  }
+
+  /** @param {string} sessionId @param {(state: any) => any} fn @param {any} state */
+  #callBack(sessionId, fn, state) {
+    const outer = this.#modifying
+    this.#modifying = sessionId
+    try {
+      return fn(state)
+    } finally {
+      this.#modifying = outer
+    }
+  }
+
+  /**
+   * A session, and what makes the same state again: a callback may change the one that it gets.
+   *
+   * @param {string} sessionId
+   * @param {number} withinMs
+   */
+  async #read(sessionId, withinMs) {
+    const known = this.#ended ? undefined : this.#cache?.reader(sessionId)
+    if (known !== undefined) return { state: known(), again: known }
+    let again = () => /** @type {any} */ (undefined)
+    const call = this.#call((text, dates, call) => {
+      again = () => readOne(text, dates, call)
+      return again()
+    }, sessionId)
+    this.#cache?.keep(call)
+    this.#store.getWithin(call.slot, sessionId, withinMs)
+    return { state: unwrap(await call.promise), again }
   }
 
   /** @param {string} sessionId */
@@ -269,6 +351,7 @@ class RedisStateManager {
 
   close() {
     this.#ended = true
+    this.#turns.close()
     this.#closing ??= Promise.all([this.#redis.quit(), this.#pubSub.quit()]).then(() => {})
     return this.#closing
   }
@@ -337,6 +420,11 @@ function readAll(ids) {
       if (text === null) return null
       return dates < 0 ? new Failure(() => fromWire(text, id)) : read(text, dates, id)
     })
+}
+
+/** At least one, as the core takes no less. @param {number} ms */
+function wholeMs(ms) {
+  return Math.max(Math.floor(ms), 1)
 }
 
 /** @param {Error} error */

@@ -79,12 +79,34 @@ class Calls {
    * @param {string} [sessionId]
    */
   call(read, sessionId) {
-    if (this.inFlight >= this.#max) {
-      throw RedisUnavailableError.full(this.#client.server, this.#max, sessionId)
-    }
+    this.#checkRoom(sessionId)
     const call = new Call(this, read, sessionId)
     this.sendSoon()
     return call
+  }
+
+  /**
+   * Counts a call while it waits to be made, if there may be one more.
+   *
+   * @template T
+   * @param {string} sessionId
+   * @param {() => Promise<T>} wait
+   */
+  async waiting(sessionId, wait) {
+    this.#checkRoom(sessionId)
+    this.inFlight++
+    try {
+      return await wait()
+    } finally {
+      this.inFlight--
+    }
+  }
+
+  /** @param {string} [sessionId] */
+  #checkRoom(sessionId) {
+    if (this.inFlight >= this.#max) {
+      throw RedisUnavailableError.full(this.#client.server, this.#max, sessionId)
+    }
   }
 
   /** What is handed to the core in one go is sent in one go, after it. */

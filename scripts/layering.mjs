@@ -21,11 +21,11 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'commandNames', 'context', 'dates', 'errors', 'native', 'types'],
+  ['authorities', 'clock', 'commandNames', 'context', 'dates', 'errors', 'native', 'types'],
   ['commands', 'ContextEmitter', 'Delivery', 'options', 'replies', 'requests', 'wire'],
   ['Pipeline', 'ScanStream', 'Scripts', 'server', 'settle'],
   ['delay', 'document'],
-  ['Subscriptions'],
+  ['Subscriptions', 'Turns'],
   ['RedisClient'],
   ['adopt'],
   ['DBWriteQueue', 'Feed', 'NearCache'],

@@ -70,8 +70,12 @@ export async function service(state: ChessState) {
   new RedisStateManager(redis, null, null, { prefix: 'x' })
   // @ts-expect-error: a client is needed
   new RedisStateManager()
-  // @ts-expect-error: fn must return a state
-  await manager.modifySession('a', () => {})
+  const modified: ChessState = await manager.modifySession('a', (s) =>
+    s.version > 1 ? s : undefined,
+  )
+  await manager.modifySession('a', async () => {})
+  // @ts-expect-error: fn must return a state, or nothing
+  await manager.modifySession('a', () => modified.version)
   await manager.close()
 }
 

@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use napi_derive::napi;
+use tokio::time::Instant;
 
 use super::client::NativeClient;
-use super::completions::{Completions, Lane};
+use super::completions::{Completions, Lane, Ticket};
 use super::queue::NativeQueue;
 use crate::document::count_iso_strings;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::redis::options::Options;
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
@@ -65,14 +66,15 @@ impl NativeStore {
     #[napi]
     pub fn get(&self, slot: u32, session_id: String) {
         let ticket = self.lane.ticket(slot);
-        self.store.get(session_id, move |outcome| match outcome {
-            Ok(Some(document)) => {
-                let dates = count_iso_strings(&document);
-                ticket.text(document, dates.into());
-            }
-            Ok(None) => ticket.done(0.0),
-            Err(error) => ticket.failed(&error),
-        });
+        self.store.get(session_id, move |outcome| tell_document(ticket, outcome));
+    }
+
+    /// The same within so many milliseconds.
+    #[napi]
+    pub fn get_within(&self, slot: u32, session_id: String, within_ms: u32) {
+        let ticket = self.lane.ticket(slot);
+        let deadline = deadline_after(within_ms);
+        self.store.get_by(session_id, deadline, move |outcome| tell_document(ticket, outcome));
     }
 
     /// A part for each id, then done; the part is an error where no session is stored.
@@ -119,9 +121,25 @@ impl NativeStore {
     /// wait as may. `expected` is negative where no version is expected.
     #[napi]
     pub fn update(&self, slot: u32, session_id: String, text: String, expected: f64, now_ms: f64) {
-        let locked = Rule::Locked { expected: expected as u64 };
-        let rule = if expected < 0.0 { Rule::Any } else { locked };
-        self.write(slot, session_id, text, rule, now_ms);
+        self.write(slot, session_id, text, update_rule(expected), now_ms);
+    }
+
+    /// The same within so many milliseconds.
+    #[napi]
+    pub fn update_within(
+        &self,
+        slot: u32,
+        session_id: String,
+        text: String,
+        expected: f64,
+        now_ms: f64,
+        within_ms: u32,
+    ) {
+        let ticket = self.lane.ticket(slot);
+        let (rule, deadline) = (update_rule(expected), deadline_after(within_ms));
+        self.store.write_by(session_id, text, rule, now_ms as i64, deadline, move |outcome| {
+            ticket.outcome(outcome.map(number_of));
+        });
     }
 
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
@@ -160,6 +178,26 @@ impl NativeStore {
             ticket.outcome(outcome.map(|()| 0.0));
         });
     }
+}
+
+fn tell_document(ticket: Ticket, outcome: Result<Option<String>>) {
+    match outcome {
+        Ok(Some(document)) => {
+            let dates = count_iso_strings(&document);
+            ticket.text(document, dates.into());
+        }
+        Ok(None) => ticket.done(0.0),
+        Err(error) => ticket.failed(&error),
+    }
+}
+
+/// `expected` is negative where no version is expected.
+fn update_rule(expected: f64) -> Rule {
+    if expected < 0.0 { Rule::Any } else { Rule::Locked { expected: expected as u64 } }
+}
+
+fn deadline_after(ms: u32) -> Instant {
+    Instant::now() + Duration::from_millis(ms.into())
 }
 
 /// The version; negative where it is not audited.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+pub use super::many::Documents;
+use super::many::{Again, GetMany};
 use super::options::Settings;
 pub use super::options::StoreOptions;
-pub use super::read::Documents;
-use super::read::{Get, GetMany};
+use super::read::Get;
 pub use super::rule::Rule;
 use super::scripts::Scripts;
-use super::second_look::Again;
 use super::write::{Audit, Broadcast, Delete, Touch, Write, draft};
 pub use super::write::{Deleted, Written};
 use crate::audit::stream::Stream;
@@ -51,6 +51,16 @@ impl Store {
         session_id: String,
         done: impl FnOnce(Result<Option<String>>) + Send + 'static,
     ) {
+        self.get_by(session_id, self.deadline(), done);
+    }
+
+    /// The same by a deadline of the caller's.
+    pub fn get_by(
+        &self,
+        session_id: String,
+        deadline: Instant,
+        done: impl FnOnce(Result<Option<String>>) + Send + 'static,
+    ) {
         if let Err(error) = check_session_id(&session_id) {
             return done(Err(error));
         }
@@ -58,7 +68,7 @@ impl Store {
             settings: self.settings.clone(),
             session: self.settings.keys.hash(&session_id),
             session_id,
-            deadline: self.deadline(),
+            deadline,
             done,
         }));
     }
@@ -95,6 +105,19 @@ impl Store {
         now_ms: i64,
         done: impl FnOnce(Result<Written>) + Send + 'static,
     ) {
+        self.write_by(session_id, text, rule, now_ms, self.deadline(), done);
+    }
+
+    /// The same by a deadline of the caller's.
+    pub fn write_by(
+        &self,
+        session_id: String,
+        text: String,
+        rule: Rule,
+        now_ms: i64,
+        deadline: Instant,
+        done: impl FnOnce(Result<Written>) + Send + 'static,
+    ) {
         let draft = match draft(&self.settings, &session_id, text, rule, now_ms) {
             Ok(draft) => draft,
             Err(error) => return done(Err(error)),
@@ -108,7 +131,7 @@ impl Store {
             draft,
             rule,
             now_ms,
-            deadline: self.deadline(),
+            deadline,
             done,
         }));
     }

@@ -1,15 +1,69 @@
-//! `MGET` answers for a key of another type as for a missing one. The sessions that it finds nothing
-//! for are read once more, each by `GET`, which tells the two apart.
+//! Several documents. `MGET` answers for a key of another type as for a missing one. The sessions that
+//! it finds nothing for are read once more, each by `GET`, which tells the two apart.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use redis::Value;
 use tokio::time::Instant;
 
 use super::options::Settings;
-use super::read::{Documents, Get};
+use super::read::Get;
+use super::reply::{document, unexpected_in_read};
 use crate::error::{Error, Result};
 use crate::redis::connection::Connection;
-use crate::redis::order::SessionHash;
+use crate::redis::order::{Access, SessionHash};
+use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::resp::encode::Command;
+
+/// Documents in the order of their ids; an error where something else is stored.
+pub type Documents = Vec<Result<Option<String>>>;
+
+pub(crate) struct GetMany<D> {
+    pub again: Again,
+    pub done: D,
+}
+
+impl<D: FnOnce(Result<Documents>) + Send + 'static> Request for GetMany<D> {
+    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        let Again { settings, session_ids, .. } = &self.again;
+        let mut command = Command::new(out, session_ids.len() + 1);
+        command.word("MGET");
+        for id in session_ids {
+            command.named(&settings.keys.session_prefix, id);
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access::Read(&self.again.sessions)
+    }
+
+    fn documents(&self) -> usize {
+        self.again.session_ids.len()
+    }
+
+    fn deadline(&self) -> Instant {
+        self.again.deadline
+    }
+
+    fn settle(self: Box<Self>, outcome: Result<Value>) {
+        let Self { again, done } = *self;
+        let ids = &again.session_ids;
+        let documents = outcome.and_then(|value| match value {
+            Value::Array(values) if values.len() == ids.len() => {
+                Ok(values.into_iter().zip(ids).map(|(value, id)| document(value, id)).collect())
+            }
+            other => Err(unexpected_in_read(&other)),
+        });
+        match documents {
+            Ok(documents) => again.look(documents, done),
+            Err(error) => done(Err(error)),
+        }
+    }
+}
 
 struct SecondLook<D> {
     documents: Documents,
@@ -18,7 +72,7 @@ struct SecondLook<D> {
 }
 
 /// What it takes to read the sessions of an `MGET` again.
-pub(super) struct Again {
+pub(crate) struct Again {
     pub connection: Connection,
     pub settings: Settings,
     pub session_ids: Vec<String>,
