@@ -101,6 +101,21 @@ export interface RedisStateManagerOptions {
    * messages about sessions with the same id.
    */
   wsChannelPrefix?: string
+  /**
+   * What is looked at before a state is written. An `InvalidStateError` names the path, such as
+   * `participants[0].total_time_ms`.
+   *
+   * - `true`: values that JSON would silently change: `NaN` and infinities, invalid dates and those
+   *   outside the years 0 to 9999, and objects whose content is not in their properties (`Map`,
+   *   `Set`, `Promise`, `RegExp`, typed arrays, …). Members that are undefined or functions are left
+   *   out as ever, and an object with a `toJSON()` is written as that says.
+   * - `'strict'`: also the types of the known fields that are there. Dates may be text.
+   * - `false`: only what no session can do without: `session_id`, `sync_mode`, `status`,
+   *   `participants`, `version`.
+   *
+   * Default true.
+   */
+  validate?: boolean | 'strict'
   /** Receives problems that no call can report: lost connections, gaps, failing callbacks. Default: none. */
   logger?: Logger
   /** Answers `getSession`, and the reads of `modifySession`, from memory. Default: no cache. */
@@ -189,7 +204,8 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
   )
 
   /**
-   * The session's state, or null where there is none (any more).
+   * The session's state, or null where there is none (any more). Its five date fields hold a `Date`
+   * for any text that `new Date()` reads; elsewhere, what `toISOString()` writes comes back as a `Date`.
    * @throws {StateDeserializationError} where the stored value is no session
    */
   getSession(sessionId: string): Promise<S | null>

@@ -150,14 +150,14 @@ describe('a state', () => {
     ['with an invalid date', 'cycle_started_at', () => having({ cycle_started_at: new Date('x') })],
     [
       'with an invalid date in a participant',
-      'participants.1.joined_at',
+      'participants[1].joined_at',
       () => having({ participants: [{}, { joined_at: new Date(Number.NaN) }] }),
     ],
-    ['with a cycle', 'within.list.0', cyclic],
+    ['with a cycle', 'within.list[0]', cyclic],
     ['with a BigInt', 'count', () => having({ count: 5n })],
     [
       'with a BigInt in a participant',
-      'participants.0.n',
+      'participants[0].n',
       () => having({ participants: [{ n: 1n }] }),
     ],
     ['over maxStateBytes', 'state', () => having({ note: 'x'.repeat(1 << 20) })],

@@ -110,7 +110,7 @@ class DBWriteQueue extends ContextEmitter {
     if (typeof eventType !== 'string' || eventType === '') {
       throw new InvalidStateError('eventType', 'it is not a string, or empty', sessionId)
     }
-    const text = state === null ? null : write(state, sessionId)
+    const text = state === null ? null : write(state, true, sessionId)
     const call = this.#call(nothing, sessionId)
     this.#native.enqueue(call.slot, sessionId, text, eventType, Date.now())
     return unwrap(await call.promise)

@@ -152,7 +152,7 @@ class RedisStateManager {
   /** @param {any} state @param {{ ifAbsent?: boolean }} [options] */
   async createSession(state, options) {
     const { ifAbsent } = withDefaults({ ifAbsent: false }, options)
-    const text = write(state)
+    const text = write(state, this.#options.validate)
     const sessionId = checkId(state.session_id)
     const now = Date.now()
     const call = this.#call(number, sessionId)
@@ -189,7 +189,7 @@ class RedisStateManager {
   #update(sessionId, state, expectedVersion, withinMs) {
     checkId(sessionId)
     const now = Date.now()
-    const text = write(state, sessionId)
+    const text = write(state, this.#options.validate, sessionId)
     const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
     const version = expectedVersion ?? NO_VERSION

@@ -98,6 +98,22 @@ function fromRfc3339(text) {
   return leap ? new Date(date.getTime() + 1000) : date
 }
 
+/**
+ * The date of any text that has one: as RFC 3339 has it (`new Date` knows no leap seconds), else as
+ * `new Date` reads it.
+ *
+ * @param {string} text
+ */
+function fromText(text) {
+  const date = fromRfc3339(text) ?? new Date(text)
+  return Number.isNaN(date.getTime()) ? undefined : date
+}
+
+/** Whether `toISOString()` writes a year of four digits, which `fromIso` reads. @param {number} time */
+function hasIso(time) {
+  return time >= FIRST && time <= LAST
+}
+
 let lastDay = Number.NaN
 let lastDayText = ''
 
@@ -107,7 +123,7 @@ let lastDayText = ''
  * @param {number} time
  */
 function toIso(time) {
-  if (!(time >= FIRST && time <= LAST)) return new Date(time).toISOString()
+  if (!hasIso(time)) return new Date(time).toISOString()
   const day = Math.floor(time / DAY)
   const ms = time - day * DAY
   if (day !== lastDay) {
@@ -120,4 +136,4 @@ function toIso(time) {
   return `${lastDayText}${clock}.${THREE[ms % 1000]}Z`
 }
 
-module.exports = { fromIso, fromRfc3339, toIso }
+module.exports = { fromIso, fromText, hasIso, toIso }

@@ -1,9 +1,10 @@
 'use strict'
 
 const { types } = require('node:util')
-const { fromIso, fromRfc3339, toIso } = require('./dates.js')
+const { fromIso, fromText, hasIso, toIso } = require('./dates.js')
 const { InvalidStateError, StateDeserializationError } = require('./errors.js')
 const { Failure } = require('./settle.js')
+const { findChanged, findMistyped, findUnwritable } = require('./validation.js')
 
 /**
  * The state of a stored document, or the failure to read it.
@@ -30,8 +31,8 @@ function corrupt(text, sessionId, cause) {
 }
 
 /**
- * Turns date strings into dates: in the five fields any RFC 3339 text, elsewhere exactly what
- * `toISOString()` writes. The core has counted those, so a document with none elsewhere is not
+ * Turns date strings into dates: in the five fields any text that `new Date()` or RFC 3339 reads,
+ * elsewhere exactly what `toISOString()` writes. The core has counted those, so a document with none elsewhere is not
  * walked through.
  *
  * @param {any} state
@@ -42,7 +43,7 @@ function revive(state, isoStrings) {
   const dated = (/** @type {unknown} */ value) => {
     if (typeof value !== 'string') return value
     const date = fromIso(value)
-    if (date === undefined) return fromRfc3339(value) ?? value
+    if (date === undefined) return fromText(value) ?? value
     left--
     return date
   }
@@ -76,33 +77,39 @@ function reviveWithin(state) {
  * The JSON text of a state, for a write.
  *
  * @param {unknown} state
+ * @param {boolean | 'strict'} validate what to look at, see `RedisStateManagerOptions`
  * @param {string} [sessionId]
  */
-function write(state, sessionId) {
+function write(state, validate, sessionId) {
   if (typeof state !== 'object' || state === null) {
     throw new InvalidStateError('state', 'it is not an object', sessionId)
   }
-  let plain
   let text
+  let fault
   try {
-    plain = withWrittenDates(state)
+    const plain = withWrittenDates(state)
     text = JSON.stringify(plain)
+    fault = validate && typeof text === 'string' ? faultOf(state, plain, validate) : undefined
   } catch (cause) {
-    const [field, reason] = findUnwritable(state, new Set(), 100) ?? [
-      'state',
-      'it cannot be written as JSON',
-    ]
+    const [field, reason] = findUnwritable(state) ?? ['state', 'it cannot be written as JSON']
     throw new InvalidStateError(field, reason, sessionId, cause)
   }
   if (typeof text !== 'string') {
     throw new InvalidStateError('state', 'it is not an object', sessionId)
   }
-  // An invalid date is written as null, and nothing tells it from a null afterwards.
-  const invalid = text.includes('null') ? findInvalidDate(plain) : undefined
-  if (invalid !== undefined) {
-    throw new InvalidStateError(invalid, 'it is an invalid date', sessionId)
-  }
+  if (fault !== undefined) throw new InvalidStateError(...fault, sessionId)
   return text
+}
+
+/**
+ * @param {any} state
+ * @param {any} plain the same with text for dates, which are quicker to look at
+ * @param {true | 'strict'} validate
+ */
+function faultOf(state, plain, validate) {
+  if (typeof state.toJSON === 'function') return undefined
+  const fault = findChanged(plain)
+  return fault === undefined && validate === 'strict' ? findMistyped(state) : fault
 }
 
 /**
@@ -128,66 +135,10 @@ function isVersion(value) {
   return Number.isSafeInteger(value) && /** @type {number} */ (value) >= 0
 }
 
-/** A date's text; else the value, an invalid date as well. @param {unknown} value */
+/** The text of a date that readers know again; any other value as it is. @param {unknown} value */
 function written(value) {
   const time = types.isDate(value) ? value.getTime() : Number.NaN
-  return Number.isNaN(time) ? value : toIso(time)
-}
-
-/**
- * The path of the first invalid date. `JSON.stringify` has been here: there is no cycle.
- *
- * @param {any} container
- * @returns {string | undefined}
- */
-function findInvalidDate(container) {
-  if (Array.isArray(container)) {
-    // By number: `for in` makes a string of each.
-    for (let index = 0; index < container.length; index++) {
-      const within = invalidDateAt(container, index)
-      if (within !== undefined) return within
-    }
-    return undefined
-  }
-  for (const key in container) {
-    const within = invalidDateAt(container, key)
-    if (within !== undefined) return within
-  }
-  return undefined
-}
-
-/** @param {any} container @param {string | number} key @returns {string | undefined} */
-function invalidDateAt(container, key) {
-  const value = container[key]
-  if (typeof value !== 'object' || value === null) return undefined
-  if (types.isDate(value)) {
-    return Number.isNaN(value.getTime()) && Object.hasOwn(container, key) ? `${key}` : undefined
-  }
-  if (typeof value.toJSON === 'function') return undefined
-  const within = findInvalidDate(value)
-  return within === undefined ? undefined : `${key}.${within}`
-}
-
-/**
- * What `JSON.stringify` threw for, and where.
- *
- * @param {any} container
- * @param {Set<unknown>} above the containers that this one is in
- * @param {number} depth how much deeper to look
- * @returns {[string, string] | undefined}
- */
-function findUnwritable(container, above, depth) {
-  above.add(container)
-  for (const key of Object.keys(container)) {
-    const value = container[key]
-    if (typeof value === 'bigint') return [key, 'it is a BigInt, which JSON cannot hold']
-    if (typeof value !== 'object' || value === null) continue
-    if (above.has(value)) return [key, 'it leads back to itself (a cycle)']
-    const within = depth > 0 ? findUnwritable(value, above, depth - 1) : undefined
-    if (within !== undefined) return [`${key}.${within[0]}`, within[1]]
-  }
-  above.delete(container)
-  return undefined
+  return hasIso(time) ? toIso(time) : value
 }
 
 /**

@@ -17,6 +17,7 @@ const MANAGER = Object.freeze({
   updatesChannel: 'session-updates',
   wsChannelPrefix: 'ws:',
   allPrefixes: false,
+  validate: /** @type {boolean | 'strict'} */ (true),
   logger: /** @type {import('..').Logger} */ ({ warn() {}, error() {} }),
   cache: /** @type {{ maxSessions?: number } | undefined} */ (undefined),
 })
@@ -61,6 +62,9 @@ function managerOptions(given) {
   }
   if (typeof options.allPrefixes !== 'boolean') {
     throw new InvalidStateError('allPrefixes', 'it is not a boolean')
+  }
+  if (typeof options.validate !== 'boolean' && options.validate !== 'strict') {
+    throw new InvalidStateError('validate', "it is none of true, false and 'strict'")
   }
   // Or else each update were a WebSocket message, too.
   if (options.updatesChannel.startsWith(options.wsChannelPrefix)) {

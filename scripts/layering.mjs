@@ -22,7 +22,7 @@ const RUST = [
 ]
 const JAVASCRIPT = [
   ['authorities', 'clock', 'commandNames', 'context', 'dates', 'errors', 'native', 'types'],
-  ['commands', 'ContextEmitter', 'Delivery', 'options', 'replies', 'requests', 'wire'],
+  ['commands', 'ContextEmitter', 'Delivery', 'options', 'replies', 'requests', 'validation', 'wire'],
   ['Pipeline', 'ScanStream', 'Scripts', 'server', 'settle'],
   ['delay', 'document'],
   ['Subscriptions', 'Turns'],
