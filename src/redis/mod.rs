@@ -12,7 +12,7 @@
 //! With a server:
 //!
 //! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`]; `trust`: whom
-//!   TLS trusts.
+//!   TLS trusts; `verifier`: how it verifies a server's certificate, with its `common_name`.
 //! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
 //! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one;
 //!   [`subscription`]: topics that change, and who hears of them.
@@ -25,6 +25,7 @@
 
 pub mod call;
 pub(crate) mod closing;
+mod common_name;
 pub mod connection;
 mod conversation;
 mod dispatcher;
@@ -49,4 +50,5 @@ mod timer;
 mod tls;
 pub mod tracking;
 mod transport;
-mod trust;
+pub(crate) mod trust;
+pub(crate) mod verifier;

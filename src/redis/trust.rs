@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::redis::verifier::{Trusted, Verifier};
 
 /// The settings of TLS, with certificates and keys in PEM.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Trust {
+pub(crate) struct Trust {
     /// Whether the server's certificate is verified.
     pub verify: bool,
     /// The only authorities that are trusted.
@@ -30,18 +29,18 @@ impl Trust {
     /// What rustls needs for each connection.
     pub fn into_config(self) -> Result<Arc<ClientConfig>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let trusted = match (self.verify, &self.ca) {
+            (true, Some(ca)) => Trusted::Authorities(only(ca)?),
+            (true, None) => {
+                Trusted::Authorities(with_system(self.others.as_deref().unwrap_or_default()))
+            }
+            (false, _) => Trusted::Everybody,
+        };
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(invalid)?;
-        let builder = if self.verify {
-            let roots = match &self.ca {
-                Some(ca) => only(ca)?,
-                None => with_system(self.others.as_deref().unwrap_or_default()),
-            };
-            builder.with_root_certificates(roots)
-        } else {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
-        };
+            .map_err(invalid)?
+            .dangerous()
+            .with_custom_certificate_verifier(Verifier::new(trusted, provider));
         let config = match (self.cert, self.key) {
             (Some(cert), Some(key)) => {
                 let chain = CertificateDer::pem_slice_iter(cert.as_bytes())
@@ -83,43 +82,4 @@ fn unreadable(what: &str) -> Error {
 
 fn invalid(error: rustls::Error) -> Error {
     Error::invalid("tls", error.to_string())
-}
-
-/// Accepts every certificate: the owner has said so.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

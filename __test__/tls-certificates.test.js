@@ -1,0 +1,90 @@
+'use strict'
+
+const fs = require('node:fs')
+const path = require('node:path')
+const Redis = require('ioredis').default
+const { createRedisClient } = require('..')
+const { runScript } = require('./harness/child.js')
+const { RedisServer, freePort } = require('./harness/redis.js')
+
+const file = (name) => path.join(__dirname, 'harness', 'tls', name)
+const pem = (name) => fs.readFileSync(file(name), 'utf8')
+
+const servers = []
+
+afterAll(() => Promise.all(servers.map((server) => server.stop())))
+
+/** The TLS port of a Redis that shows this certificate. */
+async function shows(certificate, ...more) {
+  const port = await freePort()
+  const files = ['--tls-cert-file', file(certificate), '--tls-key-file', file('key.pem')]
+  const args = ['--tls-port', port, '--tls-auth-clients', 'no', ...files, ...more]
+  servers.push(await RedisServer.start(args))
+  return port
+}
+
+/** What comes of a PING: the answer, or the reason for none. */
+async function ping(port, ca, host = 'localhost') {
+  const client = createRedisClient({ host, port, tls: { ca } }, { commandTimeoutMs: 1000 })
+  try {
+    return await client.ping()
+  } catch (error) {
+    return error.message
+  } finally {
+    client.disconnect()
+  }
+}
+
+/** The same with ioredis, to compare. */
+async function pingByIoredis(port, ca) {
+  const client = new Redis({ host: 'localhost', port, tls: { ca }, retryStrategy: null })
+  client.on('error', () => {})
+  try {
+    return await client.ping()
+  } catch (error) {
+    return error.message
+  } finally {
+    client.disconnect()
+  }
+}
+
+describe('a self-signed certificate that says it is an authority', () => {
+  let port
+  beforeAll(async () => {
+    port = await shows('self-signed.pem')
+  })
+
+  test.each(['TLSv1.2', 'TLSv1.3'])('is trusted where it is the given one, by %s', async (tls) => {
+    const only = await shows('self-signed.pem', '--tls-protocols', tls)
+    expect(await ping(only, pem('self-signed.pem'))).toBe('PONG')
+    expect(await pingByIoredis(only, pem('self-signed.pem'))).toBe('PONG')
+  })
+
+  test('is trusted where it is one of several', async () => {
+    expect(await ping(port, [pem('namesake.pem'), pem('self-signed.pem')])).toBe('PONG')
+  })
+
+  test.each(['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'])('is trusted by %s', async (variable) => {
+    const script = `
+      const { createRedisClient } = require('.')
+      const client = createRedisClient('rediss://localhost:${port}', { commandTimeoutMs: 2000 })
+      client.ping().catch((error) => error.message).then(console.log).then(() => client.quit())`
+    const { stdout } = await runScript(script, { env: { [variable]: file('self-signed.pem') } })
+    expect(stdout.trim()).toBe('PONG')
+  })
+
+  test('is refused where it is not given', async () => {
+    expect(await ping(port, pem('namesake.pem'))).toMatch(/Redis is unavailable: localhost/)
+    expect(await pingByIoredis(port, pem('namesake.pem'))).not.toBe('PONG')
+  })
+
+  test('is refused for a server of another name', async () => {
+    expect(await ping(port, pem('self-signed.pem'), '127.0.0.1')).toMatch(/name/)
+  })
+
+  test('is refused once it has expired', async () => {
+    const expired = await shows('expired.pem')
+    expect(await ping(expired, pem('expired.pem'))).toMatch(/expired/)
+    expect(await pingByIoredis(expired, pem('expired.pem'))).not.toBe('PONG')
+  })
+})
