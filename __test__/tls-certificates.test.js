@@ -1,11 +1,14 @@
 'use strict'
 
+const { once } = require('node:events')
 const fs = require('node:fs')
+const net = require('node:net')
 const path = require('node:path')
 const Redis = require('ioredis').default
 const { createRedisClient } = require('..')
 const { runScript } = require('./harness/child.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
+const { refusalOf } = require('./harness/refusal.js')
 
 const file = (name) => path.join(__dirname, 'harness', 'tls', name)
 const pem = (name) => fs.readFileSync(file(name), 'utf8')
@@ -86,5 +89,55 @@ describe('a self-signed certificate that says it is an authority', () => {
     const expired = await shows('expired.pem')
     expect(await ping(expired, pem('expired.pem'))).toMatch(/expired/)
     expect(await pingByIoredis(expired, pem('expired.pem'))).not.toBe('PONG')
+  })
+})
+
+describe('the error says what can be done about', () => {
+  test.each([
+    ['an unknown authority', 'cert.pem', { ca: pem('namesake.pem') }, /UnknownIssuer/],
+    ['a self-signed certificate', 'self-signed.pem', { ca: pem('namesake.pem') }, /UnknownIssuer/],
+  ])('%s', async (_what, shown, tls, words) => {
+    const message = await ping(await shows(shown), tls.ca)
+    expect(message).toMatch(words)
+    expect(message).toMatch(
+      /`tls: \{ ca \}`.*NODE_EXTRA_CA_CERTS.*A URL cannot.*`tls: \{ rejectUnauthorized: false \}`/,
+    )
+  })
+
+  test('the same, met by a URL alone', async () => {
+    const url = `rediss://localhost:${await shows('self-signed.pem')}`
+    const client = createRedisClient(url, { commandTimeoutMs: 1000 })
+    const { message } = await refusalOf(() => client.ping())
+    client.disconnect()
+    expect(message).toMatch(/A URL cannot turn verification off/)
+  })
+
+  test('an expired certificate', async () => {
+    expect(await ping(await shows('expired.pem'), pem('expired.pem'))).toMatch(/expired.*renew it/)
+  })
+
+  test('a wrong name', async () => {
+    const message = await ping(await shows('self-signed.pem'), pem('self-signed.pem'), '127.0.0.1')
+    expect(message).toMatch(/subjectAltName/)
+  })
+
+  test('a server that wants a certificate of the client', async () => {
+    const port = await shows(
+      'cert.pem',
+      '--tls-auth-clients',
+      'yes',
+      '--tls-ca-cert-file',
+      file('cert.pem'),
+    )
+    expect(await ping(port, pem('cert.pem'))).toMatch(/`tls: \{ cert, key \}`/)
+  })
+
+  test('a port that does not speak TLS', async () => {
+    const plain = net.createServer((socket) => socket.on('data', () => socket.write('-ERR\r\n')))
+    plain.on('connection', (socket) => socket.on('error', () => {}))
+    plain.listen(0, '127.0.0.1')
+    await once(plain, 'listening')
+    expect(await ping(plain.address().port, pem('cert.pem'), '127.0.0.1')).toMatch(/TLS port/)
+    plain.close()
   })
 })

@@ -4,6 +4,7 @@ const { Buffer } = require('node:buffer')
 const { authorities } = require('./authorities.js')
 const { InvalidStateError } = require('./errors.js')
 const { checkInteger, withDefaults } = require('./options.js')
+const { partsOf } = require('./serverUrl.js')
 
 const SERVER = Object.freeze({
   host: /** @type {string | undefined} */ (undefined),
@@ -22,20 +23,35 @@ const TLS = Object.freeze({
   rejectUnauthorized: true,
 })
 
-/** What is no matter of which sessions are meant, or is ours to decide; ioredis reads it in a URL. */
-const QUERY_IGNORED = ['family', 'connectTimeout', 'keepAlive', 'noDelay', 'lazyConnect']
-QUERY_IGNORED.push('enableReadyCheck', 'enableOfflineQueue', 'maxRetriesPerRequest')
-QUERY_IGNORED.push('connectionName', 'showFriendlyErrorStack', 'autoResubscribe')
-
 /** @typedef {import('..').RedisTlsOptions} TlsOptions */
 
 /**
- * Where a server is, as the core wants to know it: a URL, or the parts of one.
+ * Where a server is, as the core wants to know it. Given is a URL, or settings.
  *
  * @param {unknown} given
  */
 function serverOf(given) {
-  if (typeof given === 'string') return ofUrl(given)
+  const { host, path, username, password, ...server } =
+    typeof given === 'string' ? partsOf(given) : ofSettings(given)
+  // Errors name the host and the path, and must hold no password: a whole URL is neither.
+  if (host !== undefined && !/^[^\s/@?#]+$/.test(host)) {
+    throw new InvalidStateError('redis.host', 'it is no name of a host, and no address')
+  }
+  if (path !== undefined && (path === '' || path.includes('://'))) {
+    throw new InvalidStateError('redis.path', 'it is no path of a socket')
+  }
+  return {
+    ...SERVER,
+    ...server,
+    host: host ?? '',
+    path,
+    username: username || undefined,
+    password: password || undefined,
+  }
+}
+
+/** @param {unknown} given */
+function ofSettings(given) {
   if (typeof given !== 'object' || given === null) {
     throw new InvalidStateError('url', 'it is neither a string nor an object')
   }
@@ -52,48 +68,7 @@ function serverOf(given) {
   if (server.host === undefined && server.path === undefined) {
     throw new InvalidStateError('redis', 'it says neither host nor path')
   }
-  return { ...server, host: server.host ?? '', username: server.username || undefined, tls }
-}
-
-/**
- * What a URL of Redis says besides what the core reads in it. The core refuses what is none.
- *
- * @param {string} text
- */
-function ofUrl(text) {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') return text
-  for (const name of url.searchParams.keys()) {
-    if (name === 'db' || QUERY_IGNORED.includes(name)) continue
-    throw new InvalidStateError(
-      'url',
-      `its query sets ${name}, which is to be set by an option here`,
-    )
-  }
-  // As ioredis reads it, the path counts.
-  const db = url.searchParams.get('db')
-  if (db !== null && url.pathname.length <= 1) url.pathname = `/${db}`
-  url.search = ''
-  if (url.protocol === 'redis:' || url.hostname === '' || url.hash !== '') return url.href
-  const number = Number(url.pathname.slice(1))
-  checkInteger('url', number, 0, 2 ** 31 - 1)
-  return {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port || 6379),
-    username: decoded(url.username) || undefined,
-    password: decoded(url.password) || undefined,
-    db: number,
-    tls: { verify: true, others: authorities() },
-  }
-}
-
-/** @param {string} text */
-function decoded(text) {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new InvalidStateError('url', 'its user name or password has a % that begins no character')
-  }
+  return { ...server, tls }
 }
 
 /** @param {unknown} given */

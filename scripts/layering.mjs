@@ -22,7 +22,8 @@ const RUST = [
 ]
 const JAVASCRIPT = [
   ['authorities', 'clock', 'commandNames', 'context', 'dates', 'errors', 'native', 'types'],
-  ['commands', 'ContextEmitter', 'Delivery', 'options', 'replies', 'requests', 'validation', 'wire'],
+  ['commands', 'ContextEmitter', 'Delivery', 'options', 'replies', 'requests', 'serverUrl'],
+  ['validation', 'wire'],
   ['Pipeline', 'ScanStream', 'Scripts', 'server', 'settle'],
   ['delay', 'document'],
   ['Subscriptions', 'Turns'],

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::{Buffer, Error, Result};
 use napi_derive::napi;
-use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -41,9 +40,9 @@ pub struct NativeClient {
 
 #[napi]
 impl NativeClient {
-    /// `server`: JSON, a URL or the parts of one; `db` is used instead of the database there. News
-    /// for `slot`: the connection's number (0 is that for managers and queues), its status' name, and
-    /// the reason where there is one; and the keys that have changed, once there was a `track`.
+    /// `server`: JSON, as `Settings` reads it; `db` is used instead of the database there. News for
+    /// `slot`: the connection's number (0 is that for managers and queues), its status' name, and the
+    /// reason where there is one; and the keys that have changed, once there was a `track`.
     #[napi(constructor)]
     pub fn new(
         completions: &Completions,
@@ -206,22 +205,11 @@ impl StatusNews {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Server {
-    Url(String),
-    Parts(Box<Settings>),
-}
-
 fn options_of(server: &str) -> Result<Options> {
     // Not the text itself: it may hold a password.
-    let server = serde_json::from_str(server)
+    let settings: Settings = serde_json::from_str(server)
         .map_err(|_| Error::from_reason("the settings of the server cannot be read"))?;
-    let options = match server {
-        Server::Url(url) => Options::from_url(&url),
-        Server::Parts(settings) => settings.into_options(),
-    };
-    options.map_err(|error| match error {
+    settings.into_options().map_err(|error| match error {
         CoreError::InvalidState { reason, .. } => Error::from_reason(reason),
         other => Error::from_reason(other.to_string()),
     })

@@ -51,9 +51,11 @@ impl Greeting {
             Protocol::Resp2 => 2,
             Protocol::Resp3 => 3,
         });
-        if let Some(password) = &self.login.password {
-            let username = self.login.username.as_deref().unwrap_or("default");
-            hello.arg("AUTH").arg(username).arg(password);
+        let Login { username, password, .. } = &self.login;
+        if username.is_some() || password.is_some() {
+            // A user may need no password: an empty one then.
+            let username = username.as_deref().unwrap_or("default");
+            hello.arg("AUTH").arg(username).arg(password.as_deref().unwrap_or_default());
         }
         let mut commands = vec![hello];
         if self.login.db != 0 {

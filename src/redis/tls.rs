@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, Error};
 
 /// The state of TLS on one connection. Clones share it.
 #[derive(Clone)]
@@ -66,5 +66,41 @@ impl Tls {
 
     fn lock(&self) -> MutexGuard<'_, ClientConnection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What to do about an error of TLS, where there is something to do.
+pub(crate) fn advice(error: &io::Error) -> Option<&'static str> {
+    use CertificateError as Certificate;
+    match error.get_ref()?.downcast_ref()? {
+        Error::InvalidCertificate(refused) => match refused {
+            Certificate::UnknownIssuer => Some(
+                "nobody trusted here vouches for it. Pass the certificate of its authority, or itself if it is \
+                 self-signed, in settings as `tls: { ca }`, or in a file that NODE_EXTRA_CA_CERTS names. \
+                 A URL cannot turn verification off; the setting `tls: { rejectUnauthorized: false }` does",
+            ),
+            Certificate::Expired | Certificate::ExpiredContext { .. } => {
+                Some("renew it on the server, or set this machine's clock right")
+            }
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                Some("set the clocks of this machine and of the server right")
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Some(
+                "connect by a name that it holds, or make one that holds this name (subjectAltName)",
+            ),
+            _ => None,
+        },
+        Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA,
+        ) => Some(
+            "the server may want a certificate of this client: pass it in settings as `tls: { cert, key }`",
+        ),
+        Error::InvalidMessage(_) => Some(
+            "the port may not speak TLS: use the server's TLS port, or redis:// in place of rediss://",
+        ),
+        _ => None,
     }
 }

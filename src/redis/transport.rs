@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, tcp};
 use tokio::time::{Duration, timeout};
 
 use crate::redis::options::Address;
-use crate::redis::tls::{Plaintext, Tls};
+use crate::redis::tls::{Plaintext, Tls, advice};
 
 /// After this silence the operating system asks the peer whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -256,7 +256,7 @@ impl WriteHalf {
     }
 }
 
-/// An error in words, without a number of the operating system's.
+/// An error in words, without a number of the operating system's, and what to do about it.
 pub(crate) fn describe(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "connection refused".into(),
@@ -272,7 +272,8 @@ pub(crate) fn describe(error: &io::Error) -> String {
             // Without what is for debuggers.
             let text = error.to_string();
             let end = [" (os error", " {"].iter().filter_map(|mark| text.find(mark)).min();
-            text.get(..end.unwrap_or(text.len())).unwrap_or_default().to_owned()
+            let text = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
+            advice(error).map_or_else(|| text.to_owned(), |advice| format!("{text}; {advice}"))
         }
     }
 }

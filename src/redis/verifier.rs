@@ -60,11 +60,9 @@ impl ServerCertVerifier for Verifier {
             now,
             self.provider.signature_verification_algorithms.all,
         );
-        match signed {
-            Err(error) if !(own_subject.is_some() && says_dates_are_valid(&error)) => {
-                return Err(error);
-            }
-            _ => {}
+        match signed.map_err(without_authority) {
+            Err(error) if error == UNKNOWN && own_subject.is_some() => {}
+            signed => signed?,
         }
         match (verify_server_name(&certificate, server_name), own_subject) {
             (Err(error), Some(subject)) if is_without_names(&error) => {
@@ -112,16 +110,21 @@ fn subject_if_among(
     authorities.roots.contains(&anchor).then(|| anchor.subject.to_vec())
 }
 
-/// Whether all that is missing is somebody who vouches for this certificate. webpki looks at the
-/// dates before it finds that; `tls-certificates.test.js` holds it to that.
-fn says_dates_are_valid(error: &Error) -> bool {
-    match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
-        Error::InvalidCertificate(CertificateError::Other(OtherError(other))) => {
+const UNKNOWN: Error = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+
+/// One error for a certificate that nobody vouches for: whether it says of itself that it is an
+/// authority, or names one that has another key. webpki looks at the dates before it finds that;
+/// `tls-certificates.test.js` holds it to that.
+fn without_authority(error: Error) -> Error {
+    let Error::InvalidCertificate(refused) = &error else { return error };
+    let is_unknown = match refused {
+        CertificateError::BadSignature => true,
+        CertificateError::Other(OtherError(other)) => {
             matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
         }
         _ => false,
-    }
+    };
+    if is_unknown { UNKNOWN } else { error }
 }
 
 /// Whether a certificate was refused since it has no names but the one in its subject.

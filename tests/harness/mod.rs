@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use synckairos_state::error::Result;
 use synckairos_state::redis::connection::Connection;
 use synckairos_state::redis::options::Options;
+use synckairos_state::redis::settings::Settings;
 use synckairos_state::session::store::{Rule, Store, StoreOptions};
 use tokio::sync::oneshot;
 
@@ -33,7 +34,8 @@ impl RedisServer {
     }
 
     pub fn options(&self) -> Options {
-        Options::from_url(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
+        let parts = format!(r#"{{"host":"127.0.0.1","port":{},"db":0}}"#, self.port);
+        serde_json::from_str::<Settings>(&parts).unwrap().into_options().unwrap()
     }
 
     pub fn connection(&self) -> Connection {

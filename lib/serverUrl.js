@@ -1,0 +1,112 @@
+'use strict'
+
+const { authorities } = require('./authorities.js')
+const { InvalidStateError } = require('./errors.js')
+
+/** What protocols of a URL mean: a socket of TCP, one with TLS, or one of Unix. */
+const TCP = ['redis:', 'valkey:']
+const TLS = ['rediss:', 'valkeys:']
+const UNIX = ['unix:', 'redis+unix:', 'valkey+unix:']
+
+const EXPECTED =
+  'expected redis://user:***@host:6379/0, rediss:// for TLS, or unix:///path?db=0, with special characters of the user name and the password percent-encoded'
+
+/** What ioredis reads in a query and is no matter here: of no effect on which sessions are meant, or ours to decide. */
+const IGNORED = ['family', 'connectTimeout', 'keepAlive', 'noDelay', 'lazyConnect']
+IGNORED.push('enableReadyCheck', 'enableOfflineQueue', 'maxRetriesPerRequest')
+IGNORED.push('connectionName', 'showFriendlyErrorStack', 'autoResubscribe')
+
+/** What people also write there. No other name is repeated: it may be part of a password. */
+const ELSEWHERE = ['keyPrefix', 'commandTimeout', 'username', 'password', 'user', 'pass', 'tls']
+ELSEWHERE.push('rejectUnauthorized', 'ca', 'sentinels', 'protocol', 'retryStrategy')
+
+/**
+ * @typedef {object} Parts
+ * @property {string} [host]
+ * @property {number} [port]
+ * @property {string} [path]
+ * @property {string} [username]
+ * @property {string} [password]
+ * @property {number} db
+ * @property {{ verify: boolean, others: string | undefined }} [tls]
+ */
+
+/**
+ * The parts of a URL. What is refused is never repeated in the error: whatever part of a
+ * malformed URL it is, it may be the password.
+ *
+ * @param {string} text
+ * @returns {Parts}
+ */
+function partsOf(text) {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined) throw refused('it is none that can be read')
+  if (UNIX.includes(url.protocol)) return ofUnix(url)
+  const isTls = TLS.includes(url.protocol)
+  if (!isTls && !TCP.includes(url.protocol)) throw refused('its protocol is none of Redis')
+  if (url.hostname === '') throw refused('it names no host')
+  const isInsecure = isTls && url.hash === '#insecure'
+  if (url.hash !== '' && !isInsecure) throw refused('it has a fragment')
+  const { db } = queryOf(url, ['db'])
+  const path = url.pathname.slice(1)
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port || 6379),
+    username: decoded(url.username),
+    password: decoded(url.password),
+    // As ioredis reads it, the path counts.
+    db: database(path === '' ? db : path),
+    tls: isTls
+      ? { verify: !isInsecure, others: isInsecure ? undefined : authorities() }
+      : undefined,
+  }
+}
+
+/** @param {URL} url @returns {Parts} */
+function ofUnix(url) {
+  if (url.host !== '') throw refused('its path does not begin with /')
+  if (url.hash !== '') throw refused('it has a fragment')
+  const { db, user, pass } = queryOf(url, ['db', 'user', 'pass'])
+  return { path: decoded(url.pathname), username: user, password: pass, db: database(db) }
+}
+
+/**
+ * @param {URL} url
+ * @param {string[]} read which parameters it may have, besides those that are ignored
+ * @returns {Record<string, string | undefined>}
+ */
+function queryOf(url, read) {
+  /** @type {Record<string, string | undefined>} */
+  const query = {}
+  for (const [name, value] of url.searchParams) {
+    if (read.includes(name)) query[name] ??= value
+    else if (ELSEWHERE.includes(name)) {
+      throw refused(`its query sets ${name}, which is to be set elsewhere`)
+    } else if (!IGNORED.includes(name)) {
+      throw refused('its query sets what this module does not know')
+    }
+  }
+  return query
+}
+
+/** @param {string | undefined} text */
+function database(text = '0') {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw refused('its database is no number')
+}
+
+/** @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw refused('it has a % that begins no character')
+  }
+}
+
+/** @param {string} reason */
+function refused(reason) {
+  return new InvalidStateError('url', `${reason}; ${EXPECTED}`)
+}
+
+module.exports = { partsOf }
