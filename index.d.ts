@@ -116,7 +116,10 @@ export interface RedisStateManagerOptions {
    * Default true.
    */
   validate?: boolean | 'strict'
-  /** Receives problems that no call can report: lost connections, gaps, failing callbacks. Default: none. */
+  /**
+   * Receives problems that no call can report (lost connections, gaps, failing callbacks), and the
+   * end of outages. Default: the process is warned (see `Logger`).
+   */
   logger?: Logger
   /** Answers `getSession`, and the reads of `modifySession`, from memory. Default: no cache. */
   cache?: SessionCacheOptions
@@ -152,8 +155,21 @@ export interface SessionCacheOptions {
   maxSessions?: number
 }
 
-/** pino's signature. */
+/**
+ * pino's signature. Without one the process is warned (`process.emitWarning`) of what nobody hears
+ * of otherwise:
+ *
+ * - `SYNCKAIROS_REDIS_OUTAGE`, `SYNCKAIROS_POSTGRESQL_OUTAGE`: a server could not be connected to.
+ *   Once an outage and server, however many managers, queues and clients meet it. A connection that
+ *   is lost and made again by the first try is no outage.
+ * - `SYNCKAIROS_REDIS_RECOVERED`, `SYNCKAIROS_POSTGRESQL_RECOVERED`: it is over.
+ * - `SYNCKAIROS_UNHEARD`: an error (a callback that failed, a dead letter, …). Each kind once.
+ *
+ * A client or queue with a listener for `error` warns of no outage.
+ */
 export interface Logger {
+  /** Good news, such as the end of an outage. Without it `warn` is called. */
+  info?(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
 }

@@ -32,6 +32,7 @@ const PRELUDE = `
     })
   })
   process.channel.unref()
+  process.removeAllListeners('warning') // Of outages: outage-warnings.test.js.
 `
 
 function start(body, { redis = audit.server, postgres } = {}) {

@@ -31,6 +31,9 @@ const PRELUDE = `
   const tell = (message) => new Promise((told) => process.send(message, told))
 `
 
+/** For a script that is about an outage. */
+const UNWARNED = `process.removeAllListeners('warning')`
+
 const run = (body, url = server.url, options = {}) =>
   runScript(`${PRELUDE}\n;(async () => {${body}})()`, { env: { REDIS_URL: url }, ...options })
 
@@ -98,6 +101,7 @@ describe('a process ends by itself', () => {
   test('with an idle manager whose Redis has gone since', async () => {
     const script = start(
       `
+      ${UNWARNED}
       await manager.getSession('any')
       await tell('used')
       await new Promise((resolve) => setTimeout(resolve, 300))
@@ -182,6 +186,7 @@ describe('a subscription keeps the process alive', () => {
   test('also while Redis is gone', async () => {
     const script = start(
       `
+      ${UNWARNED}
       manager.subscribeToUpdates((id) => id === 'end' && manager.close())
       await manager.subscribed()
       await tell('subscribed')
@@ -309,6 +314,7 @@ describe('process.exit()', () => {
     const exits = Array.from({ length: 3 }, (_, n) =>
       run(
         `
+        ${UNWARNED}
         manager.subscribeToUpdates(() => {})
         const calls = []
         for (let n = 0; n < 1000; n++) calls.push(manager.createSession(makeState()))

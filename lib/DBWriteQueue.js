@@ -12,6 +12,7 @@ const {
   RedisUnavailableError,
 } = require('./errors.js')
 const { queueOptions, withDefaults } = require('./options.js')
+const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
 const { RedisClient } = require('./RedisClient.js')
 const {
   Call,
@@ -24,6 +25,7 @@ const {
   unlisten,
   unwrap,
 } = require('./settle.js')
+const { unheard } = require('./warnings.js')
 
 // The numbers of `src/node/queue.rs`.
 const ACTIVE = 0
@@ -34,6 +36,9 @@ const OUTAGE = 4
 const DRAINED = 5
 const LOST = 6
 const WARNING = 7
+const UNREACHABLE = 8
+const RECONNECTED = 9
+const RECOVERED = 10
 
 /** The events that cost something for every record, and are told only to those who listen. */
 const COSTLY = Object.freeze({
@@ -101,7 +106,10 @@ class DBWriteQueue extends ContextEmitter {
     }
     this.#working = this.#options.worker
     if (this.#working) this.#completions.hold() // A worker keeps the process alive.
-    this.#leaveClient = RedisClient.dependOn(this.#client, { ending: () => void this.close() })
+    this.#leaveClient = RedisClient.dependOn(this.#client, {
+      hears: () => this.#isHeard(),
+      ending: () => void this.close(),
+    })
   }
 
   /** @param {string} sessionId @param {any} state @param {string} eventType */
@@ -228,6 +236,8 @@ class DBWriteQueue extends ContextEmitter {
 
   async #end() {
     this.#ended = true
+    outageLeft('POSTGRESQL', this.#database, this)
+    outageLeft('REDIS', this.#server, this)
     this.#leaveClient()
     if (this.#working) this.#completions.release()
     unlisten(this.#listener)
@@ -323,7 +333,14 @@ class DBWriteQueue extends ContextEmitter {
       }
       case OUTAGE:
         logger.warn({ err: error }, 'PostgreSQL is unavailable; audit records wait')
+        if (!this.#isHeard()) {
+          outageBegan('POSTGRESQL', this.#database, this, `${error?.message}; audit records wait`)
+        }
         this.#emitError(error)
+        break
+      case RECOVERED:
+        logger.info({}, 'PostgreSQL is available again; audit records are stored')
+        outageEnded('POSTGRESQL', this.#database, this, 'PostgreSQL is available again')
         break
       case LOST: {
         const err = new RedisUnavailableError(/** @type {string} */ (text))
@@ -331,6 +348,16 @@ class DBWriteQueue extends ContextEmitter {
         this.#emitError(err)
         break
       }
+      case UNREACHABLE:
+        if (!this.#isHeard()) {
+          const { message } = new RedisUnavailableError(/** @type {string} */ (text))
+          outageBegan('REDIS', this.#server, this, `${message}; reconnecting`)
+        }
+        break
+      case RECONNECTED:
+        logger.info({}, 'the audit worker has Redis again')
+        outageEnded('REDIS', this.#server, this, `Redis is available again: ${this.#server}`)
+        break
       case DRAINED:
         this.#emit('drained')
         break
@@ -338,6 +365,25 @@ class DBWriteQueue extends ContextEmitter {
         logger.warn({}, /** @type {string} */ (text))
         break
     }
+  }
+
+  /** Whether anybody is told of an outage; who is closing needs no server. */
+  #isHeard() {
+    return (
+      this.#closing !== undefined ||
+      this.#options.logger !== unheard ||
+      this.listenerCount('error') > 0
+    )
+  }
+
+  get #server() {
+    return RedisClient.native(this.#client).server
+  }
+
+  /** What tells databases apart. It holds a password. */
+  get #database() {
+    const { url, env } = this.#options.database
+    return JSON.stringify([url, env])
   }
 
   /** Unlike other emitters', this one needs no listener. @param {Error | undefined} error */

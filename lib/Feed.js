@@ -5,8 +5,10 @@ const { bound } = require('./context.js')
 const { after } = require('./delay.js')
 const { read } = require('./document.js')
 const { ClosedError, RedisUnavailableError } = require('./errors.js')
+const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
 const { RedisClient } = require('./RedisClient.js')
 const { Failure, News, close, listen, open, unlisten } = require('./settle.js')
+const { unheard } = require('./warnings.js')
 
 /**
  * What all instances publish, on its way to the callbacks of one manager.
@@ -15,6 +17,7 @@ const { Failure, News, close, listen, open, unlisten } = require('./settle.js')
  * reported, and the next one runs. Each gets a state of its own.
  */
 class Feed {
+  #client
   #native
   #listener
   #completions = open()
@@ -44,9 +47,10 @@ class Feed {
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
-   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, logger: import('..').Logger }} options
+   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, logger: Required<import('..').Logger> }} options
    */
   constructor(client, options) {
+    this.#client = client
     this.#options = options
     this.#logger = options.logger
     this.#listener = listen(this)
@@ -61,7 +65,10 @@ class Feed {
       options.wsChannelPrefix,
       options.allPrefixes,
     )
-    RedisClient.dependOn(client, { ended: () => this.#end() })
+    RedisClient.dependOn(client, {
+      hears: () => this.#logger !== unheard,
+      ended: () => this.#end(),
+    })
   }
 
   /** @param {Function} callback @returns {() => void} what unsubscribes it */
@@ -140,6 +147,7 @@ class Feed {
 
   #end() {
     this.#ended = true
+    outageLeft('REDIS', this.#server, this)
     this.#hold(false)
     unlisten(this.#listener)
     close()
@@ -161,6 +169,7 @@ class Feed {
         this.#message(/** @type {string} */ (text), /** @type {string} */ (more))
         break
       case News.CONFIRMED:
+        if (this.#interrupted) this.#regained()
         this.#interrupted = false
         this.#reason = ''
         this.#confirmed = number
@@ -176,15 +185,26 @@ class Feed {
         this.#malformed(/** @type {string} */ (text))
         break
       case News.LOST:
-        // Told once an outage, not at every attempt.
-        if (!this.#interrupted) {
-          this.#logger.warn({ reason: text }, 'the subscription is interrupted')
-        }
+        this.#lost(/** @type {string} */ (text))
         this.#interrupted = true
         this.#reason = /** @type {string} */ (text)
         this.#confirmed = 0
         break
     }
+  }
+
+  /** Told once an outage, not at every attempt. @param {string} reason */
+  #lost(reason) {
+    if (!this.#interrupted) this.#logger.warn({ reason }, 'the subscription is interrupted')
+    else if (this.#logger === unheard && this.#client.listenerCount('error') === 0) {
+      const message = `The subscription is interrupted: ${reason}; reconnecting`
+      outageBegan('REDIS', this.#server, this, message)
+    }
+  }
+
+  #regained() {
+    this.#logger.info({}, 'the subscription is confirmed again')
+    outageEnded('REDIS', this.#server, this, `Redis is available again: ${this.#server}`)
   }
 
   /**

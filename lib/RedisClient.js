@@ -11,6 +11,7 @@ const {
   ClosedError,
 } = require('./errors.js')
 const { clientOptions } = require('./options.js')
+const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
 const { Pipeline } = require('./Pipeline.js')
 const { Replies, shaped } = require('./replies.js')
 const { commandOf, pack, strictCommandOf } = require('./requests.js')
@@ -38,6 +39,8 @@ const COMMANDS = 1
  *
  * @typedef {object} Dependent
  * @property {(error: Error) => void} [lost] there is no connection, or none any more
+ * @property {() => void} [regained] there is one again
+ * @property {() => boolean} [hears] whether it tells somebody of that
  * @property {(key: string | null) => void} [invalidated] a key that was read has changed; null: all have
  * @property {() => void} [ending] the owner has closed the client: no call is accepted any more
  * @property {() => void} [ended] what was in flight has ended
@@ -69,6 +72,8 @@ class RedisClient extends ContextEmitter {
   /** @type {InstanceType<typeof Subscriptions> | undefined} */
   #subscriptions
   #scripts = new Scripts()
+  /** Whether the dependents were told that there is no connection. */
+  #isLost = false
 
   /**
    * @param {unknown} [server] a URL, or settings
@@ -444,28 +449,55 @@ class RedisClient extends ContextEmitter {
     this.#connections.set(connection, status)
     const wasReady = this.#status === 'ready'
     this.#status = overall([...this.#connections.values()])
-    if (status === 'reconnecting') {
-      const error = new RedisUnavailableError(/** @type {string} */ (reason))
-      // Told once an outage, not at every attempt.
-      if (connection === SHARED && before !== 'reconnecting') {
-        for (const { lost } of this.#dependents) lost?.(error)
-      }
-      if (this.listenerCount('error') > 0) this.emit('error', error)
-      if (wasReady) this.emit('close')
-      this.emit('reconnecting')
-    } else if (this.#status === 'ready' && !wasReady) {
+    if (status === 'reconnecting') this.#lost(connection, before, wasReady, reason)
+    else if (this.#status === 'wait') outageLeft('REDIS', this.#native.server, this)
+    if (connection === SHARED && status === 'ready' && this.#isLost) {
+      this.#isLost = false
+      for (const { regained } of this.#dependents) regained?.()
+    }
+    if (this.#status === 'ready' && !wasReady) {
+      const { server } = this.#native
+      outageEnded('REDIS', server, this, `Redis is available again: ${server}`)
       this.emit('connect')
       this.emit('ready')
     }
   }
 
+  /**
+   * @param {number} connection
+   * @param {string | undefined} before its status until now
+   * @param {boolean} wasReady the client's
+   * @param {string | null} reason
+   */
+  #lost(connection, before, wasReady, reason) {
+    const error = new RedisUnavailableError(/** @type {string} */ (reason))
+    // Told once an outage, not at every attempt.
+    if (connection === SHARED && !this.#isLost) {
+      this.#isLost = true
+      for (const { lost } of this.#dependents) lost?.(error)
+    }
+    // The first try after a loss may succeed; and who is closing needs no server.
+    if (before !== 'ready' && !this.#ending && !this.#isHeard()) {
+      outageBegan('REDIS', this.#native.server, this, `${error.message}; reconnecting`)
+    }
+    if (this.listenerCount('error') > 0) this.emit('error', error)
+    if (wasReady) this.emit('close')
+    this.emit('reconnecting')
+  }
+
   #ended() {
     this.#status = 'end'
+    outageLeft('REDIS', this.#native.server, this)
     unlisten(this.#listener)
     close()
     for (const { ended } of this.#dependents.splice(0)) ended?.()
     this.emit('close')
     this.emit('end')
+  }
+
+  /** Whether anybody is told of an outage. */
+  #isHeard() {
+    return this.listenerCount('error') > 0 || this.#dependents.some(({ hears }) => hears?.())
   }
 }
 

@@ -20,6 +20,7 @@ const { RedisClient } = require('./RedisClient.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('./wire.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
+const { unheard } = require('./warnings.js')
 
 /** In place of an expected version: any is taken. The core takes numbers only. */
 const NO_VERSION = -1
@@ -106,6 +107,8 @@ class RedisStateManager {
     if (cache) this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
     RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
+      regained: () => logger.info({}, 'Redis is available again'),
+      hears: () => logger !== unheard,
       ending: () => {
         this.#ended = true
         this.#turns.close()

@@ -2,6 +2,7 @@
 
 const { Buffer } = require('node:buffer')
 const { InvalidStateError } = require('./errors.js')
+const { unheard } = require('./warnings.js')
 
 /** Well below the time for which Redis remembers what was applied (`src/redis/scripts/ledger.lua`). */
 const MAX_COMMAND_TIMEOUT_MS = 600_000
@@ -18,7 +19,7 @@ const MANAGER = Object.freeze({
   wsChannelPrefix: 'ws:',
   allPrefixes: false,
   validate: /** @type {boolean | 'strict'} */ (true),
-  logger: /** @type {import('..').Logger} */ ({ warn() {}, error() {} }),
+  logger: /** @type {import('..').Logger} */ (unheard),
   cache: /** @type {{ maxSessions?: number } | undefined} */ (undefined),
 })
 
@@ -157,27 +158,30 @@ function fromEnvironment(env, name, otherwise) {
 }
 
 /**
- * A logger that throws must not cost a callback its message, or a caller its answer.
+ * A logger that throws must not cost a callback its message, or a caller its answer. One without
+ * `info` is told by `warn` what is good news.
  *
  * @param {import('..').Logger} logger
- * @returns {import('..').Logger}
+ * @returns {Required<import('..').Logger>}
  */
 function guarded(logger) {
+  if (logger === unheard) return unheard
   for (const level of /** @type {const} */ (['warn', 'error'])) {
     if (typeof logger?.[level] !== 'function') {
       throw new InvalidStateError('logger', `it has no ${level}()`)
     }
   }
   const guard =
-    (/** @type {'warn' | 'error'} */ level) =>
+    (/** @type {'info' | 'warn' | 'error'} */ level) =>
     (/** @type {object} */ fields, /** @type {string} */ message) => {
       try {
-        logger[level](fields, message)
+        logger[level]?.(fields, message)
       } catch {
         // There is nobody left to tell.
       }
     }
-  return { warn: guard('warn'), error: guard('error') }
+  const info = guard(typeof logger.info === 'function' ? 'info' : 'warn')
+  return { info, warn: guard('warn'), error: guard('error') }
 }
 
 /**

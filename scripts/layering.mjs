@@ -21,9 +21,9 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'clock', 'commandNames', 'context', 'dates', 'errors', 'native', 'types'],
-  ['commands', 'ContextEmitter', 'Delivery', 'options', 'replies', 'requests', 'serverUrl'],
-  ['validation', 'wire'],
+  ['authorities', 'clock', 'commandNames', 'context', 'dates', 'errors', 'native', 'types', 'warnings'],
+  ['commands', 'ContextEmitter', 'Delivery', 'options', 'outages', 'replies', 'requests'],
+  ['serverUrl', 'validation', 'wire'],
   ['Pipeline', 'ScanStream', 'Scripts', 'server', 'settle'],
   ['delay', 'document'],
   ['Subscriptions', 'Turns'],

@@ -145,7 +145,13 @@ impl<L: EventListener> Lane<L> {
         };
         match source {
             Ok(source) => WorkerConnection::new(&mut self.context, source).work().await,
-            Err(lost) => lost.into(),
+            Err(lost) => {
+                let WorkerContext { listener, reported, .. } = &self.context;
+                if !reported.unreachable.swap(true, Ordering::Relaxed) {
+                    listener.on_event(WorkerEvent::Unreachable(&lost.to_string()));
+                }
+                lost.into()
+            }
         }
     }
 }

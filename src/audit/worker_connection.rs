@@ -105,7 +105,10 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                 tidied = Some(Instant::now());
             }
             let batch = self.next(count).await?;
-            self.context.reported.lost.store(false, Ordering::Relaxed);
+            if self.context.reported.lost.swap(false, Ordering::Relaxed) {
+                self.context.reported.unreachable.store(false, Ordering::Relaxed);
+                self.context.listener.on_event(WorkerEvent::Reconnected);
+            }
             // Read fewer records where the documents are large.
             if let Some(average) = batch.bytes().checked_div(batch.len()) {
                 count = (BATCH_BYTES / average).clamp(1, self.context.options.batch_size);
@@ -198,7 +201,9 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             self.emit(EventKind::Active, &batch, WorkerEvent::Active);
             let Err(fault) = self.store(&batch).await? else {
                 self.context.outages = 0;
-                self.context.reported.outage.store(0, Ordering::Relaxed);
+                if self.context.reported.outage.swap(0, Ordering::Relaxed) > 0 {
+                    self.context.listener.on_event(WorkerEvent::Recovered);
+                }
                 self.settle(&batch).await?;
                 continue;
             };

@@ -31,6 +31,8 @@ pub(super) struct Reported {
     pub outage: AtomicU8,
     /// The connection to Redis is lost.
     pub lost: AtomicBool,
+    /// A connection to Redis could not be made.
+    pub unreachable: AtomicBool,
     /// The server's settings put records at risk.
     pub warned: AtomicBool,
 }

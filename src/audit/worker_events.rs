@@ -16,10 +16,16 @@ pub enum WorkerEvent<'a> {
     Retrying(Vec<RecordAttempt<'a>>, &'a Fault),
     /// PostgreSQL cannot be used. Emitted once an outage.
     Outage(&'a Fault),
+    /// PostgreSQL has stored a batch after an outage.
+    Recovered,
     /// The stream is empty.
     Drained,
     /// The connection to Redis is lost or could not be made. Emitted once an outage.
     Lost(&'a str),
+    /// Redis was lost, and a try to connect to it has failed. Emitted once an outage.
+    Unreachable(&'a str),
+    /// The worker reads from Redis again.
+    Reconnected,
     /// A risk that an operator should know.
     Warning(String),
 }

@@ -41,6 +41,9 @@ const OUTAGE: u32 = 4;
 const DRAINED: u32 = 5;
 const LOST: u32 = 6;
 const WARNING: u32 = 7;
+const UNREACHABLE: u32 = 8;
+const RECONNECTED: u32 = 9;
+const RECOVERED: u32 = 10;
 
 /// What `lib/options.js` hands over, as JSON.
 #[derive(Deserialize)]
@@ -273,6 +276,9 @@ impl EventListener for Listener {
             WorkerEvent::Outage(fault) => (OUTAGE, None, Some(fault)),
             WorkerEvent::Drained => (DRAINED, None, None),
             WorkerEvent::Lost(reason) => (LOST, Some(reason.to_owned()), None),
+            WorkerEvent::Unreachable(reason) => (UNREACHABLE, Some(reason.to_owned()), None),
+            WorkerEvent::Reconnected => (RECONNECTED, None, None),
+            WorkerEvent::Recovered => (RECOVERED, None, None),
             WorkerEvent::Warning(text) => (WARNING, Some(text), None),
         };
         let more = more.map(|Fault { message, sqlstate, .. }| {

@@ -118,7 +118,8 @@ const UNKNOWN: Error = Error::InvalidCertificate(CertificateError::UnknownIssuer
 fn without_authority(error: Error) -> Error {
     let Error::InvalidCertificate(refused) = &error else { return error };
     let is_unknown = match refused {
-        CertificateError::BadSignature => true,
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => true,
         CertificateError::Other(OtherError(other)) => {
             matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
         }

@@ -1,0 +1,60 @@
+'use strict'
+
+const { warn } = require('./warnings.js')
+
+/**
+ * The outages that this process has warned of. By server: who has no connection to it. However
+ * many there are, the process is warned once when an outage begins, and once when the last of
+ * them is connected again.
+ *
+ * A connection that is lost and made again by the first try is no outage. So callers tell of one
+ * when a try has failed.
+ *
+ * @type {Map<string, Set<object>>}
+ */
+const outages = new Map()
+
+/**
+ * Somebody could not connect to a server.
+ *
+ * @param {'REDIS' | 'POSTGRESQL'} kind
+ * @param {string} server as all name it who speak to it; not shown
+ * @param {object} who
+ * @param {string} message
+ */
+function outageBegan(kind, server, who, message) {
+  const key = `${kind} ${server}`
+  const missing = outages.get(key)
+  if (missing) missing.add(who)
+  else {
+    outages.set(key, new Set([who]))
+    warn(`SYNCKAIROS_${kind}_OUTAGE`, message)
+  }
+}
+
+/**
+ * Somebody is connected to a server.
+ *
+ * @param {'REDIS' | 'POSTGRESQL'} kind
+ * @param {string} server
+ * @param {object} who
+ * @param {string} message
+ */
+function outageEnded(kind, server, who, message) {
+  if (outageLeft(kind, server, who)) warn(`SYNCKAIROS_${kind}_RECOVERED`, message)
+}
+
+/**
+ * Somebody needs a server no more. Returns whether that was the last one of an outage.
+ *
+ * @param {'REDIS' | 'POSTGRESQL'} kind
+ * @param {string} server
+ * @param {object} who
+ */
+function outageLeft(kind, server, who) {
+  const key = `${kind} ${server}`
+  const missing = outages.get(key)
+  return missing?.delete(who) === true && missing.size === 0 && outages.delete(key)
+}
+
+module.exports = { outageBegan, outageEnded, outageLeft }
