@@ -831,7 +831,16 @@ export declare class InvalidStateError extends StateError {
  */
 export declare class RedisUnavailableError extends StateError {
   constructor(reason: string, sessionId?: string)
-  readonly code: 'REDIS_UNAVAILABLE'
+  readonly code: 'REDIS_UNAVAILABLE' | 'OVERLOADED'
+}
+
+/**
+ * The call was refused at once, before it was sent: `maxInFlight` calls are in flight already.
+ * Nothing changed. Redis may be well: it is this process that has to do less, or to wait.
+ */
+export declare class OverloadedError extends RedisUnavailableError {
+  constructor(reason: string, sessionId?: string)
+  readonly code: 'OVERLOADED'
 }
 
 /** It was sent, and no answer tells whether it was applied. Read before you retry. */

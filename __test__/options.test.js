@@ -5,6 +5,7 @@ const {
   DBWriteQueue,
   InvalidStateError,
   OutcomeUnknownError,
+  OverloadedError,
   RedisStateManager,
   RedisUnavailableError,
   createRedisClient,
@@ -136,14 +137,32 @@ describe('options', () => {
       () => manager.broadcastToSession(state.session_id, 1),
     ]) {
       const error = await refusalOf(call) // While nothing is answered at all.
-      expect(error).toBeInstanceOf(RedisUnavailableError)
-      expect(error.code).toBe('REDIS_UNAVAILABLE')
-      expect(error.message).toContain('maxInFlight')
+      expect(error).toBeInstanceOf(OverloadedError)
+      expect(error).toBeInstanceOf(RedisUnavailableError) // As it was caught before.
+      expect(error).toMatchObject({ code: 'OVERLOADED', name: 'OverloadedError' })
+      expect(error.message).toMatch(/^Overloaded: 127\.0\.0\.1:\d+: 2 calls .*maxInFlight/)
+      expect(error.stack).toMatch(/^OverloadedError: Overloaded/)
     }
     server.resume()
     const [read] = await Promise.all(earlier)
     expect(read.version).toBe(1)
     expect((await manager.getSession(state.session_id)).version).toBe(2)
+  })
+
+  it.each([
+    ['a client', (one) => () => one.ping(), (options) => createRedisClient(server.url, options)],
+    [
+      'a queue',
+      (one) => () => one.getMetrics(),
+      (options) => new DBWriteQueue(server.url, { worker: false, ...options }),
+    ],
+  ])('maxInFlight of %s refuses in the same way', async (_what, callOf, make) => {
+    const one = managers.keep(make({ maxInFlight: 1 }))
+    const call = callOf(one)
+    const earlier = call()
+    expect(await refusalOf(call)).toBeInstanceOf(OverloadedError)
+    await earlier
+    await call()
   })
 
   it('commandTimeoutMs is when a call that gets no answer is settled', async () => {

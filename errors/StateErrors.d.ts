@@ -5,6 +5,7 @@ export {
   DatabaseError,
   InvalidStateError,
   OutcomeUnknownError,
+  OverloadedError,
   RedisReplyError,
   RedisUnavailableError,
   SessionExistsError,

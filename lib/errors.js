@@ -94,15 +94,28 @@ class InvalidStateError extends StateError {
 
 /** No answer could be had, and nothing changed. */
 class RedisUnavailableError extends StateError {
+  /**
+   * @param {string} reason
+   * @param {string} [sessionId]
+   * @param {string} [code] a subclass' own, and what its message begins with
+   * @param {string} [what]
+   */
+  constructor(reason, sessionId, code = 'REDIS_UNAVAILABLE', what = 'Redis is unavailable') {
+    super(`${what}: ${reason}`, code, sessionId)
+  }
+}
+
+/** A limit of this process refused the call before it was sent: Redis may be well. */
+class OverloadedError extends RedisUnavailableError {
   /** @param {string} reason @param {string} [sessionId] */
   constructor(reason, sessionId) {
-    super(`Redis is unavailable: ${reason}`, 'REDIS_UNAVAILABLE', sessionId)
+    super(reason, sessionId, 'OVERLOADED', 'Overloaded')
   }
 
   /** @param {string} server @param {number} maxInFlight @param {string} [sessionId] */
   static full(server, maxInFlight, sessionId) {
     const reason = `${maxInFlight} calls are in flight, and no more are allowed (maxInFlight)`
-    return new RedisUnavailableError(`${server}: ${reason}`, sessionId)
+    return new OverloadedError(`${server}: ${reason}`, sessionId)
   }
 }
 
@@ -156,6 +169,7 @@ module.exports = {
   StateDeserializationError,
   InvalidStateError,
   RedisUnavailableError,
+  OverloadedError,
   OutcomeUnknownError,
   RedisReplyError,
   BacklogFullError,

@@ -2,7 +2,7 @@
 
 const { detached } = require('./context.js')
 const { Delivery } = require('./Delivery.js')
-const { RedisUnavailableError } = require('./errors.js')
+const { OverloadedError } = require('./errors.js')
 const { fromWire } = require('./wire.js')
 
 // The kinds of `src/node/completions.rs`. 0 and 1 end a call with its answer.
@@ -105,7 +105,7 @@ class Calls {
   /** @param {string} [sessionId] */
   #checkRoom(sessionId) {
     if (this.inFlight >= this.#max) {
-      throw RedisUnavailableError.full(this.#client.server, this.#max, sessionId)
+      throw OverloadedError.full(this.#client.server, this.#max, sessionId)
     }
   }
 
