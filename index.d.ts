@@ -315,9 +315,13 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
   broadcastToSession(sessionId: string, message: unknown): Promise<void>
 
   /**
-   * Closes both clients, also those that were passed in, of whatever library. What is in flight has a second to end;
-   * all is settled within two. May be called twice; afterwards every call rejects with
-   * `ClosedError`.
+   * Closes both clients, also those that were passed in, of whatever library. What is in flight has
+   * a second to end; all is settled within two. May be called twice; afterwards every call rejects
+   * with `ClosedError`.
+   *
+   * A client that was also given to a queue or another manager goes on until the last of them is
+   * closed, and ends then; there, what is in flight settles by its own deadline. Managers, queues
+   * and clients may be closed in any order.
    */
   close(): Promise<void>
 

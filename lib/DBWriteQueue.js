@@ -110,6 +110,7 @@ class DBWriteQueue extends ContextEmitter {
       hears: () => this.#isHeard(),
       ending: () => void this.close(),
     })
+    RedisClient.use(this.#client, this)
   }
 
   /** @param {string} sessionId @param {any} state @param {string} eventType */
@@ -242,7 +243,7 @@ class DBWriteQueue extends ContextEmitter {
     if (this.#working) this.#completions.release()
     unlisten(this.#listener)
     close()
-    if (this.#ownsClient) await this.#client.quit()
+    await RedisClient.leave(this.#client, this, this.#ownsClient)
   }
 
   /** The core's queue, for the manager. @param {DBWriteQueue} queue */

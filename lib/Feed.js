@@ -44,6 +44,7 @@ class Feed {
   #reason = ''
   #holding = false
   #ended = false
+  #leaveClient
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
@@ -65,7 +66,7 @@ class Feed {
       options.wsChannelPrefix,
       options.allPrefixes,
     )
-    RedisClient.dependOn(client, {
+    this.#leaveClient = RedisClient.dependOn(client, {
       hears: () => this.#logger !== unheard,
       ended: () => this.#end(),
     })
@@ -128,6 +129,14 @@ class Feed {
     this.#told = { updates, webSocket }
     this.#native.listenTo(updates, webSocket, ++this.#wanted)
     this.#hold(updates || webSocket)
+  }
+
+  /** Listens to nothing any more, on a client that others go on using. */
+  end() {
+    if (this.#ended) return
+    this.#native.listenTo(false, false, ++this.#wanted)
+    this.#leaveClient()
+    this.#end()
   }
 
   /** A subscription keeps the process alive. @param {boolean} holding */

@@ -36,6 +36,7 @@ class NearCache {
   #proving = false
   #refused = false
   #warned = false
+  #leaveClient
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
@@ -45,11 +46,17 @@ class NearCache {
     this.#client = RedisClient.native(client)
     this.#calls = new Calls(this.#client, 1)
     this.#options = options
-    RedisClient.dependOn(client, {
+    this.#leaveClient = RedisClient.dependOn(client, {
       invalidated: (key) => this.#invalidate(key),
       lost: () => this.#empty(),
       ended: () => this.#empty(),
     })
+  }
+
+  /** Keeps nothing any more. */
+  end() {
+    this.#leaveClient()
+    this.#empty()
   }
 
   /**

@@ -72,6 +72,10 @@ class RedisClient extends ContextEmitter {
   /** @type {InstanceType<typeof Subscriptions> | undefined} */
   #subscriptions
   #scripts = new Scripts()
+  /** Who was given this client and is not closed. @type {Set<object>} */
+  #users = new Set()
+  /** Whether one of them has asked for its end, which comes when the last one has left. */
+  #endsUnused = false
   /** Whether the dependents were told that there is no connection. */
   #isLost = false
 
@@ -405,6 +409,26 @@ class RedisClient extends ContextEmitter {
     return () => {
       client.#dependents = client.#dependents.filter((one) => one !== dependent)
     }
+  }
+
+  /** @param {RedisClient} client @param {object} user */
+  static use(client, user) {
+    client.#users.add(user)
+  }
+
+  /**
+   * Ends a use. A client ends with the last of its users, if one of them has asked for that: so a
+   * manager does not end the client under a queue that shares it.
+   *
+   * @param {RedisClient} client
+   * @param {object} user
+   * @param {boolean} ends whether this user asks for its end
+   * @returns {Promise<'OK'> | undefined} its end; undefined where it goes on
+   */
+  static leave(client, user, ends) {
+    client.#users.delete(user)
+    client.#endsUnused ||= ends
+    return client.#endsUnused && client.#users.size === 0 ? client.quit() : undefined
   }
 
   /** Resolves when the core has let go; until then the process stays alive. */

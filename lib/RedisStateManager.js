@@ -4,7 +4,7 @@ const { NativeStore } = require('./native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
 const { DBWriteQueue } = require('./DBWriteQueue.js')
 const clock = require('./clock.js')
-const { delay } = require('./delay.js')
+const { after, delay } = require('./delay.js')
 const { checkId, read, stored, write } = require('./document.js')
 const {
   BacklogFullError,
@@ -21,6 +21,9 @@ const { Turns } = require('./Turns.js')
 const { fromWire } = require('./wire.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
 const { unheard } = require('./warnings.js')
+
+/** How long what is in flight may take while a manager closes, ms. */
+const GOODBYE = 1000
 
 /** In place of an expected version: any is taken. The core takes numbers only. */
 const NO_VERSION = -1
@@ -60,6 +63,9 @@ class RedisStateManager {
   #ended = false
   /** @type {Promise<void> | undefined} */
   #closing
+  /** @type {(() => void) | undefined} */
+  #leaveRedis
+  #hasLetGo = false
 
   /**
    * @param {unknown} redis
@@ -105,7 +111,8 @@ class RedisStateManager {
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
     if (cache) this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
-    RedisClient.dependOn(this.#redis, {
+    for (const one of [this.#redis, this.#pubSub]) RedisClient.use(one, this)
+    this.#leaveRedis = RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
       regained: () => logger.info({}, 'Redis is available again'),
       hears: () => logger !== unheard,
@@ -113,7 +120,7 @@ class RedisStateManager {
         this.#ended = true
         this.#turns.close()
       },
-      ended: close,
+      ended: () => this.#letGo(),
     })
   }
 
@@ -355,8 +362,36 @@ class RedisStateManager {
   close() {
     this.#ended = true
     this.#turns.close()
-    this.#closing ??= Promise.all([this.#redis.quit(), this.#pubSub.quit()]).then(() => {})
+    this.#closing ??= this.#close()
     return this.#closing
+  }
+
+  async #close() {
+    const ends = [this.#redis, this.#pubSub].map((one) => RedisClient.leave(one, this, true))
+    const [redisEnds = this.#settled(), pubSubEnds] = ends
+    if (pubSubEnds === undefined) this.#feed.end()
+    await Promise.all([redisEnds, pubSubEnds])
+    this.#letGo()
+  }
+
+  /** On a client that others go on using: until what is in flight has ended, a second at most. */
+  async #settled() {
+    /** @type {() => void} */
+    let cancel = () => {}
+    const late = new Promise((resolve) => {
+      cancel = after(GOODBYE, () => resolve(undefined), { keepsAlive: true })
+    })
+    await Promise.race([this.#calls.settled(), late])
+    cancel()
+  }
+
+  /** What this manager holds in the process. */
+  #letGo() {
+    if (this.#hasLetGo) return
+    this.#hasLetGo = true
+    this.#leaveRedis?.()
+    this.#cache?.end()
+    close()
   }
 
   [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {

@@ -109,6 +109,12 @@ class Calls {
     }
   }
 
+  /** Resolves when what is in flight now has ended. */
+  async settled() {
+    const mine = slots.filter((call) => call?.owner === this)
+    await Promise.all(mine.map((call) => call?.promise))
+  }
+
   /** What is handed to the core in one go is sent in one go, after it. */
   sendSoon() {
     if (this.#unsent) return
