@@ -12,6 +12,7 @@ const {
   RedisUnavailableError,
 } = require('./errors.js')
 const { queueOptions, withDefaults } = require('./options.js')
+const { shown } = require('./inspect.js')
 const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
 const { RedisClient } = require('./RedisClient.js')
 const {
@@ -233,6 +234,15 @@ class DBWriteQueue extends ContextEmitter {
 
   [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
     return this.close()
+  }
+
+  /** @param {import('./inspect.js').Inspection} inspection */
+  [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
+    const { queueName, worker } = this.#options
+    const status = this.#ended ? 'closed' : this.#closing ? 'closing' : this.#client.status
+    const { inFlight } = this.#calls
+    const fields = { server: this.#server, queueName, worker, status, inFlight }
+    return shown(this, fields, inspection)
   }
 
   async #end() {

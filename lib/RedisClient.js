@@ -11,6 +11,7 @@ const {
   ClosedError,
 } = require('./errors.js')
 const { clientOptions } = require('./options.js')
+const { shown } = require('./inspect.js')
 const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
 const { Pipeline } = require('./Pipeline.js')
 const { Replies, shaped } = require('./replies.js')
@@ -385,6 +386,13 @@ class RedisClient extends ContextEmitter {
     const where = path === undefined ? { host, port } : { path }
     const credentials = { username: username ?? undefined, password: password ?? undefined }
     return { ...where, ...credentials, db, tls: typeof given === 'string' ? tls : given.tls }
+  }
+
+  /** @param {import('./inspect.js').Inspection} inspection */
+  [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
+    const { server } = this.#native
+    const fields = { server, status: this.#status, inFlight: this.#calls.inFlight }
+    return shown(this, fields, inspection)
   }
 
   /** Whether it is a client of another copy of this module. @param {any} value */

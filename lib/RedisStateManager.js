@@ -14,6 +14,7 @@ const {
   SessionNotFoundError,
 } = require('./errors.js')
 const { Feed } = require('./Feed.js')
+const { shown } = require('./inspect.js')
 const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('./options.js')
 const { RedisClient } = require('./RedisClient.js')
@@ -396,6 +397,15 @@ class RedisStateManager {
 
   [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
     return this.close()
+  }
+
+  /** @param {import('./inspect.js').Inspection} inspection */
+  [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
+    const { server } = RedisClient.native(this.#redis)
+    const { keyPrefix } = this.#options
+    const status = this.#ended ? 'closed' : this.#redis.status
+    const fields = { server, keyPrefix, status, inFlight: this.#calls.inFlight }
+    return shown(this, fields, inspection)
   }
 
   /** @param {import('./settle.js').Read} read @param {string} [sessionId] */
