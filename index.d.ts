@@ -69,6 +69,46 @@ export interface SyncState {
   updated_at: Date
 }
 
+/** What this module reads of a state: all that it demands of a service's own type. */
+export interface SessionFields {
+  session_id: string
+  /** Set by every write. */
+  version?: number | undefined
+}
+
+/** A state to write: an enum's value may also be given as text, such as `'running'`. */
+export type WritableState<S> =
+  | S
+  | { [K in keyof S]: S[K] | (S[K] extends infer V extends string ? `${V}` : never) }
+
+/** What a callback of `modifySession` returns: a state to write, or nothing to leave it as it is. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a callback without a return statement
+export type ModifiedState<S> = WritableState<S> | undefined | void
+
+declare global {
+  namespace SyncKairos {
+    /**
+     * A service may name its own type of state here, once: a `RedisStateManager` without a type
+     * argument is then one of that state, everywhere.
+     *
+     * @example
+     * declare global {
+     *   namespace SyncKairos {
+     *     interface Register {
+     *       state: OwnState
+     *     }
+     *   }
+     * }
+     */
+    interface Register {}
+  }
+}
+
+/** The state of a manager without a type argument: `SyncState`, or the one that is registered. */
+export type DefaultState = SyncKairos.Register extends { state: infer S extends SessionFields }
+  ? S
+  : SyncState
+
 // ---------------------------------------------------------------------------------------------
 // The manager
 
@@ -178,7 +218,7 @@ export interface Logger {
  * Where a manager's writes are queued for the audit: a `DBWriteQueue`, or anything else with this
  * method, which is called after the write and not awaited.
  */
-export interface WriteQueue<S extends SyncState = SyncState> {
+export interface WriteQueue<S extends SessionFields = DefaultState> {
   queueWrite(sessionId: string, state: S, eventType: string): unknown
 }
 
@@ -201,7 +241,9 @@ export interface WriteQueue<S extends SyncState = SyncState> {
  * await manager.modifySession(state.session_id, (s) => ({ ...s, status: SyncStatus.RUNNING }))
  * await manager.close()
  */
-export declare class RedisStateManager<S extends SyncState = SyncState> implements AsyncDisposable {
+export declare class RedisStateManager<S extends SessionFields = DefaultState>
+  implements AsyncDisposable
+{
   /**
    * @param redis where the sessions are: a URL, settings, a client of this module, or an instance of
    *   ioredis 5 or 6 or of node-redis 4 to 6, from which the settings are read
@@ -215,35 +257,52 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
   constructor(
     redis: RedisSource,
     pubSub?: RedisSource | null,
-    dbQueue?: WriteQueue<S> | null,
+    dbQueue?: DBWriteQueue | null,
+    keyPrefix?: string | RedisStateManagerOptions,
+  )
+  /** With a queue of the service's own, whose state is the manager's. */
+  constructor(
+    redis: RedisSource,
+    pubSub: RedisSource | null | undefined,
+    dbQueue: WriteQueue<S> | null | undefined,
     keyPrefix?: string | RedisStateManagerOptions,
   )
 
+  // Each method with a state has an overload that no call can choose. TypeScript compares overloads
+  // without their type parameters. So a manager may be passed on as one of another state, as no type
+  // can tell what is in a Redis, and a subclass may override these methods for its own state.
+  getSession(sessionId: never): Promise<unknown>
   /**
    * The session's state, or null where there is none (any more). Its five date fields hold a `Date`
    * for any text that `new Date()` reads; elsewhere, what `toISOString()` writes comes back as a `Date`.
    * @throws {StateDeserializationError} where the stored value is no session
    */
-  getSession(sessionId: string): Promise<S | null>
+  getSession<T extends S = S>(sessionId: string): Promise<T | null>
 
+  getSessions(sessionIds: never): Promise<unknown>
   /**
    * Several sessions in the order of their ids, null where there is none. Takes one round trip; a
    * second one where some are missing.
    * @param options.onCorrupt called for each stored value that is no session; its place is null
    * @throws {StateDeserializationError} without `onCorrupt`: about the first such session
    */
-  getSessions(
+  getSessions<T extends S = S>(
     sessionIds: readonly string[],
     options?: { onCorrupt?: (error: StateDeserializationError) => void },
-  ): Promise<(S | null)[]>
+  ): Promise<(T | null)[]>
 
+  createSession(state: never): Promise<unknown>
   /**
    * Begins a session: version 1, `created_at` and `updated_at` now, a fresh TTL, and all instances
    * are told. Overwrites an existing session unless told otherwise.
    * @throws {SessionExistsError} with `ifAbsent`, where there is one
    */
-  createSession(state: S, options?: { ifAbsent?: boolean }): Promise<void>
+  createSession<T extends S = S>(
+    state: WritableState<NoInfer<T>>,
+    options?: { ifAbsent?: boolean },
+  ): Promise<void>
 
+  updateSession(sessionId: never, state: never): Promise<unknown>
   /**
    * Changes a session: stored version + 1, `updated_at` now, a fresh TTL, and all instances are
    * told. With `expectedVersion`, exactly one of any number of concurrent writers wins. Without,
@@ -254,8 +313,13 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
    * @throws {SessionNotFoundError} where a version is expected and nothing is stored
    * @throws {StateDeserializationError} where what is stored is no session
    */
-  updateSession(sessionId: string, state: S, expectedVersion?: number): Promise<void>
+  updateSession<T extends S = S>(
+    sessionId: string,
+    state: WritableState<NoInfer<T>>,
+    expectedVersion?: number,
+  ): Promise<void>
 
+  modifySession(sessionId: never, fn: never): Promise<unknown>
   /**
    * Reads a session, calls `fn` with the state, and writes what `fn` returns with the version that
    * was read. On a conflict it does so again, with the state as it is then, until
@@ -272,12 +336,11 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
    * @throws {ConcurrencyError} after the last retry, or at the deadline
    * @throws {SessionNotFoundError} where there is none
    */
-  modifySession(
+  modifySession<T extends S = S>(
     sessionId: string,
-    // biome-ignore lint/suspicious/noConfusingVoidType: a callback without a return statement
-    fn: (state: S) => S | undefined | void | Promise<S | undefined | void>,
+    fn: (state: T) => ModifiedState<NoInfer<T>> | Promise<ModifiedState<NoInfer<T>>>,
     options?: { retries?: number },
-  ): Promise<S>
+  ): Promise<T>
 
   /** Deletes a session and tells all instances, also where there is none. */
   deleteSession(sessionId: string): Promise<void>
@@ -285,6 +348,7 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
   /** Renews the session's TTL; false where there is none. */
   touchSession(sessionId: string): Promise<boolean>
 
+  subscribeToUpdates(callback: never): () => void
   /**
    * Calls back for every update (state) and deletion (null), by all instances and this one, in
    * order. After an interruption it also calls back for what changed meanwhile, of the sessions of
@@ -292,8 +356,8 @@ export declare class RedisStateManager<S extends SyncState = SyncState> implemen
    * passed on (`allPrefixes`). Keeps the process alive.
    * @returns a function that unsubscribes this callback
    */
-  subscribeToUpdates(
-    callback: (sessionId: string, state: S | null, keyPrefix?: string | null) => void,
+  subscribeToUpdates<T extends S = S>(
+    callback: (sessionId: string, state: T | null, keyPrefix?: string | null) => void,
   ): () => void
 
   /**
@@ -388,7 +452,7 @@ export interface AuditRecord {
 }
 
 /** A record that PostgreSQL refused for good. */
-export interface DeadLetter<S extends SyncState = SyncState> {
+export interface DeadLetter<S extends SessionFields = DefaultState> {
   id: string
   sessionId: string
   eventType: string
@@ -479,7 +543,7 @@ export declare class DBWriteQueue
   migrate(): Promise<void>
 
   /** Dead letters, newest first, 1000 at a time at most. Default: the newest 50. */
-  getFailed<S extends SyncState = SyncState>(page?: {
+  getFailed<S extends SessionFields = DefaultState>(page?: {
     offset?: number
     limit?: number
   }): Promise<DeadLetter<S>[]>
@@ -567,7 +631,7 @@ export interface RedisTlsOptions {
  */
 export type RedisInstance =
   | { readonly status: string; readonly options: object; quit(): Promise<unknown> }
-  | { readonly isReady: boolean; readonly options?: object; quit(): Promise<unknown> }
+  | { readonly isReady: boolean; readonly options?: object | undefined; quit(): Promise<unknown> }
 
 /** Whatever says where a Redis is. */
 export type RedisSource = string | RedisServerOptions | RedisClient | RedisInstance

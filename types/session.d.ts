@@ -1,1 +1,9 @@
-export { SyncMode, type SyncParticipant, type SyncState, SyncStatus } from '../index.js'
+export {
+  type DefaultState,
+  type SessionFields,
+  SyncMode,
+  type SyncParticipant,
+  type SyncState,
+  SyncStatus,
+  type WritableState,
+} from '../index.js'

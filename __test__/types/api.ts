@@ -15,10 +15,7 @@ import {
   type SyncState,
   SyncStatus,
 } from 'synckairos-state'
-
-type Equal<A, B> =
-  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
-const same = <A, B>(equal: Equal<A, B>) => equal
+import { same } from './same.js'
 
 interface ChessState extends SyncState {
   current_cycle: number
