@@ -1,6 +1,7 @@
 // Does with examples/service what its readers do, with the package as it is published: installs it
 // from the packed tarballs into a copy outside this repository, and there compiles it, runs its
-// tests on real servers, builds it, starts it, and asks it to end.
+// tests on real servers, builds it, starts it, and asks it to end. Then the same once more where
+// all five files of the old state store are replaced.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -24,17 +25,28 @@ const env = Object.fromEntries(
 try {
   const tarballs = await step('pack', pack)
   await step('install', () => install(tarballs))
-  await step('compile', () => run(service, 'npm', ['run', 'typecheck']))
   await step('start the servers', startServers)
-  await step('test with Vitest', () => run(service, 'npm', ['test']))
-  await step('test with Jest', () => run(service, 'npm', ['run', 'test:jest']))
-  await step('build', () => run(service, 'npm', ['run', 'build']))
-  await step('start, answer, end', startAndEnd)
+  await check('own types and clients')
+  replaceAllFive()
+  await check('all five files replaced')
 } catch (error) {
   process.stderr.write(`${error.message}\n`)
   process.exitCode = 1
 } finally {
   for (const stop of stops.reverse()) await stop()
+}
+
+async function check(variant) {
+  await step(`${variant}: compile`, () => run(service, 'npm', ['run', 'typecheck']))
+  await step(`${variant}: test with Vitest`, () => run(service, 'npm', ['test']))
+  await step(`${variant}: test with Jest`, () => run(service, 'npm', ['run', 'test:jest']))
+  await step(`${variant}: build`, () => run(service, 'npm', ['run', 'build']))
+  await step(`${variant}: start, answer, end`, startAndEnd)
+}
+
+function replaceAllFive() {
+  const src = path.join(service, 'src')
+  fs.cpSync(path.join(service, 'all-five', 'src'), src, { recursive: true })
 }
 
 async function step(what, action) {
@@ -82,7 +94,7 @@ async function startAndEnd() {
   stops.push(() => child.kill('SIGKILL'))
   const health = await until(() => {
     if (child.exitCode !== null) throw new Error(`it ended:\n${output()}`)
-    return fetch(`http://127.0.0.1:${env.PORT}/health`).catch(() => undefined)
+    return fetch(`http://127.0.0.1:${env.PORT}/ready`).catch(() => undefined)
   })
   if (!health.ok) throw new Error(`it answered with ${health.status}:\n${output()}`)
   child.kill('SIGTERM')

@@ -4,8 +4,5 @@ export default {
   transform: {
     '\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2023' } }],
   },
-  moduleNameMapper: {
-    '^@/(state/RedisStateManager|state/DBWriteQueue|errors/StateErrors|config/redis|types/session)$':
-      'synckairos-state/$1',
-  },
+  moduleNameMapper: { '^@/(.*)$': '<rootDir>/src/$1' },
 }

@@ -1,5 +1,5 @@
+import { ClockRuleError, newClock, started, turnEnded } from '@/clock/clock'
 import { SyncStatus } from '@/types/session'
-import { ClockRuleError, newClock, started, turnEnded } from '../src/clock.ts'
 
 const noon = new Date('2030-01-01T12:00:00Z')
 const later = (seconds: number) => new Date(noon.getTime() + seconds * 1000)

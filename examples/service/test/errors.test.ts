@@ -1,19 +1,18 @@
-import { randomUUID } from 'node:crypto'
-import Fastify from 'fastify'
+import express from 'express'
+import { pino } from 'pino'
+import { errorHandler } from '@/api/errors'
+import { ClockRuleError } from '@/clock/clock'
 import * as errors from '@/errors/StateErrors'
-import { RedisStateManager } from '@/state/RedisStateManager'
-import { changeSession } from '../src/change-session.ts'
-import { newClock } from '../src/clock.ts'
-import { answerErrors } from '../src/http-errors.ts'
 
 test.each([
   { status: 400, error: new errors.InvalidStateError('status', 'is unknown') },
   { status: 404, error: new errors.SessionNotFoundError('a') },
   { status: 409, error: new errors.ConcurrencyError('a', 1, 2) },
   { status: 409, error: new errors.SessionExistsError('a') },
+  { status: 409, error: new ClockRuleError('The clock is expired') },
   { status: 503, error: new errors.RedisUnavailableError('not reached') },
+  { status: 503, error: new errors.OutcomeUnknownError('no answer') },
   { status: 503, error: new errors.ClosedError() },
-  { status: 504, error: new errors.OutcomeUnknownError('no answer') },
 ])('$status is the answer to $error.name', async ({ status, error }) => {
   const answer = await answerTo(error)
 
@@ -25,61 +24,27 @@ test.each([
 test.each([
   ['a stored value that is no session', new errors.StateDeserializationError('a', 'secret')],
   ['a fault of the service', new TypeError('secret')],
-])('of %s nothing is told', async (_, error) => {
+])('the details of %s stay in the log', async (_, error) => {
   const answer = await answerTo(error)
 
   expect(answer.status).toBe(500)
   expect(await answer.json()).toEqual({ code: 'INTERNAL', message: 'Internal error' })
 })
 
-/** What a service answers whose route throws this. */
+/** The answer of a service whose route throws this. */
 async function answerTo(error: Error) {
-  const app = Fastify()
-  answerErrors(app)
+  const app = express()
   app.get('/', async () => {
     throw error
   })
+  app.use(errorHandler(pino({ level: 'silent' })))
+  const server = app.listen(0, '127.0.0.1')
   try {
-    return await fetch(await app.listen())
+    await new Promise((resolve) => server.once('listening', resolve))
+    const address = server.address()
+    if (typeof address !== 'object' || !address) throw new Error('it does not listen')
+    return await fetch(`http://127.0.0.1:${address.port}`)
   } finally {
-    await app.close()
+    server.close()
   }
 }
-
-describe('a change', () => {
-  const manager = new RedisStateManager(process.env.REDIS_URL ?? '')
-  afterAll(() => manager.close())
-
-  /** Somebody else's change, in between. */
-  async function interfere(id: string) {
-    const state = await manager.getSession(id)
-    if (state) await manager.updateSession(id, state, state.version)
-  }
-
-  test('is made again on what another has written meanwhile', async () => {
-    const id = randomUUID()
-    await manager.createSession(newClock(id, { participants: ['alice', 'bob'], time_ms: 1000 }))
-    const seen: number[] = []
-
-    const written = await changeSession(manager, id, async (state) => {
-      if (seen.push(state.version) === 1) await interfere(id)
-      return { ...state, max_time_ms: 5 }
-    })
-
-    expect(seen).toEqual([1, 2])
-    expect(written).toMatchObject({ version: 3, max_time_ms: 5 })
-    expect(await manager.getSession(id)).toMatchObject({ version: 3, max_time_ms: 5 })
-  })
-
-  test('is given up where others are first each time', async () => {
-    const id = randomUUID()
-    await manager.createSession(newClock(id, { participants: ['alice', 'bob'], time_ms: 1000 }))
-
-    const change = changeSession(manager, id, async (state) => {
-      await interfere(id)
-      return state
-    })
-
-    await expect(change).rejects.toThrow(errors.ConcurrencyError)
-  })
-})

@@ -1,15 +1,16 @@
+import process from 'node:process'
 import { pino } from 'pino'
-import { createService } from '../src/service.ts'
+import { createService, type ServiceSettings } from '@/service'
 
 for (const name of ['REDIS_URL', 'DATABASE_URL']) {
   if (!process.env[name]) throw new Error(`The tests need real servers: set ${name}`)
 }
 
-/** One instance of the service, as those who use it see it. */
-export async function startInstance() {
-  const app = createService(pino({ level: 'silent' }))
-  const url = await app.listen().catch(async (error) => {
-    await app.close()
+/** One instance of the service, as its clients see it. */
+export async function startInstance(settings: Partial<ServiceSettings> = {}) {
+  const service = createService({ logger: pino({ level: 'silent' }), ...settings })
+  const url = await service.listen().catch(async (error) => {
+    await service.close()
     throw error
   })
 
@@ -22,16 +23,18 @@ export async function startInstance() {
       }),
     })
     const text = await response.text()
+    const isJson = response.headers.get('content-type')?.startsWith('application/json')
     return {
       status: response.status,
       headers: response.headers,
+      text,
       // biome-ignore lint/suspicious/noExplicitAny: each test knows what it has asked for
-      body: (text ? JSON.parse(text) : null) as any,
+      body: (isJson ? JSON.parse(text) : null) as any,
     }
   }
 
   return {
-    close: () => app.close(),
+    close: () => service.close(),
     get: (path: string) => request('GET', path),
     post: (path: string, body?: object) => request('POST', path, body),
     delete: (path: string) => request('DELETE', path),

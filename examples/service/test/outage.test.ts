@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'
-import { startInstance } from './instance.ts'
+import { startInstance } from './instance'
 
 /** A way to the Redis of `REDIS_URL` that can be cut and mended. */
 async function way() {
@@ -37,12 +37,31 @@ test('without Redis it asks to be tried later, and with Redis it goes on', async
 
   cut()
   const without = await service.get(path)
+  const ready = await service.get('/ready')
+  const live = await service.get('/live')
   await mend()
   const again = await service.get(path)
+  const readyAgain = await until(async () => {
+    const answer = await service.get('/ready')
+    return answer.status === 200 ? answer : undefined
+  })
   await service.close()
   cut()
 
   expect(without).toMatchObject({ status: 503, body: { code: 'REDIS_UNAVAILABLE' } })
   expect(without.headers.get('retry-after')).toBe('1')
+  expect([ready.status, live.status]).toEqual([503, 200])
   expect(again.status).toBe(404)
-}, 20_000)
+  expect(readyAgain.body).toMatchObject({ redis: 'PONG' })
+}, 30_000)
+
+/** What `look` finds, once it does. */
+async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
+  const deadline = Date.now() + 10_000
+  for (;;) {
+    const found = await look()
+    if (found !== undefined) return found
+    if (Date.now() > deadline) throw new Error('It did not come')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

@@ -1,5 +1,5 @@
 import { Pool } from 'pg'
-import { type Instance, startInstance } from './instance.ts'
+import { type Instance, startInstance } from './instance'
 
 let one: Instance
 let two: Instance

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
-import { SessionNotFoundError } from '@/errors/StateErrors'
-import type { RedisStateManager } from '@/state/RedisStateManager'
+import { SessionNotFoundError } from '../errors/StateErrors'
+import type { RedisStateManager } from '../state/RedisStateManager'
 
-/** A browser that does not read what it is sent is let go; it connects again. */
+/** A browser that does not read is disconnected at this many unread bytes; it connects again. */
 const MAX_BACKLOG_BYTES = 1024 * 1024
-/** Proxies close what is silent for long. */
+/** Proxies close connections that are silent for long. */
 const HEARTBEAT_MS = 15_000
 
 /**
@@ -29,15 +29,15 @@ export class SessionStreams {
   /**
    * A stream that begins with the state as it is now.
    *
-   * @throws {SessionNotFoundError}
+   * @throws {SessionNotFoundError} if there is no such session
    */
   async open(sessionId: string): Promise<Readable> {
-    // Watches before it reads, so that nothing can happen in between.
+    // Watch before reading, so that no update is missed in between.
     const stream = this.#watch(sessionId)
     try {
       const state = await this.#manager.getSession(sessionId)
       if (!state) throw new SessionNotFoundError(sessionId)
-      // What was heard meanwhile is as new, or newer is on its way.
+      // An update that was heard meanwhile is as new, or a newer one is on its way.
       if (stream.readableLength === 0) this.#push(stream, event('update', state))
     } catch (error) {
       stream.destroy()

@@ -1,15 +1,16 @@
 import { SyncMode, type SyncState, SyncStatus } from '@/types/session'
+import { afterTurn, newParticipant } from './participant'
 
-/** What the rules of the clock do not allow; nothing changed. */
+/** The rules of the clock refuse a change. Nothing changed. */
 export class ClockRuleError extends Error {
   override readonly name = 'ClockRuleError'
   readonly code = 'CLOCK_RULE'
 }
 
 export interface ClockSettings {
-  /** Who plays, in the order of the turns. */
+  /** The players, in the order of their turns. */
   participants: string[]
-  /** What each has at the start, milliseconds. */
+  /** Each player's time at the start, milliseconds. */
   time_ms: number
   /** What each turn adds to it, milliseconds. */
   increment_ms?: number
@@ -24,18 +25,12 @@ export function newClock(sessionId: string, settings: ClockSettings): SyncState 
     version: 1,
     sync_mode: SyncMode.PER_PARTICIPANT,
     status: SyncStatus.PENDING,
-    participants: participants.map((participant_id, index) => ({
-      participant_id,
-      total_time_ms: time_ms,
-      time_remaining_ms: time_ms,
-      has_gone: false,
-      is_active: index === 0,
-    })),
+    participants: participants.map((id, index) => newParticipant(id, index, time_ms)),
     active_participant_id: participants[0] ?? null,
     total_time_ms: time_ms * participants.length,
     time_per_cycle_ms: null,
     increment_ms,
-    max_time_ms: null,
+    max_time_ms: time_ms * participants.length,
     cycle_started_at: null,
     session_started_at: null,
     session_completed_at: null,
@@ -51,9 +46,8 @@ export function started(clock: SyncState, now = new Date()): SyncState {
 }
 
 /**
- * The same clock after this participant's turn: the next one's time runs, or the clock has expired
- * because the turn took longer than there was time. Only whose turn it is can end it, so that of two
- * presses of one button the second changes nothing.
+ * The same clock after this participant's turn: the next participant's time runs, or the clock has
+ * expired. Only the active participant can end the turn, so a button that is pressed twice ends one.
  */
 export function turnEnded(clock: SyncState, participantId: string, now = new Date()): SyncState {
   if (clock.status !== SyncStatus.RUNNING) throw new ClockRuleError(`The clock is ${clock.status}`)
@@ -66,16 +60,13 @@ export function turnEnded(clock: SyncState, participantId: string, now = new Dat
   const at = clock.participants.findIndex((one) => one.participant_id === participantId)
   const left = (clock.participants[at]?.time_remaining_ms ?? 0) - elapsed
   const expired = left <= 0
-  const next = expired ? at : (at + 1) % clock.participants.length
+  const next = (at + 1) % clock.participants.length
+  const leftThen = expired ? 0 : left + (clock.increment_ms ?? 0)
   return {
     ...clock,
     status: expired ? SyncStatus.EXPIRED : SyncStatus.RUNNING,
     participants: clock.participants.map((one, index) => ({
-      ...one,
-      ...(index === at && {
-        time_remaining_ms: expired ? 0 : left + (clock.increment_ms ?? 0),
-        has_gone: true,
-      }),
+      ...(index === at ? afterTurn(one, elapsed, leftThen) : one),
       is_active: !expired && index === next,
     })),
     active_participant_id: expired ? null : (clock.participants[next]?.participant_id ?? null),

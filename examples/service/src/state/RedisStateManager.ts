@@ -1,0 +1,1 @@
+export * from 'synckairos-state/state/RedisStateManager'
