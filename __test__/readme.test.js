@@ -9,7 +9,15 @@ const { clientOptions, managerOptions, queueOptions } = require('../lib/options.
 const { files, scripts } = require('../package.json')
 const { Audit } = require('./harness/audit.js')
 const { runScript } = require('./harness/child.js')
-const { blocksOf, commandsOf, pages, tableUnder, textOf } = require('./harness/documentation.js')
+const {
+  blocksOf,
+  commandsOf,
+  examplesOf,
+  pages,
+  tableUnder,
+  textOf,
+} = require('./harness/documentation.js')
+const { programOf } = require('./harness/examples.js')
 
 const root = path.join(__dirname, '..')
 
@@ -36,7 +44,7 @@ test('every block is in a language that is tested here', () => {
 })
 
 describe('TypeScript', () => {
-  const snippets = inLanguage('ts')
+  const snippets = [...inLanguage('ts'), ...examplesOf('index.d.ts').map(programOf)]
   const nameOf = ({ page, line }) => `${page.replaceAll(/\W/g, '-')}-${line}`
   let faults
 
@@ -48,7 +56,7 @@ describe('TypeScript', () => {
     fs.writeFileSync(path.join(project, 'tsconfig.json'), JSON.stringify(config))
     for (const block of snippets) {
       // A fault has the line that it has in its page.
-      const text = '\n'.repeat(block.line - 1) + block.text
+      const text = (block.prefix ?? '') + '\n'.repeat(block.line - 1) + block.text
       fs.writeFileSync(path.join(project, `${nameOf(block)}.mts`), text)
     }
     const tsc = path.join(root, 'node_modules', '.bin', 'tsc')

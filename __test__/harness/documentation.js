@@ -30,6 +30,57 @@ function blocksOf(page) {
   })
 }
 
+/**
+ * The `@example`s in the comments of a file of types, as blocks of TypeScript.
+ *
+ * @returns {{ page: string, line: number, language: string, text: string }[]}
+ */
+function examplesOf(page) {
+  const lines = textOf(page).split('\n')
+  const blocks = []
+  let block
+  for (const [index, line] of lines.entries()) {
+    const [, begun] = line.match(/^ *\* @example ?(.*)$/) ?? []
+    const [, more] = line.match(/^ *\* ?(?![@/])(.*)$/) ?? []
+    if (begun !== undefined) {
+      block = { page, line: index + (begun ? 1 : 2), language: 'ts', text: begun && `${begun}\n` }
+      blocks.push(block)
+    } else if (more !== undefined && block) block.text += `${more}\n`
+    else block = undefined
+  }
+  return blocks
+}
+
+/**
+ * The public names in a file of types, each with a pattern of the code that uses it.
+ *
+ * @returns {{ name: string, use: RegExp }[]}
+ */
+function publicNames(page) {
+  const names = []
+  const add = (name, use) => {
+    if (!names.some((one) => one.name === name)) names.push({ name, use: new RegExp(use) })
+  }
+  let within = ''
+  for (const line of textOf(page).split('\n')) {
+    const [, kind, top] =
+      line.match(/^export (?:declare )?(class|function|enum|interface) (\w+)/) ?? []
+    if (top) within = kind === 'class' || /(Options|Events)$/.test(top) ? top : ''
+    if (top && kind !== 'interface') add(top, `\\b${top}\\b`)
+    if (!within || top) continue
+    const [, method] = line.match(/^ {2}(\w+)(?:<.*>)?\(/) ?? []
+    const [, property] = line.match(/^ {2}(?:readonly )?(\w+)\??:/) ?? []
+    if (method && method !== 'constructor') add(`${within}.${method}`, `\\.${method}[(<]`)
+    if (line.includes('[Symbol.asyncDispose]')) add(`${within}[Symbol.asyncDispose]`, 'await using')
+    if (!property) continue
+    if (within.endsWith('Options')) add(`${within}.${property}`, `\\b${property}\\b`)
+    else if (within.endsWith('Events'))
+      add(`${within}.${property}`, `(on|once)\\([^)]*'${property}'`)
+    else add(`${within}.${property}`, `\\.${property}\\b`)
+  }
+  return names
+}
+
 /** The commands in a block of `sh`, without its comments. */
 function commandsOf({ text }) {
   const lines = text.replaceAll('\\\n', ' ').split('\n')
@@ -49,4 +100,12 @@ function tableUnder(page, heading) {
   )
 }
 
-module.exports = { blocksOf, commandsOf, pages, tableUnder, textOf }
+module.exports = {
+  blocksOf,
+  commandsOf,
+  examplesOf,
+  pages,
+  publicNames,
+  tableUnder,
+  textOf,
+}
