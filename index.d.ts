@@ -19,7 +19,12 @@ export type {
 // ---------------------------------------------------------------------------------------------
 // Sessions
 
-/** What a session's clock measures. */
+/**
+ * What a session's clock measures.
+ *
+ * @example
+ * await manager.createSession({ ...state, sync_mode: SyncMode.PER_CYCLE, time_per_cycle_ms: 30_000 })
+ */
 export declare enum SyncMode {
   PER_PARTICIPANT = 'per_participant',
   PER_CYCLE = 'per_cycle',
@@ -28,7 +33,13 @@ export declare enum SyncMode {
   COUNT_UP = 'count_up',
 }
 
-/** Where a session is in its life. */
+/**
+ * Where a session is in its life.
+ *
+ * @example
+ * const session = await manager.getSession('game-1')
+ * if (session?.status === SyncStatus.RUNNING) console.log('the clock is running')
+ */
 export declare enum SyncStatus {
   PENDING = 'pending',
   RUNNING = 'running',
@@ -38,7 +49,7 @@ export declare enum SyncStatus {
   CANCELLED = 'cancelled',
 }
 
-/** One participant. Services add fields of their own, which come back unchanged. */
+/** One participant of a session. Services may add fields: the module stores them and returns them unchanged. */
 export interface SyncParticipant {
   participant_id: string
   total_time_ms: number
@@ -47,10 +58,10 @@ export interface SyncParticipant {
   is_active: boolean
 }
 
-/** A session's state. Services add fields of their own, which come back unchanged. */
+/** The state of a session. Services may add fields: the module stores them and returns them unchanged. */
 export interface SyncState {
   session_id: string
-  /** Set by every write; grows by 1 with each, from 1. */
+  /** `createSession` sets it to 1; each update adds 1. */
   version: number
   sync_mode: SyncMode
   status: SyncStatus
@@ -63,20 +74,25 @@ export interface SyncState {
   cycle_started_at: Date | null
   session_started_at: Date | null
   session_completed_at: Date | null
-  /** Set by `createSession`. */
+  /** `createSession` sets it to the current time. */
   created_at: Date
-  /** Set by every write. */
+  /** Every write sets it to the current time. */
   updated_at: Date
 }
 
-/** What this module reads of a state: all that it demands of a service's own type. */
+/** The fields of a state that this module reads. A service's own type of state needs no others. */
 export interface SessionFields {
   session_id: string
-  /** Set by every write. */
+  /** Every write sets it. Every state that is read has one. */
   version?: number | undefined
 }
 
-/** A state to write: an enum's value may also be given as text, such as `'running'`. */
+/**
+ * A state that a service writes. It may hold the value of an enum as text.
+ *
+ * @example
+ * await manager.updateSession('game-1', { ...state, status: 'running' }, 1)
+ */
 export type WritableState<S> =
   | S
   | { [K in keyof S]: S[K] | (S[K] extends infer V extends string ? `${V}` : never) }
@@ -88,23 +104,24 @@ export type ModifiedState<S> = WritableState<S> | undefined | void
 declare global {
   namespace SyncKairos {
     /**
-     * A service may name its own type of state here, once: a `RedisStateManager` without a type
-     * argument is then one of that state, everywhere.
+     * Names a service's own type of state, once. A `RedisStateManager` without a type argument then
+     * holds this state. In the service's `types/session.ts`:
      *
-     * @example
+     * ```ts
      * declare global {
      *   namespace SyncKairos {
      *     interface Register {
-     *       state: OwnState
+     *       state: SyncState
      *     }
      *   }
      * }
+     * ```
      */
     interface Register {}
   }
 }
 
-/** The state of a manager without a type argument: `SyncState`, or the one that is registered. */
+/** The state of a manager without a type argument: the registered one, or `SyncState` if none is registered. */
 export type DefaultState = SyncKairos.Register extends { state: infer S extends SessionFields }
   ? S
   : SyncState
@@ -112,7 +129,23 @@ export type DefaultState = SyncKairos.Register extends { state: infer S extends 
 // ---------------------------------------------------------------------------------------------
 // The manager
 
-/** Options of a manager. An unknown option is refused. */
+/**
+ * Options of a manager. The constructor refuses an unknown option with `InvalidStateError`.
+ *
+ * @example
+ * const manager = new RedisStateManager('redis://localhost:6379', null, null, {
+ *   keyPrefix: 'app:session:',
+ *   ttlSeconds: 7200,
+ *   commandTimeoutMs: 2000,
+ *   maxInFlight: 1000,
+ *   maxStateBytes: 64 * 1024,
+ *   updatesChannel: 'app:session-updates',
+ *   wsChannelPrefix: 'app:ws:',
+ *   logger: console,
+ *   cache: { maxSessions: 50_000 },
+ * })
+ * await manager.close()
+ */
 export interface RedisStateManagerOptions {
   /** Before each session id in a session's key. Default `'session:'`. */
   keyPrefix?: string
@@ -166,31 +199,32 @@ export interface RedisStateManagerOptions {
 }
 
 /**
- * A cache of sessions in this process, which Redis itself keeps right: it tells of each session
- * that was read and has changed since (`CLIENT TRACKING`).
+ * A cache of sessions in this process. Redis keeps it right: it tells the manager of each cached
+ * session that changes (`CLIENT TRACKING`).
  *
- * - A manager sees its own writes: at once, as without a cache.
- * - It sees those of anybody else within a round trip, whatever command they used.
- * - Whatever happens to the connection or this process, an answer from memory was true less than
- *   4 s ago. A connection that is known to be lost empties the cache.
- * - A session that expires is answered for no longer than `ttlSeconds` after its `updated_at`, by
- *   this machine's clock (most are forgotten earlier, when Redis comes across them).
- * - An update with the version of a state that is out of date fails with `ConcurrencyError`, as always.
+ * - The manager sees its own writes at once.
+ * - The manager sees the writes of others within a round trip, whatever command they used.
+ * - An answer from the cache is at most 4 s out of date, whatever happens to the connection or to this
+ *   process. When the manager loses the connection, it empties the cache.
+ * - The cache answers for an expired session for at most `ttlSeconds` after its `updated_at`, by this
+ *   machine's clock. Redis usually tells of the expiry earlier.
+ * - An update with an outdated version fails with `ConcurrencyError`, as without a cache.
  *
- * Each answer is a state of the caller's own. Not kept are: what is no session, "there is none",
- * a state more than 100 levels deep, and one older than `ttlSeconds` (touched, but not updated).
- * The cache is this manager's: several on one client have one each, or none.
+ * Each answer is a new object. The cache does not hold corrupt values, missing sessions, states more
+ * than 100 levels deep, or states that were updated more than `ttlSeconds` ago. Each manager has a
+ * cache of its own.
  *
- * Where Redis refuses to tell (an ACL without `client|tracking`), all goes on without a cache; the
- * logger is warned once.
+ * If an ACL forbids `client|tracking`, the manager works without a cache and warns the logger once.
  *
  * @example
- * const manager = new RedisStateManager(url, null, null, { cache: { maxSessions: 50_000 } })
+ * const cache = { maxSessions: 50_000 }
+ * const manager = new RedisStateManager('redis://localhost:6379', null, null, { cache })
+ * await manager.close()
  */
 export interface SessionCacheOptions {
   /**
-   * How many sessions are kept, those that were read last, from 1 to 10 million. Their size is not
-   * looked at: a session of two participants takes about 1 KB. Default 10000.
+   * How many sessions the cache holds, from 1 to 10 million; it drops those that were not read for the
+   * longest time. A session of two participants takes about 1 KB. Default 10000.
    */
   maxSessions?: number
 }
@@ -215,25 +249,37 @@ export interface Logger {
 }
 
 /**
- * Where a manager's writes are queued for the audit: a `DBWriteQueue`, or anything else with this
- * method, which is called after the write and not awaited.
+ * A queue for the audit: a `DBWriteQueue`, or a service's own. The manager calls `queueWrite` of a
+ * service's own queue after each write, and does not await it.
+ *
+ * @example
+ * const own: WriteQueue = {
+ *   async queueWrite(sessionId, state, eventType) {
+ *     console.log(sessionId, state.version, eventType)
+ *   },
+ * }
+ * const manager = new RedisStateManager('redis://localhost:6379', null, own)
+ * await manager.close()
  */
 export interface WriteQueue<S extends SessionFields = DefaultState> {
   queueWrite(sessionId: string, state: S, eventType: string): unknown
 }
 
 /**
- * Sessions that many service instances share through one Redis. It has connections of its own, so
- * one that is not needed any more must be closed.
+ * Sessions that many service instances share through one Redis. A manager has connections of its own:
+ * close it when it is no longer needed.
  *
- * Every promise settles within `commandTimeoutMs`, with one of four outcomes: done; refused, and
- * nothing changed (`SessionNotFoundError`, `ConcurrencyError`, …); not sent, or refused by Redis for
- * now, and nothing changed (`RedisUnavailableError`, `ClosedError`); sent, and no answer came
- * (`OutcomeUnknownError`).
+ * Every promise settles within `commandTimeoutMs`, with one of four outcomes:
  *
- * Calls about one session keep their order, also without `await`: its writes and broadcasts are
- * executed in the order of the calls, and a read sees the writes that were called before it, unless
- * Redis refuses those for now.
+ * - The call is done.
+ * - The call was refused (`SessionNotFoundError`, `ConcurrencyError`, …). Nothing changed.
+ * - The call was not sent, or Redis refused it for now (`RedisUnavailableError`, `ClosedError`).
+ *   Nothing changed.
+ * - The call was sent, and no answer came (`OutcomeUnknownError`). It may have been applied.
+ *
+ * Calls about one session keep their order, with or without `await`. Redis executes the writes and
+ * broadcasts in the order of the calls. A read sees all writes that were called before it, except those
+ * that Redis refuses for now.
  *
  * @example
  * const manager = new RedisStateManager('redis://localhost:6379')
@@ -245,14 +291,13 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
   implements AsyncDisposable
 {
   /**
-   * @param redis where the sessions are: a URL, settings, a client of this module, or an instance of
-   *   ioredis 5 or 6 or of node-redis 4 to 6, from which the settings are read
-   * @param pubSub the same, for the subscription's own connection; default: as `redis`
-   * @param dbQueue where writes are queued for the audit. The records of a `DBWriteQueue` on the
-   *   same Redis are appended in the very script that makes the change: there is no moment in which
-   *   the one has happened and the other not
+   * @param redis the Redis of the sessions: a URL, settings, a client of this module, or an instance of
+   *   ioredis 5 or 6 or of node-redis 4 to 6, whose settings the manager reads
+   * @param pubSub the same, for the connection of the subscriptions. Default: as `redis`.
+   * @param dbQueue the queue for the audit. If it is a `DBWriteQueue` on the same Redis, one script
+   *   makes the change and appends the record: no crash can come in between. Default: no audit.
    * @param keyPrefix the key prefix, or all options
-   * @throws {InvalidStateError} for a bad URL or option
+   * @throws {InvalidStateError} if a URL or an option is invalid
    */
   constructor(
     redis: RedisSource,
@@ -260,7 +305,7 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
     dbQueue?: DBWriteQueue | null,
     keyPrefix?: string | RedisStateManagerOptions,
   )
-  /** With a queue of the service's own, whose state is the manager's. */
+  /** With a service's own queue: the manager's state is the queue's. */
   constructor(
     redis: RedisSource,
     pubSub: RedisSource | null | undefined,
@@ -268,9 +313,9 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
     keyPrefix?: string | RedisStateManagerOptions,
   )
 
-  // Each method with a state has an overload that no call can choose. TypeScript compares overloads
-  // without their type parameters. So a manager may be passed on as one of another state, as no type
-  // can tell what is in a Redis, and a subclass may override these methods for its own state.
+  // Each method with a state is generic and has an overload that no call can choose. TypeScript
+  // compares such methods without their type parameters. So a manager may be passed on as one of
+  // another state, and a subclass may override these methods for its own state.
   getSession(sessionId: never): Promise<unknown>
   /**
    * The session's state, or null where there is none (any more). Its five date fields hold a `Date`
@@ -293,9 +338,11 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
 
   createSession(state: never): Promise<unknown>
   /**
-   * Begins a session: version 1, `created_at` and `updated_at` now, a fresh TTL, and all instances
-   * are told. Overwrites an existing session unless told otherwise.
-   * @throws {SessionExistsError} with `ifAbsent`, where there is one
+   * Creates a session, or replaces an existing one. Sets `version` to 1, sets `created_at` and
+   * `updated_at` to the current time, starts the TTL, and tells all instances.
+   * @param options.ifAbsent whether to keep an existing session. Default false.
+   * @throws {SessionExistsError} if `ifAbsent` is true and the session exists
+   * @example await manager.createSession({ ...state, session_id: 'game-2' }, { ifAbsent: true })
    */
   createSession<T extends S = S>(
     state: WritableState<NoInfer<T>>,
@@ -304,14 +351,16 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
 
   updateSession(sessionId: never, state: never): Promise<unknown>
   /**
-   * Changes a session: stored version + 1, `updated_at` now, a fresh TTL, and all instances are
-   * told. With `expectedVersion`, exactly one of any number of concurrent writers wins. Without,
-   * the last writer's content stays, and where nothing is stored the session is written with the
-   * passed version + 1.
-   * `undefined` disables the version check: beware of `cached?.version`.
-   * @throws {ConcurrencyError} where another version is stored than the expected one
-   * @throws {SessionNotFoundError} where a version is expected and nothing is stored
-   * @throws {StateDeserializationError} where what is stored is no session
+   * Replaces the state of a session. Adds 1 to the stored version, sets `updated_at` to the current
+   * time, renews the TTL, and tells all instances.
+   * @param expectedVersion the version that must be stored. One of any number of concurrent writers
+   *   with the same expected version succeeds. `undefined` disables the version check (beware of
+   *   `cached?.version`): the last writer's state stays, and a missing session is created with the
+   *   version of `state` plus 1.
+   * @throws {ConcurrencyError} if another version is stored than the expected one
+   * @throws {SessionNotFoundError} if a version is expected and there is no session
+   * @throws {StateDeserializationError} if the stored value is not a session
+   * @example await manager.updateSession('game-1', { ...state, status: SyncStatus.PAUSED }, 1)
    */
   updateSession<T extends S = S>(
     sessionId: string,
@@ -342,10 +391,10 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
     options?: { retries?: number },
   ): Promise<T>
 
-  /** Deletes a session and tells all instances, also where there is none. */
+  /** Deletes a session and tells all instances. Does the same if there is no session. */
   deleteSession(sessionId: string): Promise<void>
 
-  /** Renews the session's TTL; false where there is none. */
+  /** Renews the TTL of a session. Resolves to false if there is no session. */
   touchSession(sessionId: string): Promise<boolean>
 
   subscribeToUpdates(callback: never): () => void
@@ -361,21 +410,22 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
   ): () => void
 
   /**
-   * Calls back for every message of `broadcastToSession`, by all instances and this one. Messages
-   * sent during an interruption are lost. Keeps the process alive.
+   * Calls `callback` for every message that any instance, this one included, sends with
+   * `broadcastToSession`. Messages that are sent while the connection is lost are lost. Keeps the
+   * process alive.
    * @returns a function that unsubscribes this callback
    */
   // biome-ignore lint/suspicious/noExplicitAny: a message is whatever its sender sent
   subscribeToWebSocket(callback: (sessionId: string, message: any) => void): () => void
 
   /**
-   * Resolves once Redis has confirmed all subscriptions made so far. They are made, again and
-   * again where need be, whether or not anybody waits for that.
-   * @throws {RedisUnavailableError} where that takes longer than `commandTimeoutMs`
+   * Resolves once Redis has confirmed all subscriptions made so far. The manager subscribes, and
+   * subscribes again after a lost connection, whether or not anybody awaits this.
+   * @throws {RedisUnavailableError} if Redis has not confirmed them within `commandTimeoutMs`
    */
   subscribed(): Promise<void>
 
-  /** Sends a message to the session's WebSocket clients on all instances, at most once. */
+  /** Sends a message, as JSON, to the callbacks of `subscribeToWebSocket` on all instances, at most once. */
   broadcastToSession(sessionId: string, message: unknown): Promise<void>
 
   /**
@@ -389,6 +439,12 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
    */
   close(): Promise<void>
 
+  /**
+   * The same as `close()`.
+   * @example
+   * await using manager = new RedisStateManager('redis://localhost:6379')
+   * console.log(await manager.getSession('game-1'))
+   */
   [Symbol.asyncDispose](): Promise<void>
 }
 
