@@ -125,6 +125,8 @@ fn record_of(data: &str, name: String, added_ms: i64) -> Option<Record> {
         event_type: data.event_type.filter(|word| !word.is_empty()).unwrap_or(name),
         at_ms,
         state: Some(state.to_owned()),
+        position: None, // Assigned by Redis.
+        is_write: false,
     })
 }
 

@@ -1,5 +1,6 @@
 //! An audit record: one change of a session.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One change of a session, for PostgreSQL.
@@ -15,6 +16,35 @@ pub struct Record {
     pub at_ms: i64,
     /// The session's document after the change, as JSON text. `None` for a deletion.
     pub state: Option<String>,
+    /// Where the record was first queued. It stays the same when the record is queued again.
+    pub position: Option<Position>,
+    /// Whether the script that wrote the session queued the record: then positions are in the order
+    /// in which Redis executed the writes.
+    pub is_write: bool,
+}
+
+/// A position in the stream: the id of an entry. Redis assigns growing ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Milliseconds since the epoch, by the clock of Redis.
+    pub ms: u64,
+    /// The number of the entry within this millisecond.
+    pub number: u64,
+}
+
+impl Position {
+    /// Parses an entry id: `<ms>-<number>`.
+    pub fn parse(entry_id: &str) -> Option<Self> {
+        let (ms, number) = entry_id.split_once('-')?;
+        Some(Self { ms: ms.parse().ok()?, number: number.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Position {
+    /// Writes a JSON array, which PostgreSQL compares member by member.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{},{}]", self.ms, self.number)
+    }
 }
 
 /// The timestamp (48 bits) and the counter (12 bits) of the latest id of this process.
@@ -52,6 +82,15 @@ mod tests {
         assert!(id.starts_with("02991234-5678-7"), "{id}");
         assert!("89ab".contains(&id[19..20]), "{id}");
         assert_eq!(id.len(), 36);
+    }
+
+    #[test]
+    fn a_position_is_an_entry_id() {
+        let position = Position::parse("1764259857123-4").expect("a position");
+        assert_eq!(position.to_string(), "[1764259857123,4]");
+        for text in ["", "5", "a-1", "1-", "-1-1", "99999999999999999999999-0"] {
+            assert_eq!(Position::parse(text), None, "{text}");
+        }
     }
 
     #[test]

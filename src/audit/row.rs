@@ -5,15 +5,12 @@
 //! value unchanged, for PostgreSQL to refuse.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike};
 use serde_json::value::RawValue;
 
 use super::record::Record;
-use super::schema::{Kind, Schema, Table, date_of, string_of, timestamp};
+use super::schema::{Schema, Table, date_of, string_of, timestamp};
 use crate::document::Members;
 
 /// The values of a row, in the order of its table's columns.
@@ -114,13 +111,13 @@ impl<'a> State<'a> {
     }
 }
 
-/// The rows of a batch.
+/// The rows of a batch, in its order.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
-    /// The rows of `sync_events`, in the order of the batch.
+    /// The rows of `sync_events`.
     pub events: Vec<Row<'a>>,
-    /// The rows of `sync_sessions`, by session.
-    sessions: HashMap<String, SessionRow<'a>>,
+    /// The rows of `sync_sessions`: one for each state, so a session may have several.
+    pub sessions: Vec<Row<'a>>,
 }
 
 impl<'a> Rows<'a> {
@@ -128,35 +125,8 @@ impl<'a> Rows<'a> {
     pub fn add(&mut self, record: &'a Record, schema: &'a Schema) {
         let state = State::of(record);
         self.events.push(event(record, state.as_ref(), &schema.events));
-        let Some(row) = state.and_then(|state| SessionRow::new(record, &state, &schema.sessions))
-        else {
-            return;
-        };
-        // A statement cannot change a row twice.
-        match self.sessions.entry(session_key(record, &schema.sessions)) {
-            Entry::Vacant(entry) => drop(entry.insert(row)),
-            Entry::Occupied(mut entry) => entry.get_mut().merge(row),
-        }
+        self.sessions.extend(state.and_then(|state| session(record, &state, &schema.sessions)));
     }
-
-    /// Takes the row with the newest state of each session. The rows are sorted: two workers that
-    /// change the same rows in different orders would deadlock.
-    pub fn take_sessions(&mut self) -> Vec<Row<'a>> {
-        let mut sessions: Vec<_> = std::mem::take(&mut self.sessions).into_iter().collect();
-        sessions.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        sessions.into_iter().map(|(_, session)| session.row.with_metadata()).collect()
-    }
-}
-
-/// Normalizes a session id: to PostgreSQL a UUID is the same with capitals, with braces and without
-/// hyphens.
-fn session_key(record: &Record, table: &Table) -> String {
-    let is_uuid = table.columns.iter().any(|c| c.name == "session_id" && c.kind == Kind::Uuid);
-    if !is_uuid {
-        return record.session_id.clone();
-    }
-    let digits = record.session_id.chars().filter(char::is_ascii_hexdigit);
-    digits.map(|digit| digit.to_ascii_lowercase()).collect()
 }
 
 fn event<'a>(record: &'a Record, state: Option<&State<'a>>, table: &'a Table) -> Row<'a> {
@@ -182,72 +152,42 @@ fn queued_at(record: &Record) -> String {
     timestamp(date.unwrap_or(DateTime::UNIX_EPOCH))
 }
 
-/// Orders the states of a session from old to new. `recency` in `statement.rs` is the same in SQL.
-#[derive(Debug, PartialEq, PartialOrd)]
-struct Recency {
-    /// The start of the session's life. A state without one counts as the oldest, as its life is
-    /// unknown.
-    created_at: Option<DateTime<Utc>>,
-    version: f64,
-    updated_at: String,
-}
-
-#[derive(Debug)]
-struct SessionRow<'a> {
-    row: Row<'a>,
-    recency: Recency,
-    started_at: Option<Cow<'a, str>>,
-}
-
-impl<'a> SessionRow<'a> {
-    /// Returns `None` for a state without `sync_mode`, which the table requires: a caller of
-    /// `queueWrite` passed a part of a state. The event has that part.
-    fn new(record: &'a Record, state: &State<'a>, table: &'a Table) -> Option<Self> {
-        let mut row = Row::new(table);
-        let mode = state.raw("sync_mode")?;
-        row.set("sync_mode", string_of(mode).unwrap_or(Cow::Borrowed(mode)));
-        row.set("session_id", &*record.session_id);
-        row.set_json("time_per_cycle_ms", state.raw("time_per_cycle_ms"));
-        row.set_json("increment_ms", state.raw("increment_ms"));
-        row.set_json("max_time_ms", state.raw("max_time_ms"));
-        row.set_json("started_at", state.raw("session_started_at"));
-        row.set_json("completed_at", state.raw("session_completed_at"));
-        row.set_json("final_status", state.raw("status"));
-        row.set_number("total_cycles", state.total_cycles());
-        row.set_number("total_participants", state.participants.len() as i128);
-        if let Some(version) = state.raw("version") {
-            row.add_metadata("version", version);
+/// The row of a session. Returns `None` for a state without `sync_mode`, which the table requires: a
+/// caller of `queueWrite` passed a part of a state. The event has that part.
+fn session<'a>(record: &'a Record, state: &State<'a>, table: &'a Table) -> Option<Row<'a>> {
+    let mut row = Row::new(table);
+    let mode = state.raw("sync_mode")?;
+    row.set("sync_mode", string_of(mode).unwrap_or(Cow::Borrowed(mode)));
+    row.set("session_id", &*record.session_id);
+    row.set_json("time_per_cycle_ms", state.raw("time_per_cycle_ms"));
+    row.set_json("increment_ms", state.raw("increment_ms"));
+    row.set_json("max_time_ms", state.raw("max_time_ms"));
+    row.set_json("started_at", state.raw("session_started_at"));
+    row.set_json("completed_at", state.raw("session_completed_at"));
+    row.set_json("final_status", state.raw("status"));
+    row.set_number("total_cycles", state.total_cycles());
+    row.set_number("total_participants", state.participants.len() as i128);
+    if let Some(version) = state.raw("version") {
+        row.add_metadata("version", version);
+    }
+    if let Some(position) = record.position {
+        row.add_metadata("stream_position", position.to_string());
+        if record.is_write {
+            row.add_metadata("stream_write", position.to_string());
         }
-
-        let created_at = state.raw("created_at").and_then(date_of);
-        if created_at.is_none() {
-            // Added even if it is missing: it marks the date of the row as a guess.
-            row.add_metadata("created_at", state.raw("created_at").unwrap_or("null"));
-        }
-        row.set("created_at", created_at.map_or_else(|| queued_at(record), timestamp));
-
-        let updated_at = state.raw("updated_at").and_then(date_of);
-        if let (None, Some(unreadable)) = (updated_at, state.raw("updated_at")) {
-            row.add_metadata("last_updated_at", unreadable);
-        }
-        let updated_at = updated_at.map_or_else(|| queued_at(record), timestamp);
-        row.set("last_updated_at", updated_at.clone());
-
-        let version = state.raw("version").and_then(|raw| raw.parse::<f64>().ok()).unwrap_or(-1.0);
-        let started_at = row.position("started_at").and_then(|at| row.values[at].clone());
-        Some(Self { row, recency: Recency { created_at, version, updated_at }, started_at })
     }
 
-    /// Keeps the newer of two states, as the statement does in the table.
-    fn merge(&mut self, mut other: Self) {
-        if self.recency.partial_cmp(&other.recency) == Some(Ordering::Less) {
-            std::mem::swap(self, &mut other);
-        }
-        if self.started_at.is_none()
-            && let Some(started_at) = other.started_at
-        {
-            self.row.set("started_at", started_at.clone());
-            self.started_at = Some(started_at);
-        }
+    let created_at = state.raw("created_at").and_then(date_of);
+    if created_at.is_none() {
+        // Added even if it is missing: it marks the date of the row as a guess.
+        row.add_metadata("created_at", state.raw("created_at").unwrap_or("null"));
     }
+    row.set("created_at", created_at.map_or_else(|| queued_at(record), timestamp));
+
+    let updated_at = state.raw("updated_at").and_then(date_of);
+    if let (None, Some(unreadable)) = (updated_at, state.raw("updated_at")) {
+        row.add_metadata("last_updated_at", unreadable);
+    }
+    row.set("last_updated_at", updated_at.map_or_else(|| queued_at(record), timestamp));
+    Some(row.with_metadata())
 }

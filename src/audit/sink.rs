@@ -136,11 +136,10 @@ async fn insert(
         }
         rows.add(record, &cached.schema);
     }
-    let sessions = rows.take_sessions();
 
     let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&cached.statement))).persistent(false);
     for (table, rows) in
-        [(&cached.schema.sessions, &sessions), (&cached.schema.events, &rows.events)]
+        [(&cached.schema.sessions, &rows.sessions), (&cached.schema.events, &rows.events)]
     {
         for column in 0..table.columns.len() {
             query = query.bind(rows.iter().map(|row: &Row<'_>| row.value(column)).bind_iter());

@@ -2,6 +2,18 @@
 //!
 //! Each parameter is a column as an array of text, which the statement casts to the column's type.
 //! The cast has no length: a cast to `varchar(50)` would truncate a value that PostgreSQL must refuse.
+//!
+//! Which of two states of a session is newer, is decided here alone, for two states of a batch and
+//! for a state and the row in the table. Redis appends the record of a write in the script that
+//! writes, so the positions of these records in the stream are in the order of the writes. The
+//! metadata of a row holds
+//!
+//! - `stream_position`: where the record with the row's state was queued;
+//! - `stream_write`: the position of the latest write that was stored.
+//!
+//! A state that was queued before the other one's latest write is the older one. The dates order
+//! all other states: those that `queueWrite` queued after a write, and those without a position,
+//! from older instances. Of equal dates the one queued later is the newer.
 
 use super::schema::{Schema, Table};
 
@@ -11,70 +23,123 @@ pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
     let names: Vec<&str> = sessions.columns.iter().map(|column| column.name).collect();
     let set: Vec<&str> = names.iter().copied().filter(|name| *name != "session_id").collect();
     let new_values: Vec<String> = set.iter().map(|name| new_value(name, &names)).collect();
-    // OFFSET 0 keeps PostgreSQL from evaluating the comparison again for each column.
+    // OFFSET 0 keeps PostgreSQL from evaluating the comparison again for each column. The rows are
+    // sorted: two workers that change the same rows in different orders would deadlock.
     format!(
-        "WITH sessions AS (\
-           INSERT INTO {sessions_name} AS s {session_values} \
+        "WITH queued AS ({session_values}), \
+         newest AS (SELECT DISTINCT ON (session_id) {newest} FROM \
+           (SELECT *, first_value(metadata -> 'stream_write') OVER (PARTITION BY session_id \
+              ORDER BY metadata -> 'stream_write' DESC NULLS LAST) AS stream_write FROM queued) AS q \
+           ORDER BY session_id, \
+             COALESCE(metadata -> 'stream_position' < stream_write, false), {dates} DESC, n DESC), \
+         sessions AS (\
+           INSERT INTO {sessions_name} AS s ({names}) SELECT {names} FROM newest \
+             ORDER BY session_id \
            ON CONFLICT (session_id) DO UPDATE SET ({set}) = \
-             (SELECT {new_values} FROM (SELECT {stored} < {given} AS newer OFFSET 0) AS given) \
-           WHERE {stored} < {given} \
-             OR (s.started_at IS NULL AND excluded.started_at IS NOT NULL)) \
-         INSERT INTO {events_name} {event_values} ON CONFLICT (id) DO NOTHING",
-        sessions_name = sessions.name,
+             (SELECT {new_values} FROM (SELECT {is_newer} AS newer OFFSET 0) AS given) \
+           WHERE {is_newer} \
+             OR (s.started_at IS NULL AND excluded.started_at IS NOT NULL) \
+             OR excluded.metadata -> 'stream_write' > \
+                COALESCE(s.metadata -> 'stream_write', '[]')) \
+         INSERT INTO {events_name} ({event_names}) \
+           SELECT {event_names} FROM ({event_values}) AS e ON CONFLICT (id) DO NOTHING",
         session_values = values(sessions, 1),
+        newest = names.iter().map(|name| newest(name)).collect::<Vec<_>>().join(", "),
+        dates = dates("q"),
+        sessions_name = sessions.name,
+        names = names.join(", "),
         set = set.join(", "),
         new_values = new_values.join(", "),
-        stored = recency("s"),
-        given = recency("excluded"),
+        is_newer = is_newer(),
         events_name = events.name,
+        event_names = column_names(events),
         event_values = values(events, 1 + sessions.columns.len()),
     )
 }
 
-/// `(names) SELECT casts FROM UNNEST(parameters)`
+/// A query for the rows of a batch, with their number as `n`.
 fn values(table: &Table, first: usize) -> String {
     let columns = || table.columns.iter();
-    let names: Vec<String> = columns().map(|c| format!("\"{}\"", c.name)).collect();
     let casts: Vec<String> =
-        columns().map(|c| format!("v.\"{}\"::{}", c.name, c.type_name)).collect();
+        columns().map(|c| format!("v.\"{0}\"::{1} AS \"{0}\"", c.name, c.type_name)).collect();
     let parameters: Vec<String> =
         (first..first + table.columns.len()).map(|n| format!("${n}::text[]")).collect();
-    let names = names.join(", ");
     format!(
-        "({names}) SELECT {} FROM UNNEST({}) AS v ({names})",
+        "SELECT {}, v.n FROM UNNEST({}) WITH ORDINALITY AS v ({}, n)",
         casts.join(", "),
-        parameters.join(", ")
+        parameters.join(", "),
+        column_names(table),
     )
+}
+
+fn column_names(table: &Table) -> String {
+    let names: Vec<String> = table.columns.iter().map(|c| format!("\"{}\"", c.name)).collect();
+    names.join(", ")
+}
+
+/// A column of the newest state of a session in the batch, which also takes over what an older state
+/// knows: a start, and the latest write.
+fn newest(column: &str) -> String {
+    match column {
+        "started_at" => {
+            "COALESCE(started_at, max(started_at) OVER (PARTITION BY session_id)) AS started_at"
+                .to_owned()
+        }
+        "metadata" => format!("metadata || {} AS metadata", latest_write(&["stream_write"])),
+        _ => column.to_owned(),
+    }
 }
 
 /// The new value of a column of an existing session. An older state changes only `started_at`, and
 /// only if the row has none: the start is kept in whatever order the states arrive.
 fn new_value(column: &str, columns: &[&str]) -> String {
-    let newer = match column {
-        "started_at" => {
-            return "CASE WHEN given.newer THEN COALESCE(excluded.started_at, s.started_at) \
-                    ELSE COALESCE(s.started_at, excluded.started_at) END"
-                .to_owned();
-        }
+    match column {
+        "started_at" => "CASE WHEN given.newer THEN COALESCE(excluded.started_at, s.started_at) \
+                         ELSE COALESCE(s.started_at, excluded.started_at) END"
+            .to_owned(),
         // Keeps the keys of other programs; drops those that the sink wrote for an older state.
         "metadata" => format!(
-            "CASE WHEN jsonb_typeof(s.metadata) = 'object' \
-             THEN s.metadata - '{{version,{ours}}}'::text[] ELSE '{{}}' END || excluded.metadata",
-            ours = columns.join(",")
+            "CASE WHEN jsonb_typeof(s.metadata) <> 'object' OR s.metadata IS NULL THEN '{{}}' \
+             WHEN given.newer THEN s.metadata - '{{version,stream_position,{ours}}}'::text[] \
+             ELSE s.metadata END \
+             || CASE WHEN given.newer THEN excluded.metadata ELSE '{{}}' END || {latest_write}",
+            ours = columns.join(","),
+            latest_write =
+                latest_write(&["s.metadata -> 'stream_write'", "excluded.metadata -> 'stream_write'"]),
         ),
-        _ => format!("excluded.{column}"),
-    };
-    format!("CASE WHEN given.newer THEN {newer} ELSE s.{column} END")
+        _ => format!("CASE WHEN given.newer THEN excluded.{column} ELSE s.{column} END"),
+    }
 }
 
-/// Orders the states of a session from old to new, as `Recency` in `row.rs` does: by the start of the
-/// session's life, then by version, then by date (for states without a version, from `queueWrite`).
+/// A JSON object with the latest of these positions as `stream_write`; empty where all are null.
+fn latest_write(positions: &[&str]) -> String {
+    format!(
+        "jsonb_strip_nulls(jsonb_build_object('stream_write', GREATEST({})))",
+        positions.join(", ")
+    )
+}
+
+/// Whether the given state is newer than the row's.
+fn is_newer() -> String {
+    format!(
+        "CASE WHEN excluded.metadata -> 'stream_position' < s.metadata -> 'stream_write' \
+           THEN false \
+         WHEN s.metadata -> 'stream_position' < excluded.metadata -> 'stream_write' THEN true \
+         ELSE {} < {} END",
+        dates("s"),
+        dates("excluded")
+    )
+}
+
+/// Orders the states of a session by their dates: by the start of the session's life, then by
+/// version, then by date (for states without a version, from `queueWrite`); of equals, by position.
 /// `created_at` in the metadata marks a start that is a guess, which counts as the oldest.
-fn recency(row: &str) -> String {
+fn dates(row: &str) -> String {
     format!(
         "(CASE WHEN {row}.metadata ? 'created_at' THEN '-infinity' ELSE {row}.created_at END, \
           CASE WHEN jsonb_typeof({row}.metadata -> 'version') = 'number' \
           THEN ({row}.metadata ->> 'version')::numeric ELSE -1 END, \
-          COALESCE({row}.last_updated_at, '-infinity'))"
+          COALESCE({row}.last_updated_at, '-infinity'), \
+          COALESCE({row}.metadata -> 'stream_position', '[]'))"
     )
 }

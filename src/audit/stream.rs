@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::record::Record;
+use super::record::{Position, Record};
 use crate::keys::AuditKeys;
 
 /// A queue's stream and its limit. Everything that appends records shares it.
@@ -79,6 +79,7 @@ pub(crate) fn read_entries(value: Value) -> Vec<(String, Record)> {
             if record.id.is_empty() {
                 record.id.clone_from(&entry_id);
             }
+            record.position = record.position.or_else(|| Position::parse(&entry_id));
             Some((entry_id, record))
         })
         .collect()
@@ -93,6 +94,8 @@ pub(crate) fn read_record(fields: Value) -> Option<Record> {
         event_type: String::new(),
         at_ms: 0,
         state: None,
+        position: None,
+        is_write: false,
     };
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
@@ -103,6 +106,8 @@ pub(crate) fn read_record(fields: Value) -> Option<Record> {
             "event" => record.event_type = value,
             "at" => record.at_ms = value.parse().unwrap_or_default(),
             "state" => record.state = Some(value),
+            "position" => record.position = Position::parse(&value),
+            "write" => record.is_write = true,
             _ => {}
         }
     }

@@ -14,6 +14,7 @@ if stream and not audited then answer = '-' .. answer end
 -- command that writes, which is the note. Missing rights can refuse any command. So everything that
 -- can be undone comes before PUBLISH, which cannot, and SET shows before it whether it is allowed:
 -- with the option `unchanged` it changes nothing. XDEL does the same, because it may have to undo XADD.
+-- The record's field `write` says that its id is a place in the order of the writes.
 local failed = note(answer)
 if failed then return failed end
 local record
@@ -21,7 +22,7 @@ failed = redis.pcall('SET', key, '', unchanged)
 if not failed and audited then
   local undo = redis.pcall('XDEL', stream, '0-0')
   record = type(undo) == 'table' and undo or redis.pcall('XADD', stream, '*', 'id', ARGV[#ARGV],
-    'session', session_id, 'event', EVENT, 'at', now, 'state', document)
+    'session', session_id, 'event', EVENT, 'at', now, 'write', '1', 'state', document)
   if type(record) == 'table' then failed, record = record, nil end
 end
 if not failed then
