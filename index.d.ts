@@ -520,8 +520,10 @@ export interface DeadLetter<S extends SessionFields = DefaultState> {
   error: DatabaseError
   /** PostgreSQL's code for that, such as `'22P02'`. */
   sqlstate: string | null
-  /** The state; null where the record is about a deletion. */
+  /** The state. Null where the record is about a deletion, and where the state cannot be read. */
   state: S | null
+  /** The text of a state that cannot be read, as another program may have queued it; else null. */
+  rawState: string | null
 }
 
 /** What became of the jobs of BullMQ. */
@@ -598,7 +600,10 @@ export declare class DBWriteQueue
    */
   migrate(): Promise<void>
 
-  /** Dead letters, newest first, 1000 at a time at most. Default: the newest 50. */
+  /**
+   * Dead letters, newest first, 1000 at a time at most. Default: the newest 50. A large `offset`
+   * takes many requests to Redis, of 500 letters each; none of them blocks Redis for long.
+   */
   getFailed<S extends SessionFields = DefaultState>(page?: {
     offset?: number
     limit?: number
@@ -615,8 +620,9 @@ export declare class DBWriteQueue
 
   /**
    * Takes over the jobs that wait, are delayed or have failed in a BullMQ queue on the same Redis,
-   * each once, also while older instances add more. What one of their workers has in hand is left
-   * to it. May be called again, by several processes at once.
+   * each once, also while older instances add more. A job that one of their workers has locked is
+   * left to it. The lock of a killed worker runs out (after 30 s by BullMQ's default); call this again
+   * then. Several processes may call it at once.
    * @param from.queueName default: this queue's
    * @param from.prefix BullMQ's key prefix. Default `'bull'`.
    * @returns how many (fewer where an answer was lost meanwhile), and the ids of the jobs that are

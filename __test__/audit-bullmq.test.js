@@ -2,6 +2,7 @@
 
 const { InvalidStateError, RedisReplyError } = require('../index.js')
 const { Audit, running } = require('./harness/audit.js')
+const { startScript } = require('./harness/child.js')
 const { refusalOf } = require('./harness/refusal.js')
 const { until } = require('./harness/until.js')
 
@@ -122,6 +123,29 @@ describe.each(['bullmq5', 'bullmq'])('what services have queued with %s', (libra
     expect(await jobs.getActiveCount()).toBe(1)
     expect(await jobs.getWaitingCount()).toBe(4)
     finish()
+  })
+
+  it('is taken from a worker that was killed, once its lock has run out', async () => {
+    const jobs = old()
+    for (let n = 0; n < 3; n++) await add(jobs, running())
+    const { child, ended } = startScript(
+      `const { Worker } = require('${library}')
+       const [name, port] = JSON.parse(process.env.QUEUE)
+       new Worker(name, () => new Promise(() => {}), {
+         connection: { host: '127.0.0.1', port }, concurrency: 10, lockDuration: 3000,
+       })`,
+      { env: { QUEUE: JSON.stringify([audit.queueName, audit.server.port]) } },
+    )
+    await until(async () => (await jobs.getActiveCount()) === 3)
+    const queue = audit.queue({ worker: false })
+    expect(await queue.adoptBullMQ()).toEqual({ adopted: 0, skipped: [] })
+    child.kill('SIGKILL')
+    await ended
+    const locks = `bull:${audit.queueName}:*:lock`
+    await until(async () => (await audit.redis.keys(locks)).length === 0)
+    expect(await queue.adoptBullMQ()).toEqual({ adopted: 3, skipped: [] })
+    expect(await leftOf(jobs)).toBe(0)
+    expect(await queue.getMetrics()).toMatchObject({ waiting: 3 })
   })
 
   it('stays whole where Redis has no memory for more', async () => {

@@ -88,6 +88,52 @@ describe('dead letters', () => {
     expect(await names({ limit: 0 })).toEqual([])
   })
 
+  /** Puts letters there, as Redis commands do, each with these fields. */
+  async function put(letters) {
+    const key = audit.stream.replace(/stream$/, 'dead')
+    for (const letter of letters) {
+      const fields = { error: 'no', sqlstate: '', attempts: 1, event: 'x', at: 5, ...letter }
+      await audit.redis.xadd(key, '*', ...Object.entries(fields).flat())
+    }
+  }
+
+  test('whose state cannot be read come with its text', async () => {
+    const queue = audit.queue({ worker: false })
+    const state = running()
+    await put([
+      { id: 'a', session: 'a', state: JSON.stringify(state) },
+      { id: 'b', session: 'b', state: '{"half' },
+      { id: 'c', session: 'c' },
+    ])
+    const states = (await queue.getFailed()).map(({ id, state, rawState }) => [id, state, rawState])
+    expect(states).toEqual([
+      ['c', null, null],
+      ['b', null, '{"half'],
+      ['a', state, null],
+    ])
+  })
+
+  test.each([
+    ['small', 1200, 10],
+    ['large', 40, 400_000],
+  ])(
+    'that are many and %s are read in portions, none of which blocks Redis for long',
+    async (_size, count, bytes) => {
+      const queue = audit.queue({ worker: false })
+      const state = JSON.stringify({ own: 'x'.repeat(bytes) })
+      await put(Array.from({ length: count }, (_, n) => ({ id: `id-${n}`, session: 's', state })))
+      const page = { offset: count - 20, limit: 15 }
+      const letters = () => queue.getFailed(page).then((all) => all.map(({ id }) => id))
+      const expected = Array.from({ length: 15 }, (_, n) => `id-${19 - n}`)
+      expect(await letters()).toEqual(expected)
+      const calls = async () =>
+        Number(/cmdstat_evalsha:calls=(\d+)/.exec(await audit.redis.info('commandstats'))[1])
+      const before = await calls()
+      expect(await letters()).toEqual(expected)
+      expect((await calls()) - before).toBeGreaterThan(2)
+    },
+  )
+
   test('are stored once when retried twice after the cause is gone', async () => {
     const { queue, ids } = await dead()
     await audit.rows('ALTER TABLE sync_events ALTER session_id TYPE text')

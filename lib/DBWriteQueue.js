@@ -51,8 +51,14 @@ const COSTLY = Object.freeze({
 
 const LISTENER_FAILED = 'a listener of the queue failed'
 
-/** Where BullMQ has jobs that nobody is working on, in the order in which they may move. */
-const BULLMQ_PLACES = ['failed', 'delayed', 'prioritized', 'wait', 'paused']
+/**
+ * Where BullMQ has jobs, in the order in which they may move. Of those that are `active` a worker is
+ * working on the locked ones; the others are of a worker that was killed.
+ */
+const BULLMQ_PLACES = ['failed', 'delayed', 'prioritized', 'wait', 'paused', 'active']
+
+const WORKER_FAILED =
+  'the audit worker failed by an internal error, and tries again; please report it'
 
 /** How often `drained` looks, ms. */
 const LOOK = 50
@@ -141,9 +147,19 @@ class DBWriteQueue extends ContextEmitter {
         throw new InvalidStateError(name, `it is not an integer from 0 to ${max}`)
       }
     }
-    const call = this.#call(json)
-    this.#native.deadLetters(call.slot, offset, limit)
-    return unwrap(await call.promise).map(toLetter)
+    const found = []
+    let skip = offset
+    /** @type {string | null} */
+    let place = '+'
+    while (place !== null && found.length < limit) {
+      const call = this.#call(json)
+      this.#native.deadLetters(call.slot, place, skip, limit - found.length)
+      const [letters, left, next] = unwrap(await call.promise)
+      found.push(...letters.map(toLetter))
+      skip = left
+      place = next
+    }
+    return found
   }
 
   /** @param {readonly string[]} [ids] */
@@ -191,10 +207,10 @@ class DBWriteQueue extends ContextEmitter {
         for (let more = true; more; ) {
           const call = this.#call(json)
           this.#native.adoptJobs(call.slot, prefix, queueName, place, skip)
-          const [taken, ids, rest] = unwrap(await call.promise)
+          const [taken, ids, locked, rest] = unwrap(await call.promise)
           adopted += taken
           for (const id of ids) skipped.add(id)
-          skip += ids.length
+          skip += ids.length + locked
           more = rest
         }
       }
@@ -457,7 +473,20 @@ function toLetter({ queuedAtMs, failedAtMs, state, error, sqlstate, ...record })
     failedAt: new Date(failedAtMs),
     error: new DatabaseError(error, sqlstate),
     sqlstate,
-    state: state === null ? null : stored(state, {}),
+    ...readable(state),
+  }
+}
+
+/**
+ * The state of a letter. One that another program has queued may be no JSON.
+ *
+ * @param {string | null} text
+ */
+function readable(text) {
+  try {
+    return { state: text === null ? null : stored(text, {}), rawState: null }
+  } catch {
+    return { state: null, rawState: text }
   }
 }
 

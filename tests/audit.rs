@@ -108,7 +108,8 @@ async fn a_record_that_is_refused_is_a_dead_letter_and_may_come_back() {
     let (long, document) = ("x".repeat(51), Some(state("s")));
     settled(|done| audit.queue.enqueue("s".into(), long, document, 1, done)).await.unwrap();
     audit.until(|metrics| metrics.failed == 1).await;
-    let letters = settled(|done| audit.queue.dead_letters(0, 10, done)).await.unwrap();
+    let letters =
+        settled(|done| audit.queue.dead_letters("+".into(), 0, 10, done)).await.unwrap().letters;
     assert_eq!(letters[0].sqlstate.as_deref(), Some("22001"));
     audit.database.run("ALTER TABLE sync_events ALTER event_type TYPE text").await;
     let ids = vec![letters[0].record.id.clone()];

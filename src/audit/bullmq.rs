@@ -30,6 +30,8 @@ pub struct Adopted {
     pub taken: u64,
     /// The ids of jobs that are no change of a session. They stay in BullMQ's queue.
     pub skipped: Vec<String>,
+    /// How many jobs stay because a worker of BullMQ is working on them.
+    pub locked: u64,
     /// Whether the queue may hold more jobs of this state.
     pub more: bool,
 }
@@ -46,7 +48,7 @@ struct JobData<'a> {
 }
 
 impl Queue {
-    /// Adopts a page of the jobs of one state (`wait`, `failed`, …), the oldest first. Skips the
+    /// Adopts a page of the jobs of one state (`wait`, `active`, …), the oldest first. Skips the
     /// first `skip` jobs.
     pub fn adopt_jobs(
         &self,
@@ -64,7 +66,7 @@ impl Queue {
         };
         let queue = self.direct();
         self.submit(Effect::Read, read, move |answer| match answer.and_then(list) {
-            Ok(jobs) => queue.adopt_page(names, jobs, done),
+            Ok(page) => queue.adopt_page(names, page, done),
             Err(error) => done(Err(error)),
         });
     }
@@ -72,20 +74,24 @@ impl Queue {
     fn adopt_page(
         &self,
         [job_list, base]: [String; 2],
-        jobs: Vec<Value>,
+        page: Vec<Value>,
         done: impl FnOnce(Result<Adopted>) + Send + 'static,
     ) {
-        let more = jobs.len() == PAGE_SIZE;
-        let (mut records, mut skipped) = (Vec::new(), Vec::new());
+        let Ok([Value::Array(jobs), more]) = <[Value; 2]>::try_from(page) else {
+            return done(Err(unexpected()));
+        };
+        let more = int(&more) == 1;
+        let (mut records, mut skipped, mut locked) = (Vec::new(), Vec::new(), 0);
         for job in jobs {
             match read_job(job) {
-                Some((job, Some(record))) => records.push((job, record)),
-                Some((job, None)) => skipped.push(job),
+                Some(Job { is_locked: true, .. }) => locked += 1,
+                Some(Job { id, record: Some(record), .. }) => records.push((id, record)),
+                Some(Job { id, record: None, .. }) => skipped.push(id),
                 None => return done(Err(unexpected())),
             }
         }
         if records.is_empty() {
-            return done(Ok(Adopted { taken: 0, skipped, more }));
+            return done(Ok(Adopted { taken: 0, skipped, locked, more }));
         }
         let stream = self.stream();
         let adopt = move |attempt: &Attempt, out: &mut Vec<u8>| {
@@ -99,17 +105,26 @@ impl Queue {
         };
         // A repeat may find the jobs adopted already; only its count is wrong then.
         self.submit(Effect::Idempotent, adopt, move |answer| {
-            done(answer.map(|taken| Adopted { taken: int(&taken), skipped, more }));
+            done(answer.map(|taken| Adopted { taken: int(&taken), skipped, locked, more }));
         });
     }
 }
 
-/// Reads a job: its id, and its record unless the job is no change of a session.
-fn read_job(job: Value) -> Option<(String, Option<Record>)> {
+/// A job of BullMQ.
+struct Job {
+    id: String,
+    /// `None` if the job is no change of a session.
+    record: Option<Record>,
+    /// Whether a worker of BullMQ is working on it.
+    is_locked: bool,
+}
+
+fn read_job(job: Value) -> Option<Job> {
     let Value::Array(parts) = job else { return None };
-    let [id, data, name, added] = <[Value; 4]>::try_from(parts).ok()?;
+    let [id, data, name, added, locked] = <[Value; 5]>::try_from(parts).ok()?;
     let (data, name, added) = (text(data)?, text(name)?, text(added)?);
-    Some((text(id)?, record_of(&data, name, added.parse().unwrap_or_default())))
+    let record = record_of(&data, name, added.parse().unwrap_or_default());
+    Some(Job { id: text(id)?, record, is_locked: int(&locked) == 1 })
 }
 
 fn record_of(data: &str, name: String, added_ms: i64) -> Option<Record> {

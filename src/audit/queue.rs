@@ -78,6 +78,17 @@ pub struct DeadLetter {
     pub failed_at_ms: u64,
 }
 
+/// A part of a page of dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetterPage {
+    /// The letters, the newest first.
+    pub letters: Vec<DeadLetter>,
+    /// How many letters are still to be skipped.
+    pub skip: u64,
+    /// Where to go on. `None`: there are no more letters.
+    pub next: Option<String>,
+}
+
 /// A selection of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadLetterSelection {
@@ -164,26 +175,23 @@ impl Queue {
         });
     }
 
-    /// Reads a page of dead letters, the newest first.
+    /// Reads a part of a page of dead letters, the newest first. `place` is where to begin: `+`, or
+    /// [`LetterPage::next`].
     pub fn dead_letters(
         &self,
-        offset: u32,
+        place: String,
+        skip: u32,
         limit: u32,
-        done: impl FnOnce(Result<Vec<DeadLetter>>) + Send + 'static,
+        done: impl FnOnce(Result<LetterPage>) + Send + 'static,
     ) {
         let stream = self.stream.clone();
         let command = move |attempt: &Attempt, out: &mut Vec<u8>| {
             let mut command = LETTERS.command(attempt.with_source, &[&stream.keys.dead]);
-            command.arg(offset).arg(limit);
+            command.arg(&place).arg(skip).arg(limit);
             append(out, &command);
         };
         self.submit(Effect::Read, command, move |answer| {
-            done(answer.and_then(list).and_then(|letters| {
-                letters
-                    .into_iter()
-                    .map(|letter| read_letter(letter).ok_or_else(unexpected))
-                    .collect()
-            }));
+            done(answer.and_then(|page| read_page(page).ok_or_else(unexpected)));
         });
     }
 
@@ -210,8 +218,7 @@ impl Queue {
         self.submit(Effect::Idempotent, command, move |answer| {
             done(answer.and_then(list).and_then(|answer| {
                 let [moved, last] = <[Value; 2]>::try_from(answer).map_err(|_| unexpected())?;
-                let more = int(&moved) == u64::from(REVIVE_LIMIT);
-                Ok((int(&moved), text(last).filter(|last| more && !last.is_empty())))
+                Ok((int(&moved), text(last).filter(|last| !last.is_empty())))
             }));
         });
     }
@@ -290,6 +297,12 @@ pub(super) fn list(value: Value) -> Result<Vec<Value>> {
 
 pub(super) fn unexpected() -> Error {
     Error::unknown("Redis answered an audit script with something else")
+}
+
+fn read_page(page: Value) -> Option<LetterPage> {
+    let [letters, skip, next] = <[Value; 3]>::try_from(list(page).ok()?).ok()?;
+    let letters = list(letters).ok()?.into_iter().map(read_letter).collect::<Option<_>>()?;
+    Some(LetterPage { letters, skip: int(&skip), next: text(next).filter(|next| !next.is_empty()) })
 }
 
 fn read_letter(letter: Value) -> Option<DeadLetter> {

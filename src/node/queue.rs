@@ -17,7 +17,7 @@ use super::runtime::AUDIT;
 use crate::audit::bullmq::Adopted;
 use crate::audit::database::DatabaseOptions;
 use crate::audit::fault::Fault;
-use crate::audit::queue::{DeadLetter, DeadLetterSelection, Queue, QueueOptions};
+use crate::audit::queue::{DeadLetter, DeadLetterSelection, LetterPage, Queue, QueueOptions};
 use crate::audit::sink::Sink;
 use crate::audit::worker::WorkerHandle;
 use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
@@ -137,15 +137,17 @@ impl NativeQueue {
         self.queue.metrics(move |outcome| answer(ticket, outcome.map(|metrics| json!(metrics))));
     }
 
-    /// Text: the dead letters, newest first, as JSON; each with its document as JSON text.
+    /// Text: `[dead letters, how many are still to be skipped, where to go on or null]`, as JSON. The
+    /// newest come first, each with its document as JSON text.
     #[napi]
-    pub fn dead_letters(&self, slot: u32, offset: u32, limit: u32) {
+    pub fn dead_letters(&self, slot: u32, place: String, skip: u32, limit: u32) {
         let ticket = self.lane.ticket(slot);
-        self.queue.dead_letters(offset, limit, move |outcome| {
-            answer(
-                ticket,
-                outcome.map(|letters| letters.into_iter().map(letter_to_json).collect()),
-            );
+        self.queue.dead_letters(place, skip, limit, move |outcome| {
+            let page = outcome.map(|LetterPage { letters, skip, next }| {
+                let letters: Json = letters.into_iter().map(letter_to_json).collect();
+                json!([letters, skip, next])
+            });
+            answer(ticket, page);
         });
     }
 
@@ -164,15 +166,16 @@ impl NativeQueue {
         });
     }
 
-    /// Takes over jobs of BullMQ. Text: `[how many, ids of those that are no records, whether there
-    /// may be more]`.
+    /// Takes over jobs of BullMQ. Text: `[how many, ids of those that are no records, how many are
+    /// locked, whether there may be more]`.
     #[napi]
     pub fn adopt_jobs(&self, slot: u32, prefix: String, name: String, place: String, skip: u32) {
         let ticket = self.lane.ticket(slot);
         let keys = BullKeys::of(&prefix, &name);
         self.queue.adopt_jobs(keys, &place, skip.into(), move |outcome| {
-            let told =
-                outcome.map(|Adopted { taken, skipped, more }| json!([taken, skipped, more]));
+            let told = outcome.map(|Adopted { taken, skipped, locked, more }| {
+                json!([taken, skipped, locked, more])
+            });
             answer(ticket, told);
         });
     }

@@ -5,7 +5,8 @@
 -- ARGV[1]  how many jobs to skip
 -- ARGV[2]  how many jobs to return at most
 --
--- Returns {id, data, name, time of its creation} for each job.
+-- Returns {the jobs, each as {id, data, name, time of its creation, 1 if a worker has locked it, else
+-- 0}, 1 if there may be more, else 0}.
 
 local skip, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local ids = {}
@@ -15,9 +16,13 @@ if redis.call('TYPE', KEYS[1]).ok == 'list' then
 else
   ids = redis.call('ZRANGE', KEYS[1], skip, skip + count - 1)
 end
-local jobs = {}
+local jobs, bytes = {}, 0
 for i, id in ipairs(ids) do
+  -- A script blocks Redis: it reads a limited number of bytes.
+  if bytes > 4194304 then break end
   local job = redis.call('HMGET', KEYS[2] .. id, 'data', 'name', 'timestamp')
-  jobs[i] = {id, job[1] or '', job[2] or '', job[3] or ''}
+  local locked = redis.call('EXISTS', KEYS[2] .. id .. ':lock')
+  jobs[i] = {id, job[1] or '', job[2] or '', job[3] or '', locked}
+  bytes = bytes + #(job[1] or '')
 end
-return jobs
+return {jobs, (#jobs == count or #jobs < #ids) and 1 or 0}

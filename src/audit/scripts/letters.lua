@@ -1,23 +1,26 @@
--- Reads a page of dead letters, the newest first.
+-- Reads a part of a page of dead letters, the newest first.
 --
 -- KEYS[1]  the dead letters
--- ARGV[1]  how many letters to skip
--- ARGV[2]  how many letters to return at most
+-- ARGV[1]  where to begin: '+', or '(' and the entry id of the letter before
+-- ARGV[2]  how many letters to skip
+-- ARGV[3]  how many letters to return at most
 --
--- Returns a list of {entry id, {field, value, …}}.
+-- Returns {the letters, each as {entry id, {field, value, …}}, how many are still to be skipped,
+-- where to go on, or '' at the end}.
 
-local page, skip, wanted, from = {}, tonumber(ARGV[1]), tonumber(ARGV[2]), '+'
-while #page < wanted do
-  -- In portions, as XREVRANGE returns the skipped letters, too.
-  local letters = redis.call('XREVRANGE', KEYS[1], from, '-', 'COUNT', 100)
-  if #letters == 0 then break end
-  for _, letter in ipairs(letters) do
-    if skip > 0 then
-      skip = skip - 1
-    elseif #page < wanted then
-      page[#page + 1] = letter
-    end
+-- A script blocks Redis, and XREVRANGE returns the skipped letters, too: so one call looks at a
+-- limited number of letters and bytes.
+local letters, skip, from = {}, tonumber(ARGV[2]), ARGV[1]
+local wanted, seen, bytes = tonumber(ARGV[3]), 0, 0
+while #letters < wanted and seen < 500 and bytes < 4194304 do
+  local portion = redis.call('XREVRANGE', KEYS[1], from, '-', 'COUNT', 8)
+  if #portion == 0 then return {letters, skip, ''} end
+  for _, letter in ipairs(portion) do
+    if #letters == wanted then return {letters, skip, from} end
+    if skip > 0 then skip = skip - 1 else letters[#letters + 1] = letter end
+    for _, text in ipairs(letter[2]) do bytes = bytes + #text end
+    seen = seen + 1
+    from = '(' .. letter[1]
   end
-  from = '(' .. letters[#letters][1]
 end
-return page
+return {letters, skip, from}
