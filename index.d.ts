@@ -155,6 +155,17 @@ export interface RedisStateManagerOptions {
   commandTimeoutMs?: number
   /** How many calls may be in flight; one more rejects at once. Default 10000. */
   maxInFlight?: number
+  /**
+   * How many bytes of JSON text the calls in flight may send together, counted as characters; a call
+   * beyond that rejects at once, unless it is the only one. Default 268435456 (256 MiB).
+   */
+  maxInFlightBytes?: number
+  /**
+   * How many bytes of updates and messages may wait for the callbacks of this thread's managers.
+   * Beyond that the manager gives up the connection of its subscriptions, and is brought up to date
+   * when half of them are delivered. Default 67108864 (64 MiB).
+   */
+  maxFeedBytes?: number
   /** The largest state, bytes of its JSON. Default 1 MiB. */
   maxStateBytes?: number
   /**
@@ -493,6 +504,11 @@ export interface DBWriteQueueOptions {
   commandTimeoutMs?: number
   /** How many calls may be in flight; one more rejects at once. Default 10000. */
   maxInFlight?: number
+  /**
+   * How many bytes of JSON text the calls in flight may send together, counted as characters; a call
+   * beyond that rejects at once, unless it is the only one. Default 268435456 (256 MiB).
+   */
+  maxInFlightBytes?: number
   /** Told of dead letters (error), lost connections and risky server settings. Default: silent. */
   logger?: Logger
 }
@@ -655,6 +671,11 @@ export interface RedisClientOptions {
    * one. Default 10000.
    */
   maxInFlight?: number
+  /**
+   * How many bytes the calls in flight may send together; a call beyond that rejects at once, unless
+   * it is the only one. Default 268435456 (256 MiB).
+   */
+  maxInFlightBytes?: number
 }
 
 /** Where a server is, in parts. An unknown name is refused. */

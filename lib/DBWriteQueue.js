@@ -66,6 +66,7 @@ const LOOK = 50
 /** The public documentation is in `index.d.ts`. */
 class DBWriteQueue extends ContextEmitter {
   #options
+  #hasLogger
   #client
   /** Whether the client was made here, and ends with the queue. */
   #ownsClient
@@ -95,9 +96,10 @@ class DBWriteQueue extends ContextEmitter {
       throw error
     }
     const client = RedisClient.native(this.#client)
-    this.#calls = new Calls(client, this.#options.maxInFlight)
+    this.#hasLogger = /** @type {any} */ (options)?.logger !== undefined
+    this.#calls = new Calls(client, this.#options)
     this.#listener = listen(this)
-    const { logger: _logger, maxInFlight: _maxInFlight, ...settings } = this.#options
+    const { logger: _logger, ...settings } = this.#options
     try {
       this.#native = new NativeQueue(
         this.#completions,
@@ -127,7 +129,7 @@ class DBWriteQueue extends ContextEmitter {
       throw new InvalidStateError('eventType', 'it is not a string, or empty', sessionId)
     }
     const text = state === null ? null : write(state, true, sessionId)
-    const call = this.#call(nothing, sessionId)
+    const call = this.#call(nothing, sessionId, text?.length)
     this.#native.enqueue(call.slot, sessionId, text, eventType, Date.now())
     return unwrap(await call.promise)
   }
@@ -327,10 +329,11 @@ class DBWriteQueue extends ContextEmitter {
   /**
    * @param {import('./settle.js').Read} read
    * @param {string} [sessionId]
+   * @param {number} [bytes] the length of the JSON text that is sent
    */
-  #call(read, sessionId) {
+  #call(read, sessionId, bytes) {
     if (this.#closing) throw new ClosedError(sessionId)
-    return this.#calls.call(read, sessionId)
+    return this.#calls.call(read, sessionId, bytes)
   }
 
   /**

@@ -48,7 +48,7 @@ class Feed {
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
-   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, logger: Required<import('..').Logger> }} options
+   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, maxFeedBytes: number, logger: Required<import('..').Logger> }} options
    */
   constructor(client, options) {
     this.#client = client
@@ -65,6 +65,7 @@ class Feed {
       options.updatesChannel,
       options.wsChannelPrefix,
       options.allPrefixes,
+      options.maxFeedBytes,
     )
     this.#leaveClient = RedisClient.dependOn(client, {
       hears: () => this.#logger !== unheard,

@@ -44,7 +44,7 @@ class NearCache {
    */
   constructor(client, options) {
     this.#client = RedisClient.native(client)
-    this.#calls = new Calls(this.#client, 1)
+    this.#calls = new Calls(this.#client, { maxInFlight: 1, maxInFlightBytes: 1 })
     this.#options = options
     this.#leaveClient = RedisClient.dependOn(client, {
       invalidated: (key) => this.#invalidate(key),

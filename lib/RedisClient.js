@@ -82,7 +82,7 @@ class RedisClient extends ContextEmitter {
 
   /**
    * @param {unknown} [server] a URL, or settings
-   * @param {{ commandTimeoutMs?: number, maxInFlight?: number }} [options]
+   * @param {{ commandTimeoutMs?: number, maxInFlight?: number, maxInFlightBytes?: number }} [options]
    * @param {number} [db] used instead of the database that the server's settings name
    */
   constructor(server = process.env.REDIS_URL || DEFAULT_URL, options = undefined, db = undefined) {
@@ -115,10 +115,7 @@ class RedisClient extends ContextEmitter {
     try {
       const native = new NativeClient(completions, listener, JSON.stringify(parts), this.#db)
       const { server } = native
-      const calls = new Calls(
-        { server, flush: () => native.flushCommands() },
-        this.#options.maxInFlight,
-      )
+      const calls = new Calls({ server, flush: () => native.flushCommands() }, this.#options)
       this.#listener = listener
       this.#connections = new Map([
         [SHARED, 'wait'],
@@ -165,7 +162,7 @@ class RedisClient extends ContextEmitter {
   }
 
   async #ping() {
-    const { replies, error } = await this.#told((slot) => {
+    const { replies, error } = await this.#told(0, (slot) => {
       this.#native.ping(slot, this.#options.commandTimeoutMs)
     })
     return result(replies, error, commandOf('ping', [], false))
@@ -206,7 +203,7 @@ class RedisClient extends ContextEmitter {
   /** @type {import('./Pipeline.js').Send} */
   #send = (commands, transaction) => {
     const packed = pack(commands)
-    return this.#told((slot) => {
+    return this.#told(packed.length, (slot) => {
       this.#native.call(slot, packed, transaction, this.#options.commandTimeoutMs)
     })
   }
@@ -214,21 +211,17 @@ class RedisClient extends ContextEmitter {
   /**
    * The replies to what is called, and why some are missing.
    *
+   * @param {number} bytes the size of what is sent
    * @param {(slot: number) => void} call
    */
-  async #told(call) {
+  async #told(bytes, call) {
     if (this.#ending) throw new ClosedError()
-    const { slot, promise, parts } = this.#begin()
-    call(slot)
-    const outcome = await promise
+    const one = this.#calls.call((replies) => replies, undefined, bytes)
+    call(one.slot)
+    const outcome = await one.promise
     if (!(outcome instanceof Failure)) return { replies: new Replies(outcome), error: undefined }
-    return { replies: new Replies(parts()), error: outcome.toError() }
-  }
-
-  #begin() {
-    const call = this.#calls.call((bytes) => bytes)
-    const parts = () => /** @type {Buffer} */ (/** @type {any} */ (call.parts?.[0]?.[0]))
-    return { slot: call.slot, promise: call.promise, parts }
+    const received = /** @type {Buffer} */ (/** @type {any} */ (one.parts?.[0]?.[0]))
+    return { replies: new Replies(received), error: outcome.toError() }
   }
 
   /** Commands that are sent together. @param {any[][]} [commands] */

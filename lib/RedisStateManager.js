@@ -91,7 +91,7 @@ class RedisStateManager {
     const { updatesChannel, wsChannelPrefix } = this.#options
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     const client = RedisClient.native(this.#redis)
-    this.#calls = new Calls(client, this.#options.maxInFlight)
+    this.#calls = new Calls(client, this.#options)
     this.#turns = new Turns(commandTimeoutMs, (sessionId, turnMs) =>
       logger.warn({ sessionId, turnMs }, LOST_TURN),
     )
@@ -166,7 +166,7 @@ class RedisStateManager {
     const text = write(state, this.#options.validate)
     const sessionId = checkId(state.session_id)
     const now = Date.now()
-    const call = this.#call(number, sessionId)
+    const call = this.#call(number, sessionId, text.length)
     this.#cache?.forget(call)
     this.#store.create(call.slot, sessionId, text, ifAbsent === true, now)
     const answer = unwrap(await call.promise)
@@ -201,7 +201,7 @@ class RedisStateManager {
     checkId(sessionId)
     const now = Date.now()
     const text = write(state, this.#options.validate, sessionId)
-    const call = this.#call(number, sessionId)
+    const call = this.#call(number, sessionId, text.length)
     this.#cache?.forget(call)
     const version = expectedVersion ?? NO_VERSION
     if (withinMs === undefined) this.#store.update(call.slot, sessionId, text, version, now)
@@ -338,7 +338,7 @@ class RedisStateManager {
     }
     if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
     const now = Date.now()
-    const call = this.#call(nothing, sessionId)
+    const call = this.#call(nothing, sessionId, text.length)
     this.#store.broadcast(call.slot, sessionId, text, now)
     return unwrap(await call.promise)
   }
@@ -408,10 +408,14 @@ class RedisStateManager {
     return shown(this, fields, inspection)
   }
 
-  /** @param {import('./settle.js').Read} read @param {string} [sessionId] */
-  #call(read, sessionId) {
+  /**
+   * @param {import('./settle.js').Read} read
+   * @param {string} [sessionId]
+   * @param {number} [bytes] the length of the JSON text that is sent
+   */
+  #call(read, sessionId, bytes) {
     if (this.#ended) throw new ClosedError(sessionId)
-    return this.#calls.call(read, sessionId)
+    return this.#calls.call(read, sessionId, bytes)
   }
 
   /** @param {unknown} callback */

@@ -112,9 +112,9 @@ class OverloadedError extends RedisUnavailableError {
     super(reason, sessionId, 'OVERLOADED', 'Overloaded')
   }
 
-  /** @param {string} server @param {number} maxInFlight @param {string} [sessionId] */
-  static full(server, maxInFlight, sessionId) {
-    const reason = `${maxInFlight} calls are in flight, and no more are allowed (maxInFlight)`
+  /** @param {string} server @param {string} calls @param {string} option @param {string} [sessionId] */
+  static full(server, calls, option, sessionId) {
+    const reason = `${calls} are in flight, and no more are allowed (${option})`
     return new OverloadedError(`${server}: ${reason}`, sessionId)
   }
 }

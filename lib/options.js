@@ -7,13 +7,22 @@ const { unheard } = require('./warnings.js')
 /** Well below the time for which Redis remembers what was applied (`src/redis/scripts/ledger.lua`). */
 const MAX_COMMAND_TIMEOUT_MS = 600_000
 
-const CLIENT = Object.freeze({ commandTimeoutMs: 5000, maxInFlight: 10_000 })
+/** How many bytes the calls in flight of one owner may have together. */
+const MAX_IN_FLIGHT_BYTES = 256 << 20
+
+const CLIENT = Object.freeze({
+  commandTimeoutMs: 5000,
+  maxInFlight: 10_000,
+  maxInFlightBytes: MAX_IN_FLIGHT_BYTES,
+})
 
 const MANAGER = Object.freeze({
   keyPrefix: 'session:',
   ttlSeconds: 3600,
   commandTimeoutMs: 5000,
   maxInFlight: 10_000,
+  maxInFlightBytes: MAX_IN_FLIGHT_BYTES,
+  maxFeedBytes: 64 << 20,
   maxStateBytes: 1 << 20,
   updatesChannel: 'session-updates',
   wsChannelPrefix: 'ws:',
@@ -40,6 +49,7 @@ const QUEUE = Object.freeze({
   maxBacklog: /** @type {number | undefined} */ (undefined),
   commandTimeoutMs: 5000,
   maxInFlight: 10_000,
+  maxInFlightBytes: MAX_IN_FLIGHT_BYTES,
   logger: MANAGER.logger,
 })
 
@@ -48,6 +58,7 @@ function clientOptions(given) {
   const options = withDefaults(CLIENT, given)
   checkPositive(options, 'commandTimeoutMs', MAX_COMMAND_TIMEOUT_MS)
   checkPositive(options, 'maxInFlight')
+  checkPositive(options, 'maxInFlightBytes')
   return options
 }
 
@@ -57,6 +68,8 @@ function managerOptions(given) {
   checkPositive(options, 'ttlSeconds')
   checkPositive(options, 'commandTimeoutMs', MAX_COMMAND_TIMEOUT_MS)
   checkPositive(options, 'maxInFlight')
+  checkPositive(options, 'maxInFlightBytes')
+  checkPositive(options, 'maxFeedBytes')
   checkPositive(options, 'maxStateBytes', 512 << 20)
   for (const name of /** @type {const} */ (['keyPrefix', 'updatesChannel', 'wsChannelPrefix'])) {
     if (typeof options[name] !== 'string') throw new InvalidStateError(name, 'it is not a string')
@@ -96,8 +109,11 @@ function queueOptions(given, env) {
   checkPositive(options, 'attempts')
   checkPositive(options, 'backoffDelay')
   checkPositive(options, 'batchSize', 5000)
+  checkPositive(options, 'maxBatchBytes')
+  checkPositive(options, 'maxHeldBytes')
   checkPositive(options, 'commandTimeoutMs', MAX_COMMAND_TIMEOUT_MS)
   checkPositive(options, 'maxInFlight')
+  checkPositive(options, 'maxInFlightBytes')
   if (options.maxBacklog !== undefined) checkPositive(options, 'maxBacklog')
   return { ...options, database: databaseOptions(options, env), logger: guarded(options.logger) }
 }

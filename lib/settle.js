@@ -62,25 +62,33 @@ const resolved = Promise.resolve()
 /** The calls in flight of one owner, on one client. */
 class Calls {
   inFlight = 0
+  bytesInFlight = 0
   #client
   #max
+  #maxBytes
   #unsent = false
 
-  /** @param {{ flush(): void, server: string }} client the core's @param {number} max how many may be in flight */
-  constructor(client, max) {
+  /**
+   * @param {{ flush(): void, server: string }} client the core's
+   * @param {{ maxInFlight: number, maxInFlightBytes: number }} limits
+   */
+  constructor(client, { maxInFlight, maxInFlightBytes }) {
     this.#client = client
-    this.#max = max
+    this.#max = maxInFlight
+    this.#maxBytes = maxInFlightBytes
   }
 
   /**
-   * One more call, if there may be one more, to be handed to the core at once.
+   * One more call, if there may be one more, to be handed to the core at once. A call that is larger
+   * than the limit goes alone.
    *
    * @param {Read} read
    * @param {string} [sessionId]
+   * @param {number} [bytes] the size of what is sent
    */
-  call(read, sessionId) {
-    this.#checkRoom(sessionId)
-    const call = new Call(this, read, sessionId)
+  call(read, sessionId, bytes = 0) {
+    this.#checkRoom(sessionId, bytes)
+    const call = new Call(this, read, sessionId, bytes)
     this.sendSoon()
     return call
   }
@@ -102,10 +110,15 @@ class Calls {
     }
   }
 
-  /** @param {string} [sessionId] */
-  #checkRoom(sessionId) {
+  /** @param {string} [sessionId] @param {number} [bytes] */
+  #checkRoom(sessionId, bytes = 0) {
+    const { server } = this.#client
     if (this.inFlight >= this.#max) {
-      throw OverloadedError.full(this.#client.server, this.#max, sessionId)
+      throw OverloadedError.full(server, `${this.#max} calls`, 'maxInFlight', sessionId)
+    }
+    if (this.bytesInFlight > 0 && this.bytesInFlight + bytes > this.#maxBytes) {
+      const calls = `calls of ${this.bytesInFlight} bytes`
+      throw OverloadedError.full(server, calls, 'maxInFlightBytes', sessionId)
     }
   }
 
@@ -132,11 +145,13 @@ class Call {
    * @param {Calls} owner
    * @param {Read} read
    * @param {string} [sessionId]
+   * @param {number} [bytes]
    */
-  constructor(owner, read, sessionId) {
+  constructor(owner, read, sessionId, bytes = 0) {
     this.owner = owner
     this.read = read
     this.sessionId = sessionId
+    this.bytes = bytes
     /** @type {[string | null, number][] | undefined} */
     this.parts = undefined
     /** @type {(outcome: any) => void} */
@@ -148,6 +163,7 @@ class Call {
     this.slot = vacant.pop() ?? slots.length
     slots[this.slot] = this
     owner.inFlight++
+    owner.bytesInFlight += bytes
     open() // Not to be closed before this is settled.
   }
 
@@ -165,6 +181,7 @@ class Call {
     slots[this.slot] = undefined
     vacant.push(this.slot)
     this.owner.inFlight--
+    this.owner.bytesInFlight -= this.bytes
     this.resolve(this.#outcome(kind, number, text))
     close()
   }

@@ -19,11 +19,19 @@ struct Listener {
     closed: watch::Sender<bool>,
 }
 
+/// Panics at the session `panic`.
 struct Ears(mpsc::UnboundedSender<FeedEvent>);
 
 impl Audience for Ears {
     fn tell(&self, event: FeedEvent) {
+        if let FeedEvent::Update { session_id, .. } = &event {
+            assert_ne!(session_id, "panic");
+        }
         drop(self.0.send(event));
+    }
+
+    fn backlog_bytes(&self) -> usize {
+        0
     }
 
     fn backlog(&self) -> usize {
@@ -36,7 +44,8 @@ impl Listener {
         let (sender, events) = mpsc::unbounded_channel();
         let (closed, seen) = watch::channel(false);
         let (options, keys) = (server.options(), Keys::default());
-        let (feed, task) = Feed::new(options, keys, false, Arc::new(|_| {}), seen, Ears(sender));
+        let (status, ears) = (Arc::new(|_| {}), Ears(sender));
+        let (feed, task) = Feed::new(options, keys, false, status, seen, ears, 64 << 20);
         tokio::spawn(task);
         Self { feed, events, closed }
     }
@@ -121,4 +130,17 @@ async fn it_ends_when_it_is_closed() {
         while listener.events.recv().await.is_some() {}
     });
     ended.await.expect("the feed goes on");
+}
+
+#[tokio::test]
+async fn a_panic_costs_the_connection_and_the_next_one_catches_up() {
+    let server = RedisServer::start();
+    let store = server.store();
+    let mut listener = Listener::new(&server);
+    listener.listen().await;
+    write(&store, "panic", &state("panic"), Rule::Create).await.unwrap();
+    assert!(matches!(listener.next().await, FeedEvent::Lost { .. }));
+    while !matches!(listener.next().await, FeedEvent::Confirmed { .. }) {}
+    write(&store, "s", &state("s"), Rule::Create).await.unwrap();
+    assert_eq!(listener.next_update().await.0, "s");
 }

@@ -94,13 +94,26 @@ impl From<Vec<u8>> for Payload {
     }
 }
 
+impl Completion {
+    /// What a message takes in the list, bytes; 0 for anything else.
+    fn message_bytes(&self) -> usize {
+        match self.kind {
+            Kind::Update | Kind::WebSocket | Kind::Message => {
+                let text = self.text.as_ref().map_or(0, Payload::len);
+                text + self.more.as_ref().map_or(0, String::len) + size_of::<Self>()
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// The list, as the I/O thread sees it.
 #[derive(Default)]
 pub(crate) struct Queue {
     list: Mutex<VecDeque<Completion>>,
     /// How many of them tell of changed keys.
     invalidations: AtomicUsize,
-    /// How many bytes of messages of clients' subscriptions it holds.
+    /// How many bytes of messages it holds.
     message_bytes: AtomicUsize,
     /// Wakes the task that wakes JavaScript: it runs after whatever is being answered now, so
     /// that one wake-up serves a whole batch.
@@ -109,13 +122,12 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub fn push(&self, completion: Completion) {
-        match completion.kind {
-            Kind::Invalidated => drop(self.invalidations.fetch_add(1, Ordering::Relaxed)),
-            Kind::Message => {
-                let bytes = message_bytes(completion.text.as_ref());
-                self.message_bytes.fetch_add(bytes, Ordering::Relaxed);
-            }
-            _ => {}
+        if completion.kind == Kind::Invalidated {
+            self.invalidations.fetch_add(1, Ordering::Relaxed);
+        }
+        let bytes = completion.message_bytes();
+        if bytes > 0 {
+            self.message_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let first = list.is_empty();
@@ -131,7 +143,7 @@ impl Queue {
         self.invalidations.load(Ordering::Relaxed)
     }
 
-    /// How many bytes of messages of clients' subscriptions it holds.
+    /// How many bytes of messages it holds that JavaScript has not got to.
     pub fn message_bytes(&self) -> usize {
         self.message_bytes.load(Ordering::Relaxed)
     }
@@ -149,11 +161,6 @@ impl Queue {
         self.flush.notify_one();
         list.drain(..most).collect()
     }
-}
-
-/// What a message takes in the list, bytes.
-fn message_bytes(payload: Option<&Payload>) -> usize {
-    payload.map_or(0, Payload::len) + size_of::<Completion>()
 }
 
 /// The duty to end one call. Dropped without an answer (a task that panicked), it says so.
@@ -327,17 +334,15 @@ impl Completions {
         let mut outcome = Ok(());
         let taken = self.lane.queue.take(usize::try_from(most).unwrap_or(usize::MAX));
         let count = u32::try_from(taken.len()).unwrap_or(most);
-        for Completion { slot, kind, number, text, more } in taken {
+        for completion in taken {
+            let bytes = completion.message_bytes();
+            if bytes > 0 {
+                self.lane.queue.message_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            let Completion { slot, kind, number, text, more } = completion;
             ended += u32::from(matches!(kind, Kind::Done | Kind::Text | Kind::Failed));
-            match kind {
-                Kind::Invalidated => {
-                    self.lane.queue.invalidations.fetch_sub(1, Ordering::Relaxed);
-                }
-                Kind::Message => {
-                    let bytes = message_bytes(text.as_ref());
-                    self.lane.queue.message_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                }
-                _ => {}
+            if kind == Kind::Invalidated {
+                self.lane.queue.invalidations.fetch_sub(1, Ordering::Relaxed);
             }
             let arguments = (slot, kind as u32, number, text, more.map(Text));
             // One that throws must not cost the others their answer.

@@ -31,13 +31,15 @@ impl NativeFeed {
         updates_channel: String,
         ws_channel_prefix: String,
         all_prefixes: bool,
+        max_feed_bytes: u32,
     ) -> Result<Self> {
         let keys = Keys { session_prefix, updates_channel, ws_channel_prefix };
         let callbacks = Callbacks { queue: completions.lane.queue.clone(), slot, all_prefixes };
         let status = client.status.of_another();
         let closed: watch::Receiver<bool> = client.closed.subscribe();
+        let (options, most) = (client.options.clone(), max_feed_bytes as usize);
         let (feed, task) =
-            Feed::new(client.options.clone(), keys, all_prefixes, status, closed, callbacks);
+            Feed::new(options, keys, all_prefixes, status, closed, callbacks, most);
         IO.spawn(task)?;
         Ok(Self { feed })
     }
@@ -63,6 +65,10 @@ impl Audience for Callbacks {
 
     fn backlog(&self) -> usize {
         self.queue.len()
+    }
+
+    fn backlog_bytes(&self) -> usize {
+        self.queue.message_bytes()
     }
 }
 

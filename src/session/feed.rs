@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use lru::LruCache;
 use redis::Value;
 use tokio::sync::{mpsc, watch};
@@ -22,7 +24,7 @@ use crate::redis::subscriber::{Event, Subscriber, Topics};
 /// recently updated is forgotten first. About 200 bytes each.
 const REMEMBERED: usize = 10_000;
 
-/// How many messages the audience may be behind.
+/// How many messages the audience may be behind, however small they are.
 const BACKLOG: usize = 50_000;
 
 /// How many documents are re-read at a time, so that Redis is not held up by one command.
@@ -82,8 +84,11 @@ pub trait Audience: Send + 'static {
     /// Takes note; called on the I/O thread, in order.
     fn tell(&self, event: FeedEvent);
 
-    /// How much of what it was told it has not got to yet.
+    /// How many messages it has not got to yet.
     fn backlog(&self) -> usize;
+
+    /// How many bytes these messages have.
+    fn backlog_bytes(&self) -> usize;
 }
 
 /// What a feed listens to.
@@ -113,6 +118,7 @@ impl Feed {
         status: StatusSink,
         closed: watch::Receiver<bool>,
         audience: impl Audience,
+        max_backlog_bytes: usize,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (interests, changes) = mpsc::unbounded_channel();
         let task = Task {
@@ -121,6 +127,7 @@ impl Feed {
             all_prefixes,
             status,
             audience,
+            max_backlog_bytes,
             subscriber: None,
             interest: Interest::default(),
             seen: LruCache::unbounded(),
@@ -143,6 +150,7 @@ struct Task<A> {
     all_prefixes: bool,
     status: StatusSink,
     audience: A,
+    max_backlog_bytes: usize,
     subscriber: Option<Subscriber>,
     interest: Interest,
     /// What was passed on last, for each session heard of. `None`: its deletion.
@@ -161,15 +169,12 @@ impl<A: Audience> Task<A> {
     ) {
         let work = async {
             loop {
-                tokio::select! {
-                    biased;
-                    change = changes.recv() => match change {
-                        Some(interest) => self.listen_to(interest).await,
-                        None => break,
-                    },
-                    event = next(&mut self.subscriber) => {
-                        self.handle(event).await;
-                        self.keep_pace().await;
+                match AssertUnwindSafe(self.step(&mut changes)).catch_unwind().await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // A panic costs the connection. The next one catches up.
+                    Err(_panic) => {
+                        self.give_up("an internal error; please report it".to_owned()).await;
                     }
                 }
             }
@@ -181,19 +186,50 @@ impl<A: Audience> Task<A> {
         (self.status)(Status::Closed);
     }
 
+    /// Handles the next thing that happens. Returns `false` when the handle of the feed is gone.
+    async fn step(&mut self, changes: &mut mpsc::UnboundedReceiver<Interest>) -> bool {
+        tokio::select! {
+            biased;
+            change = changes.recv() => match change {
+                Some(interest) => self.listen_to(interest).await,
+                None => return false,
+            },
+            event = next(&mut self.subscriber) => {
+                self.handle(event).await;
+                self.keep_pace().await;
+            }
+        }
+        true
+    }
+
     /// An audience that is too far behind is not told more and more, until memory ends: the
     /// connection is given up, and what was missed is caught up on when it is ready for it.
     async fn keep_pace(&mut self) {
-        if self.audience.backlog() <= BACKLOG {
+        if !self.is_behind(1) {
             return;
         }
+        let (messages, bytes) = (self.audience.backlog(), self.audience.backlog_bytes());
+        self.give_up(format!("the callbacks are {messages} messages ({bytes} bytes) behind")).await;
+        self.make_room().await;
+    }
+
+    /// Waits until the audience has got to half of what it may be behind.
+    async fn make_room(&mut self) {
+        while self.is_behind(2) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Whether the audience is further behind than this part of the limits.
+    fn is_behind(&self, divisor: usize) -> bool {
+        self.audience.backlog() > BACKLOG / divisor
+            || self.audience.backlog_bytes() > self.max_backlog_bytes / divisor
+    }
+
+    async fn give_up(&mut self, reason: String) {
         if let Some(subscriber) = &mut self.subscriber {
-            let reason = format!("the callbacks are {BACKLOG} messages behind");
             let lost = subscriber.lost(reason);
             self.handle(lost).await;
-        }
-        while self.audience.backlog() > BACKLOG / 2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -306,6 +342,7 @@ impl<A: Audience> Task<A> {
         self.superseded.clear(); // Its markers were on the connection that was lost.
         let (mut reread, mut changed) = (0, 0);
         for ids in ids.chunks(REREAD_BATCH) {
+            self.make_room().await;
             // Refused (a user that may not read): what changed shows with the next update.
             let Some(Value::Array(values)) = self.ask("MGET", ids).await? else { break };
             let marker = self.markers;
