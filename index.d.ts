@@ -496,6 +496,22 @@ export interface DBWriteQueueOptions {
   /** How many records go to PostgreSQL in one transaction, 5000 at most. Default 500. */
   batchSize?: number
   /**
+   * How many bytes of states go to PostgreSQL in one transaction. A larger record has a transaction
+   * of its own. Default 8388608 (8 MiB). The worker reads 16 records at a time, so it may hold 16
+   * records beyond this limit, in each of two batches.
+   */
+  maxBatchBytes?: number
+  /**
+   * How many bytes of states may wait for another try in this process; then the worker reads no new
+   * records, which wait in Redis. Default 33554432 (32 MiB).
+   */
+  maxHeldBytes?: number
+  /**
+   * Whether the worker creates missing tables, as `migrate()` does, before it stores its first
+   * record. It tries until that is done. Needs `worker`. Default false.
+   */
+  migrate?: boolean
+  /**
    * How many records may be in the queue. Past it `queueWrite` rejects with `BacklogFullError`; a
    * manager's write goes on without its record, which the logger is told. Default: any number.
    */
@@ -572,8 +588,13 @@ export interface DBWriteQueueEvents {
   failed: [record: AuditRecord, error: DatabaseError]
   /** It could not be stored and will be tried again. */
   retrying: [record: AuditRecord, error: DatabaseError]
-  /** PostgreSQL or Redis is not to be reached: once an outage. Needs no listener. */
-  error: [error: DatabaseError | RedisUnavailableError]
+  /**
+   * A problem of the worker. Needs no listener.
+   * - `DatabaseError`, `RedisUnavailableError`: PostgreSQL or Redis cannot be reached. Once an outage.
+   * - code `AUDIT_RECORDS_LOST`: records may be lost, as the queue vanished from Redis (`FLUSHALL`).
+   * - code `INTERNAL_ERROR`: the worker failed, and tries again. Please report it.
+   */
+  error: [error: StateError]
   /** Nothing is left in the queue. */
   drained: []
 }

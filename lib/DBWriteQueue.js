@@ -10,6 +10,7 @@ const {
   DatabaseError,
   InvalidStateError,
   RedisUnavailableError,
+  StateError,
 } = require('./errors.js')
 const { queueOptions, withDefaults } = require('./options.js')
 const { shown } = require('./inspect.js')
@@ -40,6 +41,9 @@ const WARNING = 7
 const UNREACHABLE = 8
 const RECONNECTED = 9
 const RECOVERED = 10
+const RECORDS_LOST = 11
+const OTHER_DATABASE = 12
+const CRASHED = 13
 
 /** The events that cost something for every record, and are told only to those who listen. */
 const COSTLY = Object.freeze({
@@ -394,6 +398,24 @@ class DBWriteQueue extends ContextEmitter {
       case WARNING:
         logger.warn({}, /** @type {string} */ (text))
         break
+      case RECORDS_LOST: {
+        const err = new StateError(/** @type {string} */ (text), 'AUDIT_RECORDS_LOST')
+        logger.error({ err }, err.message)
+        this.#emitError(err)
+        break
+      }
+      case OTHER_DATABASE: {
+        const message = /** @type {string} */ (text)
+        if (this.#hasLogger) logger.error({ queueName: this.#options.queueName }, message)
+        else process.emitWarning(message, { code: 'SYNCKAIROS_OTHER_DATABASE' })
+        break
+      }
+      case CRASHED: {
+        const err = new StateError(WORKER_FAILED, 'INTERNAL_ERROR')
+        logger.error({ err }, err.message)
+        this.#emitError(err)
+        break
+      }
     }
   }
 

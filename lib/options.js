@@ -46,6 +46,9 @@ const QUEUE = Object.freeze({
   ),
   worker: true,
   batchSize: 500,
+  maxBatchBytes: 8 << 20,
+  maxHeldBytes: 32 << 20,
+  migrate: false,
   maxBacklog: /** @type {number | undefined} */ (undefined),
   commandTimeoutMs: 5000,
   maxInFlight: 10_000,
@@ -105,7 +108,12 @@ function queueOptions(given, env) {
   if (typeof options.queueName !== 'string' || options.queueName === '') {
     throw new InvalidStateError('queueName', 'it is not a string, or empty')
   }
-  if (typeof options.worker !== 'boolean') throw new InvalidStateError('worker', 'it is no boolean')
+  for (const name of /** @type {const} */ (['worker', 'migrate'])) {
+    if (typeof options[name] !== 'boolean') throw new InvalidStateError(name, 'it is no boolean')
+  }
+  if (options.migrate && !options.worker) {
+    throw new InvalidStateError('migrate', 'a worker migrates, and this queue has none (worker)')
+  }
   checkPositive(options, 'attempts')
   checkPositive(options, 'backoffDelay')
   checkPositive(options, 'batchSize', 5000)

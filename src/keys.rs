@@ -107,6 +107,8 @@ pub struct AuditKeys {
     pub index: String,
     /// How many records have reached PostgreSQL.
     pub completed: String,
+    /// The name of the database in which the latest worker stores the records.
+    pub database: String,
 }
 
 impl AuditKeys {
@@ -120,6 +122,7 @@ impl AuditKeys {
             dead: key("dead"),
             index: key("index"),
             completed: key("completed"),
+            database: key("database"),
         }
     }
 }

@@ -53,7 +53,9 @@ impl Audit {
     async fn worker(&self) -> WorkerHandle {
         let sink = Arc::new(self.database.sink());
         sink.migrate().await.unwrap();
-        let options = WorkerOptions { attempts: 2, backoff_delay: ms(20), batch_size: 50 };
+        let (attempts, backoff_delay, batch_size) = (2, ms(20), 50);
+        let options =
+            WorkerOptions { attempts, backoff_delay, batch_size, ..WorkerOptions::default() };
         let (handle, work) =
             WorkerHandle::new(self.server.options(), self.queue.stream(), sink, options, Nobody);
         tokio::spawn(work);

@@ -4,7 +4,8 @@
 //! - [`queue`]: the calls of an audit queue. [`bullmq`]: adopts the jobs that older instances queued.
 //! - [`worker`]: moves records from the stream to PostgreSQL. Behind it `worker_connection` (one
 //!   connection to Redis: claims, retries, dead letters), `source` (its commands),
-//!   `worker_context` (what outlives the connection), [`worker_events`] and [`worker_options`].
+//!   `portion` (how much it reads at a time), `worker_context` (what outlives the connection),
+//!   [`worker_events`] and [`worker_options`].
 //! - [`fault`]: why PostgreSQL did not store a batch; decides what happens to its records.
 //! - [`sink`]: stores a batch of records, all or none, exactly once. Behind it [`database`] (the
 //!   server's address), `pool` (its connections), `schema` (the types of the columns), `row` (a
@@ -15,6 +16,7 @@ pub mod database;
 pub mod fault;
 mod migrate;
 mod pool;
+mod portion;
 pub mod queue;
 pub mod record;
 mod row;

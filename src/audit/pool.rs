@@ -32,6 +32,8 @@ pub(super) struct Pool {
     /// How many idle connections stay open.
     min: usize,
     max: usize,
+    /// `host:port/database`.
+    database: String,
     permits: Arc<Semaphore>,
     idle: Mutex<IdleConnections>,
 }
@@ -53,7 +55,14 @@ struct Idle {
 impl Pool {
     pub fn new(options: PgConnectOptions, min: usize, max: usize) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(max));
-        Arc::new(Self { options, min, max, permits, idle: Mutex::default() })
+        let (host, port) = (options.get_host(), options.get_port());
+        let database = format!("{host}:{port}/{}", options.get_database().unwrap_or_default());
+        Arc::new(Self { options, min, max, database, permits, idle: Mutex::default() })
+    }
+
+    /// The name of the database: `host:port/database`.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// The most connections at a time.

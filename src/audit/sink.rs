@@ -54,6 +54,11 @@ impl Sink {
         Ok(Self { pool: Pool::new(options.connect_options()?, min, max), cached: Mutex::default() })
     }
 
+    /// The name of the database: `host:port/database`.
+    pub fn database(&self) -> &str {
+        self.pool.database()
+    }
+
     /// How many batches the sink can store at a time.
     pub fn connections(&self) -> usize {
         self.pool.max()

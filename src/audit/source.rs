@@ -6,14 +6,14 @@ use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::{Cmd, ToRedisArgs, Value};
 
 use super::fault::Fault;
 use super::stream::{Batch, Stream, int, read_entries, text};
 use crate::keys::{AUDIT_GROUP, AuditKeys};
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
-use crate::redis::refusal::error_line;
+use crate::redis::refusal::{Refusal, error_line, without_script};
 use crate::redis::script::Script;
 
 /// How long a worker must be silent before other workers take over its claims.
@@ -64,12 +64,14 @@ impl Source {
         &self.stream.keys
     }
 
-    /// Claims up to `count` new records. Waits up to `wait` for the first.
-    pub async fn fresh(&mut self, count: usize, wait: Duration) -> Answer<Batch> {
+    /// Claims up to `count` new records. May wait for the first.
+    pub async fn fresh(&mut self, count: usize, wait: Option<Duration>) -> Answer<Batch> {
         let mut command = self.read_group(count);
-        command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
+        if let Some(wait) = wait {
+            command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
+        }
         command.arg("STREAMS").arg(&self.keys().stream).arg(">");
-        let entries = read_streams(self.ask(&command, wait).await?);
+        let entries = read_streams(self.ask(&command, wait.unwrap_or_default()).await?);
         let mut batch = Batch::default();
         for (place, record) in entries {
             batch.push(place, record, 1);
@@ -194,16 +196,21 @@ impl Source {
     }
 
     /// Renews claims, so that no other worker takes the records over.
-    pub async fn keep(&mut self, places: &[String]) -> Answer<()> {
-        self.claim(places, "JUSTID", None).await
+    pub async fn keep(&mut self, places: &[impl ToRedisArgs + Sync]) -> Answer<()> {
+        self.claim(places, None).await
     }
 
     /// Gives claims up, so that other workers may take the records over at once.
-    pub async fn release(&mut self, places: &[String]) -> Answer<()> {
-        self.claim(places, "JUSTID", Some(ABANDONED)).await
+    pub async fn release(&mut self, places: &[impl ToRedisArgs + Sync]) -> Answer<()> {
+        self.claim(places, Some(ABANDONED)).await
     }
 
-    async fn claim(&mut self, places: &[String], how: &str, idle: Option<Duration>) -> Answer<()> {
+    /// Claims records again, all with one command.
+    async fn claim(
+        &mut self,
+        places: &[impl ToRedisArgs + Sync],
+        idle: Option<Duration>,
+    ) -> Answer<()> {
         if places.is_empty() {
             return Ok(());
         }
@@ -212,8 +219,25 @@ impl Source {
         if let Some(idle) = idle {
             command.arg("IDLE").arg(idle.as_millis() as u64);
         }
-        command.arg(how);
+        command.arg("JUSTID");
         self.ask(&command, Duration::ZERO).await.map(drop)
+    }
+
+    /// Notes the name of the database in which the records are stored. Returns the name that was
+    /// noted before.
+    pub async fn note_database(&mut self, name: &str) -> Answer<Option<String>> {
+        let command = redis::cmd("SET").arg(&self.keys().database).arg(name).arg("GET").to_owned();
+        match self.ask(&command, Duration::ZERO).await {
+            Ok(noted) => Ok(text(noted)),
+            // The note is only a warning: the worker goes on where the user may not write it, or
+            // the memory is full.
+            Err(Lost { reason, .. })
+                if ["NOPERM", "OOM", "WRONGTYPE"].iter().any(|code| reason.starts_with(code)) =>
+            {
+                Ok(None)
+            }
+            Err(lost) => Err(lost),
+        }
     }
 
     /// Removes the consumers of processes that have ended long ago.
@@ -267,7 +291,9 @@ impl Source {
             let mut command = script.command(with_source, keys);
             arguments(&mut command);
             match self.ask(&command, Duration::ZERO).await {
-                Err(lost) if lost.reason.starts_with("NOSCRIPT") && !with_source => {
+                Err(lost)
+                    if Refusal::of(&lost.reason) == Refusal::UnknownScript && !with_source =>
+                {
                     with_source = true;
                 }
                 answer => return answer,
@@ -278,7 +304,7 @@ impl Source {
     /// Sends a command. An error reply ends the connection, too: the worker reconnects and resumes.
     async fn ask(&mut self, command: &Cmd, blocks: Duration) -> Answer<Value> {
         match within(blocks + ANSWER, &self.options, self.link.ask(command)).await? {
-            Value::ServerError(error) => Err(self.lost(error_line(&error))),
+            Value::ServerError(error) => Err(self.lost(without_script(error_line(&error)))),
             value => Ok(value),
         }
     }

@@ -104,8 +104,10 @@ fn new_value(column: &str, columns: &[&str]) -> String {
              ELSE s.metadata END \
              || CASE WHEN given.newer THEN excluded.metadata ELSE '{{}}' END || {latest_write}",
             ours = columns.join(","),
-            latest_write =
-                latest_write(&["s.metadata -> 'stream_write'", "excluded.metadata -> 'stream_write'"]),
+            latest_write = latest_write(&[
+                "s.metadata -> 'stream_write'",
+                "excluded.metadata -> 'stream_write'"
+            ]),
         ),
         _ => format!("CASE WHEN given.newer THEN excluded.{column} ELSE s.{column} END"),
     }

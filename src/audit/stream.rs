@@ -56,10 +56,26 @@ impl Batch {
         [second, self]
     }
 
-    /// The approximate size of the records in memory.
-    pub fn bytes(&self) -> usize {
-        self.records.iter().map(|record| record.state.as_ref().map_or(0, String::len) + 256).sum()
+    /// Adds the records of another batch.
+    pub fn append(&mut self, other: Self) {
+        self.entry_ids.extend(other.entry_ids);
+        self.records.extend(other.records);
+        self.attempts.extend(other.attempts);
     }
+
+    /// The approximate size of the records in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.records.iter().map(size).sum()
+    }
+
+    /// The approximate size of the largest record in memory, in bytes.
+    pub fn largest(&self) -> usize {
+        self.records.iter().map(size).max().unwrap_or_default()
+    }
+}
+
+fn size(record: &Record) -> usize {
+    record.state.as_ref().map_or(0, String::len) + 256
 }
 
 /// Reads stream entries from a reply of Redis: the id of each entry, and its record.

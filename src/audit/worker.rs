@@ -6,19 +6,22 @@
 //! record may be sent to PostgreSQL twice this way; its id keeps it from being stored twice.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::portion::Portion;
 use super::sink::Sink;
 use super::source::Source;
 use super::stream::Stream;
 use super::worker_connection::{StopReason, WorkerConnection};
-use super::worker_context::{Reported, WorkerContext};
+use super::worker_context::{Shared, WorkerContext};
 use super::worker_events::{EventListener, WorkerEvent};
 use super::worker_options::WorkerOptions;
 use crate::redis::closing::{Closing, raise, requested};
@@ -46,8 +49,11 @@ impl WorkerHandle {
         let (closing, closing_seen) = watch::channel(Closing::No);
         let (alive, ended) = watch::channel(());
         let listener = Arc::new(listener);
-        let reported = Arc::new(Reported::default());
-        let lanes: Vec<_> = (0..LANES.min(sink.connections()))
+        let shared = Arc::new(Shared::default());
+        let count = LANES.min(sink.connections());
+        let max_held_bytes = options.max_held_bytes / count;
+        let options = WorkerOptions { max_held_bytes, ..options };
+        let lanes: Vec<_> = (0..count)
             .map(|_| Lane {
                 stream: stream.clone(),
                 consumer: format!("{:032x}", fastrand::u128(..)),
@@ -56,9 +62,11 @@ impl WorkerHandle {
                     sink: sink.clone(),
                     options: options.clone(),
                     listener: listener.clone(),
-                    reported: reported.clone(),
+                    recovered: shared.recoveries(),
+                    shared: shared.clone(),
                     closing: closing_seen.clone(),
                     outages: 0,
+                    portion: Portion::default(),
                 },
             })
             .collect();
@@ -114,22 +122,36 @@ impl<L: EventListener> Lane<L> {
         let mut failures = 0;
         loop {
             let started = Instant::now();
-            let reason = match self.work().await {
-                StopReason::Closing => return,
-                StopReason::Broken(reason) => reason,
-            };
-            let WorkerContext { redis, listener, reported, closing: closing_seen, .. } =
-                &mut self.context;
-            if !reported.lost.swap(true, Ordering::Relaxed) {
-                listener.on_event(WorkerEvent::Lost(&reason));
+            // A panic ends the connection, never the lane. What the lane keeps is as good as after
+            // any other error: the next connection reads from Redis what was claimed.
+            let stopped = AssertUnwindSafe(self.work()).catch_unwind().await;
+            let WorkerContext { listener, shared, .. } = &self.context;
+            match stopped {
+                Ok(StopReason::Closing) => return,
+                Ok(StopReason::Broken(reason)) => {
+                    if !shared.lost.swap(true, Ordering::Relaxed) {
+                        listener.on_event(WorkerEvent::Lost(&reason));
+                    }
+                }
+                Ok(StopReason::GroupVanished(reason)) => {
+                    if !shared.vanished.swap(true, Ordering::Relaxed) {
+                        listener.on_event(WorkerEvent::RecordsLost(format!(
+                            "audit records may be lost: the queue vanished from Redis (FLUSHALL, \
+                             or a restart without its data): {reason}"
+                        )));
+                    }
+                }
+                Err(_panic) => listener.on_event(WorkerEvent::Crashed),
             }
+            self.context.portion.failed();
+            let redis = &self.context.redis;
             if started.elapsed() > redis.backoff.ceiling {
                 failures = 0;
             }
             let delay = redis.backoff.delay(failures, fastrand::f64());
             failures = failures.saturating_add(1);
             tokio::select! {
-                _ = requested(closing_seen, Closing::No) => return,
+                _ = requested(&mut self.context.closing, Closing::No) => return,
                 () = sleep(delay) => {}
             }
         }
@@ -146,8 +168,8 @@ impl<L: EventListener> Lane<L> {
         match source {
             Ok(source) => WorkerConnection::new(&mut self.context, source).work().await,
             Err(lost) => {
-                let WorkerContext { listener, reported, .. } = &self.context;
-                if !reported.unreachable.swap(true, Ordering::Relaxed) {
+                let WorkerContext { listener, shared, .. } = &self.context;
+                if !shared.unreachable.swap(true, Ordering::Relaxed) {
                     listener.on_event(WorkerEvent::Unreachable(&lost.to_string()));
                 }
                 lost.into()

@@ -13,6 +13,7 @@ use super::source::{Answer, Source};
 use super::stream::Batch;
 use super::worker_context::WorkerContext;
 use super::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
+use super::worker_options::WorkerOptions;
 use crate::redis::closing::{Closing, requested};
 use crate::redis::link::Lost;
 
@@ -23,26 +24,35 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How often a worker removes the consumers of processes that have ended.
 const TIDY_INTERVAL: Duration = Duration::from_secs(600);
 
+/// How often a worker looks whether another one stores in another database.
+const NOTE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How long a closing worker waits for records that Redis may be sending already.
 const LAST_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The intended size of a batch's documents, in bytes.
-const BATCH_BYTES: usize = 8 << 20;
-
-/// How many records may wait for a retry before the worker reads no new ones.
+/// How many records may wait for a retry before the worker reads no new ones: one command renews
+/// its claims to all of them. `WorkerOptions::max_held_bytes` limits them, too.
 const MAX_DELAYED: usize = 2000;
 
 /// Why a worker stopped using a connection.
 pub(super) enum StopReason {
     /// The connection failed, for this reason.
     Broken(String),
+    /// The consumer group is not there any more, and with it the records of the stream.
+    GroupVanished(String),
     /// The worker is closing.
     Closing,
 }
 
 impl From<Lost> for StopReason {
     fn from(lost: Lost) -> Self {
-        Self::Broken(lost.to_string())
+        // UNBLOCKED: the stream was deleted while a read of it waited.
+        let vanished = ["NOGROUP", "UNBLOCKED"].iter().any(|code| lost.reason.starts_with(code));
+        if vanished {
+            Self::GroupVanished(lost.to_string())
+        } else {
+            Self::Broken(lost.to_string())
+        }
     }
 }
 
@@ -74,14 +84,17 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     }
 
     async fn process_records(&mut self) -> Result<Infallible, StopReason> {
-        if !self.context.reported.warned.swap(true, Ordering::Relaxed) {
+        if !self.context.shared.warned.swap(true, Ordering::Relaxed) {
             for warning in self.source.warnings().await {
                 self.context.listener.on_event(WorkerEvent::Warning(warning));
             }
         }
+        self.note_database().await?;
+        self.migrate().await?;
         self.resume().await?;
-        let mut count = self.context.options.batch_size.min(32);
-        let (mut renewed, mut tidied) = (None::<Instant>, None::<Instant>);
+        let (mut renewed, mut claimed, mut tidied) =
+            (None::<Instant>, None::<Instant>, None::<Instant>);
+        let mut noted = Instant::now();
         loop {
             if *self.context.closing.borrow() > Closing::No {
                 return Err(self.release_delayed().await?);
@@ -89,52 +102,113 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             self.retry_due().await?;
             if renewed.is_none_or(|renewed| renewed.elapsed() >= HEARTBEAT) {
                 self.renew_delayed().await?;
+                renewed = Some(Instant::now());
+            }
+            if claimed.is_none_or(|claimed| claimed.elapsed() >= HEARTBEAT) && !self.holds_enough()
+            {
+                let count = self.portion();
                 let (batch, vanished) = self.source.abandoned(count).await?;
                 if vanished > 0 {
-                    self.context.listener.on_event(WorkerEvent::Warning(format!(
+                    self.context.listener.on_event(WorkerEvent::RecordsLost(format!(
                         "{vanished} audit records have vanished from the stream: somebody has \
                          deleted or trimmed it"
                     )));
                 }
-                // A full batch means that there are more: look again without a pause.
-                renewed = (batch.len() < count).then(Instant::now);
+                // A full portion means that there are more: look again without a pause.
+                claimed = (batch.len() < count).then(Instant::now);
+                self.arrived(&batch);
                 self.deliver(batch).await?;
+            }
+            if noted.elapsed() >= NOTE_INTERVAL {
+                self.note_database().await?;
+                noted = Instant::now();
             }
             if tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_INTERVAL) {
                 self.source.tidy().await?;
                 tidied = Some(Instant::now());
             }
-            let batch = self.next(count).await?;
-            if self.context.reported.lost.swap(false, Ordering::Relaxed) {
-                self.context.reported.unreachable.store(false, Ordering::Relaxed);
+            let batch = self.next().await?;
+            if self.context.shared.lost.swap(false, Ordering::Relaxed) {
+                self.context.shared.unreachable.store(false, Ordering::Relaxed);
                 self.context.listener.on_event(WorkerEvent::Reconnected);
             }
-            // Read fewer records where the documents are large.
-            if let Some(average) = batch.bytes().checked_div(batch.len()) {
-                count = (BATCH_BYTES / average).clamp(1, self.context.options.batch_size);
+            if !batch.is_empty() {
+                self.context.shared.vanished.store(false, Ordering::Relaxed);
             }
             self.deliver(batch).await?;
         }
+    }
+
+    /// How many records the next read may return.
+    fn portion(&self) -> usize {
+        self.context.portion.count().min(self.context.options.batch_size)
+    }
+
+    fn arrived(&mut self, portion: &Batch) {
+        self.context.portion.arrived(portion.largest(), self.context.options.max_batch_bytes);
+    }
+
+    /// Notes in Redis in which database this worker stores. Reports another worker of the queue that
+    /// stores elsewhere.
+    async fn note_database(&mut self) -> Result<(), StopReason> {
+        let ours = self.context.sink.database().to_owned();
+        let noted = self.source.note_database(&ours).await?;
+        if let Some(other) = noted.filter(|other| *other != ours)
+            && self.context.shared.is_new_database(&other)
+        {
+            self.context.listener.on_event(WorkerEvent::OtherDatabase(format!(
+                "this worker stores the audit records of the queue in {ours}, another one in \
+                 {other}: each stores a part of them. Give each service a queueName of its own, \
+                 unless the database has moved"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Creates the missing tables, where the worker has to: tries until it is done.
+    async fn migrate(&mut self) -> Result<(), StopReason> {
+        while self.context.options.migrate {
+            let (shared, sink) = (self.context.shared.clone(), self.context.sink.clone());
+            let migrated = tokio::select! {
+                biased;
+                _ = requested(&mut self.context.closing, Closing::No) => {
+                    return Err(StopReason::Closing);
+                }
+                migrated = shared.migrated.get_or_try_init(|| sink.migrate()) => migrated,
+            };
+            let Err(fault) = migrated else { break };
+            self.context.report_outage(&fault);
+            let delay = self.context.outage_delay();
+            tokio::select! {
+                biased;
+                _ = requested(&mut self.context.closing, Closing::No) => {
+                    return Err(StopReason::Closing);
+                }
+                () = sleep(delay) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Processes what this consumer had claimed before it lost its connection.
     async fn resume(&mut self) -> Result<(), StopReason> {
         let mut after = String::from("0");
         loop {
-            let batch = self.source.own(100, &after).await?;
+            let batch = self.source.own(self.portion(), &after).await?;
             let Some(last) = batch.entry_ids.last() else { return Ok(()) };
             after.clone_from(last);
+            self.arrived(&batch);
             self.deliver(batch).await?;
         }
     }
 
     /// Reads new records. Returns an empty batch where none arrive in time, or too many wait for a
     /// retry.
-    async fn next(&mut self, count: usize) -> Result<Batch, StopReason> {
+    async fn next(&mut self) -> Result<Batch, StopReason> {
         let due = self.delayed.front().map(|first| first.due);
         let until_due = due.map(|due| due.saturating_duration_since(Instant::now()));
         let wait = until_due.map_or(HEARTBEAT, |until_due| until_due.min(HEARTBEAT));
-        if self.delayed.iter().map(|delayed| delayed.batch.len()).sum::<usize>() >= MAX_DELAYED {
+        if self.holds_enough() {
             tokio::select! {
                 _ = requested(&mut self.context.closing, Closing::No) => {}
                 () = sleep(wait) => {}
@@ -145,22 +219,49 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             return Ok(Batch::default());
         }
         let waking = self.source.waking();
-        let mut fresh = pin!(self.source.fresh(count, wait));
-        tokio::select! {
-            biased;
-            batch = &mut fresh => return Ok(batch?),
-            _ = requested(&mut self.context.closing, Closing::No) => {}
-        }
-        // Redis may have assigned records to this consumer already. Receive them: otherwise nobody
-        // would process them until they count as abandoned.
-        let last_read = async {
-            waking.await;
-            fresh.await
+        let count = self.portion();
+        let first = {
+            let mut fresh = pin!(self.source.fresh(count, Some(wait)));
+            tokio::select! {
+                biased;
+                batch = &mut fresh => batch?,
+                _ = requested(&mut self.context.closing, Closing::No) => {
+                    // Redis may have assigned records to this consumer already. Receive them:
+                    // otherwise nobody would process them until they count as abandoned.
+                    let last_read = async {
+                        waking.await;
+                        fresh.await
+                    };
+                    return match timeout(LAST_READ_TIMEOUT, last_read).await {
+                        Ok(batch) => Ok(batch?),
+                        Err(_) => Err(StopReason::Closing),
+                    };
+                }
+            }
         };
-        match timeout(LAST_READ_TIMEOUT, last_read).await {
-            Ok(batch) => Ok(batch?),
-            Err(_) => Err(StopReason::Closing),
+        self.fill(first, count).await
+    }
+
+    /// Reads more portions into a batch, as long as they are full and the batch has room.
+    async fn fill(&mut self, mut batch: Batch, mut count: usize) -> Result<Batch, StopReason> {
+        let WorkerOptions { batch_size, max_batch_bytes, .. } = self.context.options;
+        let mut arrived = batch.len();
+        self.arrived(&batch);
+        while arrived == count && batch.len() < batch_size && batch.bytes() < max_batch_bytes {
+            count = self.portion().min(batch_size - batch.len());
+            let portion = self.source.fresh(count, None).await?;
+            arrived = portion.len();
+            self.arrived(&portion);
+            batch.append(portion);
         }
+        Ok(batch)
+    }
+
+    /// Whether so much waits for a retry that no more is read.
+    fn holds_enough(&self) -> bool {
+        let batches = || self.delayed.iter().map(|delayed| &delayed.batch);
+        batches().map(Batch::len).sum::<usize>() >= MAX_DELAYED
+            || batches().map(Batch::bytes).sum::<usize>() >= self.context.options.max_held_bytes
     }
 
     async fn retry_due(&mut self) -> Result<(), StopReason> {
@@ -173,17 +274,12 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     }
 
     async fn renew_delayed(&mut self) -> Answer<()> {
-        for Delayed { batch, .. } in &self.delayed {
-            self.source.keep(&batch.entry_ids).await?;
-        }
-        Ok(())
+        self.source.keep(&entry_ids(&self.delayed)).await
     }
 
     /// Releases the records that wait for a retry to other workers, as the worker is closing.
     async fn release_delayed(&mut self) -> Answer<StopReason> {
-        for Delayed { batch, .. } in self.delayed.drain(..) {
-            self.source.release(&batch.entry_ids).await?;
-        }
+        self.source.release(&entry_ids(&self.delayed)).await?;
         Ok(StopReason::Closing)
     }
 
@@ -194,16 +290,13 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             if batch.is_empty() {
                 continue;
             }
-            if batch.len() > 1 && batch.bytes() > 2 * BATCH_BYTES {
+            if batch.len() > 1 && batch.bytes() > self.context.options.max_batch_bytes {
                 batches.extend(batch.halves());
                 continue;
             }
             self.emit(EventKind::Active, &batch, WorkerEvent::Active);
             let Err(fault) = self.store(&batch).await? else {
-                self.context.outages = 0;
-                if self.context.reported.outage.swap(0, Ordering::Relaxed) > 0 {
-                    self.context.listener.on_event(WorkerEvent::Recovered);
-                }
+                self.context.stored();
                 self.settle(&batch).await?;
                 continue;
             };
@@ -255,20 +348,15 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         Ok(())
     }
 
-    /// Waits before the batch is sent again, longer with each outage in a row. Returns `true` if
-    /// the worker closes meanwhile.
+    /// Waits before the batch is sent again, longer with each outage in a row, until the other lane
+    /// finds that PostgreSQL works again. Returns `true` if the worker closes meanwhile.
     async fn wait_for_postgres(
         &mut self,
         batch: &mut Batch,
         fault: &Fault,
     ) -> Result<bool, StopReason> {
-        // Missing tables are reported even after another outage was.
-        let severity = if fault.is_missing_table() { 2 } else { 1 };
-        if self.context.reported.outage.fetch_max(severity, Ordering::Relaxed) < severity {
-            self.context.listener.on_event(WorkerEvent::Outage(fault));
-        }
-        let delay = self.context.options.retry_delay(self.context.outages, fastrand::f64());
-        self.context.outages = self.context.outages.saturating_add(1);
+        self.context.report_outage(fault);
+        let delay = self.context.outage_delay();
         self.source.delay(&batch.entry_ids, delay, false).await?;
         for attempt in &mut batch.attempts {
             *attempt = attempt.saturating_add(1);
@@ -279,6 +367,10 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             tokio::select! {
                 biased;
                 _ = requested(&mut self.context.closing, Closing::No) => return Ok(true),
+                Ok(()) = self.context.recovered.changed() => {
+                    self.context.outages = 0;
+                    return Ok(false);
+                }
                 () = sleep_until(end.min(Instant::now() + HEARTBEAT)) => {}
             }
             self.source.keep(&batch.entry_ids).await?;
@@ -329,6 +421,10 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             self.context.listener.on_event(event(attempts_of(batch)));
         }
     }
+}
+
+fn entry_ids(delayed: &VecDeque<Delayed>) -> Vec<&str> {
+    delayed.iter().flat_map(|one| &one.batch.entry_ids).map(String::as_str).collect()
 }
 
 fn attempts_of(batch: &Batch) -> Vec<RecordAttempt<'_>> {

@@ -1,11 +1,15 @@
-//! What a lane of a worker keeps while its connections come and go.
+//! What a lane of a worker keeps while its connections come and go, and what its lanes share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
+use super::fault::Fault;
+use super::portion::Portion;
 use super::sink::Sink;
+use super::worker_events::{EventListener, WorkerEvent};
 use super::worker_options::WorkerOptions;
 use crate::redis::closing::Closing;
 use crate::redis::options::Options;
@@ -16,23 +20,89 @@ pub(super) struct WorkerContext<L> {
     pub sink: Arc<Sink>,
     pub options: WorkerOptions,
     pub listener: Arc<L>,
-    pub reported: Arc<Reported>,
+    pub shared: Arc<Shared>,
     pub closing: watch::Receiver<Closing>,
+    /// Changes when PostgreSQL has stored a batch after an outage.
+    pub recovered: watch::Receiver<()>,
     /// How many batches in a row PostgreSQL could not store.
     pub outages: u32,
+    /// How much the lane reads at a time.
+    pub portion: Portion,
 }
 
-/// The problems that a worker has already reported. Its lanes share it: a worker reports a problem
-/// once.
-#[derive(Default)]
-pub(super) struct Reported {
+/// What the lanes of a worker share. A worker reports a problem once.
+pub(super) struct Shared {
     /// How severe the reported outage of PostgreSQL is. 0: no outage; 1: PostgreSQL cannot be
     /// used; 2: its tables are missing.
-    pub outage: AtomicU8,
-    /// The connection to Redis is lost.
+    outage: AtomicU8,
+    /// Tells all lanes that PostgreSQL works again.
+    recovered: watch::Sender<()>,
+    /// The connection to Redis is lost, and that was reported.
     pub lost: AtomicBool,
-    /// A connection to Redis could not be made.
+    /// A connection to Redis could not be made, and that was reported.
     pub unreachable: AtomicBool,
-    /// The server's settings put records at risk.
+    /// The consumer group had vanished, and that was reported.
+    pub vanished: AtomicBool,
+    /// The server's settings put records at risk, and that was reported.
     pub warned: AtomicBool,
+    /// The other databases that were reported.
+    pub other_databases: Mutex<HashSet<String>>,
+    /// Whether the tables were created, where the worker has to.
+    pub migrated: OnceCell<()>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            outage: AtomicU8::new(0),
+            recovered: watch::Sender::new(()),
+            lost: AtomicBool::new(false),
+            unreachable: AtomicBool::new(false),
+            vanished: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
+            other_databases: Mutex::default(),
+            migrated: OnceCell::new(),
+        }
+    }
+}
+
+impl Shared {
+    /// Changes at each end of an outage.
+    pub fn recoveries(&self) -> watch::Receiver<()> {
+        self.recovered.subscribe()
+    }
+
+    /// Whether nobody was told of this other database yet.
+    pub fn is_new_database(&self, name: &str) -> bool {
+        let mut known = self.other_databases.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(name.to_owned())
+    }
+}
+
+impl<L: EventListener> WorkerContext<L> {
+    /// PostgreSQL has stored a batch. The end of an outage wakes up the other lanes, too.
+    pub fn stored(&mut self) {
+        self.outages = 0;
+        if self.shared.outage.swap(0, Ordering::Relaxed) > 0 {
+            self.shared.recovered.send_replace(());
+            self.recovered.mark_unchanged();
+            self.listener.on_event(WorkerEvent::Recovered);
+        }
+    }
+
+    /// PostgreSQL cannot be used: reports it, once an outage. Missing tables are reported even after
+    /// another outage was.
+    pub fn report_outage(&self, fault: &Fault) {
+        let severity = if fault.is_missing_table() { 2 } else { 1 };
+        if self.shared.outage.fetch_max(severity, Ordering::Relaxed) < severity {
+            self.listener.on_event(WorkerEvent::Outage(fault));
+        }
+    }
+
+    /// How long to wait for PostgreSQL: longer with each outage in a row.
+    pub fn outage_delay(&mut self) -> std::time::Duration {
+        let delay = self.options.retry_delay(self.outages, fastrand::f64());
+        self.outages = self.outages.saturating_add(1);
+        delay
+    }
 }

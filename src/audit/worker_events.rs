@@ -28,6 +28,12 @@ pub enum WorkerEvent<'a> {
     Reconnected,
     /// A risk that an operator should know.
     Warning(String),
+    /// Records may be lost.
+    RecordsLost(String),
+    /// Another worker stores the records of this queue in another database.
+    OtherDatabase(String),
+    /// The worker failed by a fault of its own, and goes on with a new connection.
+    Crashed,
 }
 
 /// An attempt to store a record.

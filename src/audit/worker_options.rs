@@ -16,11 +16,26 @@ pub struct WorkerOptions {
     pub backoff_delay: Duration,
     /// The most records in one transaction. Default 500.
     pub batch_size: usize,
+    /// The most bytes of documents in one transaction; a larger record has one of its own. Default
+    /// 8 MiB.
+    pub max_batch_bytes: usize,
+    /// How many bytes of documents may wait for a retry in this process before the worker reads no
+    /// new ones. Default 32 MiB.
+    pub max_held_bytes: usize,
+    /// Whether the worker creates missing tables before its first batch. Default false.
+    pub migrate: bool,
 }
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self { attempts: 5, backoff_delay: Duration::from_secs(2), batch_size: 500 }
+        Self {
+            attempts: 5,
+            backoff_delay: Duration::from_secs(2),
+            batch_size: 500,
+            max_batch_bytes: 8 << 20,
+            max_held_bytes: 32 << 20,
+            migrate: false,
+        }
     }
 }
 

@@ -44,6 +44,9 @@ const WARNING: u32 = 7;
 const UNREACHABLE: u32 = 8;
 const RECONNECTED: u32 = 9;
 const RECOVERED: u32 = 10;
+const RECORDS_LOST: u32 = 11;
+const OTHER_DATABASE: u32 = 12;
+const CRASHED: u32 = 13;
 
 /// What `lib/options.js` hands over, as JSON.
 #[derive(Deserialize)]
@@ -53,6 +56,9 @@ struct QueueSettings {
     attempts: u32,
     backoff_delay: u64,
     batch_size: usize,
+    max_batch_bytes: usize,
+    max_held_bytes: usize,
+    migrate: bool,
     max_backlog: Option<u64>,
     command_timeout_ms: u64,
     worker: bool,
@@ -102,6 +108,9 @@ impl NativeQueue {
                 attempts: settings.attempts,
                 backoff_delay: Duration::from_millis(settings.backoff_delay),
                 batch_size: settings.batch_size,
+                max_batch_bytes: settings.max_batch_bytes,
+                max_held_bytes: settings.max_held_bytes,
+                migrate: settings.migrate,
             };
             let queue_of_news = completions.lane.queue.clone();
             let listener = Listener { queue: queue_of_news, slot, heard: heard.clone() };
@@ -283,6 +292,9 @@ impl EventListener for Listener {
             WorkerEvent::Reconnected => (RECONNECTED, None, None),
             WorkerEvent::Recovered => (RECOVERED, None, None),
             WorkerEvent::Warning(text) => (WARNING, Some(text), None),
+            WorkerEvent::RecordsLost(text) => (RECORDS_LOST, Some(text), None),
+            WorkerEvent::OtherDatabase(text) => (OTHER_DATABASE, Some(text), None),
+            WorkerEvent::Crashed => (CRASHED, None, None),
         };
         let more = more.map(|Fault { message, sqlstate, .. }| {
             json!({ "message": message, "sqlstate": sqlstate }).to_string()

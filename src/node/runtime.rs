@@ -12,18 +12,22 @@ use tokio::runtime::{Builder, Handle};
 /// their environment has ended.
 pub(crate) struct Runtime {
     name: &'static str,
+    /// After how many polls of tasks the thread looks at its timers and sockets.
+    event_interval: u32,
     handle: OnceLock<Handle>,
 }
 
 /// Answers Redis, for every client.
-pub(crate) static IO: Runtime = Runtime::new("synckairos-io");
+pub(crate) static IO: Runtime = Runtime::new("synckairos-io", 61);
 
-/// Carries records to PostgreSQL: work enough to make those wait whom the other thread answers.
-pub(crate) static AUDIT: Runtime = Runtime::new("synckairos-audit");
+/// Carries records to PostgreSQL: work enough to make those wait whom the other thread answers. It looks
+/// at its timers after each task: a PostgreSQL that sends notices without end keeps a task busy for a
+/// second a poll, and must not hold up the time limits.
+pub(crate) static AUDIT: Runtime = Runtime::new("synckairos-audit", 1);
 
 impl Runtime {
-    const fn new(name: &'static str) -> Self {
-        Self { name, handle: OnceLock::new() }
+    const fn new(name: &'static str, event_interval: u32) -> Self {
+        Self { name, event_interval, handle: OnceLock::new() }
     }
 
     /// Runs a task on it.
@@ -37,7 +41,7 @@ impl Runtime {
         if let Some(handle) = self.handle.get() {
             return Ok(handle);
         }
-        let started = start(self.name).map_err(|error| {
+        let started = start(self.name, self.event_interval).map_err(|error| {
             Error::from_reason(format!("the thread {} could not be started: {error}", self.name))
         })?;
         // Another thread (a worker's) may have been first; then ours idles, which is harmless.
@@ -45,8 +49,9 @@ impl Runtime {
     }
 }
 
-fn start(name: &str) -> std::io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+fn start(name: &str, event_interval: u32) -> std::io::Result<Handle> {
+    let runtime =
+        Builder::new_current_thread().event_interval(event_interval).enable_all().build()?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new()
         .name(name.into())
