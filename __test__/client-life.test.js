@@ -150,7 +150,9 @@ describe('duplicate', () => {
       port: server.port,
       db: 2,
     })
-    expect(() => client.duplicate({ hots: 'localhost' })).toThrow(InvalidStateError)
+    for (const wrong of [{ hots: 'localhost' }, { db: -1 }, { db: 'x' }, { maxInFlight: 0 }]) {
+      expect(() => client.duplicate(wrong)).toThrow(InvalidStateError)
+    }
   })
 
   it('is of the database that was selected', async () => {

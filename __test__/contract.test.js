@@ -2,13 +2,11 @@
 
 const {
   ConcurrencyError,
-  RedisStateManager,
   SessionExistsError,
   SessionNotFoundError,
   StateError,
   SyncMode,
   SyncStatus,
-  createRedisClient,
 } = require('../index.js')
 const { eavesdrop, listen } = require('./harness/channel.js')
 const { Managers } = require('./harness/managers.js')
@@ -48,6 +46,13 @@ async function created(overrides) {
   const state = makeState(overrides)
   await manager.createSession(state)
   return manager.getSession(state.session_id)
+}
+
+/** The address of the connection that a manager has made last. */
+async function latestConnection() {
+  const connections = (await redis.client('LIST')).split('\n')
+  const ours = connections.filter((one) => /name=synckairos-state.* resp=3/.test(one))
+  return /(?:^| )addr=(\S+)/.exec(ours.at(-1))[1]
 }
 
 describe('getSession', () => {
@@ -262,11 +267,9 @@ describe('updateSession', () => {
 
   it('is one round trip', async () => {
     const state = await created()
-    const client = managers.keep(createRedisClient(server.url))
-    const own = managers.keep(new RedisStateManager(client))
+    const own = managers.open(server.url)
     await own.updateSession(state.session_id, state) // Redis knows the script from here on.
-    const address = /(?:^| )addr=(\S+)/.exec(await client.call('CLIENT', 'INFO'))[1]
-    const { heard, marks, end } = await eavesdrop(server, address)
+    const { heard, marks, end } = await eavesdrop(server, await latestConnection())
     await own.updateSession(state.session_id, state, 2)
     await own.updateSession(state.session_id, state)
     await redis.echo('updated')
@@ -321,11 +324,10 @@ describe('getSessions', () => {
   })
 
   it('is one command where there are all', async () => {
-    const client = managers.keep(createRedisClient(server.url))
-    const own = managers.keep(new RedisStateManager(client))
-    const address = /(?:^| )addr=(\S+)/.exec(await client.call('CLIENT', 'INFO'))[1]
+    const own = managers.open(server.url)
     const ids = [await created(), await created(), await created()].map((one) => one.session_id)
-    const { heard, marks, end } = await eavesdrop(server, address)
+    await own.getSession(ids[0])
+    const { heard, marks, end } = await eavesdrop(server, await latestConnection())
     await own.getSessions(ids)
     await redis.echo('read')
     await until(() => marks.has('read'))

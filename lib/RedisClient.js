@@ -1,6 +1,5 @@
 'use strict'
 
-const { NativeClient } = require('./native.js')
 const { RUN, addCommands, addMethod, takeCallback, withCallback } = require('./commands.js')
 const { detached } = require('./context.js')
 const { ContextEmitter } = require('./ContextEmitter.js')
@@ -10,16 +9,17 @@ const {
   RedisUnavailableError,
   ClosedError,
 } = require('./errors.js')
-const { clientOptions } = require('./options.js')
+const { CoreClient } = require('./CoreClient.js')
 const { shown } = require('./inspect.js')
+const { checkInteger, clientOptions } = require('./options.js')
 const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
 const { Pipeline } = require('./Pipeline.js')
-const { Replies, shaped } = require('./replies.js')
-const { commandOf, pack, strictCommandOf } = require('./requests.js')
+const { shaped } = require('./replies.js')
+const { commandOf, strictCommandOf } = require('./requests.js')
 const { addScanStreams } = require('./ScanStream.js')
 const { Scripts } = require('./Scripts.js')
 const { serverOf } = require('./server.js')
-const { Calls, Failure, News, close, listen, open, unlisten } = require('./settle.js')
+const { close, open } = require('./settle.js')
 const { Subscriptions } = require('./Subscriptions.js')
 
 /** @typedef {import('./commands.js').Callback} Callback */
@@ -29,10 +29,6 @@ const DEFAULT_URL = 'redis://localhost:6379'
 
 /** Says of a client that it is one, also to another copy of this module. */
 const BRAND = Symbol.for('synckairos-state:client')
-
-/** The number of the connection that managers and queues use, and of that for the owner's commands. */
-const SHARED = 0
-const COMMANDS = 1
 
 /**
  * Who in this module depends on a client. Not a listener: with many managers on one client, Node
@@ -59,13 +55,7 @@ class RedisClient extends ContextEmitter {
   /** The number of the database, where it is another than the server's settings say. */
   #db
   #status = 'wait'
-  /** The status of each connection, by its number. @type {Map<number, string>} */
-  #connections = new Map()
-  /** @type {NativeClient} */
-  #native
-  #listener = 0
-  /** The owner's commands. @type {InstanceType<typeof Calls>} */
-  #calls
+  #core
   /** @type {Promise<'OK'> | undefined} */
   #ending
   /** @type {Dependent[]} */
@@ -77,8 +67,6 @@ class RedisClient extends ContextEmitter {
   #users = new Set()
   /** Whether one of them has asked for its end, which comes when the last one has left. */
   #endsUnused = false
-  /** Whether the dependents were told that there is no connection. */
-  #isLost = false
 
   /**
    * @param {unknown} [server] a URL, or settings
@@ -90,9 +78,7 @@ class RedisClient extends ContextEmitter {
     this.#server = server
     this.#options = clientOptions(options)
     this.#db = db
-    const { native, calls } = this.#open()
-    this.#native = native
-    this.#calls = calls
+    this.#core = this.#open()
     // Whoever waits for a connection must not wait for ever. Detached, or whoever made the client would
     // be kept alive.
     detached(() => {
@@ -102,29 +88,15 @@ class RedisClient extends ContextEmitter {
     })
   }
 
-  /** Makes the core's client; its connections are made when they are first used. */
   #open() {
-    const parts = serverOf(this.#server)
-    const completions = open()
-    const listener = listen({
-      news: (kind, number, text, more) => {
-        if (kind === News.INVALIDATED) for (const one of this.#dependents) one.invalidated?.(text)
-        else this.#moved(number, /** @type {string} */ (text), more)
-      },
-    })
+    const server = serverOf(this.#server)
     try {
-      const native = new NativeClient(completions, listener, JSON.stringify(parts), this.#db)
-      const { server } = native
-      const calls = new Calls({ server, flush: () => native.flushCommands() }, this.#options)
-      this.#listener = listener
-      this.#connections = new Map([
-        [SHARED, 'wait'],
-        [COMMANDS, 'wait'],
-      ])
-      return { native, calls }
+      return new CoreClient(server, this.#db, this.#options, {
+        moved: (change) => this.#moved(change),
+        invalidated: (key) => this.#dependents.forEach((one) => void one.invalidated?.(key)),
+        ended: () => this.#ended(),
+      })
     } catch (error) {
-      unlisten(listener)
-      close()
       const field = typeof this.#server === 'string' ? 'url' : 'redis'
       throw new InvalidStateError(field, /** @type {Error} */ (error).message)
     }
@@ -141,7 +113,7 @@ class RedisClient extends ContextEmitter {
 
   /** Where the server is, and this client's options. The password is there, and not enumerable. */
   get options() {
-    const { password, ...settings } = JSON.parse(this.#native.settings)
+    const { password, ...settings } = this.#core.settings
     const options = { ...settings, ...this.#options }
     return Object.defineProperty(options, 'password', { value: password, enumerable: false })
   }
@@ -162,10 +134,8 @@ class RedisClient extends ContextEmitter {
   }
 
   async #ping() {
-    const { replies, error } = await this.#told(0, (slot) => {
-      this.#native.ping(slot, this.#options.commandTimeoutMs)
-    })
-    return result(replies, error, commandOf('ping', [], false))
+    if (this.#ending) throw new ClosedError()
+    return result(await this.#core.ping(), commandOf('ping', [], false))
   }
 
   /** Any command. @param {string} command @param {any[]} args */
@@ -196,32 +166,13 @@ class RedisClient extends ContextEmitter {
 
   /** @param {Command} command */
   async #run(command) {
-    const { replies, error } = await this.#send([command], false)
-    return result(replies, error, command)
+    return result(await this.#send([command], false), command)
   }
 
   /** @type {import('./Pipeline.js').Send} */
-  #send = (commands, transaction) => {
-    const packed = pack(commands)
-    return this.#told(packed.length, (slot) => {
-      this.#native.call(slot, packed, transaction, this.#options.commandTimeoutMs)
-    })
-  }
-
-  /**
-   * The replies to what is called, and why some are missing.
-   *
-   * @param {number} bytes the size of what is sent
-   * @param {(slot: number) => void} call
-   */
-  async #told(bytes, call) {
+  #send = async (commands, transaction) => {
     if (this.#ending) throw new ClosedError()
-    const one = this.#calls.call((replies) => replies, undefined, bytes)
-    call(one.slot)
-    const outcome = await one.promise
-    if (!(outcome instanceof Failure)) return { replies: new Replies(outcome), error: undefined }
-    const received = /** @type {Buffer} */ (/** @type {any} */ (one.parts?.[0]?.[0]))
-    return { replies: new Replies(received), error: outcome.toError() }
+    return this.#core.send(commands, transaction)
   }
 
   /** Commands that are sent together. @param {any[][]} [commands] */
@@ -293,7 +244,7 @@ class RedisClient extends ContextEmitter {
     if (this.#ending) throw new ClosedError()
     if (this.#subscriptions === undefined) {
       const { commandTimeoutMs } = this.#options
-      const subscriptions = new Subscriptions(this.#native, this, commandTimeoutMs)
+      const subscriptions = new Subscriptions(this.#core.native, this, commandTimeoutMs)
       this.#dependents.push({ ended: () => subscriptions.end() })
       this.#subscriptions = subscriptions
     }
@@ -313,46 +264,35 @@ class RedisClient extends ContextEmitter {
   /** @param {number} db */
   async #select(db) {
     if (this.#ending) throw new ClosedError()
-    if (!Number.isInteger(db) || db < 0 || db >= 2 ** 31) {
-      throw new InvalidStateError('db', 'it is not the number of a database')
-    }
+    checkInteger('db', db, 0, 2 ** 31 - 1)
     if (db !== this.options.db) {
       if (this.#dependents.length > 0) {
         const reason = `a manager, a queue or a subscription uses this client already: make another by duplicate({ db: ${db} })`
         throw new InvalidStateError('db', reason)
       }
-      this.#replace(db)
+      const before = this.#core
+      this.#db = db
+      this.#core = this.#open()
+      this.#status = 'wait'
+      before.retire()
     }
     // The connection is greeted with the database: that it answers says that there is such a one.
     await this.#run(commandOf('ping', [], false))
     return 'OK'
   }
 
-  /** Other connections in place of these, which end when what is in flight there has ended. @param {number} db */
-  #replace(db) {
-    const before = { native: this.#native, listener: this.#listener }
-    this.#db = db
-    const { native, calls } = this.#open()
-    this.#native = native
-    this.#calls = calls
-    this.#status = 'wait'
-    unlisten(before.listener)
-    before.native.quit()
-    close()
-  }
-
   /** Lets what is in flight end (for a second at most), then disconnects for good. @param {Callback} [callback] */
   quit(callback) {
     if (!this.#ending) {
       this.#end()
-      this.#native.quit()
+      this.#core.quit()
     }
     return withCallback(/** @type {Promise<'OK'>} */ (this.#ending), callback)
   }
 
   /** Disconnects for good, at once. */
   disconnect() {
-    this.#native.disconnect()
+    this.#core.disconnect()
     this.#end()
   }
 
@@ -363,12 +303,11 @@ class RedisClient extends ContextEmitter {
    */
   duplicate(overrides = {}) {
     const { db = this.#db, commandTimeoutMs, maxInFlight, ...place } = overrides
-    const { commandTimeoutMs: timeout, maxInFlight: most } = this.#options
-    const options = {
-      commandTimeoutMs: /** @type {number} */ (commandTimeoutMs ?? timeout),
-      maxInFlight: /** @type {number} */ (maxInFlight ?? most),
-    }
+    if (db !== undefined) checkInteger('db', db, 0, 2 ** 31 - 1)
     const server = Object.keys(place).length > 0 ? { ...this.#settings(), ...place } : this.#server
+    const options = { ...this.#options }
+    if (commandTimeoutMs !== undefined) Object.assign(options, { commandTimeoutMs })
+    if (maxInFlight !== undefined) Object.assign(options, { maxInFlight })
     return new RedisClient(server, options, /** @type {number | undefined} */ (db))
   }
 
@@ -383,8 +322,8 @@ class RedisClient extends ContextEmitter {
 
   /** @param {import('./inspect.js').Inspection} inspection */
   [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
-    const { server } = this.#native
-    const fields = { server, status: this.#status, inFlight: this.#calls.inFlight }
+    const { native, inFlight } = this.#core
+    const fields = { server: native.server, status: this.#status, inFlight }
     return shown(this, fields, inspection)
   }
 
@@ -395,7 +334,7 @@ class RedisClient extends ContextEmitter {
 
   /** The core's client, for the classes of this module. @param {RedisClient} client */
   static native(client) {
-    return client.#native
+    return client.#core.native
   }
 
   /**
@@ -455,66 +394,36 @@ class RedisClient extends ContextEmitter {
     })
   }
 
-  /**
-   * One of the connections has another status. It is taken out when it has ended; when it was the
-   * last, the client has ended.
-   *
-   * @param {number} connection
-   * @param {string} status
-   * @param {string | null} reason
-   */
-  #moved(connection, status, reason) {
-    if (this.#status === 'end') return
-    const before = this.#connections.get(connection)
-    if (status === 'end') {
-      this.#connections.delete(connection)
-      if (this.#connections.size === 0) this.#ended()
+  /** @param {import('./CoreClient.js').Change} change */
+  #moved({ status, reason, isUnreachable, isSharedLost, isSharedRegained }) {
+    const wasReady = this.#status === 'ready'
+    this.#status = status
+    const { server } = this.#core.native
+    if (reason !== null) {
+      const error = new RedisUnavailableError(reason)
+      // Told once an outage, not at every attempt.
+      if (isSharedLost) for (const { lost } of this.#dependents) lost?.(error)
+      // The first try after a loss may succeed; and who is closing needs no server.
+      if (isUnreachable && !this.#ending && !this.#isHeard()) {
+        outageBegan('REDIS', server, this, `${error.message}; reconnecting`)
+      }
+      if (this.listenerCount('error') > 0) this.emit('error', error)
+      if (wasReady) this.emit('close')
+      this.emit('reconnecting')
       return
     }
-    this.#connections.set(connection, status)
-    const wasReady = this.#status === 'ready'
-    this.#status = overall([...this.#connections.values()])
-    if (status === 'reconnecting') this.#lost(connection, before, wasReady, reason)
-    else if (this.#status === 'wait') outageLeft('REDIS', this.#native.server, this)
-    if (connection === SHARED && status === 'ready' && this.#isLost) {
-      this.#isLost = false
-      for (const { regained } of this.#dependents) regained?.()
-    }
-    if (this.#status === 'ready' && !wasReady) {
-      const { server } = this.#native
+    if (isSharedRegained) for (const { regained } of this.#dependents) regained?.()
+    if (status === 'wait') outageLeft('REDIS', server, this)
+    if (status === 'ready' && !wasReady) {
       outageEnded('REDIS', server, this, `Redis is available again: ${server}`)
       this.emit('connect')
       this.emit('ready')
     }
   }
 
-  /**
-   * @param {number} connection
-   * @param {string | undefined} before its status until now
-   * @param {boolean} wasReady the client's
-   * @param {string | null} reason
-   */
-  #lost(connection, before, wasReady, reason) {
-    const error = new RedisUnavailableError(/** @type {string} */ (reason))
-    // Told once an outage, not at every attempt.
-    if (connection === SHARED && !this.#isLost) {
-      this.#isLost = true
-      for (const { lost } of this.#dependents) lost?.(error)
-    }
-    // The first try after a loss may succeed; and who is closing needs no server.
-    if (before !== 'ready' && !this.#ending && !this.#isHeard()) {
-      outageBegan('REDIS', this.#native.server, this, `${error.message}; reconnecting`)
-    }
-    if (this.listenerCount('error') > 0) this.emit('error', error)
-    if (wasReady) this.emit('close')
-    this.emit('reconnecting')
-  }
-
   #ended() {
     this.#status = 'end'
-    outageLeft('REDIS', this.#native.server, this)
-    unlisten(this.#listener)
-    close()
+    outageLeft('REDIS', this.#core.native.server, this)
     for (const { ended } of this.#dependents.splice(0)) ended?.()
     this.emit('close')
     this.emit('end')
@@ -527,25 +436,12 @@ class RedisClient extends ContextEmitter {
 }
 
 /**
- * The status of a client by those of its connections: `ready` if one is, and none is lost.
- *
- * @param {string[]} connections
- */
-function overall(connections) {
-  for (const status of ['reconnecting', 'ready', 'connecting']) {
-    if (connections.includes(status)) return status
-  }
-  return 'wait'
-}
-
-/**
  * What a single command comes to.
  *
- * @param {InstanceType<typeof Replies>} replies
- * @param {Error | undefined} error
+ * @param {Awaited<ReturnType<import('./Pipeline.js').Send>>} outcome
  * @param {Command} command
  */
-function result(replies, error, { name, asBuffers }) {
+function result({ replies, error }, { name, asBuffers }) {
   if (error) throw error
   const reply = replies.next(asBuffers)
   if (reply instanceof RedisReplyError) throw reply

@@ -26,7 +26,7 @@ const JAVASCRIPT = [
   ['serverUrl', 'validation', 'wire'],
   ['Pipeline', 'ScanStream', 'Scripts', 'server', 'settle'],
   ['delay', 'document'],
-  ['Subscriptions', 'Turns'],
+  ['CoreClient', 'Subscriptions', 'Turns'],
   ['RedisClient'],
   ['adopt'],
   ['DBWriteQueue', 'Feed', 'NearCache'],

@@ -1,0 +1,179 @@
+'use strict'
+
+const { NativeClient } = require('./native.js')
+const { Replies } = require('./replies.js')
+const { pack } = require('./requests.js')
+const { Calls, Failure, News, close, listen, open, unlisten } = require('./settle.js')
+
+/** The number of the connection that managers and queues use, and of that for the owner's commands. */
+const SHARED = 0
+const COMMANDS = 1
+
+/**
+ * Who hears of its connections.
+ *
+ * @typedef {object} Hearer
+ * @property {(change: Change) => void} moved one of the connections has another status
+ * @property {(key: string | null) => void} invalidated a key that was read has changed; null: all have
+ * @property {() => void} ended the last of the connections has ended
+ */
+
+/**
+ * @typedef {object} Change
+ * @property {string} status of the whole
+ * @property {string | null} reason of a loss; null where it is none
+ * @property {boolean} isUnreachable whether a connection could not be made
+ * @property {boolean} isSharedLost whether the connection of managers and queues is lost now, and was not before
+ * @property {boolean} isSharedRegained whether that connection is there again
+ */
+
+/**
+ * The core's client of one server, whose connections are made when they are first used: one for
+ * managers and queues, one for the owner's commands, and those for subscriptions.
+ */
+class CoreClient {
+  #native
+  #listener
+  #calls
+  #timeoutMs
+  #hearer
+  /** The status of each connection, by its number. */
+  #connections = new Map([
+    [SHARED, 'wait'],
+    [COMMANDS, 'wait'],
+  ])
+  #isSharedLost = false
+
+  /**
+   * @param {unknown} server as `serverOf` gives it
+   * @param {number | undefined} db used instead of the database that the server's settings name
+   * @param {{ commandTimeoutMs: number, maxInFlight: number, maxInFlightBytes: number }} options
+   * @param {Hearer} hearer
+   */
+  constructor(server, db, options, hearer) {
+    this.#timeoutMs = options.commandTimeoutMs
+    this.#hearer = hearer
+    const completions = open()
+    this.#listener = listen(this)
+    try {
+      const native = new NativeClient(completions, this.#listener, JSON.stringify(server), db)
+      this.#native = native
+      const client = { server: native.server, flush: () => native.flushCommands() }
+      this.#calls = new Calls(client, options)
+    } catch (error) {
+      this.#leave()
+      throw error
+    }
+  }
+
+  /** The core's client. */
+  get native() {
+    return this.#native
+  }
+
+  /** How many of the owner's commands are in flight. */
+  get inFlight() {
+    return this.#calls.inFlight
+  }
+
+  /** Where the server is, and who speaks to it. */
+  get settings() {
+    return JSON.parse(this.#native.settings)
+  }
+
+  /**
+   * Sends commands together, as a transaction or not. Resolves to their replies, and why some are
+   * missing.
+   *
+   * @type {import('./Pipeline.js').Send}
+   */
+  async send(commands, transaction) {
+    const packed = pack(commands)
+    return this.#answered(packed.length, (slot) => {
+      this.#native.call(slot, packed, transaction, this.#timeoutMs)
+    })
+  }
+
+  /** The same for a `PING` on the connection of managers and queues. */
+  ping() {
+    return this.#answered(0, (slot) => this.#native.ping(slot, this.#timeoutMs))
+  }
+
+  /** Ends when what is in flight has ended, or in a second. */
+  quit() {
+    this.#native.quit()
+  }
+
+  /** Ends at once. */
+  disconnect() {
+    this.#native.disconnect()
+  }
+
+  /** Ends when what is in flight has ended, and is heard of no more. */
+  retire() {
+    this.#leave()
+    this.#native.quit()
+  }
+
+  /** @param {number} bytes the size of what is sent @param {(slot: number) => void} send */
+  async #answered(bytes, send) {
+    const call = this.#calls.call((replies) => replies, undefined, bytes)
+    send(call.slot)
+    const outcome = await call.promise
+    if (!(outcome instanceof Failure)) return { replies: new Replies(outcome), error: undefined }
+    const received = /** @type {any} */ (call.parts?.[0]?.[0])
+    return { replies: new Replies(received), error: outcome.toError() }
+  }
+
+  /**
+   * @param {number} kind
+   * @param {number} connection
+   * @param {any} text
+   * @param {string | null} reason
+   */
+  news(kind, connection, text, reason) {
+    if (kind === News.INVALIDATED) this.#hearer.invalidated(text)
+    else if (text === 'end') this.#ended(connection)
+    else this.#moved(connection, text, reason)
+  }
+
+  /** @param {number} connection @param {string} status @param {string | null} reason */
+  #moved(connection, status, reason) {
+    const isLost = status === 'reconnecting'
+    const isUnreachable = isLost && this.#connections.get(connection) !== 'ready'
+    const isShared = connection === SHARED
+    const isSharedLost = isShared && isLost && !this.#isSharedLost
+    const isSharedRegained = isShared && status === 'ready' && this.#isSharedLost
+    if (isSharedLost || isSharedRegained) this.#isSharedLost = isSharedLost
+    this.#connections.set(connection, status)
+    this.#hearer.moved({
+      status: this.#status(),
+      reason: isLost ? reason : null,
+      isUnreachable,
+      isSharedLost,
+      isSharedRegained,
+    })
+  }
+
+  /** `ready` if one connection is, and none is lost. */
+  #status() {
+    const all = [...this.#connections.values()]
+    const shown = ['reconnecting', 'ready', 'connecting'].find((status) => all.includes(status))
+    return shown ?? 'wait'
+  }
+
+  /** @param {number} connection */
+  #ended(connection) {
+    this.#connections.delete(connection)
+    if (this.#connections.size > 0) return
+    this.#leave()
+    this.#hearer.ended()
+  }
+
+  #leave() {
+    unlisten(this.#listener)
+    close()
+  }
+}
+
+module.exports = { CoreClient }
