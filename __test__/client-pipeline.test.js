@@ -1,9 +1,18 @@
 'use strict'
 
-const { InvalidStateError, RedisReplyError, createRedisClient } = require('../index.js')
+const {
+  ClosedError,
+  InvalidStateError,
+  OutcomeUnknownError,
+  RedisReplyError,
+  RedisUnavailableError,
+  createRedisClient,
+} = require('../index.js')
 const { Managers } = require('./harness/managers.js')
+const { TcpProxy } = require('./harness/proxy.js')
 const { RedisServer } = require('./harness/redis.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')
+const { until } = require('./harness/until.js')
 
 let server
 let ioredis
@@ -121,6 +130,58 @@ describe.each(['pipeline', 'multi'])('%s() comes to what it does with ioredis', 
     expect(error).toBeInstanceOf(InvalidStateError)
     expect(error.message).toContain('select()')
     expect(await ours.exists('a')).toBe(0)
+  })
+})
+
+describe('where the connection is lost', () => {
+  let proxy
+  let client
+
+  beforeEach(async () => {
+    await ioredis.flushall()
+    proxy = await TcpProxy.start(server.port)
+    client = createRedisClient(proxy.url)
+    await client.get('n')
+  })
+
+  afterEach(async () => {
+    await client.quit()
+    await proxy.stop()
+  })
+
+  /** Loses the answers to what is executed, and the connection. */
+  async function lose(execute) {
+    proxy.mode = 'swallow'
+    const executed = execute()
+    executed.catch(() => {})
+    await until(async () => (await ioredis.get('n')) !== null)
+    proxy.reset()
+    proxy.mode = 'pass'
+    return executed
+  }
+
+  it('a transaction has an unknown outcome, and is not sent twice', async () => {
+    const lost = lose(() => client.multi().incr('n').incr('n').exec())
+    expect(await refusalOf(() => lost)).toBeInstanceOf(OutcomeUnknownError)
+    expect(await client.get('n')).toBe('2')
+  })
+
+  it('so has each command of a pipeline, and is not sent twice', async () => {
+    const outcomes = await lose(() => client.pipeline().incr('n').get('n').exec())
+    expect(outcomes).toEqual([[expect.any(OutcomeUnknownError)], [expect.any(OutcomeUnknownError)]])
+    expect(await client.get('n')).toBe('1')
+  })
+
+  it('what was not sent has changed nothing', async () => {
+    proxy.mode = 'refuse'
+    proxy.reset()
+    const hasty = clients.keep(createRedisClient(proxy.url, { commandTimeoutMs: 200 }))
+    expect(await hasty.pipeline().incr('n').exec()).toEqual([[expect.any(RedisUnavailableError)]])
+    const error = await refusalOf(() => hasty.multi().incr('n').exec())
+    expect(error).toBeInstanceOf(RedisUnavailableError)
+    await client.quit()
+    expect(await refusalOf(() => client.pipeline().incr('n').exec())).toBeInstanceOf(ClosedError)
+    expect(await ioredis.exists('n')).toBe(0)
   })
 })
 
