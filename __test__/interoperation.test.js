@@ -150,9 +150,9 @@ describe('what we write', () => {
     const timestamp = expect.any(Number)
     const sessionId = 'session-123'
     expect(updates.map((text) => JSON.parse(text))).toEqual([
-      { sessionId, state: first, timestamp },
-      { sessionId, state: second, timestamp },
-      { sessionId, deleted: true, timestamp },
+      { sessionId, state: first, timestamp, keyPrefix: 'session:' },
+      { sessionId, state: second, timestamp, keyPrefix: 'session:' },
+      { sessionId, deleted: true, timestamp, keyPrefix: 'session:' },
     ])
     const message = { type: 'TICK', left: [], note: one.note }
     expect(JSON.parse(ws[0])).toEqual({ sessionId, message, timestamp })

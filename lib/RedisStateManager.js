@@ -239,9 +239,8 @@ class RedisStateManager {
     const deadline = clock.now() + this.#options.commandTimeoutMs
     // A callback that modifies its own session would wait for its own turn.
     if (this.#modifying === sessionId) return this.#modify(sessionId, fn, retries, deadline)
-    const take = () => this.#turns.take(sessionId)
-    const isTaken = this.#turns.isTaken(sessionId)
-    const end = await (isTaken ? this.#calls.waiting(sessionId, take) : take())
+    const wait = () => this.#turns.wait(sessionId)
+    const end = this.#turns.take(sessionId) ?? (await this.#calls.waiting(sessionId, wait))
     try {
       return await this.#modify(sessionId, fn, retries, deadline)
     } finally {

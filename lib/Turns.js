@@ -34,28 +34,31 @@ class Turns {
     this.#overdue = overdue
   }
 
-  /** Whether somebody has the turn. @param {string} sessionId */
-  isTaken(sessionId) {
-    return this.#lines.has(sessionId)
+  /**
+   * Takes the turn, if nobody has it. Returns what ends it.
+   *
+   * @param {string} sessionId
+   */
+  take(sessionId) {
+    if (this.#lines.has(sessionId)) return undefined
+    /** @type {Line} */
+    const line = { turn: 1, waiting: [], cancel: undefined }
+    this.#lines.set(sessionId, line)
+    return this.#endOf(sessionId, line)
   }
 
   /**
-   * Resolves when the caller may begin, to what ends its turn.
+   * Resolves when the caller may begin, to what ends its turn. To be called if the turn is taken.
    *
    * @param {string} sessionId
    * @returns {Promise<() => void>}
    */
-  async take(sessionId) {
-    let line = this.#lines.get(sessionId)
-    if (line === undefined) {
-      line = { turn: 1, waiting: [], cancel: undefined }
-      this.#lines.set(sessionId, line)
-      return this.#endOf(sessionId, line)
-    }
-    const { waiting } = line
+  wait(sessionId) {
     const until = now() + this.#callMs * PATIENCE_PART
     return new Promise((begin) => {
-      waiting.push({ begin, until })
+      const line = this.#lines.get(sessionId)
+      if (line === undefined) return begin(nothing)
+      line.waiting.push({ begin, until })
       if (line.cancel === undefined) this.#watch(sessionId, line)
     })
   }

@@ -181,16 +181,21 @@ async fn beyond_the_backlog_limit_each_rule_says_that_it_is_not_audited() {
 }
 
 #[tokio::test]
-async fn messages_name_no_default_prefix() {
+async fn messages_name_the_default_prefix() {
     let server = RedisServer::start();
     let store = server.store();
     let mut updates = Subscriber::new(&server, "session-updates");
     write(&store, "s", &state("s"), Rule::Create).await.unwrap();
     let document = get(&store, "s").await.unwrap();
     settled(|done| store.delete("s".into(), NOW_MS, done)).await.unwrap();
-    let message = json!({ "sessionId": "s", "state": document, "timestamp": NOW_MS });
+    let prefix = "session:";
+    let message = json!({
+        "sessionId": "s", "state": document, "timestamp": NOW_MS, "keyPrefix": prefix,
+    });
     assert_eq!(updates.next(), message);
-    let message = json!({ "sessionId": "s", "deleted": true, "timestamp": NOW_MS });
+    let message = json!({
+        "sessionId": "s", "deleted": true, "timestamp": NOW_MS, "keyPrefix": prefix,
+    });
     assert_eq!(updates.next(), message);
 }
 
