@@ -709,6 +709,7 @@ export interface RedisServerOptions {
   path?: string
   /** An ACL user. Default: Redis' default user. */
   username?: string
+  /** Default: none; with a `username`, an empty one. */
   password?: string
   /** The database's number. Default 0. */
   db?: number
@@ -718,7 +719,10 @@ export interface RedisServerOptions {
 
 /** TLS to Redis; all files in PEM. */
 export interface RedisTlsOptions {
-  /** The authorities to trust, instead of the system's and Node's (with `NODE_EXTRA_CA_CERTS`). */
+  /**
+   * The authorities to trust, instead of the system's and Node's (with `NODE_EXTRA_CA_CERTS`). The
+   * server's own certificate may be given, such as a self-signed one; its dates and its name are checked.
+   */
   ca?: string | Uint8Array | (string | Uint8Array)[]
   /** This side's certificate, with its `key`. */
   cert?: string | Uint8Array
@@ -842,9 +846,11 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
  */
 export declare class RedisClient extends EventEmitter {
   /**
-   * @param server `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS) or `unix:///path`; or
-   *   settings. Default: the environment's `REDIS_URL`, then `redis://localhost:6379`.
-   * @throws {InvalidStateError} for a bad URL or setting, naming it without its password
+   * @param server `redis://[user[:password]@]host[:port][/db]`, `rediss://…` (TLS), or
+   *   `unix:///path[?db=0&user=…&pass=…]`; or settings. What is special in a URL is percent-encoded.
+   *   A URL cannot turn the verification of TLS off: use settings. Default: the environment's
+   *   `REDIS_URL`, then `redis://localhost:6379`.
+   * @throws {InvalidStateError} for a bad URL or setting; the error repeats no part of a URL
    */
   constructor(server?: string | RedisServerOptions, options?: RedisClientOptions)
 

@@ -1,5 +1,7 @@
 'use strict'
 
+const fs = require('node:fs')
+const os = require('node:os')
 const path = require('node:path')
 const Redis = require('ioredis').default
 const { RedisStateManager, createRedisClient } = require('..')
@@ -9,12 +11,13 @@ const { refusalOf } = require('./harness/refusal.js')
 const file = (name) => path.join(__dirname, 'harness', 'tls', name)
 
 let server
+let directory
 let socket
 let tlsPort
 
 beforeAll(async () => {
   tlsPort = await freePort()
-  const directory = require('node:fs').mkdtempSync(path.join(require('node:os').tmpdir(), 'login-'))
+  directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-login-'))
   socket = path.join(directory, 'socket')
   const tls = ['--tls-port', tlsPort, '--tls-auth-clients', 'no']
   tls.push('--tls-cert-file', file('cert.pem'), '--tls-key-file', file('key.pem'))
@@ -23,7 +26,10 @@ beforeAll(async () => {
   await admin.acl('SETUSER', 'reader', 'on', 'nopass', '~*', '&*', '+@all')
   await admin.acl('SETUSER', 'named', 'on', '>secret', '~*', '&*', '+@all')
 })
-afterAll(() => server.stop())
+afterAll(async () => {
+  await server.stop()
+  fs.rmSync(directory, { recursive: true })
+})
 
 /** Whom Redis takes the client for. */
 async function userOf(server) {
@@ -71,21 +77,27 @@ test('a user who needs a password is refused without one', async () => {
   expect(error.message).toMatch(/WRONGPASS/)
 })
 
+const byNodeRedis = (library) => () => {
+  const socket = { host: '127.0.0.1', port: server.port }
+  return require(library).createClient({ socket, username: 'reader' })
+}
+
 test.each([
-  ['settings', () => new Redis({ port: server.port, username: 'reader', lazyConnect: true })],
-  ['a URL', () => new Redis(`redis://reader@127.0.0.1:${server.port}`, { lazyConnect: true })],
-])(
-  'an instance of ioredis with a user name only is adopted as this user: %s',
-  async (_by, make) => {
-    const admin = server.client()
-    const instance = make()
-    const manager = new RedisStateManager(instance)
-    await manager.getSession('none')
-    const ours = (await admin.client('LIST'))
-      .split('\n')
-      .filter((line) => /name=synckairos/.test(line))
-    expect(ours.length).toBeGreaterThan(0)
-    for (const line of ours) expect(line).toContain('user=reader')
-    await manager.close()
-  },
-)
+  ['ioredis', () => new Redis({ port: server.port, username: 'reader', lazyConnect: true })],
+  [
+    'ioredis by a URL',
+    () => new Redis(`redis://reader@127.0.0.1:${server.port}`, { lazyConnect: true }),
+  ],
+  ['node-redis 4', byNodeRedis('redis4')],
+  ['node-redis 5', byNodeRedis('redis5')],
+  ['node-redis 6', byNodeRedis('redis6')],
+])('an instance of %s with a user name only is adopted as this user', async (_library, make) => {
+  const admin = server.client()
+  const manager = new RedisStateManager(make(), null)
+  await manager.getSession('none')
+  const lines = (await admin.client('LIST')).split('\n')
+  const ours = lines.filter((line) => /name=synckairos/.test(line))
+  expect(ours.length).toBeGreaterThan(0)
+  for (const line of ours) expect(line).toContain('user=reader')
+  await manager.close()
+})

@@ -142,4 +142,15 @@ mod tests {
         assert!(packed[1].contains("SELECT"));
         assert_eq!(packed.len(), 4);
     }
+
+    #[test]
+    fn a_user_without_a_password_is_spoken_for_with_an_empty_one() {
+        let hello = |username: Option<&str>| {
+            let login = Login { username: username.map(str::to_owned), ..Login::default() };
+            let commands = Greeting::new(&login).commands();
+            String::from_utf8(commands[0].get_packed_command()).expect("text")
+        };
+        assert!(hello(Some("reader")).ends_with("$4\r\nAUTH\r\n$6\r\nreader\r\n$0\r\n\r\n"));
+        assert!(!hello(None).contains("AUTH"));
+    }
 }
