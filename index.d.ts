@@ -462,21 +462,44 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
 // ---------------------------------------------------------------------------------------------
 // The audit
 
-/** Options of a queue. An unknown option is refused. */
+/**
+ * Options of a queue. The constructor refuses an unknown option with `InvalidStateError`.
+ *
+ * @example
+ * const queue = new DBWriteQueue('redis://localhost:6379', {
+ *   queueName: 'db-writes',
+ *   databaseUrl: process.env.DATABASE_URL ?? '',
+ *   poolMin: 1,
+ *   poolMax: 5,
+ *   ssl: false,
+ *   attempts: 5,
+ *   backoffDelay: 1000,
+ *   batchSize: 200,
+ *   maxBacklog: 1_000_000,
+ *   commandTimeoutMs: 2000,
+ *   maxInFlight: 1000,
+ *   logger: console,
+ * })
+ * await queue.close()
+ *
+ * // A process that queues records, and leaves them to the workers of other processes.
+ * const producer = new DBWriteQueue('redis://localhost:6379', { worker: false })
+ * await producer.close()
+ */
 export interface DBWriteQueueOptions {
-  /** Queues of one name on one Redis are one queue. Default `'db-writes'`. */
+  /** The queue's name. Queues of one name on one Redis are one queue. Default `'db-writes'`. */
   queueName?: string
-  /** Whether this process carries records to PostgreSQL; if not, it only queues. Default true. */
+  /** Whether this process stores records in PostgreSQL. If false, it only queues them. Default true. */
   worker?: boolean
   /**
    * `postgres://user:password@host:port/database`. Default: the environment's `DATABASE_URL`, then
    * its `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD` and `PGDATABASE`.
    */
   databaseUrl?: string
-  /** Connections to PostgreSQL that are kept when idle. Default: `DATABASE_POOL_MIN`, then 2. */
+  /** How many idle connections to PostgreSQL stay open. Default: `DATABASE_POOL_MIN`, then 2. */
   poolMin?: number
   /**
-   * Connections to PostgreSQL at most; a worker uses two, as it stores two batches at a time.
+   * How many connections to PostgreSQL may be open. A worker uses two: it stores two batches at a time.
    * Default: `DATABASE_POOL_MAX`, then 20.
    */
   poolMax?: number
@@ -487,13 +510,14 @@ export interface DBWriteQueueOptions {
    */
   ssl?: boolean | { rejectUnauthorized?: boolean; ca?: string | Uint8Array }
   /**
-   * How often a record is tried whose failure is neither clearly its own (then once) nor
-   * PostgreSQL's (then for as long as it takes). Default 5.
+   * How often the worker tries a record if it is unclear whether the record or PostgreSQL is at fault.
+   * A record that is clearly at fault is tried once; while PostgreSQL is at fault there is no limit.
+   * Default 5.
    */
   attempts?: number
-  /** The wait before the next try, milliseconds; it doubles, up to 30 s. Default 2000. */
+  /** How long the worker waits before the second try, milliseconds. It doubles the wait each time, up to 30 s. Default 2000. */
   backoffDelay?: number
-  /** How many records go to PostgreSQL in one transaction, 5000 at most. Default 500. */
+  /** How many records one transaction may hold, 5000 at most. Default 500. */
   batchSize?: number
   /**
    * How many bytes of states go to PostgreSQL in one transaction. A larger record has a transaction
@@ -512,8 +536,8 @@ export interface DBWriteQueueOptions {
    */
   migrate?: boolean
   /**
-   * How many records may be in the queue. Past it `queueWrite` rejects with `BacklogFullError`; a
-   * manager's write goes on without its record, which the logger is told. Default: any number.
+   * How many records the queue may hold. Beyond this limit `queueWrite` rejects with
+   * `BacklogFullError`, and a manager writes without a record and tells the logger. Default: any number.
    */
   maxBacklog?: number
   /** The time in which every call but `migrate` settles, milliseconds. Default 5000. */
@@ -529,28 +553,28 @@ export interface DBWriteQueueOptions {
   logger?: Logger
 }
 
-/** A record, as the events tell of it. */
+/** A record, as the events of a queue describe it. */
 export interface AuditRecord {
   /** A UUID (version 7): the primary key in `sync_events`. */
   id: string
   sessionId: string
   eventType: string
-  /** Which try this is, from 1. */
+  /** The number of this try, from 1. */
   attempt: number
 }
 
-/** A record that PostgreSQL refused for good. */
+/** A record that PostgreSQL refused and that the worker does not try again. */
 export interface DeadLetter<S extends SessionFields = DefaultState> {
   id: string
   sessionId: string
   eventType: string
-  /** How often it was tried. */
+  /** How often the worker tried it. */
   attempts: number
   queuedAt: Date
   failedAt: Date
-  /** Why. */
+  /** Why PostgreSQL refused it. */
   error: DatabaseError
-  /** PostgreSQL's code for that, such as `'22P02'`. */
+  /** PostgreSQL's code, such as `'22P02'`. Null if there is none. */
   sqlstate: string | null
   /** The state. Null where the record is about a deletion, and where the state cannot be read. */
   state: S | null
@@ -558,19 +582,21 @@ export interface DeadLetter<S extends SessionFields = DefaultState> {
   rawState: string | null
 }
 
-/** What became of the jobs of BullMQ. */
+/** The result of `adoptBullMQ`. */
 export interface BullMQAdoption {
+  /** How many jobs have become records. */
   adopted: number
+  /** The ids of jobs that do not concern a session. They stay in BullMQ. */
   skipped: string[]
 }
 
-/** How many records are where, for all instances together. */
+/** How many records are in each state, for all instances together. */
 export interface DBWriteQueueMetrics {
   /** Queued, not yet claimed by a worker. */
   waiting: number
   /** Claimed by a worker. */
   active: number
-  /** In PostgreSQL. */
+  /** Stored in PostgreSQL. */
   completed: number
   /** Dead letters. */
   failed: number
@@ -578,15 +604,25 @@ export interface DBWriteQueueMetrics {
   delayed: number
 }
 
-/** The events of a queue's worker, in the process that has it. */
+/**
+ * The events of a queue. The process whose worker handles a record emits them.
+ *
+ * @example
+ * queue.on('active', (record) => console.log('storing', record.id, 'try', record.attempt))
+ * queue.on('completed', (record) => console.log('stored', record.sessionId, record.eventType))
+ * queue.on('failed', (record, error) => console.log('refused', record.id, error.sqlstate))
+ * queue.on('retrying', (record, error) => console.log('later', record.id, error.message))
+ * queue.on('error', (error) => console.log('a server is away:', error.message))
+ * queue.on('drained', () => console.log('nothing waits'))
+ */
 export interface DBWriteQueueEvents {
-  /** It goes to PostgreSQL now. */
+  /** The worker sends the record to PostgreSQL. */
   active: [record: AuditRecord]
-  /** It is in PostgreSQL. */
+  /** The record is stored in PostgreSQL. */
   completed: [record: AuditRecord]
-  /** It went to the dead letters: somebody has to look. */
+  /** The record became a dead letter: an operator has to look at it. */
   failed: [record: AuditRecord, error: DatabaseError]
-  /** It could not be stored and will be tried again. */
+  /** The record could not be stored. The worker tries it again. */
   retrying: [record: AuditRecord, error: DatabaseError]
   /**
    * A problem of the worker. Needs no listener.
@@ -595,45 +631,54 @@ export interface DBWriteQueueEvents {
    * - code `INTERNAL_ERROR`: the worker failed, and tries again. Please report it.
    */
   error: [error: StateError]
-  /** Nothing is left in the queue. */
+  /** The queue is empty. */
   drained: []
 }
 
 /**
- * Carries every change of a session to PostgreSQL, exactly once. Records wait in Redis; the workers
- * of all instances share them. No outage, however long, costs one; only a record that PostgreSQL
- * refuses goes to the dead letters. A queue with a worker keeps the process alive until `close()`.
+ * Stores every change of a session in PostgreSQL, exactly once. Records wait in Redis; the workers of
+ * all instances share them. No outage loses a record, however long it is. Only a record that PostgreSQL
+ * refuses becomes a dead letter. A queue with a worker keeps the process alive until `close()`.
  *
  * @example
- * const queue = new DBWriteQueue('redis://localhost:6379', { databaseUrl: process.env.DATABASE_URL })
+ * const queue = new DBWriteQueue('redis://localhost:6379') // PostgreSQL: DATABASE_URL
  * await queue.migrate()
- * queue.on('failed', (record, error) => alert(record.sessionId, error.sqlstate))
+ * queue.on('failed', (record, error) => console.log(record.sessionId, error.sqlstate))
  * const manager = new RedisStateManager('redis://localhost:6379', null, queue)
+ * await manager.createSession(state)
+ * await manager.close()
+ * await queue.close()
  */
 export declare class DBWriteQueue
   extends EventEmitter<DBWriteQueueEvents>
   implements AsyncDisposable
 {
   /**
-   * @param redis as for a manager; a client or an instance stays its owner's
-   * @throws {InvalidStateError} for a bad URL or option
+   * @param redis as for a manager. The queue does not close a client or an instance that it was given.
+   * @throws {InvalidStateError} if a URL or an option is invalid
    */
   constructor(redis: RedisSource, options?: DBWriteQueueOptions)
 
   /**
-   * Queues a record of a session's state, or of its deletion (null). Resolves once Redis has it.
-   * A manager with this queue does so by itself.
-   * @throws {BacklogFullError} with `maxBacklog`
+   * Queues a record of a session's state, or of its deletion (null). Resolves once Redis has the
+   * record. A manager with this queue queues a record of each of its writes.
+   * @throws {BacklogFullError} if the queue holds `maxBacklog` records
+   * @example await queue.queueWrite('game-1', state, 'cycle_switched')
    */
   queueWrite(sessionId: string, state: object | null, eventType: string): Promise<void>
 
-  /** How many records are where, for all instances together. */
+  /**
+   * Counts the records of all instances.
+   * @example
+   * const { waiting, active, failed } = await queue.getMetrics()
+   * console.log(`${waiting + active} records to store, ${failed} dead letters`)
+   */
   getMetrics(): Promise<DBWriteQueueMetrics>
 
   /**
-   * Creates the tables that are missing, with their indexes. Changes no table that is there.
-   * May run in several processes at once.
-   * @throws {DatabaseError}
+   * Creates missing tables and their indexes. It does not change existing tables. Several processes may
+   * call it at once.
+   * @throws {DatabaseError} if PostgreSQL refuses, or cannot be reached
    */
   migrate(): Promise<void>
 
@@ -647,12 +692,18 @@ export declare class DBWriteQueue
   }): Promise<DeadLetter<S>[]>
 
   /**
-   * Queues dead letters again: those of these records, or all. A record that did reach PostgreSQL
-   * is not stored twice. Resolves to how many, or fewer where an answer was lost meanwhile.
+   * Queues dead letters again: those with these ids, or all. A record that reached PostgreSQL before is
+   * not stored twice. Resolves to how many it has queued; to fewer if an answer was lost meanwhile.
    */
   retryFailed(ids?: readonly string[]): Promise<number>
 
-  /** Throws away the dead letters of these records. Resolves to how many, as `retryFailed`. */
+  /**
+   * Deletes the dead letters with these ids. Resolves to how many it has deleted, as `retryFailed`.
+   * @example
+   * const letters = await queue.getFailed({ limit: 1000 })
+   * const hopeless = letters.filter(({ sqlstate }) => sqlstate === '22P02')
+   * await queue.removeFailed(hopeless.map(({ id }) => id))
+   */
   removeFailed(ids: readonly string[]): Promise<number>
 
   /**
@@ -668,15 +719,22 @@ export declare class DBWriteQueue
    */
   adoptBullMQ(from?: { queueName?: string; prefix?: string }): Promise<BullMQAdoption>
 
-  /** Resolves when nothing waits, is with a worker, or is delayed. */
+  /** Resolves when no record is waiting, active or delayed. It waits as long as that takes. */
   drained(): Promise<void>
 
   /**
-   * Ends the worker: once the batch in hand is stored and settled, after ten seconds at most; with
-   * `force` at once. What is not settled is left to other instances. May be called twice.
+   * Ends the worker once its current batches are stored, within ten seconds. The workers of other
+   * instances take over the records that are left. May be called twice.
+   * @param force whether to end the worker at once. Default false.
    */
   close(force?: boolean): Promise<void>
 
+  /**
+   * The same as `close()`.
+   * @example
+   * await using queue = new DBWriteQueue('redis://localhost:6379')
+   * await queue.migrate()
+   */
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -955,29 +1013,67 @@ export declare function createRedisPubSubClient(
 // ---------------------------------------------------------------------------------------------
 // Errors
 
-/** The base of all errors of this module. */
+/**
+ * The base of all errors of this module.
+ *
+ * @example
+ * try {
+ *   await manager.updateSession('game-1', state, 7)
+ * } catch (error) {
+ *   if (!(error instanceof StateError)) throw error
+ *   console.log(error.code, error.sessionId) // CONCURRENT_MODIFICATION game-1
+ * }
+ */
 export declare class StateError extends Error {
-  /** Stable, for programs. */
+  /** Names the error for programs. It never changes. */
   readonly code: string
-  /** The session it is about, where it is about one. */
+  /** The id of the session, if the error concerns one. */
   readonly sessionId: string | undefined
 }
 
-/** There is no such session; nothing changed. */
+/**
+ * There is no such session. Nothing changed.
+ *
+ * @example
+ * try {
+ *   await manager.updateSession('game-2', state, 1)
+ * } catch (error) {
+ *   if (error instanceof SessionNotFoundError) console.log(error.code, 'answer with 404')
+ * }
+ */
 export declare class SessionNotFoundError extends StateError {
   constructor(sessionId: string)
   readonly code: 'SESSION_NOT_FOUND'
   readonly sessionId: string
 }
 
-/** `ifAbsent`, and there is such a session; nothing changed. */
+/**
+ * `createSession` was called with `ifAbsent`, and the session exists. Nothing changed.
+ *
+ * @example
+ * try {
+ *   await manager.createSession(state, { ifAbsent: true })
+ * } catch (error) {
+ *   if (error instanceof SessionExistsError) console.log(error.code, error.sessionId)
+ * }
+ */
 export declare class SessionExistsError extends StateError {
   constructor(sessionId: string)
   readonly code: 'SESSION_EXISTS'
   readonly sessionId: string
 }
 
-/** Another writer was first; nothing changed. Read again and retry, or use `modifySession`. */
+/**
+ * Another writer was first. Nothing changed. Read the session again and retry, or use `modifySession`.
+ *
+ * @example
+ * try {
+ *   await manager.updateSession('game-1', state, 7)
+ * } catch (error) {
+ *   if (!(error instanceof ConcurrencyError)) throw error
+ *   console.log(error.code, `expected ${error.expectedVersion}, found ${error.actualVersion}`)
+ * }
+ */
 export declare class ConcurrencyError extends StateError {
   constructor(sessionId: string, expectedVersion: number, actualVersion: number)
   readonly code: 'CONCURRENT_MODIFICATION'
@@ -986,26 +1082,56 @@ export declare class ConcurrencyError extends StateError {
   readonly actualVersion: number
 }
 
-/** What is stored under the session's key is no session. `createSession` overwrites it. */
+/**
+ * The value under the session's key is not a session. `createSession` replaces it.
+ *
+ * @example
+ * await client.call('SET', 'session:broken', 'no JSON')
+ * const read = manager.getSession('broken')
+ * await read.catch((error: unknown) => {
+ *   if (!(error instanceof StateDeserializationError)) throw error
+ *   console.log(error.code, error.rawData.length)
+ * })
+ */
 export declare class StateDeserializationError extends StateError {
   constructor(sessionId: string, rawData: string, cause?: unknown)
   readonly code: 'STATE_DESERIALIZATION_ERROR'
   readonly sessionId: string
-  /** The stored value. Not enumerable: it is the session's content. */
+  /** The stored value. It is not enumerable, so that a logger does not print the session's content. */
   readonly rawData: string
 }
 
-/** The caller's input, refused before anything was sent. */
+/**
+ * The module refused an argument or an option before it sent anything. Nothing changed.
+ *
+ * @example
+ * try {
+ *   new RedisStateManager('https://example.com')
+ * } catch (error) {
+ *   if (error instanceof InvalidStateError) console.log(error.code, error.field)
+ * }
+ */
 export declare class InvalidStateError extends StateError {
   constructor(field: string, reason: string, sessionId?: string, cause?: unknown)
   readonly code: 'INVALID_STATE'
-  /** The field, argument or option at fault. */
+  /** The field, argument or option that is invalid. */
   readonly field: string
 }
 
 /**
- * No answer came in time, or Redis refused the call until its deadline (`NOREPLICAS`, `LOADING`, …).
- * Nothing changed: it is safe to retry. The message names the server, by host and port.
+ * Redis could not be reached in time, or refused the call until its deadline (`NOREPLICAS`, `LOADING`,
+ * …). Nothing changed: it is safe to retry. The message names the server, by host and port.
+ *
+ * @example
+ * const status = (error: unknown) => {
+ *   if (error instanceof ConcurrencyError) return 409
+ *   // Nothing changed: the client may send the request again. Both answers get a Retry-After.
+ *   if (error instanceof RedisUnavailableError) return 503
+ *   // It may have been applied: the client reads the session first.
+ *   if (error instanceof OutcomeUnknownError) return 503
+ *   return 500
+ * }
+ * await manager.deleteSession('game-1').catch((error) => console.log(status(error), error.code))
  */
 export declare class RedisUnavailableError extends StateError {
   constructor(reason: string, sessionId?: string)
@@ -1021,37 +1147,78 @@ export declare class OverloadedError extends RedisUnavailableError {
   readonly code: 'OVERLOADED'
 }
 
-/** It was sent, and no answer tells whether it was applied. Read before you retry. */
+/**
+ * The call was sent, and no answer tells whether it was applied. Read the session before you retry.
+ *
+ * @example
+ * try {
+ *   await manager.createSession(state)
+ * } catch (error) {
+ *   if (!(error instanceof OutcomeUnknownError)) throw error
+ *   console.log(error.code, (await manager.getSession('game-1'))?.updated_at)
+ * }
+ */
 export declare class OutcomeUnknownError extends StateError {
   constructor(reason: string, sessionId?: string)
   readonly code: 'OUTCOME_UNKNOWN'
 }
 
 /**
- * Redis refused the command, in its own words. Nothing changed, unless the command was a script in
- * a `call()`.
+ * Redis refused the command; the message is Redis' own. Nothing changed, except what a script had done
+ * before its error.
+ *
+ * @example
+ * try {
+ *   await client.call('INCR', 'session:game-1', 'too many')
+ * } catch (error) {
+ *   if (error instanceof RedisReplyError) console.log(error.code, error.message)
+ * }
  */
 export declare class RedisReplyError extends StateError {
   constructor(message: string, sessionId?: string)
   readonly code: 'REDIS_REPLY'
 }
 
-/** As many audit records wait as may; the record was not queued. */
+/**
+ * The queue holds `maxBacklog` records. The record was not queued.
+ *
+ * @example
+ * try {
+ *   await queue.queueWrite('game-1', state, 'cycle_switched')
+ * } catch (error) {
+ *   if (error instanceof BacklogFullError) console.log(error.code, error.maxBacklog)
+ * }
+ */
 export declare class BacklogFullError extends StateError {
   constructor(maxBacklog: number, sessionId?: string)
   readonly code: 'BACKLOG_FULL'
   readonly maxBacklog: number
 }
 
-/** PostgreSQL refused, or could not be reached. */
+/**
+ * PostgreSQL refused a statement, or could not be reached.
+ *
+ * @example
+ * await queue.migrate().catch((error: unknown) => {
+ *   if (error instanceof DatabaseError) console.log(error.code, error.sqlstate ?? 'not reached')
+ * })
+ */
 export declare class DatabaseError extends StateError {
   constructor(reason: string, sqlstate?: string | null)
   readonly code: 'DATABASE_ERROR'
-  /** PostgreSQL's code, where it answered. */
+  /** PostgreSQL's code, such as `'42501'`. Null if PostgreSQL did not answer. */
   readonly sqlstate: string | null
 }
 
-/** The manager or client is closed; nothing changed. */
+/**
+ * The manager, queue or client is closed. Nothing changed.
+ *
+ * @example
+ * await manager.close()
+ * await manager.getSession('game-1').catch((error: unknown) => {
+ *   if (error instanceof ClosedError) console.log(error.code)
+ * })
+ */
 export declare class ClosedError extends StateError {
   constructor(sessionId?: string)
   readonly code: 'CLOSED'

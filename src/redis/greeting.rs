@@ -147,7 +147,7 @@ mod tests {
     fn a_user_without_a_password_is_spoken_for_with_an_empty_one() {
         let hello = |username: Option<&str>| {
             let login = Login { username: username.map(str::to_owned), ..Login::default() };
-            let commands = Greeting::new(&login).commands();
+            let commands = Greeting::new(&login, Protocol::Resp3).commands();
             String::from_utf8(commands[0].get_packed_command()).expect("text")
         };
         assert!(hello(Some("reader")).ends_with("$4\r\nAUTH\r\n$6\r\nreader\r\n$0\r\n\r\n"));
