@@ -94,14 +94,9 @@ class InvalidStateError extends StateError {
 
 /** No answer could be had, and nothing changed. */
 class RedisUnavailableError extends StateError {
-  /**
-   * @param {string} reason
-   * @param {string} [sessionId]
-   * @param {string} [code] a subclass' own, and what its message begins with
-   * @param {string} [what]
-   */
-  constructor(reason, sessionId, code = 'REDIS_UNAVAILABLE', what = 'Redis is unavailable') {
-    super(`${what}: ${reason}`, code, sessionId)
+  /** @param {string} reason @param {string} [sessionId] */
+  constructor(reason, sessionId) {
+    super(`Redis is unavailable: ${reason}`, 'REDIS_UNAVAILABLE', sessionId)
   }
 }
 
@@ -109,7 +104,10 @@ class RedisUnavailableError extends StateError {
 class OverloadedError extends RedisUnavailableError {
   /** @param {string} reason @param {string} [sessionId] */
   constructor(reason, sessionId) {
-    super(reason, sessionId, 'OVERLOADED', 'Overloaded')
+    super(reason, sessionId)
+    this.code = 'OVERLOADED'
+    this.message = `Overloaded: ${reason}`
+    Error.captureStackTrace(this, OverloadedError) // The stack begins with the message.
   }
 
   /** @param {string} server @param {string} calls @param {string} option @param {string} [sessionId] */
