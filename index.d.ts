@@ -244,9 +244,9 @@ export interface SessionCacheOptions {
  * pino's signature. Without one the process is warned (`process.emitWarning`) of what nobody hears
  * of otherwise:
  *
- * - `SYNCKAIROS_REDIS_OUTAGE`, `SYNCKAIROS_POSTGRESQL_OUTAGE`: a server could not be connected to.
- *   Once an outage and server, however many managers, queues and clients meet it. A connection that
- *   is lost and made again by the first try is no outage.
+ * - `SYNCKAIROS_REDIS_OUTAGE`: a Redis could not be connected to. A connection that is lost and made
+ *   again by the first try is no outage. `SYNCKAIROS_POSTGRESQL_OUTAGE`: a worker could not store in
+ *   its database. Each once an outage and server, however many managers, queues and clients meet it.
  * - `SYNCKAIROS_REDIS_RECOVERED`, `SYNCKAIROS_POSTGRESQL_RECOVERED`: it is over.
  * - `SYNCKAIROS_UNHEARD`: an error (a callback that failed, a dead letter, …). Each kind once.
  *
@@ -906,8 +906,8 @@ export declare class RedisClient extends EventEmitter {
   /**
    * @param server `redis://[user[:password]@]host[:port][/db]`, `rediss://…` (TLS), or
    *   `unix:///path[?db=0&user=…&pass=…]`; or settings. What is special in a URL is percent-encoded.
-   *   A URL cannot turn the verification of TLS off: use settings. Default: the environment's
-   *   `REDIS_URL`, then `redis://localhost:6379`.
+   *   To turn the verification of TLS off, use settings. Default: the environment's `REDIS_URL`,
+   *   then `redis://localhost:6379`.
    * @throws {InvalidStateError} for a bad URL or setting; the error repeats no part of a URL
    */
   constructor(server?: string | RedisServerOptions, options?: RedisClientOptions)

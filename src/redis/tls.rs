@@ -77,7 +77,8 @@ pub(crate) fn advice(error: &io::Error) -> Option<&'static str> {
             Certificate::UnknownIssuer => Some(
                 "nobody trusted here vouches for it. Pass the certificate of its authority, or itself if it is \
                  self-signed, in settings as `tls: { ca }`, or in a file that NODE_EXTRA_CA_CERTS names. \
-                 A URL cannot turn verification off; the setting `tls: { rejectUnauthorized: false }` does",
+                 To do without verification, pass settings in place of a URL, with \
+                 `tls: { rejectUnauthorized: false }`",
             ),
             Certificate::Expired | Certificate::ExpiredContext { .. } => {
                 Some("renew it on the server, or set this machine's clock right")
