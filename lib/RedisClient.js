@@ -156,7 +156,7 @@ class RedisClient extends ContextEmitter {
   }
 
   /** A command's method. @param {string} name @param {any[]} args @param {boolean} asBuffers */
-  [RUN](name, args, asBuffers) {
+  [/** @type {any} */ (RUN)](name, args, asBuffers) {
     const callback = takeCallback(args)
     return withCallback(this.#runNamed(name, args, asBuffers), callback)
   }
@@ -302,12 +302,17 @@ class RedisClient extends ContextEmitter {
    * @param {Record<string, unknown>} [overrides]
    */
   duplicate(overrides = {}) {
-    const { db = this.#db, commandTimeoutMs, maxInFlight, ...place } = overrides
+    const { db = this.#db, commandTimeoutMs, maxInFlight, maxInFlightBytes, ...place } = overrides
     if (db !== undefined) checkInteger('db', db, 0, 2 ** 31 - 1)
     const server = Object.keys(place).length > 0 ? { ...this.#settings(), ...place } : this.#server
     const options = { ...this.#options }
-    if (commandTimeoutMs !== undefined) Object.assign(options, { commandTimeoutMs })
-    if (maxInFlight !== undefined) Object.assign(options, { maxInFlight })
+    for (const [name, value] of Object.entries({
+      commandTimeoutMs,
+      maxInFlight,
+      maxInFlightBytes,
+    })) {
+      if (value !== undefined) Object.assign(options, { [name]: value })
+    }
     return new RedisClient(server, options, /** @type {number | undefined} */ (db))
   }
 

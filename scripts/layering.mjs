@@ -21,7 +21,18 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  ['authorities', 'clock', 'commandNames', 'context', 'dates', 'errors', 'inspect', 'native', 'types', 'warnings'],
+  [
+    'authorities',
+    'clock',
+    'commandNames',
+    'context',
+    'dates',
+    'errors',
+    'inspect',
+    'native',
+    'types',
+    'warnings',
+  ],
   ['commands', 'ContextEmitter', 'Delivery', 'options', 'outages', 'replies', 'requests'],
   ['serverUrl', 'validation', 'wire'],
   ['Pipeline', 'ScanStream', 'Scripts', 'server', 'settle'],

@@ -201,7 +201,7 @@ impl Ticket {
     }
 
     pub fn failed_part(&self, error: &Error) {
-        let (slot, kind, text) = (self.slot, Kind::Part, Some(to_wire(error)));
+        let (slot, kind, text) = (self.slot, Kind::Part, Some(to_wire(error).into()));
         self.queue.push(Completion { slot, kind, number: -1.0, text, more: None });
     }
 

@@ -23,6 +23,7 @@ pub struct NativeFeed {
 impl NativeFeed {
     /// News for `slot`, as `Kind` lists it.
     #[napi(constructor)]
+    #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
     pub fn new(
         completions: &Completions,
         client: &NativeClient,
@@ -38,8 +39,7 @@ impl NativeFeed {
         let status = client.status.of_another();
         let closed: watch::Receiver<bool> = client.closed.subscribe();
         let (options, most) = (client.options.clone(), max_feed_bytes as usize);
-        let (feed, task) =
-            Feed::new(options, keys, all_prefixes, status, closed, callbacks, most);
+        let (feed, task) = Feed::new(options, keys, all_prefixes, status, closed, callbacks, most);
         IO.spawn(task)?;
         Ok(Self { feed })
     }
