@@ -9,6 +9,7 @@ use super::rule::Rule;
 use crate::audit::stream::Stream;
 use crate::redis::script::Script;
 
+const RIGHTS: &str = include_str!("scripts/rights.lua");
 const VERSION: &str = include_str!("scripts/version.lua");
 const CREATE: &str = include_str!("scripts/create.lua");
 const ABSENT: &str = include_str!("scripts/absent.lua");
@@ -30,7 +31,8 @@ impl Scripts {
     /// The scripts of a store with these options, which appends its audit records to `stream`.
     pub fn new(options: &StoreOptions, stream: Option<&Stream>) -> Self {
         let script = |event: &str, parts: &[&str]| {
-            Script::noting(&[constants(options, stream, event), parts.concat()].concat())
+            let constants = constants(options, stream, event);
+            Script::noting(&[&constants, RIGHTS, &parts.concat()].concat())
         };
         Self {
             create: script("session_created", &[CREATE, STORE]),

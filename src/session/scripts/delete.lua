@@ -18,31 +18,17 @@ local audited = stream and (BACKLOG_LIMIT == 0 or redis.call('XLEN', stream) < B
 local answer = stream and not audited and -1 or deleted
 -- This order leaves nothing half done, whatever Redis refuses. First comes a write that changes
 -- nothing, and that Redis with a full memory accepts: after it, no command is refused for the
--- memory. Missing rights can refuse any command. So everything that can be undone comes before
--- PUBLISH, which cannot, and DEL shows before it whether it is allowed.
+-- memory. Missing rights can refuse any command. So PUBLISH, which cannot be undone, comes after all
+-- that may be refused, except for DEL: the right to that is checked first, as is the right to XDEL,
+-- which may have to undo XADD. Where rights cannot be asked for, a key is deleted that does not exist.
 redis.call('EXPIRE', KEYS[1], '900')
+check_right('DEL', redis.acl_check_cmd and key or KEYS[1] .. ':none')
+if audited then check_right('XDEL', stream, '0-0') end
 local failed = note(answer)
 if failed then return failed end
-
--- The error of DEL where it is not allowed. Redis 6.2 cannot be asked for rights; there DEL is
--- tried on a key that does not exist.
-local function refusal_of_del()
-  local reply
-  if deleted == 0 then
-    reply = redis.pcall('DEL', key)
-  elseif not redis.acl_check_cmd then
-    reply = redis.pcall('DEL', KEYS[1] .. ':none')
-  elseif not redis.acl_check_cmd('DEL', key) then
-    reply = redis.pcall('DEL', key)
-  end
-  return type(reply) == 'table' and reply
-end
-
 local record
-failed = refusal_of_del()
-if not failed and audited then
-  local undo = redis.pcall('XDEL', stream, '0-0')
-  record = type(undo) == 'table' and undo or redis.pcall('XADD', stream, '*', 'id', ARGV[3],
+if audited then
+  record = redis.pcall('XADD', stream, '*', 'id', ARGV[3],
     'session', session_id, 'event', EVENT, 'at', now)
   if type(record) == 'table' then failed, record = record, nil end
 end

@@ -11,17 +11,17 @@ local session_id = string.sub(key, #KEY_PREFIX + 1)
 local audited = stream and (BACKLOG_LIMIT == 0 or redis.call('XLEN', stream) < BACKLOG_LIMIT)
 if stream and not audited then answer = '-' .. answer end
 -- This order leaves nothing half done, whatever Redis refuses. A full memory refuses the first
--- command that writes, which is the note. Missing rights can refuse any command. So everything that
--- can be undone comes before PUBLISH, which cannot, and SET shows before it whether it is allowed:
--- with the option `unchanged` it changes nothing. XDEL does the same, because it may have to undo XADD.
+-- command that writes, which is the note. Missing rights can refuse any command. So PUBLISH, which
+-- cannot be undone, comes after all that may be refused, except for SET: the right to that is checked
+-- first, as is the right to XDEL, which may have to undo XADD.
 -- The record's field `write` says that its id is a place in the order of the writes.
+check_right('SET', key, '', unchanged)
+if audited then check_right('XDEL', stream, '0-0') end
 local failed = note(answer)
 if failed then return failed end
 local record
-failed = redis.pcall('SET', key, '', unchanged)
-if not failed and audited then
-  local undo = redis.pcall('XDEL', stream, '0-0')
-  record = type(undo) == 'table' and undo or redis.pcall('XADD', stream, '*', 'id', ARGV[#ARGV],
+if audited then
+  record = redis.pcall('XADD', stream, '*', 'id', ARGV[#ARGV],
     'session', session_id, 'event', EVENT, 'at', now, 'write', '1', 'state', document)
   if type(record) == 'table' then failed, record = record, nil end
 end
