@@ -172,3 +172,56 @@ describe.each(Object.entries(AUDITS))('a user that may not run a command, %s', (
     await one.close()
   })
 })
+
+describe('a Redis that cannot be asked for rights', () => {
+  /** What the manager sends whole, as Redis 6.2 would run it. */
+  async function scriptsOf(act) {
+    const monitor = await admin.monitor()
+    const scripts = []
+    monitor.on('monitor', (_time, [name, ...words]) => {
+      if (name.toUpperCase() !== 'EVAL') return
+      const plain = words.map((word) => word.replace(/\\(.)/g, (_, c) => (c === 'n' ? '\n' : c)))
+      plain[0] = `local NONE = nil\n${plain[0].replaceAll('redis.acl_check_cmd', 'NONE')}`
+      scripts.push(plain)
+    })
+    await admin.script('FLUSH')
+    await act()
+    await until(() => scripts.length > 0)
+    monitor.disconnect()
+    return scripts
+  }
+
+  test.each(['update with a version', 'update without', 'create if absent', 'delete'])(
+    '%s: all is done, or nothing',
+    async (what) => {
+      const one = await opened({})
+      const state = await given(what)
+      const id = state.session_id
+      const [script] = await scriptsOf(() => WRITES[what](one.manager, state))
+      await one.close()
+      const user = server.client({ username: 'app', password: 'secret' })
+      let refusals = 0
+      for (const names of [
+        [],
+        ...combinations(['set', 'del', 'xadd', 'xdel', 'publish', 'exists']),
+      ]) {
+        await admin.flushall()
+        heard.length = 0
+        if (!OF_NONE.has(what)) await admin.set(`session:${id}`, JSON.stringify(state))
+        const before = await traces(id)
+        await allow(...names.map((name) => `-${name}`))
+        const answer = await user.eval(...script).catch((error) => error)
+        await allow()
+        const { stored, ...after } = await traces(id)
+        if (answer instanceof Error) {
+          refusals++
+          expect({ names, stored, ...after }).toEqual({ names, ...before })
+        } else {
+          expect({ names, ...after }).toEqual({ names, told: 1, queued: 1 })
+          expect(stored).not.toBe(before.stored)
+        }
+      }
+      expect(refusals).toBeGreaterThan(5)
+    },
+  )
+})
