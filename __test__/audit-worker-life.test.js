@@ -3,15 +3,19 @@
 const { Audit, running } = require('./harness/audit.js')
 const { runScript } = require('./harness/child.js')
 const { FAULTS, FaultyPostgres } = require('./harness/faulty-postgres.js')
+const { RedisServer } = require('./harness/redis.js')
 const { until } = require('./harness/until.js')
 
 const audit = Audit.use()
+
+/** While these last, the worker may be busy with reading them. */
+const ENDLESS = 'notices without end'
 
 /** A PostgreSQL whose protocol is at fault, closed after the test. */
 const faulty = async () => audit.keep(await FaultyPostgres.start(audit.databaseUrl))
 
 describe('a worker whose PostgreSQL answers wrongly', () => {
-  test.each(Object.keys(FAULTS))(
+  test.each(Object.keys(FAULTS).filter((fault) => fault !== ENDLESS))(
     '%s: goes on when it answers rightly',
     async (fault) => {
       const postgres = await faulty()
@@ -90,6 +94,23 @@ test('FLUSHALL is an error that says that records may be lost, told once; the ne
   expect(audit.logger.told.error).toEqual([
     expect.objectContaining({ err: lost[0], message: expect.stringContaining('may be lost') }),
   ])
+})
+
+test('a Redis that comes back without its data is the same error', async () => {
+  const server = await RedisServer.start()
+  audit.keep({ close: () => server.stop() })
+  const queue = audit.queue({ url: server.url })
+  await queue.migrate()
+  const codes = []
+  queue.on('error', ({ code }) => codes.push(code))
+  await queue.queueWrite('session', running(), 'x')
+  await queue.drained()
+  await server.kill()
+  await server.up()
+  await until(() => codes.includes('AUDIT_RECORDS_LOST'))
+  await queue.queueWrite('session', running(), 'x')
+  await until(async () => (await audit.events()).length === 2)
+  expect(codes.filter((code) => code === 'AUDIT_RECORDS_LOST')).toHaveLength(1)
 })
 
 describe('two services with one queue name and two databases', () => {

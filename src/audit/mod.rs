@@ -4,7 +4,7 @@
 //! - [`queue`]: the calls of an audit queue. [`bullmq`]: adopts the jobs that older instances queued.
 //! - [`worker`]: moves records from the stream to PostgreSQL. Behind it `worker_connection` (one
 //!   connection to Redis: claims, retries, dead letters), `source` (its commands),
-//!   `portion` (how much it reads at a time), `worker_context` (what outlives the connection),
+//!   `portion` (how much it reads at a time), `held` (what waits for its next try), `worker_context` (what outlives the connection),
 //!   [`worker_events`] and [`worker_options`].
 //! - [`fault`]: why PostgreSQL did not store a batch; decides what happens to its records.
 //! - [`sink`]: stores a batch of records, all or none, exactly once. Behind it [`database`] (the
@@ -14,6 +14,7 @@
 pub mod bullmq;
 pub mod database;
 pub mod fault;
+mod held;
 mod migrate;
 mod pool;
 mod portion;

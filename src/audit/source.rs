@@ -39,6 +39,8 @@ pub(crate) struct Source {
     link: Link,
     stream: Arc<Stream>,
     consumer: String,
+    /// Whether this connection created the consumer group.
+    pub created_group: bool,
 }
 
 impl Source {
@@ -47,7 +49,8 @@ impl Source {
     pub async fn open(options: &Options, stream: Arc<Stream>, consumer: &str) -> Answer<Self> {
         let link = Link::open(options).await?;
         let (options, consumer) = (options.clone(), consumer.to_owned());
-        let mut source = Self { options, link, stream, consumer };
+        let created_group = false;
+        let mut source = Self { options, link, stream, consumer, created_group };
         let mut create = redis::cmd("XGROUP");
         create.arg("CREATE").arg(&source.keys().stream).arg(AUDIT_GROUP).arg(0).arg("MKSTREAM");
         match source.ask(&create, Duration::ZERO).await {
@@ -56,7 +59,10 @@ impl Source {
             Err(lost) if !["BUSYGROUP", "OOM"].iter().any(|code| lost.reason.starts_with(code)) => {
                 Err(lost)
             }
-            _ => Ok(source),
+            answer => {
+                source.created_group = answer.is_ok();
+                Ok(source)
+            }
         }
     }
 

@@ -134,12 +134,7 @@ impl<L: EventListener> Lane<L> {
                     }
                 }
                 Ok(StopReason::GroupVanished(reason)) => {
-                    if !shared.vanished.swap(true, Ordering::Relaxed) {
-                        listener.on_event(WorkerEvent::RecordsLost(format!(
-                            "audit records may be lost: the queue vanished from Redis (FLUSHALL, \
-                             or a restart without its data): {reason}"
-                        )));
-                    }
+                    self.context.report_vanished(&reason);
                 }
                 Err(_panic) => listener.on_event(WorkerEvent::Crashed),
             }
@@ -160,13 +155,21 @@ impl<L: EventListener> Lane<L> {
     /// Works with one connection until it breaks or the lane is closed.
     async fn work(&mut self) -> StopReason {
         let redis = self.context.redis.clone();
+        let had_group = self.context.shared.has_group.load(Ordering::Relaxed);
         let source = tokio::select! {
             biased;
             _ = requested(&mut self.context.closing, Closing::No) => return StopReason::Closing,
             source = Source::open(&redis, self.stream.clone(), &self.consumer) => source,
         };
         match source {
-            Ok(source) => WorkerConnection::new(&mut self.context, source).work().await,
+            Ok(source) => {
+                // The group stays as long as the stream does.
+                self.context.shared.has_group.store(true, Ordering::Relaxed);
+                if source.created_group && had_group {
+                    self.context.report_vanished("it had to be created again");
+                }
+                WorkerConnection::new(&mut self.context, source).work().await
+            }
             Err(lost) => {
                 let WorkerContext { listener, shared, .. } = &self.context;
                 if !shared.unreachable.swap(true, Ordering::Relaxed) {

@@ -1,6 +1,5 @@
 //! One connection of a worker to Redis: it claims records, stores them, and settles each of them.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::fault::{Cause, Fault};
+use super::held::Held;
 use super::source::{Answer, Source};
 use super::stream::Batch;
 use super::worker_context::WorkerContext;
@@ -29,10 +29,6 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a closing worker waits for records that Redis may be sending already.
 const LAST_READ_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How many records may wait for a retry before the worker reads no new ones: one command renews
-/// its claims to all of them. `WorkerOptions::max_held_bytes` limits them, too.
-const MAX_DELAYED: usize = 2000;
 
 /// Why a worker stopped using a connection.
 pub(super) enum StopReason {
@@ -56,23 +52,16 @@ impl From<Lost> for StopReason {
     }
 }
 
-/// A record that waits for a retry.
-struct Delayed {
-    due: Instant,
-    batch: Batch,
-}
-
 /// A worker's connection to Redis.
 pub(super) struct WorkerConnection<'a, L> {
     context: &'a mut WorkerContext<L>,
     source: Source,
-    /// The earliest due first.
-    delayed: VecDeque<Delayed>,
+    held: Held,
 }
 
 impl<'a, L: EventListener> WorkerConnection<'a, L> {
     pub fn new(context: &'a mut WorkerContext<L>, source: Source) -> Self {
-        Self { context, source, delayed: VecDeque::new() }
+        Self { context, source, held: Held::default() }
     }
 
     /// Works until the connection fails or the worker closes.
@@ -92,32 +81,17 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         self.note_database().await?;
         self.migrate().await?;
         self.resume().await?;
-        let (mut renewed, mut claimed, mut tidied) =
-            (None::<Instant>, None::<Instant>, None::<Instant>);
+        let (mut renewed, mut tidied) = (None::<Instant>, None::<Instant>);
         let mut noted = Instant::now();
         loop {
             if *self.context.closing.borrow() > Closing::No {
-                return Err(self.release_delayed().await?);
+                return Err(self.release(&[]).await?);
             }
             self.retry_due().await?;
             if renewed.is_none_or(|renewed| renewed.elapsed() >= HEARTBEAT) {
-                self.renew_delayed().await?;
+                self.renew(&[]).await?;
+                self.take_over().await?;
                 renewed = Some(Instant::now());
-            }
-            if claimed.is_none_or(|claimed| claimed.elapsed() >= HEARTBEAT) && !self.holds_enough()
-            {
-                let count = self.portion();
-                let (batch, vanished) = self.source.abandoned(count).await?;
-                if vanished > 0 {
-                    self.context.listener.on_event(WorkerEvent::RecordsLost(format!(
-                        "{vanished} audit records have vanished from the stream: somebody has \
-                         deleted or trimmed it"
-                    )));
-                }
-                // A full portion means that there are more: look again without a pause.
-                claimed = (batch.len() < count).then(Instant::now);
-                self.arrived(&batch);
-                self.deliver(batch).await?;
             }
             if noted.elapsed() >= NOTE_INTERVAL {
                 self.note_database().await?;
@@ -193,22 +167,57 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     /// Processes what this consumer had claimed before it lost its connection.
     async fn resume(&mut self) -> Result<(), StopReason> {
         let mut after = String::from("0");
+        let mut batch = Batch::default();
         loop {
-            let batch = self.source.own(self.portion(), &after).await?;
-            let Some(last) = batch.entry_ids.last() else { return Ok(()) };
+            let portion = self.source.own(self.portion(), &after).await?;
+            let Some(last) = portion.entry_ids.last() else { return self.deliver(batch).await };
             after.clone_from(last);
-            self.arrived(&batch);
-            self.deliver(batch).await?;
+            self.arrived(&portion);
+            batch.append(portion);
+            if !self.has_room(&batch) {
+                self.deliver(std::mem::take(&mut batch)).await?;
+            }
         }
+    }
+
+    /// Takes over what silent workers had claimed.
+    async fn take_over(&mut self) -> Result<(), StopReason> {
+        let mut batch = Batch::default();
+        while !self.held.is_full(self.context.options.max_held_bytes) {
+            let count = self.portion();
+            let (portion, vanished) = self.source.abandoned(count).await?;
+            if vanished > 0 {
+                self.context.listener.on_event(WorkerEvent::RecordsLost(format!(
+                    "{vanished} audit records have vanished from the stream: somebody has deleted \
+                     or trimmed it"
+                )));
+            }
+            let is_last = portion.len() < count;
+            self.arrived(&portion);
+            batch.append(portion);
+            if is_last || !self.has_room(&batch) {
+                self.deliver(std::mem::take(&mut batch)).await?;
+            }
+            if is_last || *self.context.closing.borrow() > Closing::No {
+                break;
+            }
+        }
+        self.deliver(batch).await
+    }
+
+    /// Whether a batch may have another portion.
+    fn has_room(&self, batch: &Batch) -> bool {
+        let WorkerOptions { batch_size, max_batch_bytes, .. } = self.context.options;
+        batch.len() < batch_size && batch.bytes() < max_batch_bytes
     }
 
     /// Reads new records. Returns an empty batch where none arrive in time, or too many wait for a
     /// retry.
     async fn next(&mut self) -> Result<Batch, StopReason> {
-        let due = self.delayed.front().map(|first| first.due);
-        let until_due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let until_due =
+            self.held.next_due().map(|due| due.saturating_duration_since(Instant::now()));
         let wait = until_due.map_or(HEARTBEAT, |until_due| until_due.min(HEARTBEAT));
-        if self.holds_enough() {
+        if self.held.is_full(self.context.options.max_held_bytes) {
             tokio::select! {
                 _ = requested(&mut self.context.closing, Closing::No) => {}
                 () = sleep(wait) => {}
@@ -244,11 +253,12 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
 
     /// Reads more portions into a batch, as long as they are full and the batch has room.
     async fn fill(&mut self, mut batch: Batch, mut count: usize) -> Result<Batch, StopReason> {
-        let WorkerOptions { batch_size, max_batch_bytes, .. } = self.context.options;
+        let began = Instant::now();
         let mut arrived = batch.len();
         self.arrived(&batch);
-        while arrived == count && batch.len() < batch_size && batch.bytes() < max_batch_bytes {
-            count = self.portion().min(batch_size - batch.len());
+        // Not for longer than a claim may go without being renewed.
+        while arrived == count && self.has_room(&batch) && began.elapsed() < HEARTBEAT {
+            count = self.portion().min(self.context.options.batch_size - batch.len());
             let portion = self.source.fresh(count, None).await?;
             arrived = portion.len();
             self.arrived(&portion);
@@ -257,29 +267,21 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         Ok(batch)
     }
 
-    /// Whether so much waits for a retry that no more is read.
-    fn holds_enough(&self) -> bool {
-        let batches = || self.delayed.iter().map(|delayed| &delayed.batch);
-        batches().map(Batch::len).sum::<usize>() >= MAX_DELAYED
-            || batches().map(Batch::bytes).sum::<usize>() >= self.context.options.max_held_bytes
-    }
-
     async fn retry_due(&mut self) -> Result<(), StopReason> {
-        while self.delayed.front().is_some_and(|first| first.due <= Instant::now()) {
-            if let Some(Delayed { batch, .. }) = self.delayed.pop_front() {
-                self.deliver(batch).await?;
-            }
+        while let Some(batch) = self.held.pop_due() {
+            self.deliver(batch).await?;
         }
         Ok(())
     }
 
-    async fn renew_delayed(&mut self) -> Answer<()> {
-        self.source.keep(&entry_ids(&self.delayed)).await
+    /// Renews the claims to these batches and to the held records, with one command.
+    async fn renew(&mut self, batches: &[&[Batch]]) -> Answer<()> {
+        self.source.keep(&entry_ids(batches, &self.held)).await
     }
 
-    /// Releases the records that wait for a retry to other workers, as the worker is closing.
-    async fn release_delayed(&mut self) -> Answer<StopReason> {
-        self.source.release(&entry_ids(&self.delayed)).await?;
+    /// Releases these batches and the held records to other workers, as the worker is closing.
+    async fn release(&mut self, batches: &[&[Batch]]) -> Answer<StopReason> {
+        self.source.release(&entry_ids(batches, &self.held)).await?;
         Ok(StopReason::Closing)
     }
 
@@ -295,7 +297,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                 continue;
             }
             self.emit(EventKind::Active, &batch, WorkerEvent::Active);
-            let Err(fault) = self.store(&batch).await? else {
+            let Err(fault) = self.store(&batch, &batches).await? else {
                 self.context.stored();
                 self.settle(&batch).await?;
                 continue;
@@ -306,13 +308,10 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                     batches.extend(batch.halves());
                 }
                 Cause::Postgres => {
-                    let closing = self.wait_for_postgres(&mut batch, &fault).await?;
+                    let closing = self.wait_for_postgres(&mut batch, &batches, &fault).await?;
                     batches.push(batch);
                     if closing {
-                        for batch in batches {
-                            self.source.release(&batch.entry_ids).await?;
-                        }
-                        return Err(self.release_delayed().await?);
+                        return Err(self.release(&[&batches]).await?);
                     }
                 }
                 Cause::Record | Cause::Unclear if batch.len() > 1 => batches.extend(batch.halves()),
@@ -323,8 +322,13 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         Ok(())
     }
 
-    /// Sends a batch to PostgreSQL, and renews the worker's claims until PostgreSQL answers.
-    async fn store(&mut self, batch: &Batch) -> Result<Result<(), Fault>, StopReason> {
+    /// Sends a batch to PostgreSQL, and renews the worker's claims, also to the `later` batches, until
+    /// PostgreSQL answers.
+    async fn store(
+        &mut self,
+        batch: &Batch,
+        later: &[Batch],
+    ) -> Result<Result<(), Fault>, StopReason> {
         let sink = self.context.sink.clone();
         let mut storing = pin!(sink.store(&batch.records));
         loop {
@@ -332,8 +336,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                 biased;
                 outcome = &mut storing => return Ok(outcome),
                 () = sleep(HEARTBEAT) => {
-                    self.source.keep(&batch.entry_ids).await?;
-                    self.renew_delayed().await?;
+                    self.renew(&[std::slice::from_ref(batch), later]).await?;
                 }
             }
         }
@@ -353,6 +356,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     async fn wait_for_postgres(
         &mut self,
         batch: &mut Batch,
+        later: &[Batch],
         fault: &Fault,
     ) -> Result<bool, StopReason> {
         self.context.report_outage(fault);
@@ -373,8 +377,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                 }
                 () = sleep_until(end.min(Instant::now() + HEARTBEAT)) => {}
             }
-            self.source.keep(&batch.entry_ids).await?;
-            self.renew_delayed().await?;
+            self.renew(&[std::slice::from_ref(batch), later]).await?;
         }
         Ok(false)
     }
@@ -393,9 +396,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             attempts => batch.attempts[0] = attempts + 1,
         }
         self.emit(EventKind::Retrying, &batch, |records| WorkerEvent::Retrying(records, fault));
-        let due = Instant::now() + delay;
-        let position = self.delayed.partition_point(|other| other.due <= due);
-        self.delayed.insert(position, Delayed { due, batch });
+        self.held.insert(Instant::now() + delay, batch);
         Ok(())
     }
 
@@ -423,8 +424,11 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     }
 }
 
-fn entry_ids(delayed: &VecDeque<Delayed>) -> Vec<&str> {
-    delayed.iter().flat_map(|one| &one.batch.entry_ids).map(String::as_str).collect()
+fn entry_ids<'a>(batches: &[&'a [Batch]], held: &'a Held) -> Vec<&'a str> {
+    let mut ids = held.entry_ids();
+    let batches = batches.iter().copied().flatten();
+    ids.extend(batches.flat_map(|batch| &batch.entry_ids).map(String::as_str));
+    ids
 }
 
 fn attempts_of(batch: &Batch) -> Vec<RecordAttempt<'_>> {

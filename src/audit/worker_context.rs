@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub lost: AtomicBool,
     /// A connection to Redis could not be made, and that was reported.
     pub unreachable: AtomicBool,
+    /// The consumer group is known to have been there.
+    pub has_group: AtomicBool,
     /// The consumer group had vanished, and that was reported.
     pub vanished: AtomicBool,
     /// The server's settings put records at risk, and that was reported.
@@ -58,6 +60,7 @@ impl Default for Shared {
             recovered: watch::Sender::new(()),
             lost: AtomicBool::new(false),
             unreachable: AtomicBool::new(false),
+            has_group: AtomicBool::new(false),
             vanished: AtomicBool::new(false),
             warned: AtomicBool::new(false),
             other_databases: Mutex::default(),
@@ -96,6 +99,17 @@ impl<L: EventListener> WorkerContext<L> {
         let severity = if fault.is_missing_table() { 2 } else { 1 };
         if self.shared.outage.fetch_max(severity, Ordering::Relaxed) < severity {
             self.listener.on_event(WorkerEvent::Outage(fault));
+        }
+    }
+
+    /// The consumer group has vanished from Redis, and with it the records: reports it, once.
+    pub fn report_vanished(&self, reason: &str) {
+        if !self.shared.vanished.swap(true, Ordering::Relaxed) {
+            self.listener.on_event(WorkerEvent::RecordsLost(format!(
+                "audit records may be lost: the queue vanished from Redis at {} (FLUSHALL, or a \
+                 restart without its data): {reason}",
+                self.redis
+            )));
         }
     }
 

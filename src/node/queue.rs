@@ -9,11 +9,12 @@ use napi::bindgen_prelude::{Error, Result};
 use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::client::NativeClient;
 use super::completions::{Completion, Completions, Kind, Lane, Queue as CompletionQueue, Ticket};
-use super::runtime::AUDIT;
+use super::runtime::{AUDIT, IO};
 use crate::audit::bullmq::Adopted;
 use crate::audit::database::DatabaseOptions;
 use crate::audit::fault::Fault;
@@ -30,7 +31,10 @@ use crate::redis::options::Options as RedisOptions;
 const GRACE: Duration = Duration::from_secs(9);
 
 /// How long the connections to PostgreSQL may take to end.
-const END: Duration = Duration::from_millis(500);
+const END: Duration = Duration::from_millis(400);
+
+/// What the audit's thread may be late in telling that all has ended.
+const SLACK: Duration = Duration::from_millis(200);
 
 /// The numbers of the events, as `lib/DBWriteQueue.js` knows them; also bits of what is heard.
 const ACTIVE: u32 = 0;
@@ -227,11 +231,18 @@ impl NativeQueue {
         let sink = self.sink.clone();
         let grace = if at_once { Duration::ZERO } else { GRACE };
         let ended = self.worker.as_ref().map(|worker| worker.close(grace));
+        let (all_ended, is_over) = oneshot::channel::<()>();
         AUDIT.spawn(async move {
             if let Some(ended) = ended {
                 ended.await;
             }
             let _ = timeout(END, sink.close()).await;
+            drop(all_ended);
+        })?;
+        // The other thread keeps the time: a PostgreSQL that sends without end can hold up the
+        // audit's thread, and its timers.
+        IO.spawn(async move {
+            let _ = timeout(grace + END + SLACK, is_over).await;
             ticket.done(0.0);
         })
     }

@@ -209,7 +209,7 @@ impl<A: Audience> Task<A> {
             return;
         }
         let (messages, bytes) = (self.audience.backlog(), self.audience.backlog_bytes());
-        self.give_up(format!("the callbacks are {messages} messages ({bytes} bytes) behind")).await;
+        self.give_up(format!("the callbacks are {messages} messages behind ({bytes} bytes)")).await;
         self.make_room().await;
     }
 
