@@ -895,7 +895,8 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
  * rejects with `RedisReplyError` (with Redis' own message), `RedisUnavailableError` (not sent),
  * `OutcomeUnknownError` (sent, and no answer came), `ClosedError`, or `InvalidStateError`: `WATCH`,
  * `MONITOR`, `AUTH`, `SSUBSCRIBE` and what else would change the connection is refused. One that blocks
- * holds up the client's other commands and, after 2 s, loses the connection.
+ * (`BLPOP`) may take the time that it asks for besides, 10 minutes at most, and holds up this client's other
+ * commands: give it a client of its own by `duplicate()`.
  *
  * Events: `connect`, `ready`, `close`, `reconnecting`, `error` (needs no listener), `end`; and of
  * subscriptions `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and

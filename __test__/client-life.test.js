@@ -12,7 +12,7 @@ const {
 const { Managers } = require('./harness/managers.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
 const { refusalOf } = require('./harness/refusal.js')
-const { until } = require('./harness/until.js')
+const { sleep, until } = require('./harness/until.js')
 
 let server
 let redis
@@ -101,6 +101,30 @@ describe('status and events', () => {
     expect(await manager.getSession('none')).toBeNull()
     expect(performance.now() - started).toBeLessThan(900)
     expect(await blocked).toBeNull()
+  })
+})
+
+describe('a command that blocks', () => {
+  it.each([
+    ['blpop', ['list', 3]],
+    ['xread', ['BLOCK', 3000, 'STREAMS', 'stream', '$']],
+  ])('%s may take the time that it asks for, whatever others may', async (method, args) => {
+    const client = open(server.url, { commandTimeoutMs: 500 })
+    await client.ping()
+    const lost = jest.fn()
+    client.on('reconnecting', lost)
+    const started = performance.now()
+    expect(await client[method](...args)).toBeNull()
+    expect(performance.now() - started).toBeGreaterThan(2900)
+    expect(lost).not.toHaveBeenCalled()
+  })
+
+  it('for ever gets what comes, after a while, too', async () => {
+    const client = open(server.url, { commandTimeoutMs: 500 })
+    const popped = client.brpop('list', 0)
+    await sleep(2500) // Longer than a server may otherwise be silent.
+    await redis.lpush('list', 'x')
+    expect(await popped).toEqual(['list', 'x'])
   })
 })
 

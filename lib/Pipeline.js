@@ -102,7 +102,8 @@ class Pipeline {
 /** What becomes of one command, and its callback. @param {{ callback: Callback | undefined }} command @param {any} outcome */
 function told({ callback }, outcome) {
   const result = outcome instanceof Error ? [outcome] : [null, outcome]
-  if (callback) process.nextTick(callback, ...result)
+  // Not at once: what it throws must not cost the others their outcome.
+  if (callback) Promise.resolve().then(() => callback(.../** @type {[any, any]} */ (result)))
   return result
 }
 

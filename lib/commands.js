@@ -61,11 +61,9 @@ function takeCallback(args) {
  */
 function withCallback(promise, callback) {
   if (callback) {
-    // What a callback throws is thrown at nobody's call.
-    const thrown = (/** @type {() => void} */ call) => process.nextTick(call)
     promise.then(
-      (result) => thrown(() => callback(null, result)),
-      (error) => thrown(() => callback(error)),
+      (result) => callback(null, result),
+      (error) => callback(error),
     )
   }
   return promise

@@ -1,7 +1,7 @@
 //! The caller's own commands: one, several that are sent together, or a transaction.
 
 use redis::Value;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::redis::connection::Connection;
@@ -15,6 +15,8 @@ struct Call<D> {
     encoded: Vec<u8>,
     /// How many replies they draw.
     replies: usize,
+    /// How long Redis may block on them.
+    blocks: Duration,
     /// The replies that have come, in RESP2.
     received: Vec<u8>,
     deadline: Instant,
@@ -48,8 +50,11 @@ const REFUSED: [(&str, &str); 22] = [
     ("WATCH", "use a Lua script, which reads and writes in one step"),
 ];
 
+/// The longest that a command may block, also where it asks for ever.
+const LONGEST_BLOCK: Duration = Duration::from_secs(600);
+
 /// Sends commands, each with its arguments, on a connection that others share: together, and as a
-/// `transaction` between `MULTI` and `EXEC`. By `deadline` come the replies, one for each command
+/// `transaction` between `MULTI` and `EXEC`. By `deadline`, or as much later as they may block, come the replies, one for each command
 /// (also for `MULTI` and `EXEC`), in RESP2; and why there are no more, if some are missing.
 pub fn call(
     connection: &Connection,
@@ -75,8 +80,41 @@ pub fn call(
         Command::new(&mut encoded, 1).word("EXEC");
     }
     let replies = commands.len() + if transaction { 2 } else { 0 };
-    let received = Vec::new();
-    connection.submit(Box::new(Call { encoded, replies, received, deadline, done }));
+    let blocks = if transaction { Duration::ZERO } else { blocking(commands) };
+    let (received, deadline) = (Vec::new(), deadline + blocks);
+    connection.submit(Box::new(Call { encoded, replies, blocks, received, deadline, done }));
+}
+
+/// How long Redis may block on these commands, as they say themselves.
+fn blocking(commands: &[Vec<&[u8]>]) -> Duration {
+    commands.iter().map(|words| blocking_of(words)).sum::<Duration>().min(LONGEST_BLOCK)
+}
+
+fn blocking_of(words: &[&[u8]]) -> Duration {
+    let Some((name, arguments)) = words.split_first() else { return Duration::ZERO };
+    let (argument, unit) = match name.to_ascii_uppercase().as_slice() {
+        b"BLPOP" | b"BRPOP" | b"BRPOPLPUSH" | b"BLMOVE" | b"BZPOPMIN" | b"BZPOPMAX" => {
+            (arguments.last(), 1.0)
+        }
+        b"BLMPOP" | b"BZMPOP" => (arguments.first(), 1.0),
+        b"WAIT" | b"WAITAOF" => (arguments.last(), 0.001),
+        b"XREAD" | b"XREADGROUP" => {
+            let options = arguments.split(|word| word.eq_ignore_ascii_case(b"STREAMS")).next();
+            let mut options = options.unwrap_or_default().iter();
+            options.find(|word| word.eq_ignore_ascii_case(b"BLOCK"));
+            (options.next(), 0.001)
+        }
+        _ => return Duration::ZERO,
+    };
+    let number = argument.and_then(|word| std::str::from_utf8(word).ok()?.parse::<f64>().ok());
+    match number.map(|number| number * unit) {
+        Some(0.0) => LONGEST_BLOCK,
+        // Redis refuses what is no time.
+        Some(seconds) if seconds > 0.0 => {
+            Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_BLOCK).min(LONGEST_BLOCK)
+        }
+        _ => Duration::ZERO,
+    }
 }
 
 /// Refuses commands that would change the connection that others share.
@@ -118,6 +156,10 @@ impl<D: FnOnce(Vec<u8>, Result<()>) + Send + 'static> Request for Call<D> {
 
     fn replies(&self) -> usize {
         self.replies
+    }
+
+    fn blocks(&self) -> Duration {
+        self.blocks
     }
 
     fn part(&mut self, part: Value) {
@@ -176,11 +218,28 @@ mod tests {
     }
 
     #[test]
+    fn a_command_says_itself_how_long_it_may_block() {
+        let of = |text: &str| blocking(&[text.split(' ').map(str::as_bytes).collect()]).as_millis();
+        assert_eq!(of("blpop a b 1.5"), 1500);
+        assert_eq!(of("BLMPOP 2 1 a LEFT"), 2000);
+        assert_eq!(of("XREAD COUNT 1 BLOCK 700 STREAMS a 0"), 700);
+        assert_eq!(of("WAIT 1 300"), 300);
+        assert_eq!(of("BRPOP a 0"), LONGEST_BLOCK.as_millis());
+        assert_eq!(of("BRPOP a 1e300"), LONGEST_BLOCK.as_millis());
+        for none in
+            ["XREAD STREAMS BLOCK 5", "BLPOP a -1", "BLPOP a x", "BLPOP", "GET a", "XREAD BLOCK"]
+        {
+            assert_eq!(of(none), 0, "{none}");
+        }
+    }
+
+    #[test]
     fn a_call_is_told_all_its_replies_and_errors_among_them() {
         let (told, heard) = std::sync::mpsc::channel();
         let mut call = Box::new(Call {
             encoded: Vec::new(),
             replies: 3,
+            blocks: Duration::ZERO,
             received: Vec::new(),
             deadline: Instant::now(),
             done: move |replies, outcome: Result<()>| {
@@ -199,6 +258,7 @@ mod tests {
         let mut call = Box::new(Call {
             encoded: Vec::new(),
             replies: 3,
+            blocks: Duration::ZERO,
             received: Vec::new(),
             deadline: Instant::now(),
             done: move |replies, outcome: Result<()>| {

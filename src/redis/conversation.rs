@@ -30,6 +30,8 @@ pub(crate) struct Sending {
     pub documents: usize,
     /// How many replies it draws, one or more.
     pub replies: usize,
+    /// How long the server may block on it, and send nothing meanwhile.
+    pub blocks: Duration,
 }
 
 /// A command that has no reply yet.
@@ -220,11 +222,12 @@ impl<T> Conversation<T> {
     }
 
     /// How long the server may be silent: longer, if it was sent so much that a slow network is busy
-    /// with that.
+    /// with that, or if it blocks on the oldest command.
     fn silent_until(&self) -> Instant {
         let under_way = self.given.saturating_sub(self.given_by_then);
         let slow = Duration::from_millis(under_way.saturating_mul(1000) / SLOWEST);
-        self.received_at.max(self.owed_since) + self.stall_timeout + slow
+        let blocks = self.owed.front().map_or(Duration::ZERO, |owed| owed.sending.blocks);
+        self.received_at.max(self.owed_since) + self.stall_timeout + slow + blocks
     }
 
     /// Whether nothing is owed.
@@ -255,9 +258,10 @@ mod tests {
     use super::*;
 
     const STALL: Duration = Duration::from_secs(2);
-    const GET: Sending = Sending { changes: false, documents: 1, replies: 1 };
-    const SET: Sending = Sending { changes: true, documents: 0, replies: 1 };
-    const TRANSACTION: Sending = Sending { changes: true, documents: 0, replies: 3 };
+    const GET: Sending =
+        Sending { changes: false, documents: 1, replies: 1, blocks: Duration::ZERO };
+    const SET: Sending = Sending { changes: true, documents: 0, ..GET };
+    const TRANSACTION: Sending = Sending { replies: 3, ..SET };
 
     fn begun() -> (Conversation<u32>, Instant) {
         let now = Instant::now();
@@ -351,6 +355,18 @@ mod tests {
         assert_eq!(conversation.timeout(), Some(now + STALL + seconds(2)));
         conversation.received(now + seconds(3));
         assert_eq!(conversation.timeout(), Some(now + seconds(3) + STALL));
+    }
+
+    #[test]
+    fn a_server_may_be_silent_while_it_blocks_on_the_oldest_command() {
+        let (mut conversation, now) = begun();
+        conversation.send(1, Sending { blocks: seconds(10), ..SET }, now, encode);
+        conversation.send(2, GET, now, encode);
+        assert_eq!(conversation.check(now + seconds(11)), Ok(()));
+        assert!(conversation.check(now + seconds(12)).is_err());
+        conversation.received(now + seconds(9));
+        assert_eq!(conversation.replied(1), Ok(Some(1)));
+        assert_eq!(conversation.timeout(), Some(now + seconds(9) + STALL));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Pending {
     fn sending(&self) -> Sending {
         let changes = self.request.effect() != Effect::Read;
         let (documents, replies) = (self.request.documents(), self.request.replies());
-        Sending { changes, documents, replies }
+        Sending { changes, documents, replies, blocks: self.request.blocks() }
     }
 }
 

@@ -200,7 +200,7 @@ impl Link {
     }
 
     fn send(&mut self, command: &Cmd, answer: Answer) {
-        let sending = Sending { changes: false, documents: 0, replies: 1 };
+        let sending = Sending { changes: false, documents: 0, replies: 1, blocks: Duration::ZERO };
         self.conversation.send(answer, sending, Instant::now(), |_, out| {
             command.write_packed_command(out);
         });

@@ -1,7 +1,7 @@
 //! What a command must say about itself to be sent, repeated and settled.
 
 use redis::Value;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::redis::ledger::Entry;
@@ -64,6 +64,11 @@ pub trait Request: Send {
     /// How many replies it draws, one or more: the last one settles it.
     fn replies(&self) -> usize {
         1
+    }
+
+    /// How long Redis may block on it, and send nothing meanwhile.
+    fn blocks(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Takes one of its replies before the last. An error is a value here.
