@@ -138,8 +138,12 @@ export type DefaultState = SyncKairos.Register extends { state: infer S extends 
  *   ttlSeconds: 7200,
  *   commandTimeoutMs: 2000,
  *   maxInFlight: 1000,
+ *   maxInFlightBytes: 64 * 1024 * 1024,
+ *   maxFeedBytes: 16 * 1024 * 1024,
  *   maxStateBytes: 64 * 1024,
  *   updatesChannel: 'app:session-updates',
+ *   allPrefixes: false,
+ *   validate: 'strict',
  *   wsChannelPrefix: 'app:ws:',
  *   logger: console,
  *   cache: { maxSessions: 50_000 },
@@ -475,9 +479,13 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
  *   attempts: 5,
  *   backoffDelay: 1000,
  *   batchSize: 200,
+ *   maxBatchBytes: 4 * 1024 * 1024,
+ *   maxHeldBytes: 16 * 1024 * 1024,
  *   maxBacklog: 1_000_000,
+ *   migrate: true,
  *   commandTimeoutMs: 2000,
  *   maxInFlight: 1000,
+ *   maxInFlightBytes: 64 * 1024 * 1024,
  *   logger: console,
  * })
  * await queue.close()
@@ -741,7 +749,19 @@ export declare class DBWriteQueue
 // ---------------------------------------------------------------------------------------------
 // The client
 
-/** Options of a client. */
+/**
+ * Options of a client. The constructor refuses an unknown option with `InvalidStateError`.
+ *
+ * @example
+ * // For a probe: it does not wait long for Redis.
+ * const probe = createRedisClient('redis://localhost:6379', {
+ *   commandTimeoutMs: 500,
+ *   maxInFlight: 10,
+ *   maxInFlightBytes: 1024 * 1024,
+ * })
+ * console.log(await probe.ping()) // PONG
+ * await probe.quit()
+ */
 export interface RedisClientOptions {
   /** The time in which each command settles, milliseconds, 600000 at most. Default 5000. */
   commandTimeoutMs?: number
@@ -757,49 +777,80 @@ export interface RedisClientOptions {
   maxInFlightBytes?: number
 }
 
-/** Where a server is, in parts. An unknown name is refused. */
+/**
+ * The address of a Redis server. The constructor refuses an unknown setting with `InvalidStateError`.
+ *
+ * @example
+ * const client = createRedisClient({
+ *   host: 'redis.example.com',
+ *   port: 6380,
+ *   username: 'service',
+ *   password: process.env.REDIS_PASSWORD ?? '',
+ *   db: 1,
+ *   tls: true,
+ * })
+ * client.disconnect() // It connects when it is first used.
+ *
+ * const local = createRedisClient({ path: '/run/redis.sock' })
+ * local.disconnect()
+ */
 export interface RedisServerOptions {
   /** Required unless `path` is set. */
   host?: string
   /** Default 6379. */
   port?: number
-  /** Of a Unix socket, which is used instead of host and port. */
+  /** The path of a Unix socket, instead of `host` and `port`. */
   path?: string
-  /** An ACL user. Default: Redis' default user. */
+  /** The name of an ACL user. Default: Redis' default user. */
   username?: string
   /** Default: none; with a `username`, an empty one. */
   password?: string
-  /** The database's number. Default 0. */
+  /** The number of the database. Default 0. */
   db?: number
-  /** Default: none. `true` verifies the certificate and its host name, by the system's authorities and Node's. */
+  /**
+   * Whether to encrypt the connection. `true` verifies the certificate and its host name with the
+   * authorities of the system and of Node.js. Default false.
+   */
   tls?: boolean | RedisTlsOptions
 }
 
-/** TLS to Redis; all files in PEM. */
+/**
+ * Settings of TLS to Redis. Certificates and keys are in PEM.
+ *
+ * @example
+ * const trusting = (ca: string) => {
+ *   return createRedisClient({ host: 'redis.example.com', tls: { ca, rejectUnauthorized: true } })
+ * }
+ * const withCertificate = (cert: string, key: string) => {
+ *   return createRedisClient({ host: 'redis.example.com', tls: { cert, key } })
+ * }
+ * console.log(typeof trusting, typeof withCertificate)
+ */
 export interface RedisTlsOptions {
   /**
-   * The authorities to trust, instead of the system's and Node's (with `NODE_EXTRA_CA_CERTS`). The
-   * server's own certificate may be given, such as a self-signed one; its dates and its name are checked.
+   * The certificates to trust: authorities, or the server's own certificate, such as a self-signed one.
+   * The module checks its dates and its name. Default: the authorities of the system and of Node.js,
+   * with `NODE_EXTRA_CA_CERTS`.
    */
   ca?: string | Uint8Array | (string | Uint8Array)[]
-  /** This side's certificate, with its `key`. */
+  /** The certificate of this side. Requires `key`. */
   cert?: string | Uint8Array
   key?: string | Uint8Array
-  /** False: whoever answers is believed. Default true. */
+  /** Whether to verify the server's certificate. Default true. */
   rejectUnauthorized?: boolean
 }
 
 /**
- * An instance of ioredis or node-redis. Its settings are read: address, database, user, TLS, key
- * prefix; a setting that this module cannot honour (cluster, sentinel, a TLS setting of other names than
- * in `RedisTlsOptions`) is refused. The connections made are ours, and do not give up, whatever its
- * retry strategy. The instance stays usable; when its owner ends it, our connection ends, too.
+ * An instance of ioredis or node-redis. The module reads its settings (address, database, user, TLS, key
+ * prefix) and makes connections of its own, which reconnect for ever, whatever the instance's retry
+ * strategy. It refuses settings that it cannot honour: a cluster, a sentinel, a TLS setting that is not in
+ * `RedisTlsOptions`. The instance stays usable. When its owner closes it, the module's connections end.
  */
 export type RedisInstance =
   | { readonly status: string; readonly options: object; quit(): Promise<unknown> }
   | { readonly isReady: boolean; readonly options?: object | undefined; quit(): Promise<unknown> }
 
-/** Whatever says where a Redis is. */
+/** The server of a manager or queue: a URL, settings, a client, or an instance of another library. */
 export type RedisSource = string | RedisServerOptions | RedisClient | RedisInstance
 
 /**
@@ -830,7 +881,18 @@ export interface RedisClientSettings extends Required<RedisClientOptions> {
   readonly tls?: boolean
 }
 
-/** Options of `scanStream` and the like. */
+/**
+ * Options of `scanStream`, `hscanStream`, `sscanStream` and `zscanStream`.
+ *
+ * @example
+ * for await (const keys of client.scanStream({ match: 'session:*', count: 100, type: 'string' })) {
+ *   console.log(keys)
+ * }
+ * for await (const fields of client.hscanStream('hash', { count: 100 })) console.log(fields)
+ * for await (const members of client.sscanStream('set')) console.log(members)
+ * for await (const members of client.zscanStream('sorted set')) console.log(members)
+ * // Redis 7.4 and later: client.hscanStream('hash', { noValues: true })
+ */
 export interface RedisScanOptions {
   /** A glob pattern. */
   match?: string
@@ -842,7 +904,18 @@ export interface RedisScanOptions {
   noValues?: boolean
 }
 
-/** A command that a Lua script defines. */
+/**
+ * A command that a Lua script defines.
+ *
+ * @example
+ * client.defineCommand('double', {
+ *   numberOfKeys: 1,
+ *   lua: "return redis.call('INCRBY', KEYS[1], redis.call('GET', KEYS[1]))",
+ * })
+ * await client.set('hits', 21)
+ * const { double } = client as unknown as { double(key: string): Promise<number> }
+ * console.log(typeof double)
+ */
 export interface RedisCommandDefinition {
   lua: string
   /** How many of the arguments are keys. Without it, the first argument says so. */
@@ -865,7 +938,13 @@ export interface RedisPipeline extends RedisPipelineCommands<RedisPipeline> {
   exec(callback?: RedisCallback<RedisPipelineResult[]>): Promise<RedisPipelineResult[]>
 }
 
-/** Commands that are executed together: all of them, with nothing in between, or none. */
+/**
+ * Commands that Redis executes together: all of them, with nothing in between, or none.
+ *
+ * @example
+ * const outcomes = await client.multi().incr('hits').expire('hits', 60).exec()
+ * console.log(outcomes) // [[null, 1], [null, 1]]
+ */
 export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction> {
   /** How many commands there are. */
   readonly length: number
@@ -885,7 +964,8 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
 }
 
 /**
- * One Redis server: connected to when first used, reconnected to for ever (after 50 ms to 2 s).
+ * A client of one Redis server. It connects when it is first used, and reconnects for ever (after 50 ms to
+ * 2 s).
  *
  * Each command of Redis is a method with the arguments and results that it has in ioredis:
  * `client.get('k')`, `client.hgetall('h')`, `client.getBuffer('k')`. A last argument that is a function is
@@ -902,6 +982,27 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
  * subscriptions `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and
  * `pmessageBuffer` (the same with buffers, but for the pattern). A listener for `connect` or `ready` makes
  * the client connect.
+ *
+ * @example
+ * const client: RedisClient = createRedisClient('redis://localhost:6379')
+ * client.on('error', (error) => console.log('reconnecting:', error.message))
+ * await client.connect()
+ * console.log(client.status, client.options.host, await client.ping())
+ * await client.select(1)
+ *
+ * await client.set('color', 'red', 'EX', 60)
+ * console.log(await client.get('color'), await client.callBuffer('GET', 'color'))
+ *
+ * const pubSub = client.duplicate({ commandTimeoutMs: 1000 })
+ * pubSub.on('message', (channel, text) => console.log(channel, text))
+ * await pubSub.subscribe('news')
+ * await pubSub.psubscribe('news:*')
+ * await client.publish('news', 'hello')
+ * await pubSub.unsubscribe('news')
+ * await pubSub.punsubscribe()
+ *
+ * pubSub.disconnect()
+ * await client.quit()
  */
 export declare class RedisClient extends EventEmitter {
   /**
@@ -1140,8 +1241,15 @@ export declare class RedisUnavailableError extends StateError {
 }
 
 /**
- * The call was refused at once, before it was sent: `maxInFlight` calls are in flight already.
- * Nothing changed. Redis may be well: it is this process that has to do less, or to wait.
+ * The module refused the call at once: `maxInFlight` calls, or `maxInFlightBytes`, are in flight already.
+ * Nothing changed. Redis may be well; this process has to do less, or to wait.
+ *
+ * @example
+ * try {
+ *   await manager.touchSession('game-1')
+ * } catch (error) {
+ *   if (error instanceof OverloadedError) console.log(error.code, 'too many calls at once')
+ * }
  */
 export declare class OverloadedError extends RedisUnavailableError {
   constructor(reason: string, sessionId?: string)

@@ -46,10 +46,13 @@ function importOf(page) {
   const exported = textOf(page).matchAll(
     /^export (?:declare )?(class|function|enum|interface|type) (\w+)/gm,
   )
-  const names = [...exported].map(([, kind, name]) =>
-    kind === 'interface' || kind === 'type' ? `type ${name}` : name,
-  )
-  return `import { ${[...new Set(names)].join(', ')} } from 'synckairos-state';`
+  const names = new Map()
+  for (const [, kind, name] of exported) {
+    const isType = kind === 'interface' || kind === 'type'
+    // A class may be an interface as well.
+    if (!isType || !names.has(name)) names.set(name, isType ? `type ${name}` : name)
+  }
+  return `import { ${[...names.values()].join(', ')} } from 'synckairos-state';`
 }
 
 module.exports = { programOf }
