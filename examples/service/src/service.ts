@@ -58,6 +58,8 @@ export function createService({ logger, requestsPerMinute = 10_000 }: ServiceSet
       await manager.close() // and with it `redis` and `pubSub`
       await queue.close()
       await Promise.allSettled([probe.quit(), limits.quit()])
+      // Without Redis a quit fails, and ioredis would go on reconnecting.
+      for (const client of [redis, pubSub, probe, limits]) client.disconnect()
     },
   }
 }
