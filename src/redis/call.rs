@@ -54,8 +54,9 @@ const REFUSED: [(&str, &str); 22] = [
 const LONGEST_BLOCK: Duration = Duration::from_secs(600);
 
 /// Sends commands, each with its arguments, on a connection that others share: together, and as a
-/// `transaction` between `MULTI` and `EXEC`. By `deadline`, or as much later as they may block, come the replies, one for each command
-/// (also for `MULTI` and `EXEC`), in RESP2; and why there are no more, if some are missing.
+/// `transaction` between `MULTI` and `EXEC`. By `deadline`, or as much later as they may block, come
+/// the replies, one for each command (also for `MULTI` and `EXEC`), in RESP2; and why there are no
+/// more, if some are missing.
 pub fn call(
     connection: &Connection,
     commands: &[Vec<&[u8]>],
