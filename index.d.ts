@@ -466,6 +466,20 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
 // ---------------------------------------------------------------------------------------------
 // The audit
 
+/** TLS to PostgreSQL. Certificates and keys are in PEM. An unknown option is refused. */
+export interface DatabaseTlsOptions {
+  /** Whether the server's certificate and its name are verified. Default true. */
+  rejectUnauthorized?: boolean
+  /** The only authorities, or the certificates of servers, that are trusted. */
+  ca?: string | Uint8Array | readonly (string | Uint8Array)[]
+  /** The certificate of this client, with `key`. */
+  cert?: string | Uint8Array
+  /** The key of `cert`. */
+  key?: string | Uint8Array
+  /** The name in the server's certificate. Default: the host. */
+  servername?: string
+}
+
 /**
  * Options of a queue. The constructor refuses an unknown option with `InvalidStateError`.
  *
@@ -500,23 +514,37 @@ export interface DBWriteQueueOptions {
   /** Whether this process stores records in PostgreSQL. If false, it only queues them. Default true. */
   worker?: boolean
   /**
-   * `postgres://user:password@host:port/database`. Default: the environment's `DATABASE_URL`, then
-   * its `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD` and `PGDATABASE`.
+   * `postgres://user:password@host:port/database?parameter=value`; several hosts are separated by
+   * commas. Default: the environment's `DATABASE_URL`, then its `PGHOST`, `PGPORT`, `PGUSER`,
+   * `PGPASSWORD`, `PGDATABASE`, `PGOPTIONS` and `PGAPPNAME`.
+   *
+   * Parameters: `host` (also the directory of a Unix socket), `port`, `user`, `password`, `dbname`,
+   * `options`, `application_name`, `schema` (sets the `search_path`), `connect_timeout` (seconds, 60 at
+   * most; default 5), `connection_limit` (sets `poolMax`), `ssl`, `sslmode`, `sslrootcert`, `sslcert`,
+   * `sslkey`, `sslnegotiation` and `uselibpqcompat`, which mean what they mean to `pg`. Others are
+   * ignored.
+   *
+   * @throws {InvalidStateError} for a URL or a parameter that cannot be used; the message has no part
+   * of the URL
    */
   databaseUrl?: string
   /** How many idle connections to PostgreSQL stay open. Default: `DATABASE_POOL_MIN`, then 2. */
   poolMin?: number
   /**
    * How many connections to PostgreSQL may be open. A worker uses two: it stores two batches at a time.
-   * Default: `DATABASE_POOL_MAX`, then 20.
+   * Default: `connection_limit` of the URL, then `DATABASE_POOL_MAX`, then 20.
    */
   poolMax?: number
   /**
-   * TLS to PostgreSQL. `true` verifies the certificate and its host name against the system's
-   * authorities and, where it is given, `ca` (PEM); `{ rejectUnauthorized: false }` encrypts and verifies
-   * nothing. Default: `DATABASE_SSL` (`true` or `no-verify`), then `sslmode` of the URL, then none.
+   * TLS to PostgreSQL. `true` verifies the certificate and its host name against Node's authorities
+   * (with `NODE_EXTRA_CA_CERTS`) and the system's, or against those of `sslrootcert` in the URL.
+   *
+   * Default: `DATABASE_SSL`, then `ssl` or `sslmode` of the URL, then `PGSSLMODE`, then none.
+   * `DATABASE_SSL` is `verify`, `no-verify`, `false` (no opinion) or `true`: `true` encrypts, and
+   * verifies only if the URL asks for it; if not, a warning with code `SYNCKAIROS_DATABASE_UNVERIFIED`
+   * goes to the logger or else to the process.
    */
-  ssl?: boolean | { rejectUnauthorized?: boolean; ca?: string | Uint8Array }
+  ssl?: boolean | DatabaseTlsOptions
   /**
    * How often the worker tries a record if it is unclear whether the record or PostgreSQL is at fault.
    * A record that is clearly at fault is tried once; while PostgreSQL is at fault there is no limit.

@@ -3,6 +3,7 @@
 const { NativeQueue } = require('./native.js')
 const { clientOf, isMadeHere } = require('./adopt.js')
 const { ContextEmitter } = require('./ContextEmitter.js')
+const { databaseSettings, warnOfUnverified } = require('./database.js')
 const { delay } = require('./delay.js')
 const { checkId, write, stored } = require('./document.js')
 const {
@@ -27,7 +28,7 @@ const {
   unlisten,
   unwrap,
 } = require('./settle.js')
-const { unheard } = require('./warnings.js')
+const { unheard, warn } = require('./warnings.js')
 
 // The numbers of `src/node/queue.rs`.
 const ACTIVE = 0
@@ -70,7 +71,8 @@ const LOOK = 50
 /** The public documentation is in `index.d.ts`. */
 class DBWriteQueue extends ContextEmitter {
   #options
-  #hasLogger
+  /** What tells databases apart. */
+  #database
   #client
   /** Whether the client was made here, and ends with the queue. */
   #ownsClient
@@ -87,35 +89,48 @@ class DBWriteQueue extends ContextEmitter {
 
   /**
    * @param {unknown} redis
-   * @param {unknown} [options]
+   * @param {any} [options]
    */
   constructor(redis, options) {
     super({ captureRejections: true })
+    let settings
     try {
-      this.#options = queueOptions(options, process.env)
+      this.#options = queueOptions(options)
+      settings = databaseSettings(this.#options, process.env)
       this.#client = clientOf('redis', redis)()
       this.#ownsClient = isMadeHere(redis)
     } catch (error) {
       close()
       throw error
     }
+    const { hosts, login } = settings.database
+    this.#database = JSON.stringify([hosts, login.user, login.database])
     const client = RedisClient.native(this.#client)
-    this.#hasLogger = /** @type {any} */ (options)?.logger !== undefined
     this.#calls = new Calls(client, this.#options)
     this.#listener = listen(this)
-    const { logger: _logger, ...settings } = this.#options
+    const {
+      logger,
+      databaseUrl: _url,
+      ssl: _ssl,
+      poolMin: _min,
+      poolMax: _max,
+      ...queue
+    } = this.#options
     try {
       this.#native = new NativeQueue(
         this.#completions,
         client,
         this.#listener,
-        JSON.stringify(settings),
+        JSON.stringify({ ...queue, database: settings.database }),
       )
     } catch (error) {
       unlisten(this.#listener)
       if (this.#ownsClient) this.#client.disconnect()
       close()
-      throw new InvalidStateError('databaseUrl', /** @type {Error} */ (error).message)
+      throw new InvalidStateError('ssl', /** @type {Error} */ (error).message)
+    }
+    if (settings.isUnverifiedByDefault) {
+      warnOfUnverified(logger)
     }
     this.#working = this.#options.worker
     if (this.#working) this.#completions.hold() // A worker keeps the process alive.
@@ -406,8 +421,8 @@ class DBWriteQueue extends ContextEmitter {
       }
       case OTHER_DATABASE: {
         const message = /** @type {string} */ (text)
-        if (this.#hasLogger) logger.error({ queueName: this.#options.queueName }, message)
-        else process.emitWarning(message, { code: 'SYNCKAIROS_OTHER_DATABASE' })
+        if (logger === unheard) warn('SYNCKAIROS_OTHER_DATABASE', message)
+        else logger.error({ queueName: this.#options.queueName }, message)
         break
       }
       case CRASHED: {
@@ -430,12 +445,6 @@ class DBWriteQueue extends ContextEmitter {
 
   get #server() {
     return RedisClient.native(this.#client).server
-  }
-
-  /** What tells databases apart. It holds a password. */
-  get #database() {
-    const { url, env } = this.#options.database
-    return JSON.stringify([url, env])
   }
 
   /** Unlike other emitters', this one needs no listener. @param {Error | undefined} error */

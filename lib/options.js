@@ -1,6 +1,5 @@
 'use strict'
 
-const { Buffer } = require('node:buffer')
 const { InvalidStateError } = require('./errors.js')
 const { unheard } = require('./warnings.js')
 
@@ -38,12 +37,10 @@ const QUEUE = Object.freeze({
   queueName: /** @type {string} */ ('db-writes'),
   attempts: 5,
   backoffDelay: 2000,
-  databaseUrl: /** @type {string | undefined} */ (undefined),
+  databaseUrl: /** @type {unknown} */ (undefined),
   poolMin: /** @type {number | undefined} */ (undefined),
   poolMax: /** @type {number | undefined} */ (undefined),
-  ssl: /** @type {boolean | { rejectUnauthorized?: boolean, ca?: string | Uint8Array } | undefined} */ (
-    undefined
-  ),
+  ssl: /** @type {unknown} */ (undefined),
   worker: true,
   batchSize: 500,
   maxBatchBytes: 8 << 20,
@@ -99,11 +96,8 @@ function cacheOptions(given) {
   return options
 }
 
-/**
- * @param {unknown} given what a queue's caller has given
- * @param {NodeJS.ProcessEnv} env
- */
-function queueOptions(given, env) {
+/** @param {unknown} given what a queue's caller has given */
+function queueOptions(given) {
   const options = withDefaults(QUEUE, given)
   if (typeof options.queueName !== 'string' || options.queueName === '') {
     throw new InvalidStateError('queueName', 'it is not a string, or empty')
@@ -123,62 +117,7 @@ function queueOptions(given, env) {
   checkPositive(options, 'maxInFlight')
   checkPositive(options, 'maxInFlightBytes')
   if (options.maxBacklog !== undefined) checkPositive(options, 'maxBacklog')
-  return { ...options, database: databaseOptions(options, env), logger: guarded(options.logger) }
-}
-
-/**
- * Where PostgreSQL is: by the options, else by the environment.
- *
- * @param {typeof QUEUE} options
- * @param {NodeJS.ProcessEnv} env
- */
-function databaseOptions(options, env) {
-  const { databaseUrl, poolMin, poolMax, ssl } = options
-  const url = databaseUrl ?? (env.DATABASE_URL || undefined)
-  if (url !== undefined && typeof url !== 'string') {
-    throw new InvalidStateError('databaseUrl', 'it is not a string')
-  }
-  const max = poolMax ?? fromEnvironment(env, 'DATABASE_POOL_MAX', 20)
-  const min = poolMin ?? Math.min(fromEnvironment(env, 'DATABASE_POOL_MIN', 2), max)
-  const pool = { poolMin: min, poolMax: max }
-  if (pool.poolMin !== 0) checkPositive(pool, 'poolMin')
-  checkPositive(pool, 'poolMax')
-  if (pool.poolMin > pool.poolMax) throw new InvalidStateError('poolMin', 'it is above poolMax')
-  const variables = Object.entries(env).filter(([name]) => name.startsWith('PG'))
-  return { url, env: Object.fromEntries(variables), ssl: sslOf(ssl, env.DATABASE_SSL), ...pool }
-}
-
-/**
- * What is asked for of TLS; undefined where the URL decides.
- *
- * @param {unknown} option
- * @param {string | undefined} variable
- */
-function sslOf(option, variable) {
-  if (option === undefined) {
-    if (variable === 'true') return { mode: 'verify' }
-    if (variable === 'no-verify') return { mode: 'no-verify' }
-    if (variable === undefined || variable === '' || variable === 'false') return undefined
-    throw new InvalidStateError('DATABASE_SSL', 'it is none of true, false and no-verify')
-  }
-  if (typeof option === 'boolean') return { mode: option ? 'verify' : 'off' }
-  if (typeof option !== 'object' || option === null) {
-    throw new InvalidStateError('ssl', 'it is neither a boolean nor an object')
-  }
-  const { rejectUnauthorized = true, ca } = /** @type {any} */ (option)
-  const mode = rejectUnauthorized === false ? 'no-verify' : 'verify'
-  return { mode, ca: ca === undefined ? undefined : Buffer.from(ca).toString() }
-}
-
-/** @param {NodeJS.ProcessEnv} env @param {string} name @param {number} otherwise */
-function fromEnvironment(env, name, otherwise) {
-  const text = env[name]
-  if (text === undefined || text === '') return otherwise
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) {
-    throw new InvalidStateError(name, 'it is not a non-negative integer')
-  }
-  return value
+  return { ...options, logger: guarded(options.logger) }
 }
 
 /**

@@ -1,9 +1,9 @@
 'use strict'
 
-const { Buffer } = require('node:buffer')
 const { authorities } = require('./authorities.js')
 const { InvalidStateError } = require('./errors.js')
 const { checkInteger, withDefaults } = require('./options.js')
+const { pem } = require('./pem.js')
 const { partsOf } = require('./serverUrl.js')
 
 const SERVER = Object.freeze({
@@ -91,24 +91,6 @@ function tlsOf(given) {
     cert: pem('redis.tls.cert', cert),
     key: pem('redis.tls.key', key),
   }
-}
-
-/**
- * One text in PEM, also of several; undefined where there is none.
- *
- * @param {string} field
- * @param {unknown} file
- */
-function pem(field, file) {
-  if (file === undefined) return undefined
-  const texts = [file].flat().map((one) => {
-    const text = one instanceof Uint8Array ? Buffer.from(one).toString() : one
-    if (typeof text !== 'string' || !text.includes('-----BEGIN ')) {
-      throw new InvalidStateError(field, 'it is not in PEM')
-    }
-    return text
-  })
-  return texts.join('\n')
 }
 
 module.exports = { serverOf }

@@ -6,7 +6,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::postgres::Database;
+use harness::postgres::{Database, with_tls};
 use harness::records::{count_events, own, record, state};
 use serde_json::{Value, json};
 use synckairos_state::audit::fault::Cause;
@@ -16,7 +16,7 @@ use synckairos_state::audit::sink::Sink;
 #[tokio::test]
 async fn a_socket_of_the_machine_will_do() {
     let (database, _) = own().await;
-    let sink = Sink::new(&database.socket_options()).unwrap();
+    let sink = Sink::new(database.socket_options()).unwrap();
     sink.store(&[record(None)]).await.unwrap();
     assert_eq!(count_events(&database).await, 1);
 }
@@ -25,16 +25,16 @@ async fn a_socket_of_the_machine_will_do() {
 async fn tls_verifies_unless_told() {
     let (database, _) = own().await;
     let ca = std::fs::read_to_string("__test__/harness/tls/cert.pem").unwrap();
-    let outcome_of = async |host: &str, ssl: Value| {
+    let outcome_of = async |host: &str, trust: Value| {
         let port = database.server.port;
         let url = format!("postgres://postgres@{host}:{port}/{}", database.name);
-        let json = json!({ "url": url, "ssl": ssl });
-        let sink = Sink::new(&serde_json::from_value(json).unwrap()).unwrap();
+        let tls = json!({ "isRequired": true, "isDirect": false, "trust": trust });
+        let sink = Sink::new(with_tls(&url, 2, tls)).unwrap();
         sink.store(&[record(None)]).await
     };
-    outcome_of("localhost", json!({ "mode": "verify", "ca": ca })).await.unwrap();
-    outcome_of("127.0.0.1", json!({ "mode": "no-verify" })).await.unwrap();
-    let fault = outcome_of("localhost", json!({ "mode": "verify" })).await.unwrap_err();
+    outcome_of("localhost", json!({ "verify": true, "ca": ca })).await.unwrap();
+    outcome_of("127.0.0.1", json!({ "verify": false })).await.unwrap();
+    let fault = outcome_of("localhost", json!({ "verify": true })).await.unwrap_err();
     assert_eq!(fault.cause, Cause::Postgres);
     assert!(fault.message.contains("certificate"), "{fault}");
     assert_eq!(count_events(&database).await, 2);
@@ -57,7 +57,7 @@ async fn a_connection_that_the_server_ended_is_replaced() {
 #[tokio::test]
 async fn a_store_that_nobody_waits_for_leaves_the_connections_usable() {
     let (database, _) = own().await;
-    let sink = Sink::new(&database.options(1)).unwrap();
+    let sink = Sink::new(database.options(1)).unwrap();
     let batch = [record(Some(&state(1)))];
     let given_up = || tokio::time::timeout(Duration::from_millis(200), sink.store(&batch));
     sink.store(&[record(None)]).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_store_that_nobody_waits_for_leaves_the_connections_usable() {
 #[tokio::test]
 async fn a_statement_without_an_answer_ends_by_its_deadline() {
     let (database, _) = own().await;
-    let sink = Sink::new(&database.options(1)).unwrap();
+    let sink = Sink::new(database.options(1)).unwrap();
     sink.store(&[record(None)]).await.unwrap();
     let pids = backends(&database).await;
     let mut other = database.connect().await;

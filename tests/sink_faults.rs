@@ -97,7 +97,7 @@ async fn refusals_of_the_server_are_the_servers() {
     let url = |rest: &str| format!("postgres://postgres:secret@127.0.0.1:{rest}");
     let port = database.server.port;
     let fault_of = async |url: &str| -> Fault {
-        let sink = Sink::new(&options(url, 2)).unwrap();
+        let sink = Sink::new(options(url, 2)).unwrap();
         let fault = sink.store(&[record(None)]).await.unwrap_err();
         assert_eq!(fault.cause, Cause::Postgres, "{fault}");
         assert!(!fault.message.contains("secret"), "{fault}");
@@ -108,8 +108,6 @@ async fn refusals_of_the_server_are_the_servers() {
     assert!(started.elapsed() < Duration::from_secs(2), "the cause is told at once");
     let missing = fault_of(&url(&format!("{port}/nowhere"))).await;
     assert_eq!(missing.sqlstate.as_deref(), Some("3D000"));
-    let unknown = fault_of(&url(&format!("{port}/{}?sslmode=require", database.name))).await;
-    assert!(unknown.message.contains("certificate"), "{unknown}");
 
     let alter = format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name);
     database.run(&alter).await;

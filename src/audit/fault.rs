@@ -62,11 +62,21 @@ impl Fault {
     }
 
     /// Adds the server's address to the message of an error that PostgreSQL did not send.
-    pub(super) fn at(mut self, host: &str, port: u16) -> Self {
+    pub(super) fn at(mut self, server: &str) -> Self {
         if self.sqlstate.is_none() {
-            self.message.push_str(&format!(" (PostgreSQL at {host}:{port})"));
+            self.message.push_str(&format!(" (PostgreSQL at {server})"));
         }
         self
+    }
+
+    /// Declares that no record is the cause.
+    pub(super) fn of_postgres(self) -> Self {
+        Self { cause: Cause::Postgres, ..self }
+    }
+
+    /// Whether the server knows this client, and does not let it in.
+    pub(super) fn is_login_refused(&self) -> bool {
+        self.sqlstate.as_deref().is_some_and(|state| state.starts_with("28") || state == "3D000")
     }
 
     /// Whether a table is missing, so that `migrate()` would help.

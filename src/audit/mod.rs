@@ -7,9 +7,10 @@
 //!   `portion` (how much it reads at a time), `held` (what waits for its next try), `worker_context` (what outlives the connection),
 //!   [`worker_events`] and [`worker_options`].
 //! - [`fault`]: why PostgreSQL did not store a batch; decides what happens to its records.
-//! - [`sink`]: stores a batch of records, all or none, exactly once. Behind it [`database`] (the
-//!   server's address), `pool` (its connections), `schema` (the types of the columns), `row` (a
-//!   record as column values), `statement` (the SQL) and `migrate` (creates missing tables).
+//! - [`sink`]: stores a batch of records, all or none, exactly once. Behind it [`database`] (where
+//!   the server is), `postgres` (a connection), `pool` (the connections), `schema` (the columns and
+//!   their types), `row` (a record as column values), `statement` (the SQL) and `migrate`
+//!   (creates missing tables).
 
 pub mod bullmq;
 pub mod database;
@@ -18,6 +19,7 @@ mod held;
 mod migrate;
 mod pool;
 mod portion;
+mod postgres;
 pub mod queue;
 pub mod record;
 mod row;

@@ -5,20 +5,20 @@
 //! if its user declares it good ([`Lease::give_back`]); a lease that is dropped, as with a cancelled
 //! future, closes its connection.
 
-use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::Connection as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Duration, Instant, timeout};
 
+use super::database::Server;
 use super::fault::Fault;
+use super::postgres::connection::{Connection, within};
 
-/// The time limit for a permit, and again for a new connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit for a permit.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit for finding an idle connection that still works.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a surplus connection may be idle before it is closed.
@@ -28,7 +28,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pool.
 pub(super) struct Pool {
-    options: PgConnectOptions,
+    server: Arc<Server>,
     /// How many idle connections stay open.
     min: usize,
     max: usize,
@@ -48,16 +48,16 @@ struct IdleConnections {
 }
 
 struct Idle {
-    connection: PgConnection,
+    connection: Connection,
     since: Instant,
 }
 
 impl Pool {
-    pub fn new(options: PgConnectOptions, min: usize, max: usize) -> Arc<Self> {
+    pub fn new(server: Server, min: usize, max: usize) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(max));
-        let (host, port) = (options.get_host(), options.get_port());
-        let database = format!("{host}:{port}/{}", options.get_database().unwrap_or_default());
-        Arc::new(Self { options, min, max, database, permits, idle: Mutex::default() })
+        let database = format!("{}/{}", server.name(), server.login.database);
+        let server = Arc::new(server);
+        Arc::new(Self { server, min, max, database, permits, idle: Mutex::default() })
     }
 
     /// The name of the database: `host:port/database`.
@@ -72,24 +72,22 @@ impl Pool {
 
     /// Leases an idle connection that still works, or a new one.
     pub async fn acquire(self: &Arc<Self>) -> Result<Lease, Fault> {
-        let permit = timeout(CONNECT_TIMEOUT, Arc::clone(&self.permits).acquire_owned())
+        let permit = timeout(PERMIT_TIMEOUT, Arc::clone(&self.permits).acquire_owned())
             .await
             .map_err(|_| Fault::unreachable(format!("all {} connections are in use", self.max)))?
             .map_err(|_| Fault::unreachable("the connections to PostgreSQL are closed"))?;
         let connection = match timeout(PING_TIMEOUT, self.idle_connection()).await {
             Ok(Some(connection)) => connection,
-            _ => within(CONNECT_TIMEOUT, self.options.connect())
-                .await
-                .map_err(|fault| fault.at(self.options.get_host(), self.options.get_port()))?,
+            _ => Connection::open(&self.server).await?,
         };
         Ok(Lease { connection, pool: Arc::clone(self), _permit: permit })
     }
 
     /// Takes the first idle connection that still works.
-    async fn idle_connection(&self) -> Option<PgConnection> {
+    async fn idle_connection(&self) -> Option<Connection> {
         loop {
             let mut idle = self.idle().connections.pop()?;
-            if idle.connection.ping().await.is_ok() {
+            if within(PING_TIMEOUT, idle.connection.ping()).await.is_ok() {
                 return Some(idle.connection);
             }
         }
@@ -150,7 +148,7 @@ async fn reap(pool: Weak<Pool>) {
 
 /// A connection in use.
 pub(super) struct Lease {
-    connection: PgConnection,
+    connection: Connection,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
@@ -172,29 +170,15 @@ impl Lease {
 }
 
 impl Deref for Lease {
-    type Target = PgConnection;
+    type Target = Connection;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &Connection {
         &self.connection
     }
 }
 
 impl DerefMut for Lease {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
-    }
-}
-
-/// Awaits an answer of PostgreSQL, up to a time limit.
-pub(super) async fn within<T, E: Into<Fault>>(
-    limit: Duration,
-    answer: impl Future<Output = Result<T, E>>,
-) -> Result<T, Fault> {
-    match timeout(limit, answer).await {
-        Ok(answer) => answer.map_err(Into::into),
-        Err(_) => {
-            let waited = limit.as_secs();
-            Err(Fault::unreachable(format!("PostgreSQL did not answer within {waited} s")))
-        }
     }
 }

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
-use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::fault::{Cause, Fault};
 
@@ -79,7 +79,6 @@ pub(super) enum Kind {
     Other,
 }
 
-/// Takes one round trip and no transaction, as it has no parameters.
 const QUERY: &str = "
     SELECT t.name AS table_name, a.attname::text AS column_name,
            format_type(a.atttypid, NULL) AS type_name, y.typname::text AS type_key,
@@ -91,9 +90,10 @@ const QUERY: &str = "
      WHERE a.attnum > 0 AND NOT a.attisdropped";
 
 impl Schema {
-    /// Reads the schema from PostgreSQL's catalog.
-    pub async fn read(connection: &mut PgConnection) -> Result<Self, Fault> {
-        let rows = sqlx::raw_sql(QUERY).fetch_all(connection).await?;
+    /// Reads the schema from PostgreSQL's catalog, in one round trip. `begin` begins a transaction.
+    pub async fn read(connection: &mut PgConnection, begin: &str) -> Result<Self, Fault> {
+        let query = AssertSqlSafe(format!("{begin}; {QUERY}; COMMIT"));
+        let rows = sqlx::raw_sql(query).fetch_all(connection).await?;
         let found = rows.iter().map(CatalogColumn::of).collect::<sqlx::Result<Vec<_>>>()?;
         Ok(Self { sessions: Table::of(SESSIONS, &found)?, events: Table::of(EVENTS, &found)? })
     }

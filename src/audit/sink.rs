@@ -9,7 +9,8 @@ use tokio::time::{Duration, Instant};
 use super::database::DatabaseOptions;
 use super::fault::Fault;
 use super::migrate::MIGRATION;
-use super::pool::{Pool, within};
+use super::pool::Pool;
+use super::postgres::connection::within;
 use super::record::Record;
 use super::row::{Row, Rows};
 use super::schema::Schema;
@@ -36,6 +37,8 @@ const RECORDS_PER_YIELD: usize = 64;
 /// Writes records to PostgreSQL.
 pub struct Sink {
     pool: Arc<Pool>,
+    /// Begins a transaction.
+    begin: Arc<str>,
     cached: Mutex<Option<Arc<CachedSchema>>>,
 }
 
@@ -48,10 +51,16 @@ struct CachedSchema {
 
 impl Sink {
     /// Makes a sink. It connects when it is first used.
-    pub fn new(options: &DatabaseOptions) -> CoreResult<Self> {
-        let max = options.pool_max.max(1) as usize;
-        let min = (options.pool_min as usize).min(max);
-        Ok(Self { pool: Pool::new(options.connect_options()?, min, max), cached: Mutex::default() })
+    pub fn new(options: DatabaseOptions) -> CoreResult<Self> {
+        let (min, max) = (options.pool_min, options.pool_max);
+        let begin = match &options.schema {
+            Some(name) => {
+                format!("{BEGIN}; SET LOCAL search_path TO \"{}\"", name.replace('"', "\"\""))
+            }
+            None => BEGIN.to_owned(),
+        };
+        let pool = Pool::new(options.into_server()?, min.min(max), max);
+        Ok(Self { pool, begin: begin.into(), cached: Mutex::default() })
     }
 
     /// The name of the database: `host:port/database`.
@@ -74,23 +83,25 @@ impl Sink {
         let outcome = within(BATCH_TIMEOUT, self.write(&mut lease, records)).await;
         if outcome.as_ref().err().is_none_or(Fault::is_refusal) {
             lease.give_back();
+            return outcome;
         }
-        outcome
+        outcome.map_err(|fault| lease.explain(fault))
     }
 
     /// Creates the missing tables and their indexes.
     pub async fn migrate(&self) -> Result<(), Fault> {
         let mut lease = self.pool.acquire().await?;
         let outcome = within(BATCH_TIMEOUT, async {
-            run(&mut lease, BEGIN).await?;
+            run(&mut lease, &self.begin).await?;
             run(&mut lease, MIGRATION).await?;
             run(&mut lease, "COMMIT").await
         })
         .await;
-        if outcome.is_ok() {
-            lease.give_back();
+        match outcome {
+            Ok(()) => lease.give_back(),
+            Err(fault) => return Err(lease.explain(fault)),
         }
-        outcome
+        Ok(())
     }
 
     /// Closes the connections and refuses further batches. Takes a limited time.
@@ -102,13 +113,13 @@ impl Sink {
         let cached = self.cached().clone().filter(|cached| cached.read_at.elapsed() < SCHEMA_TTL);
         let mut refusal = None;
         if let Some(cached) = &cached {
-            match insert(connection, cached, records).await {
+            match insert(connection, &self.begin, cached, records).await {
                 Err(fault) if fault.is_refusal() => refusal = Some(fault),
                 outcome => return outcome,
             }
         }
         // There is no cached schema, or the tables may have changed since it was read.
-        let schema = Schema::read(connection).await?;
+        let schema = Schema::read(connection, &self.begin).await?;
         if let (Some(cached), Some(fault)) = (cached, refusal)
             && cached.schema == schema
         {
@@ -120,7 +131,7 @@ impl Sink {
             schema,
         });
         *self.cached() = Some(Arc::clone(&cached));
-        insert(connection, &cached, records).await
+        insert(connection, &self.begin, &cached, records).await
     }
 
     fn cached(&self) -> std::sync::MutexGuard<'_, Option<Arc<CachedSchema>>> {
@@ -131,6 +142,7 @@ impl Sink {
 /// Stores a batch in one transaction. After a refusal the connection can be used again.
 async fn insert(
     connection: &mut PgConnection,
+    begin: &str,
     cached: &CachedSchema,
     records: &[Record],
 ) -> Result<(), Fault> {
@@ -150,7 +162,7 @@ async fn insert(
             query = query.bind(rows.iter().map(|row: &Row<'_>| row.value(column)).bind_iter());
         }
     }
-    run(connection, BEGIN).await?;
+    run(connection, begin).await?;
     match query.execute(&mut *connection).await {
         Ok(_) => run(connection, "COMMIT").await,
         Err(error) => {
@@ -164,7 +176,7 @@ async fn insert(
 }
 
 /// Runs SQL as a simple query, without parameters and without preparing it.
-async fn run(connection: &mut PgConnection, sql: &'static str) -> Result<(), Fault> {
-    sqlx::raw_sql(sql).execute(connection).await?;
+async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), Fault> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
 }

@@ -94,7 +94,7 @@ impl NativeQueue {
             .map_err(|error| Error::from_reason(error.to_string()))?;
         let runtime = AUDIT.handle()?;
         let _entered = runtime.enter(); // The pool's own tasks live there.
-        let sink = Sink::new(&settings.database).map_err(|error| match error {
+        let sink = Sink::new(settings.database).map_err(|error| match error {
             CoreError::InvalidState { reason, .. } => Error::from_reason(reason),
             other => Error::from_reason(other.to_string()),
         })?;

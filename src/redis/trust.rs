@@ -12,10 +12,13 @@ use crate::redis::verifier::{Trusted, Verifier};
 
 /// The settings of TLS, with certificates and keys in PEM.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Trust {
     /// Whether the server's certificate is verified.
     pub verify: bool,
+    /// Whether any name in a verified certificate will do.
+    #[serde(default)]
+    pub any_name: bool,
     /// The only authorities that are trusted.
     pub ca: Option<String>,
     /// Else these, and the system's.
@@ -29,11 +32,13 @@ impl Trust {
     /// What rustls needs for each connection.
     pub fn into_config(self) -> Result<Arc<ClientConfig>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let trusted = match (self.verify, &self.ca) {
-            (true, Some(ca)) => Trusted::Authorities(only(ca)?),
-            (true, None) => {
-                Trusted::Authorities(with_system(self.others.as_deref().unwrap_or_default()))
-            }
+        let authorities = || match &self.ca {
+            Some(ca) => only(ca),
+            None => Ok(with_system(self.others.as_deref().unwrap_or_default())),
+        };
+        let trusted = match (self.verify, self.any_name) {
+            (true, false) => Trusted::Authorities(authorities()?),
+            (true, true) => Trusted::AnyName(authorities()?),
             (false, _) => Trusted::Everybody,
         };
         let builder = ClientConfig::builder_with_provider(provider.clone())

@@ -142,7 +142,7 @@ impl Database {
     }
 
     pub fn sink(&self) -> Sink {
-        Sink::new(&self.options(4)).unwrap()
+        Sink::new(self.options(4)).unwrap()
     }
 
     pub async fn connect(&self) -> PgConnection {
@@ -168,7 +168,29 @@ impl Database {
 }
 
 pub fn options(url: &str, pool_max: u32) -> DatabaseOptions {
-    let json = serde_json::json!({ "url": url, "env": {}, "poolMin": 1, "poolMax": pool_max });
+    with_tls(url, pool_max, serde_json::Value::Null)
+}
+
+/// `tls`: as `lib/database.js` writes it.
+pub fn with_tls(url: &str, pool_max: u32, tls: serde_json::Value) -> DatabaseOptions {
+    let parts: PgConnectOptions = url.parse().unwrap();
+    let socket = parts.get_socket().map(|directory| directory.display().to_string());
+    let json = serde_json::json!({
+        "hosts": [{
+            "host": socket.as_deref().unwrap_or(parts.get_host()),
+            "port": parts.get_port(),
+        }],
+        "login": {
+            "user": parts.get_username(),
+            "password": "secret",
+            "database": parts.get_database(),
+            "applicationName": "synckairos-state",
+        },
+        "tls": tls,
+        "connectTimeoutMs": 5000,
+        "poolMin": 1,
+        "poolMax": pool_max,
+    });
     serde_json::from_value(json).unwrap()
 }
 
