@@ -88,7 +88,7 @@ async fn missing_tables_are_not_the_records_fault() {
     assert!(fault.is_missing_table() && fault.cause == Cause::Postgres, "{fault}");
     database.run("ALTER TABLE sync_sessions DROP metadata").await;
     sink.migrate().await.unwrap();
-    assert_eq!(refused(&sink, record(None)).await, is(Cause::Unclear, "42703"));
+    assert_eq!(refused(&sink, record(None)).await, is(Cause::Postgres, "42703"));
 }
 
 #[tokio::test]

@@ -43,7 +43,11 @@ impl Fault {
         if sqlstate.as_deref() == Some(UNDEFINED_TABLE) {
             message.push_str(MIGRATE);
         }
-        let cause = sqlstate.as_deref().map_or(Cause::Unclear, cause_of_sqlstate);
+        let cause = match sqlstate.as_deref() {
+            // The partition for the row is missing: it may be made yet.
+            Some(CHECK_VIOLATION) if refusal.constraint().is_none() => Cause::Unclear,
+            sqlstate => sqlstate.map_or(Cause::Unclear, cause_of_sqlstate),
+        };
         Self { cause, sqlstate, message }
     }
 
@@ -74,6 +78,17 @@ impl Fault {
         Self { cause: Cause::Postgres, ..self }
     }
 
+    /// Declares that the tables are the cause.
+    pub(super) fn of_tables(mut self) -> Self {
+        self.message.push_str(" (PostgreSQL refuses every record, not only this one)");
+        self.of_postgres()
+    }
+
+    /// A table lacks something that the sink needs.
+    pub(super) fn unsuitable_table(sqlstate: &str, message: String) -> Self {
+        Self { cause: Cause::Postgres, sqlstate: Some(sqlstate.to_owned()), message }
+    }
+
     /// Whether the server knows this client, and does not let it in.
     pub(super) fn is_login_refused(&self) -> bool {
         self.sqlstate.as_deref().is_some_and(|state| state.starts_with("28") || state == "3D000")
@@ -89,9 +104,11 @@ impl Fault {
         self.sqlstate.as_deref() == Some("57014")
     }
 
-    /// Whether PostgreSQL refused the statement and the connection can be used again.
+    /// Whether PostgreSQL refused a statement, and goes on serving the connection. A server that is
+    /// read-only may have a successor: connect again.
     pub(super) fn is_refusal(&self) -> bool {
-        self.sqlstate.is_some() && (self.cause != Cause::Postgres || self.is_missing_table())
+        let class = self.sqlstate.as_deref().and_then(|sqlstate| sqlstate.get(..2));
+        class.is_some_and(|class| !matches!(class, "08" | "25" | "53" | "57" | "58"))
     }
 }
 
@@ -112,10 +129,12 @@ impl From<sqlx::Error> for Fault {
     }
 }
 
+const CHECK_VIOLATION: &str = "23514";
 const UNDEFINED_TABLE: &str = "42P01";
 const MIGRATE: &str = ": call migrate() to create the tables";
 
-/// By the classes in appendix A of PostgreSQL's documentation.
+/// By the classes in appendix A of PostgreSQL's documentation. A record is the cause only if a
+/// record that is certainly valid would be stored ([`super::canary`]).
 fn cause_of_sqlstate(sqlstate: &str) -> Cause {
     match sqlstate {
         // Read-only; idle in transaction for too long; undefined table; no privilege.

@@ -9,10 +9,11 @@
 //! - [`fault`]: why PostgreSQL did not store a batch; decides what happens to its records.
 //! - [`sink`]: stores a batch of records, all or none, exactly once. Behind it [`database`] (where
 //!   the server is), `postgres` (a connection), `pool` (the connections), `schema` (the columns and
-//!   their types), `row` (a record as column values), `statement` (the SQL) and `migrate`
-//!   (creates missing tables).
+//!   their types), `row` (a record as column values), `statement` (the SQL), `canary` (whether a
+//!   record or the tables are at fault) and `migrate` (creates missing tables).
 
 pub mod bullmq;
+mod canary;
 pub mod database;
 pub mod fault;
 mod held;

@@ -10,12 +10,13 @@ use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::fault::{Cause, Fault};
+use super::fault::Fault;
 
-/// The columns of `sync_sessions` that the sink writes.
-pub(super) const SESSIONS: (&str, &[&str]) = (
-    "sync_sessions",
-    &[
+/// The columns of `sync_sessions` that the sink writes, and those that identify a row.
+const SESSIONS: Wanted = Wanted {
+    table: "sync_sessions",
+    identity: &["session_id"],
+    columns: &[
         "session_id",
         "sync_mode",
         "time_per_cycle_ms",
@@ -30,12 +31,14 @@ pub(super) const SESSIONS: (&str, &[&str]) = (
         "metadata",
         "last_updated_at",
     ],
-);
+};
 
-/// The columns of `sync_events` that the sink writes.
-pub(super) const EVENTS: (&str, &[&str]) = (
-    "sync_events",
-    &[
+/// The columns of `sync_events` that the sink writes, and those that are the same whenever it stores
+/// a record. A partitioned table has the partition's column in each unique index.
+const EVENTS: Wanted = Wanted {
+    table: "sync_events",
+    identity: &["id", "session_id", "event_type", "timestamp"],
+    columns: &[
         "id",
         "session_id",
         "event_type",
@@ -45,7 +48,14 @@ pub(super) const EVENTS: (&str, &[&str]) = (
         "state_snapshot",
         "metadata",
     ],
-);
+};
+
+struct Wanted {
+    table: &'static str,
+    /// The first column identifies a row; a unique index may have the others, too.
+    identity: &'static [&'static str],
+    columns: &'static [&'static str],
+}
 
 /// The columns of both tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +68,8 @@ pub(super) struct Schema {
 pub(super) struct Table {
     pub name: &'static str,
     pub columns: Vec<Column>,
+    /// The columns of the unique index that keeps a row from being stored twice. Empty without one.
+    pub key: Vec<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,12 +91,23 @@ pub(super) enum Kind {
     Other,
 }
 
+/// A unique index counts if `ON CONFLICT` can use it: without an expression or a predicate, and not
+/// deferrable.
 const QUERY: &str = "
     SELECT t.name AS table_name, a.attname::text AS column_name,
            format_type(a.atttypid, NULL) AS type_name, y.typname::text AS type_key,
            (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text
-              FROM pg_catalog.pg_enum e WHERE e.enumtypid = a.atttypid) AS labels
+              FROM pg_catalog.pg_enum e WHERE e.enumtypid = a.atttypid) AS labels,
+           k.keys
       FROM (VALUES ('sync_sessions'), ('sync_events')) AS t (name)
+     CROSS JOIN LATERAL (
+           SELECT json_agg((
+                    SELECT json_agg(c.attname) FROM pg_catalog.pg_attribute c
+                     WHERE c.attrelid = i.indrelid
+                       AND c.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])))::text AS keys
+             FROM pg_catalog.pg_index i
+            WHERE i.indrelid = to_regclass(t.name) AND i.indisunique AND i.indimmediate
+              AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL) AS k
       JOIN pg_catalog.pg_attribute a ON a.attrelid = to_regclass(t.name)
       JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
      WHERE a.attnum > 0 AND NOT a.attisdropped";
@@ -95,7 +118,18 @@ impl Schema {
         let query = AssertSqlSafe(format!("{begin}; {QUERY}; COMMIT"));
         let rows = sqlx::raw_sql(query).fetch_all(connection).await?;
         let found = rows.iter().map(CatalogColumn::of).collect::<sqlx::Result<Vec<_>>>()?;
-        Ok(Self { sessions: Table::of(SESSIONS, &found)?, events: Table::of(EVENTS, &found)? })
+        let schema =
+            Self { sessions: Table::of(&SESSIONS, &found)?, events: Table::of(&EVENTS, &found)? };
+        if schema.sessions.key.is_empty() {
+            return Err(Fault::unsuitable_table(
+                "42P10",
+                format!(
+                    "table \"{0}\" has no unique index on {1}: CREATE UNIQUE INDEX ON {0} ({1})",
+                    SESSIONS.table, "session_id"
+                ),
+            ));
+        }
+        Ok(schema)
     }
 }
 
@@ -106,6 +140,8 @@ struct CatalogColumn {
     type_name: String,
     type_key: String,
     labels: Option<String>,
+    /// The columns of each unique index of the table, as JSON.
+    keys: Option<String>,
 }
 
 impl CatalogColumn {
@@ -116,6 +152,7 @@ impl CatalogColumn {
             type_name: row.try_get(2)?,
             type_key: row.try_get(3)?,
             labels: row.try_get(4)?,
+            keys: row.try_get(5)?,
         })
     }
 
@@ -136,26 +173,37 @@ impl CatalogColumn {
 }
 
 impl Table {
-    fn of(
-        (name, columns): (&'static str, &[&'static str]),
-        found: &[CatalogColumn],
-    ) -> Result<Self, Fault> {
-        let mut of_table = found.iter().filter(|found| found.table == name).peekable();
-        if of_table.peek().is_none() {
-            return Err(Fault::missing_table(name));
-        }
-        let of_table: Vec<&CatalogColumn> = of_table.collect();
+    fn of(wanted: &Wanted, found: &[CatalogColumn]) -> Result<Self, Fault> {
+        let name = wanted.table;
+        let of_table: Vec<&CatalogColumn> =
+            found.iter().filter(|found| found.table == name).collect();
+        let Some(first) = of_table.first() else { return Err(Fault::missing_table(name)) };
         let column = |column: &&'static str| {
             let found = of_table.iter().find(|found| found.column == **column);
-            let found = found.ok_or_else(|| Fault {
-                cause: Cause::Unclear,
-                sqlstate: Some(String::from("42703")),
-                message: format!("table \"{name}\" has no column \"{column}\""),
+            let found = found.ok_or_else(|| {
+                let message = format!("table \"{name}\" has no column \"{column}\"");
+                Fault::unsuitable_table("42703", message)
             })?;
             Ok(Column { name: column, type_name: found.type_name.clone(), kind: found.kind() })
         };
-        Ok(Self { name, columns: columns.iter().map(column).collect::<Result<_, Fault>>()? })
+        let columns = wanted.columns.iter().map(column).collect::<Result<_, Fault>>()?;
+        let key = key(wanted.identity, first.keys.as_deref());
+        Ok(Self { name, columns, key })
     }
+
+    /// What a column can hold.
+    pub fn kind(&self, column: &str) -> Option<&Kind> {
+        self.columns.iter().find(|known| known.name == column).map(|known| &known.kind)
+    }
+}
+
+/// The shortest unique index that identifies a row by these columns.
+fn key(identity: &[&'static str], keys: Option<&str>) -> Vec<&'static str> {
+    let keys: Vec<Vec<String>> = serde_json::from_str(keys.unwrap_or("[]")).unwrap_or_default();
+    let known = |name: &String| identity.iter().copied().find(|column| column == name);
+    let keys = keys.iter().filter_map(|key| key.iter().map(known).collect::<Option<Vec<_>>>());
+    let identifying = keys.filter(|key| identity.first().is_some_and(|first| key.contains(first)));
+    identifying.min_by_key(Vec::len).unwrap_or_default()
 }
 
 impl Kind {
@@ -229,6 +277,17 @@ fn is_uuid(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_is_identified_by_the_shortest_index_of_columns_that_never_change() {
+        let events = |keys| key(EVENTS.identity, keys);
+        assert_eq!(events(Some(r#"[["id"]]"#)), ["id"]);
+        assert_eq!(events(Some(r#"[["timestamp","id"],["id"]]"#)), ["id"]);
+        assert_eq!(events(Some(r#"[["id","timestamp"]]"#)), ["id", "timestamp"]);
+        for keys in [None, Some("[]"), Some(r#"[["id","participant_id"],["timestamp"]]"#)] {
+            assert!(events(keys).is_empty(), "{keys:?}");
+        }
+    }
 
     fn fits(kind: &Kind, json: &str) -> bool {
         kind.text_of(json).is_some()

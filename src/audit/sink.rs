@@ -6,8 +6,9 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 use tokio::time::{Duration, Instant};
 
+use super::canary::canaries;
 use super::database::DatabaseOptions;
-use super::fault::Fault;
+use super::fault::{Cause, Fault};
 use super::migrate::MIGRATION;
 use super::pool::Pool;
 use super::postgres::connection::within;
@@ -27,6 +28,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                      SET LOCAL statement_timeout = 14000; \
                      SET LOCAL idle_in_transaction_session_timeout = 15000";
 
+/// Excludes other transactions that store events. Used where no unique index keeps an event from being
+/// stored twice; the statement after it sees what they have stored.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(723812716, to_regclass('sync_events')::oid::int)";
+
 /// How long the schema is cached. A column that can hold more since then does no harm: `metadata`
 /// has the values that did not fit.
 const SCHEMA_TTL: Duration = Duration::from_secs(60);
@@ -42,12 +47,17 @@ pub struct Sink {
     cached: Mutex<Option<Arc<CachedSchema>>>,
 }
 
-/// The schema when it was last read, and the statement for it.
+/// The schema when it was last read, and the SQL for it.
 struct CachedSchema {
     read_at: Instant,
     schema: Schema,
+    begin: Arc<str>,
     statement: Arc<str>,
 }
+
+/// What came of a transaction: whether PostgreSQL refused it. An outer error means that the
+/// connection cannot be used again; no record is its cause.
+type Answer = Result<Result<(), Fault>, Fault>;
 
 impl Sink {
     /// Makes a sink. It connects when it is first used.
@@ -80,26 +90,27 @@ impl Sink {
             return Ok(());
         }
         let mut lease = self.pool.acquire().await?;
-        let outcome = within(BATCH_TIMEOUT, self.write(&mut lease, records)).await;
-        if outcome.as_ref().err().is_none_or(Fault::is_refusal) {
-            lease.give_back();
-            return outcome;
+        match within(BATCH_TIMEOUT, self.write(&mut lease, records)).await {
+            Ok(outcome) => {
+                lease.give_back();
+                outcome
+            }
+            Err(fault) => Err(lease.explain(fault).of_postgres()),
         }
-        outcome.map_err(|fault| lease.explain(fault))
     }
 
     /// Creates the missing tables and their indexes.
     pub async fn migrate(&self) -> Result<(), Fault> {
         let mut lease = self.pool.acquire().await?;
-        let outcome = within(BATCH_TIMEOUT, async {
+        let migrated = within(BATCH_TIMEOUT, async {
             run(&mut lease, &self.begin).await?;
             run(&mut lease, MIGRATION).await?;
             run(&mut lease, "COMMIT").await
         })
         .await;
-        match outcome {
+        match migrated {
             Ok(()) => lease.give_back(),
-            Err(fault) => return Err(lease.explain(fault)),
+            Err(fault) => return Err(lease.explain(fault).of_postgres()),
         }
         Ok(())
     }
@@ -109,29 +120,35 @@ impl Sink {
         self.pool.close().await;
     }
 
-    async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Result<(), Fault> {
+    async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Answer {
         let cached = self.cached().clone().filter(|cached| cached.read_at.elapsed() < SCHEMA_TTL);
         let mut refusal = None;
         if let Some(cached) = &cached {
-            match insert(connection, &self.begin, cached, records).await {
-                Err(fault) if fault.is_refusal() => refusal = Some(fault),
-                outcome => return outcome,
+            match insert(connection, cached, records).await? {
+                Ok(()) => return Ok(Ok(())),
+                Err(fault) => refusal = Some(fault),
             }
         }
         // There is no cached schema, or the tables may have changed since it was read.
-        let schema = Schema::read(connection, &self.begin).await?;
+        let schema = match Schema::read(connection, &self.begin).await {
+            Ok(schema) => schema,
+            Err(fault) if fault.is_refusal() => {
+                run(connection, "ROLLBACK").await?;
+                return Ok(Err(fault.of_postgres()));
+            }
+            Err(fault) => return Err(fault),
+        };
         if let (Some(cached), Some(fault)) = (cached, refusal)
             && cached.schema == schema
         {
-            return Err(fault);
+            return judge(connection, &cached, records, fault).await;
         }
-        let cached = Arc::new(CachedSchema {
-            read_at: Instant::now(),
-            statement: statement(&schema).into(),
-            schema,
-        });
+        let cached = Arc::new(CachedSchema::new(schema, &self.begin));
         *self.cached() = Some(Arc::clone(&cached));
-        insert(connection, &self.begin, &cached, records).await
+        match insert(connection, &cached, records).await? {
+            Ok(()) => Ok(Ok(())),
+            Err(fault) => judge(connection, &cached, records, fault).await,
+        }
     }
 
     fn cached(&self) -> std::sync::MutexGuard<'_, Option<Arc<CachedSchema>>> {
@@ -139,21 +156,100 @@ impl Sink {
     }
 }
 
-/// Stores a batch in one transaction. After a refusal the connection can be used again.
+impl CachedSchema {
+    fn new(schema: Schema, begin: &Arc<str>) -> Self {
+        let begin = match schema.events.key.is_empty() {
+            true => format!("{begin}; {LOCK}").into(),
+            false => Arc::clone(begin),
+        };
+        let statement = statement(&schema).into();
+        Self { read_at: Instant::now(), schema, begin, statement }
+    }
+}
+
+/// Stores a batch in one transaction.
 async fn insert(
     connection: &mut PgConnection,
-    begin: &str,
     cached: &CachedSchema,
     records: &[Record],
-) -> Result<(), Fault> {
+) -> Answer {
+    let rows = rows_of(records, &cached.schema).await;
+    run(connection, &cached.begin).await?;
+    let stored = match execute(connection, cached, rows).await {
+        Ok(()) => run(connection, "COMMIT").await,
+        Err(fault) => Err(fault),
+    };
+    match stored {
+        Err(fault) if fault.is_refusal() => {
+            run(connection, "ROLLBACK").await?;
+            Ok(Err(fault))
+        }
+        stored => stored.map(Ok),
+    }
+}
+
+/// Decides whether the records or the tables are at fault.
+async fn judge(
+    connection: &mut PgConnection,
+    cached: &CachedSchema,
+    records: &[Record],
+    fault: Fault,
+) -> Answer {
+    if fault.cause == Cause::Postgres {
+        return Ok(Err(fault));
+    }
+    if !are_canaries_stored(connection, cached).await? {
+        return Ok(Err(fault.of_tables()));
+    }
+    match records {
+        // The tables may have been repaired between the refusal and the canaries.
+        [_] => insert(connection, cached, records).await,
+        _ => Ok(Err(fault)),
+    }
+}
+
+/// Whether the tables take records that are certainly valid. Leaves no trace.
+async fn are_canaries_stored(
+    connection: &mut PgConnection,
+    cached: &CachedSchema,
+) -> Result<bool, Fault> {
+    run(connection, &cached.begin).await?;
+    let mut stored = Ok(());
+    for canary in canaries(&cached.schema) {
+        if stored.is_ok() {
+            let rows = rows_of(std::slice::from_ref(&canary), &cached.schema).await;
+            stored = execute(connection, cached, rows).await;
+        }
+    }
+    if stored.is_ok() {
+        stored = run(connection, "SET CONSTRAINTS ALL IMMEDIATE").await; // As COMMIT would.
+    }
+    match stored {
+        Err(fault) if !fault.is_refusal() => Err(fault),
+        stored => {
+            run(connection, "ROLLBACK").await?;
+            Ok(stored.is_ok())
+        }
+    }
+}
+
+async fn rows_of<'a>(records: &'a [Record], schema: &'a Schema) -> Rows<'a> {
     let mut rows = Rows::default();
     for (index, record) in records.iter().enumerate() {
         if index % RECORDS_PER_YIELD == RECORDS_PER_YIELD - 1 {
             tokio::task::yield_now().await;
         }
-        rows.add(record, &cached.schema);
+        rows.add(record, schema);
     }
+    rows
+}
 
+/// Executes the statement for these rows, in a transaction that has begun.
+async fn execute(
+    connection: &mut PgConnection,
+    cached: &CachedSchema,
+    rows: Rows<'_>,
+) -> Result<(), Fault> {
     let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&cached.statement))).persistent(false);
     for (table, rows) in
         [(&cached.schema.sessions, &rows.sessions), (&cached.schema.events, &rows.events)]
@@ -162,17 +258,8 @@ async fn insert(
             query = query.bind(rows.iter().map(|row: &Row<'_>| row.value(column)).bind_iter());
         }
     }
-    run(connection, begin).await?;
-    match query.execute(&mut *connection).await {
-        Ok(_) => run(connection, "COMMIT").await,
-        Err(error) => {
-            let fault = Fault::from(error);
-            if fault.is_refusal() {
-                run(connection, "ROLLBACK").await?;
-            }
-            Err(fault)
-        }
-    }
+    query.execute(connection).await?;
+    Ok(())
 }
 
 /// Runs SQL as a simple query, without parameters and without preparing it.

@@ -41,8 +41,7 @@ pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
              OR (s.started_at IS NULL AND excluded.started_at IS NOT NULL) \
              OR excluded.metadata -> 'stream_write' > \
                 COALESCE(s.metadata -> 'stream_write', '[]')) \
-         INSERT INTO {events_name} ({event_names}) \
-           SELECT {event_names} FROM ({event_values}) AS e ON CONFLICT (id) DO NOTHING",
+         INSERT INTO {events_name} ({event_names}) {event_values}",
         session_values = values(sessions, 1),
         newest = names.iter().map(|name| newest(name)).collect::<Vec<_>>().join(", "),
         dates = dates("q"),
@@ -53,8 +52,29 @@ pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
         is_newer = is_newer(),
         events_name = events.name,
         event_names = column_names(events),
-        event_values = values(events, 1 + sessions.columns.len()),
+        event_values = once(events, &values(events, 1 + sessions.columns.len())),
     )
+}
+
+/// Skips the events that are stored already. Without a unique index that tells, the transaction holds
+/// a lock ([`super::sink`]), so that no other one stores the same event at the same time.
+fn once(events: &Table, values: &str) -> String {
+    let names = column_names(events);
+    if !events.key.is_empty() {
+        let key = quoted(&events.key);
+        return format!("SELECT {names} FROM ({values}) AS e ON CONFLICT ({key}) DO NOTHING");
+    }
+    // The timestamp of an event never changes: it finds the partition.
+    format!(
+        "SELECT DISTINCT ON (e.id) {names} FROM ({values}) AS e \
+         WHERE NOT EXISTS (SELECT FROM {events_name} AS stored \
+           WHERE stored.id = e.id AND stored.timestamp = e.timestamp)",
+        events_name = events.name,
+    )
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
 /// A query for the rows of a batch, with their number as `n`.
