@@ -7,7 +7,7 @@ const { inspect } = require('node:util')
 const { parseIntoClientConfig } = require('pg-connection-string')
 const ConnectionParameters = require('pg/lib/connection-parameters')
 const { DBWriteQueue, InvalidStateError } = require('..')
-const { databaseSettings } = require('../lib/database.js')
+const { databaseSettings } = require('../lib/audit/database.js')
 
 const certificate = path.join(__dirname, 'harness', 'tls', 'cert.pem')
 const key = path.join(__dirname, 'harness', 'tls', 'key.pem')

@@ -1,7 +1,7 @@
 'use strict'
 
 const fc = require('fast-check')
-const { fromIso, toIso } = require('../lib/dates.js')
+const { fromIso, toIso } = require('../lib/realm/dates.js')
 
 test('a date is written as toISOString() does, and read back', () => {
   fc.assert(

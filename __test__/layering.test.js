@@ -17,7 +17,11 @@ afterEach(() => {
 
 /** What the script finds in a tree of these files. */
 function faults(files) {
-  for (const [file, text] of Object.entries({ 'src/lib.rs': '', 'lib/types.js': '', ...files })) {
+  for (const [file, text] of Object.entries({
+    'src/lib.rs': '',
+    'lib/realm/types.js': '',
+    ...files,
+  })) {
     fs.mkdirSync(path.join(root, path.dirname(file)), { recursive: true })
     fs.writeFileSync(path.join(root, file), text)
   }
@@ -115,18 +119,20 @@ test('each of several cycles is named', () => {
 test('JavaScript files that need each other are found, lazy imports too', () => {
   expect(
     cyclesIn({
-      'lib/clock.js': "const { b } = require('./dates.js')",
-      'lib/dates.js': "const c = () => require('./errors.js')",
-      'lib/errors.js': "module.exports = require('./clock')",
+      'lib/realm/clock.js': "const { b } = require('./dates.js')",
+      'lib/realm/dates.js': "const c = () => require('./errors.js')",
+      'lib/realm/errors.js': "module.exports = require('./clock')",
     }),
-  ).toEqual(['a cycle: lib/clock.js -> lib/dates.js -> lib/errors.js -> lib/clock.js'])
+  ).toEqual([
+    'a cycle: lib/realm/clock.js -> lib/realm/dates.js -> lib/realm/errors.js -> lib/realm/clock.js',
+  ])
 })
 
 test('types that JSDoc imports make no cycle, nor does any other comment', () => {
   expect(
     cyclesIn({
-      'lib/options.js': "const { e } = require('./errors.js')",
-      'lib/errors.js': [
+      'lib/settings/options.js': "const { e } = require('./errors.js')",
+      'lib/realm/errors.js': [
         "/** @typedef {import('./options.js').Options} Options */",
         "/**\n * @param {typeof import('./options.js')} options\n */",
         "const url = 'redis://' // once require('./options.js')",

@@ -16,7 +16,10 @@ let modules
 beforeEach(() => {
   directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-loader-'))
   modules = path.join(directory, 'node_modules')
-  fs.cpSync(path.join(ROOT, 'lib/native.js'), path.join(modules, 'synckairos-state/lib/native.js'))
+  fs.cpSync(
+    path.join(ROOT, 'lib/realm/native.js'),
+    path.join(modules, 'synckairos-state/lib/realm/native.js'),
+  )
   setVersion(version)
 })
 afterEach(() => fs.rmSync(directory, { recursive: true }))
@@ -39,7 +42,7 @@ function binary() {
 
 /** What the loader gives or throws in a new process, on the platform that `setup` makes it believe in. */
 async function load(setup = '', env = {}) {
-  const file = JSON.stringify(path.join(modules, 'synckairos-state/lib/native.js'))
+  const file = JSON.stringify(path.join(modules, 'synckairos-state/lib/realm/native.js'))
   const source = `
     ${setup}
     try {
@@ -166,6 +169,6 @@ test("a service's test that mocks the file system can load it", () => {
   jest.isolateModules(() => {
     jest.doMock('node:fs')
     jest.doMock('fs')
-    expect(require('../lib/native.js')).toHaveProperty('NativeStore')
+    expect(require('../lib/realm/native.js')).toHaveProperty('NativeStore')
   })
 })

@@ -1,3 +1,3 @@
 'use strict'
 
-module.exports = require('../lib/RedisClient.js')
+module.exports = require('../lib/client/RedisClient.js')

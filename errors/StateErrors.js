@@ -1,3 +1,3 @@
 'use strict'
 
-module.exports = require('../lib/errors.js')
+module.exports = require('../lib/realm/errors.js')

@@ -13,7 +13,7 @@ const HEAD = '// Made by scripts/commandNames.mjs from @ioredis/commands.'
 const words = list.map((name) => `'${name}'`)
 
 const FILES = {
-  'lib/commandNames.js': `'use strict'
+  'lib/client/commandNames.js': `'use strict'
 
 ${HEAD}
 const commandNames = \`

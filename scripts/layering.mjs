@@ -21,27 +21,13 @@ const RUST = [
   ['lib'],
 ]
 const JAVASCRIPT = [
-  [
-    'authorities',
-    'clock',
-    'commandNames',
-    'context',
-    'dates',
-    'errors',
-    'inspect',
-    'native',
-    'types',
-    'warnings',
-  ],
-  ['commands', 'ContextEmitter', 'Delivery', 'options', 'outages', 'replies', 'requests'],
-  ['pem', 'postgresUrl', 'serverUrl', 'validation', 'wire'],
-  ['Pipeline', 'ScanStream', 'Scripts', 'server', 'settle', 'tlsModes'],
-  ['database', 'delay', 'document'],
-  ['CoreClient', 'Subscriptions', 'Turns'],
-  ['RedisClient'],
-  ['adopt'],
-  ['DBWriteQueue', 'Feed', 'NearCache'],
-  ['RedisStateManager'],
+  ['realm'],
+  ['report'],
+  ['settings'],
+  ['document'],
+  ['client'],
+  ['audit'],
+  ['session'],
 ]
 
 const root = process.argv[2] ?? '.'
@@ -57,8 +43,8 @@ for (const [file, text] of rust) {
 }
 
 for (const [file, text] of javascript) {
-  const room = path.posix.basename(file, '.js')
-  for (const [, target] of text.matchAll(/require\('\.\/([\w-]+)\.js'\)/g)) {
+  const room = file.split('/')[1]
+  for (const [, target] of text.matchAll(/require\('\.\.\/([\w-]+)\/[\w-]+\.js'\)/g)) {
     check(JAVASCRIPT, file, room, target)
   }
 }

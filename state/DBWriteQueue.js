@@ -1,3 +1,3 @@
 'use strict'
 
-module.exports = require('../lib/DBWriteQueue.js')
+module.exports = require('../lib/audit/DBWriteQueue.js')

@@ -1,3 +1,3 @@
 'use strict'
 
-module.exports = require('../lib/RedisStateManager.js')
+module.exports = require('../lib/session/RedisStateManager.js')

@@ -1,3 +1,3 @@
 'use strict'
 
-module.exports = require('../lib/types.js')
+module.exports = require('../lib/realm/types.js')

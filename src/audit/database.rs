@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::redis::trust::Trust;
 
-/// The settings of the database, as `lib/database.js` reads them from a URL, the environment and the
+/// The settings of the database, as `lib/audit/database.js` reads them from a URL, the environment and the
 /// options.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -215,7 +215,7 @@ fn options_of(server: &str) -> Result<Options> {
     })
 }
 
-/// The commands that `lib/requests.js` has packed. A number past the end takes what is there.
+/// The commands that `lib/client/requests.js` has packed. A number past the end takes what is there.
 fn unpack(mut packed: &[u8]) -> Vec<Vec<&[u8]>> {
     let mut commands = Vec::new();
     while let Some(words) = number(&mut packed) {

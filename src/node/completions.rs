@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::runtime::IO;
 use crate::error::Error;
 
-/// What a completion is. The numbers are those of `lib/settle.js`.
+/// What a completion is. The numbers are those of `lib/realm/settle.js`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Kind {
@@ -225,7 +225,7 @@ impl Drop for Ticket {
     }
 }
 
-/// An error as `lib/errors.js` reads it. The session id is known there.
+/// An error as `lib/realm/errors.js` reads it. The session id is known there.
 fn to_wire(error: &Error) -> String {
     let mut wire = serde_json::json!({ "code": error.code(), "message": error.to_string() });
     match error {

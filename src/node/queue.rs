@@ -36,7 +36,7 @@ const END: Duration = Duration::from_millis(400);
 /// What the audit's thread may be late in telling that all has ended.
 const SLACK: Duration = Duration::from_millis(200);
 
-/// The numbers of the events, as `lib/DBWriteQueue.js` knows them; also bits of what is heard.
+/// The numbers of the events, as `lib/audit/DBWriteQueue.js` knows them; also bits of what is heard.
 const ACTIVE: u32 = 0;
 const COMPLETED: u32 = 1;
 const FAILED: u32 = 2;
@@ -52,7 +52,7 @@ const RECORDS_LOST: u32 = 11;
 const OTHER_DATABASE: u32 = 12;
 const CRASHED: u32 = 13;
 
-/// What `lib/options.js` hands over, as JSON.
+/// What `lib/settings/options.js` hands over, as JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct QueueSettings {

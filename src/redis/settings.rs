@@ -1,4 +1,4 @@
-//! Where a server is, as `lib/server.js` says it, which reads URLs and settings.
+//! Where a server is, as `lib/client/server.js` says it, which reads URLs and settings.
 
 use std::path::PathBuf;
 

@@ -171,7 +171,7 @@ pub fn options(url: &str, pool_max: u32) -> DatabaseOptions {
     with_tls(url, pool_max, serde_json::Value::Null)
 }
 
-/// `tls`: as `lib/database.js` writes it.
+/// `tls`: as `lib/audit/database.js` writes it.
 pub fn with_tls(url: &str, pool_max: u32, tls: serde_json::Value) -> DatabaseOptions {
     let parts: PgConnectOptions = url.parse().unwrap();
     let socket = parts.get_socket().map(|directory| directory.display().to_string());

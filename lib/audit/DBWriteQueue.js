@@ -1,22 +1,22 @@
 'use strict'
 
-const { NativeQueue } = require('./native.js')
-const { clientOf, isMadeHere } = require('./adopt.js')
-const { ContextEmitter } = require('./ContextEmitter.js')
+const { NativeQueue } = require('../realm/native.js')
+const { clientOf, isMadeHere } = require('../client/adopt.js')
+const { ContextEmitter } = require('../realm/ContextEmitter.js')
 const { databaseSettings, warnOfUnverified } = require('./database.js')
-const { delay } = require('./delay.js')
-const { checkId, write, stored } = require('./document.js')
+const { delay } = require('../realm/delay.js')
+const { checkId, write, stored } = require('../document/document.js')
 const {
   ClosedError,
   DatabaseError,
   InvalidStateError,
   RedisUnavailableError,
   StateError,
-} = require('./errors.js')
-const { queueOptions, withDefaults } = require('./options.js')
-const { shown } = require('./inspect.js')
-const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
-const { RedisClient } = require('./RedisClient.js')
+} = require('../realm/errors.js')
+const { queueOptions, withDefaults } = require('../settings/options.js')
+const { shown } = require('../report/inspect.js')
+const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
+const { RedisClient } = require('../client/RedisClient.js')
 const {
   Call,
   Calls,
@@ -27,8 +27,8 @@ const {
   open,
   unlisten,
   unwrap,
-} = require('./settle.js')
-const { unheard, warn } = require('./warnings.js')
+} = require('../realm/settle.js')
+const { unheard, warn } = require('../report/warnings.js')
 
 // The numbers of `src/node/queue.rs`.
 const ACTIVE = 0
@@ -273,7 +273,7 @@ class DBWriteQueue extends ContextEmitter {
     return this.close()
   }
 
-  /** @param {import('./inspect.js').Inspection} inspection */
+  /** @param {import('../report/inspect.js').Inspection} inspection */
   [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
     const { queueName, worker } = this.#options
     const status = this.#ended ? 'closed' : this.#closing ? 'closing' : this.#client.status
@@ -346,7 +346,7 @@ class DBWriteQueue extends ContextEmitter {
   }
 
   /**
-   * @param {import('./settle.js').Read} read
+   * @param {import('../realm/settle.js').Read} read
    * @param {string} [sessionId]
    * @param {number} [bytes] the length of the JSON text that is sent
    */
@@ -487,7 +487,7 @@ function toError(text) {
   return new DatabaseError(message, sqlstate)
 }
 
-/** @param {string | null} text @returns {import('..').AuditRecord[]} */
+/** @param {string | null} text @returns {import('../..').AuditRecord[]} */
 function toRecords(text) {
   return JSON.parse(/** @type {string} */ (text)).map(
     (/** @type {[string, string, string, number]} */ [id, sessionId, eventType, attempt]) => ({

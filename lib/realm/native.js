@@ -3,9 +3,9 @@
 const { Buffer } = require('node:buffer')
 const fs = require('node:fs')
 const path = require('node:path')
-const { version } = require('../package.json')
+const { version } = require('../../package.json')
 
-/** @typedef {typeof import('../native.js')} Binding */
+/** @typedef {typeof import('../../native.js')} Binding */
 /** @typedef {Error & { code?: string }} Failure */
 
 /**
@@ -88,7 +88,7 @@ function reportedGlibc() {
  * @returns {Binding | undefined}
  */
 function fromDirectory(platform, failures) {
-  const file = `../synckairos-state.${platform}.node`
+  const file = `../../synckairos-state.${platform}.node`
   try {
     // A bundle that is an ES module has no __dirname.
     if (typeof __dirname !== 'string') return require(file)
@@ -143,7 +143,7 @@ function fromPackage(platform, failures) {
 function fileBeside(platform) {
   if (typeof __dirname !== 'string') return undefined
   const name = `synckairos-state-${platform}`
-  const file = path.join(__dirname, '..', '..', name, `synckairos-state.${platform}.node`)
+  const file = path.join(__dirname, '..', '..', '..', name, `synckairos-state.${platform}.node`)
   try {
     checkWhole(file)
     return file
@@ -230,7 +230,7 @@ function advice(platform, { code }) {
 function otherPackages(platform) {
   const prefix = 'synckairos-state-'
   try {
-    const names = fs.readdirSync(path.join(__dirname, '..', '..'))
+    const names = fs.readdirSync(path.join(__dirname, '..', '..', '..'))
     return names.filter((name) => name.startsWith(prefix) && name !== prefix + platform)
   } catch {
     return [] // In a bundle.

@@ -1,7 +1,7 @@
 'use strict'
 
 const { types } = require('node:util')
-const { fromIso, fromText, hasIso } = require('./dates.js')
+const { fromIso, fromText, hasIso } = require('../realm/dates.js')
 
 /**
  * Where something is wrong in a state, such as `participants[0].total_time_ms`, and what.

@@ -1,7 +1,7 @@
 'use strict'
 
-const { now } = require('./clock.js')
-const { after } = require('./delay.js')
+const { now } = require('../realm/clock.js')
+const { after } = require('../realm/delay.js')
 
 /** The longest that a turn lasts while others wait, ms, and as a part of the caller's time. */
 const TURN_MS = 1000

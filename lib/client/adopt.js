@@ -1,8 +1,8 @@
 'use strict'
 
 const { isDeepStrictEqual } = require('node:util')
-const { after } = require('./delay.js')
-const { InvalidStateError } = require('./errors.js')
+const { after } = require('../realm/delay.js')
+const { InvalidStateError } = require('../realm/errors.js')
 const { RedisClient } = require('./RedisClient.js')
 
 /** How long an instance may take to say goodbye, ms. */

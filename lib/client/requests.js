@@ -2,7 +2,7 @@
 
 const { Buffer } = require('node:buffer')
 const { types } = require('node:util')
-const { InvalidStateError } = require('./errors.js')
+const { InvalidStateError } = require('../realm/errors.js')
 
 /**
  * A command: its name as the method has it, its words as they are sent, and whether its reply is to

@@ -1,9 +1,9 @@
 'use strict'
 
 const { types } = require('node:util')
-const { fromIso, fromText, hasIso, toIso } = require('./dates.js')
-const { InvalidStateError, StateDeserializationError } = require('./errors.js')
-const { Failure } = require('./settle.js')
+const { fromIso, fromText, hasIso, toIso } = require('../realm/dates.js')
+const { InvalidStateError, StateDeserializationError } = require('../realm/errors.js')
+const { Failure } = require('../realm/settle.js')
 const { findChanged, findMistyped, findUnwritable } = require('./validation.js')
 
 /**

@@ -1,10 +1,10 @@
 'use strict'
 
 const { types } = require('node:util')
-const { now } = require('./clock.js')
-const { RedisReplyError } = require('./errors.js')
-const { RedisClient } = require('./RedisClient.js')
-const { Calls, Failure } = require('./settle.js')
+const { now } = require('../realm/clock.js')
+const { RedisReplyError } = require('../realm/errors.js')
+const { RedisClient } = require('../client/RedisClient.js')
+const { Calls, Failure } = require('../realm/settle.js')
 
 /** How long after it was asked for a proof holds that all news of changes have come, ms. */
 const LEASE = 4000
@@ -40,7 +40,7 @@ class NearCache {
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
-   * @param {{ maxSessions: number, keyPrefix: string, ttlSeconds: number, commandTimeoutMs: number, logger: import('..').Logger }} options
+   * @param {{ maxSessions: number, keyPrefix: string, ttlSeconds: number, commandTimeoutMs: number, logger: import('../..').Logger }} options
    */
   constructor(client, options) {
     this.#client = RedisClient.native(client)
@@ -229,7 +229,7 @@ function copyOf(value, depth) {
   return copy
 }
 
-/** @typedef {InstanceType<typeof import('./settle.js').Call>} Call */
+/** @typedef {InstanceType<typeof import('../realm/settle.js').Call>} Call */
 
 /**
  * @typedef {object} Entry

@@ -1,27 +1,27 @@
 'use strict'
 
-const { NativeStore } = require('./native.js')
-const { clientOf, isMadeHere, keyPrefixOf } = require('./adopt.js')
-const { DBWriteQueue } = require('./DBWriteQueue.js')
-const clock = require('./clock.js')
-const { after, delay } = require('./delay.js')
-const { checkId, read, stored, write } = require('./document.js')
+const { NativeStore } = require('../realm/native.js')
+const { clientOf, isMadeHere, keyPrefixOf } = require('../client/adopt.js')
+const { DBWriteQueue } = require('../audit/DBWriteQueue.js')
+const clock = require('../realm/clock.js')
+const { after, delay } = require('../realm/delay.js')
+const { checkId, read, stored, write } = require('../document/document.js')
 const {
   BacklogFullError,
   ClosedError,
   ConcurrencyError,
   InvalidStateError,
   SessionNotFoundError,
-} = require('./errors.js')
+} = require('../realm/errors.js')
 const { Feed } = require('./Feed.js')
-const { shown } = require('./inspect.js')
+const { shown } = require('../report/inspect.js')
 const { NearCache } = require('./NearCache.js')
-const { managerOptions, withDefaults } = require('./options.js')
-const { RedisClient } = require('./RedisClient.js')
+const { managerOptions, withDefaults } = require('../settings/options.js')
+const { RedisClient } = require('../client/RedisClient.js')
 const { Turns } = require('./Turns.js')
-const { fromWire } = require('./wire.js')
-const { Calls, Failure, close, nothing, number, open, unwrap } = require('./settle.js')
-const { unheard } = require('./warnings.js')
+const { fromWire } = require('../realm/wire.js')
+const { Calls, Failure, close, nothing, number, open, unwrap } = require('../realm/settle.js')
+const { unheard } = require('../report/warnings.js')
 
 /** How long what is in flight may take while a manager closes, ms. */
 const GOODBYE = 1000
@@ -398,7 +398,7 @@ class RedisStateManager {
     return this.close()
   }
 
-  /** @param {import('./inspect.js').Inspection} inspection */
+  /** @param {import('../report/inspect.js').Inspection} inspection */
   [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
     const { server } = RedisClient.native(this.#redis)
     const { keyPrefix } = this.#options
@@ -408,7 +408,7 @@ class RedisStateManager {
   }
 
   /**
-   * @param {import('./settle.js').Read} read
+   * @param {import('../realm/settle.js').Read} read
    * @param {string} [sessionId]
    * @param {number} [bytes] the length of the JSON text that is sent
    */
@@ -458,12 +458,12 @@ class RedisStateManager {
   }
 }
 
-/** @type {import('./settle.js').Read} */
+/** @type {import('../realm/settle.js').Read} */
 function readOne(text, dates, call) {
   return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
 }
 
-/** The states; a `Failure` in the place of what is no session. @param {string[]} ids @returns {import('./settle.js').Read} */
+/** The states; a `Failure` in the place of what is no session. @param {string[]} ids @returns {import('../realm/settle.js').Read} */
 function readAll(ids) {
   return (_text, _number, { parts = [] }) =>
     parts.map(([text, dates], index) => {
@@ -485,7 +485,7 @@ function thrown(error) {
 
 /**
  * @param {any} value
- * @returns {import('..').WriteQueue | undefined}
+ * @returns {import('../..').WriteQueue | undefined}
  */
 function toQueue(value) {
   if (value == null) return undefined

@@ -1,9 +1,9 @@
 'use strict'
 
-const { authorities } = require('./authorities.js')
-const { InvalidStateError } = require('./errors.js')
-const { checkInteger, withDefaults } = require('./options.js')
-const { pem } = require('./pem.js')
+const { authorities } = require('../settings/authorities.js')
+const { InvalidStateError } = require('../realm/errors.js')
+const { checkInteger, withDefaults } = require('../settings/options.js')
+const { pem } = require('../settings/pem.js')
 const { partsOf } = require('./serverUrl.js')
 
 const SERVER = Object.freeze({
@@ -23,7 +23,7 @@ const TLS = Object.freeze({
   rejectUnauthorized: true,
 })
 
-/** @typedef {import('..').RedisTlsOptions} TlsOptions */
+/** @typedef {import('../..').RedisTlsOptions} TlsOptions */
 
 /**
  * Where a server is, as the core wants to know it. Given is a URL, or settings.

@@ -1,7 +1,7 @@
 'use strict'
 
 const { RUN, addCommands, addMethod, takeCallback, withCallback } = require('./commands.js')
-const { InvalidStateError, RedisReplyError } = require('./errors.js')
+const { InvalidStateError, RedisReplyError } = require('../realm/errors.js')
 const { shaped } = require('./replies.js')
 const { commandOf } = require('./requests.js')
 

@@ -1,14 +1,14 @@
 'use strict'
 
-const { NativeFeed } = require('./native.js')
-const { bound } = require('./context.js')
-const { after } = require('./delay.js')
-const { read } = require('./document.js')
-const { ClosedError, RedisUnavailableError } = require('./errors.js')
-const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
-const { RedisClient } = require('./RedisClient.js')
-const { Failure, News, close, listen, open, unlisten } = require('./settle.js')
-const { unheard } = require('./warnings.js')
+const { NativeFeed } = require('../realm/native.js')
+const { bound } = require('../realm/context.js')
+const { after } = require('../realm/delay.js')
+const { read } = require('../document/document.js')
+const { ClosedError, RedisUnavailableError } = require('../realm/errors.js')
+const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
+const { RedisClient } = require('../client/RedisClient.js')
+const { Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
+const { unheard } = require('../report/warnings.js')
 
 /**
  * What all instances publish, on its way to the callbacks of one manager.
@@ -48,7 +48,7 @@ class Feed {
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
-   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, maxFeedBytes: number, logger: Required<import('..').Logger> }} options
+   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, maxFeedBytes: number, logger: Required<import('../..').Logger> }} options
    */
   constructor(client, options) {
     this.#client = client

@@ -1,7 +1,7 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { RedisReplyError } = require('./errors.js')
+const { RedisReplyError } = require('../realm/errors.js')
 
 const CR = 13
 const INTEGER = 58 // :

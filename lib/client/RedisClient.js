@@ -1,25 +1,25 @@
 'use strict'
 
 const { RUN, addCommands, addMethod, takeCallback, withCallback } = require('./commands.js')
-const { detached } = require('./context.js')
-const { ContextEmitter } = require('./ContextEmitter.js')
+const { detached } = require('../realm/context.js')
+const { ContextEmitter } = require('../realm/ContextEmitter.js')
 const {
   InvalidStateError,
   RedisReplyError,
   RedisUnavailableError,
   ClosedError,
-} = require('./errors.js')
+} = require('../realm/errors.js')
 const { CoreClient } = require('./CoreClient.js')
-const { shown } = require('./inspect.js')
-const { checkInteger, clientOptions } = require('./options.js')
-const { outageBegan, outageEnded, outageLeft } = require('./outages.js')
+const { shown } = require('../report/inspect.js')
+const { checkInteger, clientOptions } = require('../settings/options.js')
+const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
 const { Pipeline } = require('./Pipeline.js')
 const { shaped } = require('./replies.js')
 const { commandOf, strictCommandOf } = require('./requests.js')
 const { addScanStreams } = require('./ScanStream.js')
 const { Scripts } = require('./Scripts.js')
 const { serverOf } = require('./server.js')
-const { close, open } = require('./settle.js')
+const { close, open } = require('../realm/settle.js')
 const { Subscriptions } = require('./Subscriptions.js')
 
 /** @typedef {import('./commands.js').Callback} Callback */
@@ -325,7 +325,7 @@ class RedisClient extends ContextEmitter {
     return { ...where, ...credentials, db, tls: typeof given === 'string' ? tls : given.tls }
   }
 
-  /** @param {import('./inspect.js').Inspection} inspection */
+  /** @param {import('../report/inspect.js').Inspection} inspection */
   [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
     const { native, inFlight } = this.#core
     const fields = { server: native.server, status: this.#status, inFlight }

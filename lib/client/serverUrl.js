@@ -1,7 +1,7 @@
 'use strict'
 
-const { authorities } = require('./authorities.js')
-const { InvalidStateError } = require('./errors.js')
+const { authorities } = require('../settings/authorities.js')
+const { InvalidStateError } = require('../realm/errors.js')
 
 /** What protocols of a URL mean: a socket of TCP, one with TLS, or one of Unix. */
 const TCP = ['redis:', 'valkey:']

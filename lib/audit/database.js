@@ -2,13 +2,13 @@
 
 const fs = require('node:fs')
 const os = require('node:os')
-const { authorities } = require('./authorities.js')
-const { InvalidStateError } = require('./errors.js')
-const { checkInteger, withDefaults } = require('./options.js')
-const { pem } = require('./pem.js')
+const { authorities } = require('../settings/authorities.js')
+const { InvalidStateError } = require('../realm/errors.js')
+const { checkInteger, withDefaults } = require('../settings/options.js')
+const { pem } = require('../settings/pem.js')
 const { parsePostgresUrl } = require('./postgresUrl.js')
 const { tlsOfEnvironment, tlsOfUrl, UNVERIFIED, VERIFY } = require('./tlsModes.js')
-const { unheard, warnOnce } = require('./warnings.js')
+const { unheard, warnOnce } = require('../report/warnings.js')
 
 /** @typedef {import('./tlsModes.js').TlsMode} TlsMode */
 /** @typedef {Record<string, string | undefined>} Environment */
@@ -238,7 +238,7 @@ const UNVERIFIED_WARNING =
   'it, set DATABASE_SSL=verify or the option `ssl: true`; where its authority is not a public one, ' +
   'pass its certificate as well (`ssl: { ca }`, or sslrootcert in the URL)'
 
-/** Warns a logger, or else the process, once. @param {import('..').Logger} logger */
+/** Warns a logger, or else the process, once. @param {import('../..').Logger} logger */
 function warnOfUnverified(logger) {
   if (logger === unheard) warnOnce('SYNCKAIROS_DATABASE_UNVERIFIED', UNVERIFIED_WARNING)
   else logger.warn({}, UNVERIFIED_WARNING)

@@ -1,9 +1,9 @@
 'use strict'
 
-const { NativeClient } = require('./native.js')
+const { NativeClient } = require('../realm/native.js')
 const { Replies } = require('./replies.js')
 const { pack } = require('./requests.js')
-const { Calls, Failure, News, close, listen, open, unlisten } = require('./settle.js')
+const { Calls, Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
 
 /** The number of the connection that managers and queues use, and of that for the owner's commands. */
 const SHARED = 0

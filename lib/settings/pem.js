@@ -1,7 +1,7 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { InvalidStateError } = require('./errors.js')
+const { InvalidStateError } = require('../realm/errors.js')
 
 /**
  * One text in PEM, also of several; undefined where there is none.

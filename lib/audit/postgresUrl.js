@@ -1,6 +1,6 @@
 'use strict'
 
-const { InvalidStateError } = require('./errors.js')
+const { InvalidStateError } = require('../realm/errors.js')
 
 const FIELD = 'databaseUrl'
 

@@ -1,10 +1,10 @@
 'use strict'
 
 const { Buffer } = require('node:buffer')
-const { NativeSubscription } = require('./native.js')
-const { after } = require('./delay.js')
-const { ClosedError, RedisUnavailableError } = require('./errors.js')
-const { News, close, listen, open, unlisten } = require('./settle.js')
+const { NativeSubscription } = require('../realm/native.js')
+const { after } = require('../realm/delay.js')
+const { ClosedError, RedisUnavailableError } = require('../realm/errors.js')
+const { News, close, listen, open, unlisten } = require('../realm/settle.js')
 
 /** @typedef {{ number: number, resolve(): void, reject(error: Error): void, cancel(): void }} Waiting */
 
@@ -28,7 +28,7 @@ class Subscriptions {
   #isEnded = false
 
   /**
-   * @param {InstanceType<typeof import('./native.js').NativeClient>} client
+   * @param {InstanceType<typeof import('../realm/native.js').NativeClient>} client
    * @param {import('node:events').EventEmitter} emitter gets the events of messages
    * @param {number} timeoutMs
    */

@@ -2,7 +2,7 @@
 
 const { createHash } = require('node:crypto')
 const { addMethod } = require('./commands.js')
-const { RedisReplyError } = require('./errors.js')
+const { RedisReplyError } = require('../realm/errors.js')
 
 /**
  * Runs a command: its name, its arguments, and whether its reply is to hold buffers.

@@ -1,7 +1,7 @@
 'use strict'
 
-const { InvalidStateError } = require('./errors.js')
-const { unheard } = require('./warnings.js')
+const { InvalidStateError } = require('../realm/errors.js')
+const { unheard } = require('../report/warnings.js')
 
 /** Well below the time for which Redis remembers what was applied (`src/redis/scripts/ledger.lua`). */
 const MAX_COMMAND_TIMEOUT_MS = 600_000
@@ -27,7 +27,7 @@ const MANAGER = Object.freeze({
   wsChannelPrefix: 'ws:',
   allPrefixes: false,
   validate: /** @type {boolean | 'strict'} */ (true),
-  logger: /** @type {import('..').Logger} */ (unheard),
+  logger: /** @type {import('../..').Logger} */ (unheard),
   cache: /** @type {{ maxSessions?: number } | undefined} */ (undefined),
 })
 
@@ -124,8 +124,8 @@ function queueOptions(given) {
  * A logger that throws must not cost a callback its message, or a caller its answer. One without
  * `info` is told by `warn` what is good news.
  *
- * @param {import('..').Logger} logger
- * @returns {Required<import('..').Logger>}
+ * @param {import('../..').Logger} logger
+ * @returns {Required<import('../..').Logger>}
  */
 function guarded(logger) {
   if (logger === unheard) return unheard
