@@ -1,14 +1,20 @@
 'use strict'
 
-const { blocksOf, examplesOf, pages, publicNames } = require('./harness/documentation.js')
-
-const TYPES = 'index.d.ts'
+const {
+  blocksOf,
+  examplesOf,
+  pages,
+  publicNames,
+  typeFiles,
+} = require('./harness/documentation.js')
 
 // That they compile and run is tested with the pages' own blocks, in readme.test.js.
-const examples = [...pages().flatMap(blocksOf), ...examplesOf(TYPES)]
+const examples = [...pages().flatMap(blocksOf), ...typeFiles().flatMap(examplesOf)]
   .filter(({ language }) => language === 'ts')
   .map(({ text }) => text)
 
-test.each(publicNames(TYPES).map(({ name, use }) => [name, use]))('%s has an example', (_, use) => {
+const names = typeFiles().flatMap(publicNames)
+
+test.each(names.map(({ name, use }) => [name, use]))('%s has an example', (_, use) => {
   expect(examples.filter((text) => use.test(text))).not.toEqual([])
 })

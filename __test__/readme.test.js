@@ -16,6 +16,7 @@ const {
   pages,
   tableUnder,
   textOf,
+  typeFiles,
 } = require('./harness/documentation.js')
 const { programOf } = require('./harness/examples.js')
 
@@ -44,7 +45,7 @@ test('every block is in a language that is tested here', () => {
 })
 
 describe('TypeScript', () => {
-  const snippets = [...inLanguage('ts'), ...examplesOf('index.d.ts').map(programOf)]
+  const snippets = [...inLanguage('ts'), ...typeFiles().flatMap(examplesOf).map(programOf)]
   const nameOf = ({ page, line }) => `${page.replaceAll(/\W/g, '-')}-${line}`
   let faults
 

@@ -11,6 +11,15 @@ function pages() {
   return ['README.md', ...docs.map((name) => `docs/${name}`)]
 }
 
+/** The files of types that services get, relative to the project's root. */
+function typeFiles() {
+  const rooms = ['config', 'errors', 'state', 'types'].flatMap((room) => {
+    const names = fs.readdirSync(path.join(root, room)).filter((name) => name.endsWith('.d.ts'))
+    return names.map((name) => `${room}/${name}`)
+  })
+  return ['index.d.ts', ...rooms]
+}
+
 function textOf(page) {
   return fs.readFileSync(path.join(root, page), 'utf8')
 }
@@ -108,4 +117,5 @@ module.exports = {
   publicNames,
   tableUnder,
   textOf,
+  typeFiles,
 }

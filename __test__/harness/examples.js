@@ -6,6 +6,12 @@ const { textOf } = require('./documentation.js')
 
 const REDIS = `'redis://localhost:6379'`
 
+/** An import of everything that the package exports. */
+const IMPORTS = textOf('index.d.ts')
+  .match(/^export (type )?{[^}]*} from '.*'$/gm)
+  .map((list) => list.replace(/^export/, 'import').replace(/'.*'$/, `'synckairos-state';`))
+  .join(' ')
+
 /** How each is made before an example that names it and does not make its own, and ended after it. */
 const FIXTURES = {
   state: {
@@ -37,22 +43,8 @@ function programOf({ page, text, ...block }) {
   if (fixtures.includes('manager') && !fixtures.includes('state')) fixtures.unshift('state')
   const made = fixtures.map((name) => FIXTURES[name].make).join(' ')
   const ended = fixtures.map((name) => FIXTURES[name].end).join(' ')
-  const begin = `${importOf(page)} ${made} {`.replaceAll(/\s*\n\s*/g, ' ')
+  const begin = `${IMPORTS} ${made} {`.replaceAll(/\s*\n\s*/g, ' ')
   return { ...block, page, prefix: begin, text: `${text}}; ${ended}\n` }
-}
-
-/** An import of everything that a file of types exports. */
-function importOf(page) {
-  const exported = textOf(page).matchAll(
-    /^export (?:declare )?(class|function|enum|interface|type) (\w+)/gm,
-  )
-  const names = new Map()
-  for (const [, kind, name] of exported) {
-    const isType = kind === 'interface' || kind === 'type'
-    // A class may be an interface as well.
-    if (!isType || !names.has(name)) names.set(name, isType ? `type ${name}` : name)
-  }
-  return `import { ${[...names.values()].join(', ')} } from 'synckairos-state';`
 }
 
 module.exports = { programOf }

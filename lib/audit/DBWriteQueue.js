@@ -68,7 +68,7 @@ const WORKER_FAILED =
 /** How often `drained` looks, ms. */
 const LOOK = 50
 
-/** The public documentation is in `index.d.ts`. */
+/** The public documentation is in `state/DBWriteQueue.d.ts`. */
 class DBWriteQueue extends ContextEmitter {
   #options
   /** What tells databases apart. */
@@ -487,7 +487,7 @@ function toError(text) {
   return new DatabaseError(message, sqlstate)
 }
 
-/** @param {string | null} text @returns {import('../..').AuditRecord[]} */
+/** @param {string | null} text @returns {import('../../state/DBWriteQueue.js').AuditRecord[]} */
 function toRecords(text) {
   return JSON.parse(/** @type {string} */ (text)).map(
     (/** @type {[string, string, string, number]} */ [id, sessionId, eventType, attempt]) => ({

@@ -238,7 +238,7 @@ const UNVERIFIED_WARNING =
   'it, set DATABASE_SSL=verify or the option `ssl: true`; where its authority is not a public one, ' +
   'pass its certificate as well (`ssl: { ca }`, or sslrootcert in the URL)'
 
-/** Warns a logger, or else the process, once. @param {import('../..').Logger} logger */
+/** Warns a logger, or else the process, once. @param {import('../../config/logger.js').Logger} logger */
 function warnOfUnverified(logger) {
   if (logger === unheard) warnOnce('SYNCKAIROS_DATABASE_UNVERIFIED', UNVERIFIED_WARNING)
   else logger.warn({}, UNVERIFIED_WARNING)

@@ -47,7 +47,7 @@ const BRAND = Symbol.for('synckairos-state:client')
  * One Redis server, connected to when first used, and reconnected to for ever. It has a connection
  * for managers and queues; one for the owner's own commands; and one for the owner's subscriptions.
  *
- * The public documentation is in `index.d.ts`.
+ * The public documentation is in `config/redis.d.ts`.
  */
 class RedisClient extends ContextEmitter {
   #server

@@ -23,7 +23,7 @@ const TLS = Object.freeze({
   rejectUnauthorized: true,
 })
 
-/** @typedef {import('../..').RedisTlsOptions} TlsOptions */
+/** @typedef {import('../../config/redis.js').RedisTlsOptions} TlsOptions */
 
 /**
  * Where a server is, as the core wants to know it. Given is a URL, or settings.

@@ -25,7 +25,7 @@ function warnOnce(code, message) {
  * The logger of whoever was given none: the process is warned once of each kind of error, and of
  * outages by `outages.js`.
  *
- * @type {Required<import('../..').Logger>}
+ * @type {Required<import('../../config/logger.js').Logger>}
  */
 const unheard = Object.freeze({
   info() {},

@@ -48,7 +48,7 @@ class Feed {
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
-   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, maxFeedBytes: number, logger: Required<import('../..').Logger> }} options
+   * @param {{ keyPrefix: string, updatesChannel: string, wsChannelPrefix: string, allPrefixes: boolean, maxFeedBytes: number, logger: Required<import('../../config/logger.js').Logger> }} options
    */
   constructor(client, options) {
     this.#client = client

@@ -40,7 +40,7 @@ class NearCache {
 
   /**
    * @param {InstanceType<typeof RedisClient>} client
-   * @param {{ maxSessions: number, keyPrefix: string, ttlSeconds: number, commandTimeoutMs: number, logger: import('../..').Logger }} options
+   * @param {{ maxSessions: number, keyPrefix: string, ttlSeconds: number, commandTimeoutMs: number, logger: import('../../config/logger.js').Logger }} options
    */
   constructor(client, options) {
     this.#client = RedisClient.native(client)

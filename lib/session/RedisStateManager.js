@@ -44,7 +44,7 @@ const NOT_QUEUED = 'the audit record was not queued'
 const ANOTHER_REDIS =
   'the queue is on another Redis than the sessions, by its URL: a record is queued after its change, and a crash in between loses it'
 
-/** The public documentation is in `index.d.ts`. */
+/** The public documentation is in `state/RedisStateManager.d.ts`. */
 class RedisStateManager {
   #options
   #redis
@@ -485,7 +485,7 @@ function thrown(error) {
 
 /**
  * @param {any} value
- * @returns {import('../..').WriteQueue | undefined}
+ * @returns {import('../../state/RedisStateManager.js').WriteQueue | undefined}
  */
 function toQueue(value) {
   if (value == null) return undefined

@@ -27,7 +27,7 @@ const MANAGER = Object.freeze({
   wsChannelPrefix: 'ws:',
   allPrefixes: false,
   validate: /** @type {boolean | 'strict'} */ (true),
-  logger: /** @type {import('../..').Logger} */ (unheard),
+  logger: /** @type {import('../../config/logger.js').Logger} */ (unheard),
   cache: /** @type {{ maxSessions?: number } | undefined} */ (undefined),
 })
 
@@ -124,8 +124,8 @@ function queueOptions(given) {
  * A logger that throws must not cost a callback its message, or a caller its answer. One without
  * `info` is told by `warn` what is good news.
  *
- * @param {import('../..').Logger} logger
- * @returns {Required<import('../..').Logger>}
+ * @param {import('../../config/logger.js').Logger} logger
+ * @returns {Required<import('../../config/logger.js').Logger>}
  */
 function guarded(logger) {
   if (logger === unheard) return unheard
