@@ -3,7 +3,6 @@
 //
 // `node scripts/layering.mjs [root]`
 
-import path from 'node:path'
 import process from 'node:process'
 import { cycles } from './layering/cycles.mjs'
 import { readFiles } from './layering/files.mjs'
