@@ -5,17 +5,11 @@ const { clientOf, isMadeHere } = require('../client/adopt.js')
 const { ContextEmitter } = require('../realm/ContextEmitter.js')
 const { databaseSettings, warnOfUnverified } = require('./database.js')
 const { delay } = require('../realm/delay.js')
-const { checkId, write, stored } = require('../document/document.js')
-const {
-  ClosedError,
-  DatabaseError,
-  InvalidStateError,
-  RedisUnavailableError,
-  StateError,
-} = require('../realm/errors.js')
+const { toLetter } = require('./deadLetter.js')
+const { checkId, write } = require('../document/document.js')
+const { ClosedError, InvalidStateError, RedisUnavailableError } = require('../realm/errors.js')
 const { queueOptions, withDefaults } = require('../settings/options.js')
 const { shown } = require('../report/inspect.js')
-const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const {
   Call,
@@ -28,33 +22,7 @@ const {
   unlisten,
   unwrap,
 } = require('../realm/settle.js')
-const { unheard, warn } = require('../report/warnings.js')
-
-// The numbers of `src/node/queue.rs`.
-const ACTIVE = 0
-const COMPLETED = 1
-const FAILED = 2
-const RETRYING = 3
-const OUTAGE = 4
-const DRAINED = 5
-const LOST = 6
-const WARNING = 7
-const UNREACHABLE = 8
-const RECONNECTED = 9
-const RECOVERED = 10
-const RECORDS_LOST = 11
-const OTHER_DATABASE = 12
-const CRASHED = 13
-
-/** The events that cost something for every record, and are told only to those who listen. */
-const COSTLY = Object.freeze({
-  active: ACTIVE,
-  completed: COMPLETED,
-  retrying: RETRYING,
-  drained: DRAINED,
-})
-
-const LISTENER_FAILED = 'a listener of the queue failed'
+const { WorkerNews } = require('./WorkerNews.js')
 
 /**
  * Where BullMQ has jobs, in the order in which they may move. Of those that are `active` a worker is
@@ -62,17 +30,13 @@ const LISTENER_FAILED = 'a listener of the queue failed'
  */
 const BULLMQ_PLACES = ['failed', 'delayed', 'prioritized', 'wait', 'paused', 'active']
 
-const WORKER_FAILED =
-  'the audit worker failed by an internal error, and tries again; please report it'
-
 /** How often `drained` looks, ms. */
 const LOOK = 50
 
 /** The public documentation is in `state/DBWriteQueue.d.ts`. */
 class DBWriteQueue extends ContextEmitter {
   #options
-  /** What tells databases apart. */
-  #database
+  #news
   #client
   /** Whether the client was made here, and ends with the queue. */
   #ownsClient
@@ -104,10 +68,15 @@ class DBWriteQueue extends ContextEmitter {
       throw error
     }
     const { hosts, login } = settings.database
-    this.#database = JSON.stringify([hosts, login.user, login.database])
     const client = RedisClient.native(this.#client)
+    this.#news = new WorkerNews(this, this.#options.logger, {
+      queueName: this.#options.queueName,
+      server: client.server,
+      database: JSON.stringify([hosts, login.user, login.database]),
+      isClosing: () => this.#closing !== undefined,
+    })
     this.#calls = new Calls(client, this.#options)
-    this.#listener = listen(this)
+    this.#listener = listen(this.#news)
     const {
       logger,
       databaseUrl: _url,
@@ -135,7 +104,7 @@ class DBWriteQueue extends ContextEmitter {
     this.#working = this.#options.worker
     if (this.#working) this.#completions.hold() // A worker keeps the process alive.
     this.#leaveClient = RedisClient.dependOn(this.#client, {
-      hears: () => this.#isHeard(),
+      hears: () => this.#news.isHeard,
       ending: () => void this.close(),
     })
     RedisClient.use(this.#client, this)
@@ -278,14 +247,14 @@ class DBWriteQueue extends ContextEmitter {
     const { queueName, worker } = this.#options
     const status = this.#ended ? 'closed' : this.#closing ? 'closing' : this.#client.status
     const { inFlight } = this.#calls
-    const fields = { server: this.#server, queueName, worker, status, inFlight }
+    const { server } = RedisClient.native(this.#client)
+    const fields = { server, queueName, worker, status, inFlight }
     return shown(this, fields, inspection)
   }
 
   async #end() {
     this.#ended = true
-    outageLeft('POSTGRESQL', this.#database, this)
-    outageLeft('REDIS', this.#server, this)
+    this.#news.end()
     this.#leaveClient()
     if (this.#working) this.#completions.release()
     unlisten(this.#listener)
@@ -337,11 +306,7 @@ class DBWriteQueue extends ContextEmitter {
 
   /** Tells the core which events it has to tell. */
   #hear() {
-    let events = 0
-    for (const [name, event] of Object.entries(COSTLY)) {
-      if (this.listenerCount(name) > 0) events |= 1 << event
-    }
-    this.#native.hear(events)
+    this.#native.hear(this.#news.costly)
     return this
   }
 
@@ -355,173 +320,15 @@ class DBWriteQueue extends ContextEmitter {
     return this.#calls.call(read, sessionId, bytes)
   }
 
-  /**
-   * @param {number} _kind
-   * @param {number} event
-   * @param {string | null} text
-   * @param {string | null} more
-   */
-  news(_kind, event, text, more) {
-    const { logger } = this.#options
-    const error = more === null ? undefined : toError(more)
-    switch (event) {
-      case ACTIVE:
-        this.#emitEach('active', text)
-        break
-      case COMPLETED:
-        this.#emitEach('completed', text)
-        break
-      case RETRYING:
-        this.#emitEach('retrying', text, error)
-        break
-      case FAILED: {
-        const [record] = toRecords(text)
-        logger.error({ err: error, ...record }, 'an audit record went to the dead letters')
-        this.#emitEach('failed', text, error)
-        break
-      }
-      case OUTAGE:
-        logger.warn({ err: error }, 'PostgreSQL is unavailable; audit records wait')
-        if (!this.#isHeard()) {
-          outageBegan('POSTGRESQL', this.#database, this, `${error?.message}; audit records wait`)
-        }
-        this.#emitError(error)
-        break
-      case RECOVERED:
-        logger.info({}, 'PostgreSQL is available again; audit records are stored')
-        outageEnded('POSTGRESQL', this.#database, this, 'PostgreSQL is available again')
-        break
-      case LOST: {
-        const err = new RedisUnavailableError(/** @type {string} */ (text))
-        logger.warn({ err }, 'the audit worker has no Redis; reconnecting')
-        this.#emitError(err)
-        break
-      }
-      case UNREACHABLE:
-        if (!this.#isHeard()) {
-          const { message } = new RedisUnavailableError(/** @type {string} */ (text))
-          outageBegan('REDIS', this.#server, this, `${message}; reconnecting`)
-        }
-        break
-      case RECONNECTED:
-        logger.info({}, 'the audit worker has Redis again')
-        outageEnded('REDIS', this.#server, this, `Redis is available again: ${this.#server}`)
-        break
-      case DRAINED:
-        this.#emit('drained')
-        break
-      case WARNING:
-        logger.warn({}, /** @type {string} */ (text))
-        break
-      case RECORDS_LOST: {
-        const err = new StateError(/** @type {string} */ (text), 'AUDIT_RECORDS_LOST')
-        logger.error({ err }, err.message)
-        this.#emitError(err)
-        break
-      }
-      case OTHER_DATABASE: {
-        const message = /** @type {string} */ (text)
-        if (logger === unheard) warn('SYNCKAIROS_OTHER_DATABASE', message)
-        else logger.error({ queueName: this.#options.queueName }, message)
-        break
-      }
-      case CRASHED: {
-        const err = new StateError(WORKER_FAILED, 'INTERNAL_ERROR')
-        logger.error({ err }, err.message)
-        this.#emitError(err)
-        break
-      }
-    }
-  }
-
-  /** Whether anybody is told of an outage; who is closing needs no server. */
-  #isHeard() {
-    return (
-      this.#closing !== undefined ||
-      this.#options.logger !== unheard ||
-      this.listenerCount('error') > 0
-    )
-  }
-
-  get #server() {
-    return RedisClient.native(this.#client).server
-  }
-
-  /** Unlike other emitters', this one needs no listener. @param {Error | undefined} error */
-  #emitError(error) {
-    if (this.listenerCount('error') > 0) this.#emit('error', error)
-  }
-
-  /** @param {string} name @param {string | null} text @param {Error} [error] */
-  #emitEach(name, text, error) {
-    if (this.listenerCount(name) === 0) return
-    for (const record of toRecords(text)) {
-      if (error) this.#emit(name, record, error)
-      else this.#emit(name, record)
-    }
-  }
-
-  /** One whose promise rejects, neither. @param {unknown} err */
+  /** A listener's promise rejects. @param {unknown} err */
   [Symbol.for('nodejs.rejection')](err) {
-    this.#options.logger.error({ err }, LISTENER_FAILED)
-  }
-
-  /** A listener that throws must not cost the others their news. @param {any[]} args */
-  #emit(...args) {
-    try {
-      this.emit(.../** @type {[string, ...unknown[]]} */ (args))
-    } catch (err) {
-      this.#options.logger.error({ err }, LISTENER_FAILED)
-    }
+    this.#news.listenerFailed(err)
   }
 }
 
 /** @param {string | null} text */
 function json(text) {
   return JSON.parse(/** @type {string} */ (text))
-}
-
-/** @param {string} text */
-function toError(text) {
-  const { message, sqlstate } = JSON.parse(text)
-  return new DatabaseError(message, sqlstate)
-}
-
-/** @param {string | null} text @returns {import('../../state/DBWriteQueue.js').AuditRecord[]} */
-function toRecords(text) {
-  return JSON.parse(/** @type {string} */ (text)).map(
-    (/** @type {[string, string, string, number]} */ [id, sessionId, eventType, attempt]) => ({
-      id,
-      sessionId,
-      eventType,
-      attempt,
-    }),
-  )
-}
-
-/** @param {any} letter as `letter_to_json` in `src/node/queue.rs` writes it */
-function toLetter({ queuedAtMs, failedAtMs, state, error, sqlstate, ...record }) {
-  return {
-    ...record,
-    queuedAt: new Date(queuedAtMs),
-    failedAt: new Date(failedAtMs),
-    error: new DatabaseError(error, sqlstate),
-    sqlstate,
-    ...readable(state),
-  }
-}
-
-/**
- * The state of a letter. One that another program has queued may be no JSON.
- *
- * @param {string | null} text
- */
-function readable(text) {
-  try {
-    return { state: text === null ? null : stored(text, {}), rawState: null }
-  } catch {
-    return { state: null, rawState: text }
-  }
 }
 
 /** @param {unknown} ids */
