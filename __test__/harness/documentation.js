@@ -50,7 +50,7 @@ function examplesOf(page) {
   let block
   for (const [index, line] of lines.entries()) {
     const [, begun] = line.match(/^ *\* @example ?(.*)$/) ?? []
-    const [, more] = line.match(/^ *\* ?(?![@/])(.*)$/) ?? []
+    const [, more] = line.match(/^ *\*(?!\/| ?@) ?(.*)$/) ?? []
     if (begun !== undefined) {
       block = { page, line: index + (begun ? 1 : 2), language: 'ts', text: begun && `${begun}\n` }
       blocks.push(block)
