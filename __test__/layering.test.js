@@ -20,6 +20,10 @@ function faults(files) {
   for (const [file, text] of Object.entries({
     'src/lib.rs': '',
     'lib/realm/types.js': '',
+    'errors/StateErrors.d.ts': '',
+    'types/session.d.ts': '',
+    'config/redis.d.ts': '',
+    'state/DBWriteQueue.d.ts': '',
     ...files,
   })) {
     fs.mkdirSync(path.join(root, path.dirname(file)), { recursive: true })
@@ -141,6 +145,17 @@ test('types that JSDoc imports make no cycle, nor does any other comment', () =>
   ).toEqual([])
 })
 
+test('files of types that need each other are found', () => {
+  expect(
+    cyclesIn({
+      'state/DBWriteQueue.d.ts': "import type { Logger } from './RedisStateManager.js'",
+      'state/RedisStateManager.d.ts': "export type { Logger } from './DBWriteQueue.js'",
+    }),
+  ).toEqual([
+    'a cycle: state/DBWriteQueue.d.ts -> state/RedisStateManager.d.ts -> state/DBWriteQueue.d.ts',
+  ])
+})
+
 test('an import of a room above is found', () => {
   expect(faults({ 'src/error.rs': 'use crate::keys::Keys;', 'src/keys.rs': '' })).toEqual([
     'src/error.rs: imports keys, which is no room below',
@@ -148,4 +163,9 @@ test('an import of a room above is found', () => {
   expect(faults({ 'src/error.rs': 'use napi::Error;\nfn f() { napi::g() }' })).toEqual([
     'src/error.rs: only src/node knows Node',
   ])
+})
+
+test('an import of a room above is found between files of types', () => {
+  const files = { 'types/session.d.ts': "import type { RedisSource } from '../config/redis.js'" }
+  expect(faults(files)).toEqual(['types/session.d.ts: imports config, which is no room below'])
 })

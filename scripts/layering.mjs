@@ -1,5 +1,5 @@
-// Imports point downward only (docs/design.md, "The house"): checks it for src/ and lib/, between
-// rooms by the lists below, and between files by their imports, which must form no cycle.
+// Imports point downward only (docs/design.md, "The house"): checks it for src/, lib/ and the types,
+// between rooms by the lists below, and between files by their imports, which must form no cycle.
 //
 // `node scripts/layering.mjs [root]`
 
@@ -28,10 +28,12 @@ const JAVASCRIPT = [
   ['audit'],
   ['session'],
 ]
+const TYPES = [['errors'], ['types'], ['config'], ['state']]
 
 const root = process.argv[2] ?? '.'
 const rust = readFiles(root, 'src', '.rs')
 const javascript = readFiles(root, 'lib', '.js')
+const types = new Map(TYPES.flat().flatMap((room) => [...readFiles(root, room, '.d.ts')]))
 const faults = []
 
 for (const [file, text] of rust) {
@@ -48,7 +50,18 @@ for (const [file, text] of javascript) {
   }
 }
 
-for (const imports of [rustImports(rust), javascriptImports(javascript)]) {
+for (const [file, text] of types) {
+  const room = file.split('/')[0]
+  for (const [, target] of text.matchAll(/\bfrom '\.\.\/([\w-]+)\/[\w-]+\.js'/g)) {
+    check(TYPES, file, room, target)
+  }
+}
+
+for (const imports of [
+  rustImports(rust),
+  javascriptImports(javascript),
+  javascriptImports(types),
+]) {
   for (const cycle of cycles(imports)) faults.push(`a cycle: ${cycle.join(' -> ')}`)
 }
 

@@ -4,7 +4,8 @@ import path from 'node:path'
 const IMPORT = /\b(?:(?:require|import)\(|from)\s*['"](\.[^'"]*)['"]/g
 
 /**
- * Which file requires which. Types that JSDoc imports do not count: they are gone at run time.
+ * Which file imports which. Types that JSDoc imports do not count: they are gone at run time. Files of
+ * types (`a.d.ts`) name each other as JavaScript (`./a.js`).
  *
  * @param {Map<string, string>} files texts by path
  */
@@ -14,7 +15,12 @@ export function javascriptImports(files) {
       const targets = new Set()
       for (const [, specifier] of withoutComments(text).matchAll(IMPORT)) {
         const target = path.posix.join(path.posix.dirname(file), specifier)
-        const found = [target, `${target}.js`, `${target}/index.js`].find((name) => files.has(name))
+        const found = [
+          target,
+          `${target}.js`,
+          `${target}/index.js`,
+          target.replace(/\.js$/, '.d.ts'),
+        ].find((name) => files.has(name))
         if (found && found !== file) targets.add(found)
       }
       return [file, targets]
