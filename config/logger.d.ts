@@ -1,17 +1,20 @@
 /**
- * pino's signature. Without one the process is warned (`process.emitWarning`) of what nobody hears
- * of otherwise:
+ * Receives the problems that no call can report. The signature is pino's; `console` works, too.
  *
- * - `SYNCKAIROS_REDIS_OUTAGE`: a Redis could not be connected to. A connection that is lost and made
- *   again by the first try is no outage. `SYNCKAIROS_POSTGRESQL_OUTAGE`: a worker could not store in
- *   its database. Each once an outage and server, however many managers, queues and clients meet it.
- * - `SYNCKAIROS_REDIS_RECOVERED`, `SYNCKAIROS_POSTGRESQL_RECOVERED`: it is over.
- * - `SYNCKAIROS_UNHEARD`: an error (a callback that failed, a dead letter, …). Each kind once.
+ * Without a logger, the module calls `process.emitWarning` with one of these codes:
  *
- * A client or queue with a listener for `error` warns of no outage.
+ * - `SYNCKAIROS_REDIS_OUTAGE`: the module cannot connect to a Redis server. A lost connection that the
+ *   first attempt restores is no outage.
+ * - `SYNCKAIROS_POSTGRESQL_OUTAGE`: a worker cannot store records in its database.
+ * - `SYNCKAIROS_REDIS_RECOVERED`, `SYNCKAIROS_POSTGRESQL_RECOVERED`: the outage is over.
+ * - `SYNCKAIROS_UNHEARD`: an error, such as a callback that failed or a dead letter. The module warns once
+ *   of each kind.
+ *
+ * The module warns once of each outage of a server, however many managers, queues and clients use the
+ * server. A client or a queue with a listener for `error` does not warn of outages.
  */
 export interface Logger {
-  /** Good news, such as the end of an outage. Without it `warn` is called. */
+  /** Receives good news, such as the end of an outage. Default: `warn` receives it. */
   info?(fields: object, message: string): void
   warn(fields: object, message: string): void
   error(fields: object, message: string): void

@@ -17,10 +17,10 @@ export type {
 } from './redisCommands.js'
 
 /**
- * Options of a client. The constructor refuses an unknown option with `InvalidStateError`.
+ * The options of a client. The constructor throws `InvalidStateError` for an unknown option.
  *
  * @example
- * // For a probe: it does not wait long for Redis.
+ * // A health probe must not wait long for Redis.
  * const probe = createRedisClient('redis://localhost:6379', {
  *   commandTimeoutMs: 500,
  *   maxInFlight: 10,
@@ -30,22 +30,22 @@ export type {
  * await probe.quit()
  */
 export interface RedisClientOptions {
-  /** The time in which each command settles, milliseconds, 600000 at most. Default 5000. */
+  /** The time in which each command settles, in milliseconds, at most 600000. Default 5000. */
   commandTimeoutMs?: number
   /**
-   * How many commands may be in flight; one more rejects at once. A pipeline or a transaction counts as
-   * one. Default 10000.
+   * How many commands may be in flight. One more rejects at once with `OverloadedError`. A pipeline or a
+   * transaction counts as one command. Default 10000.
    */
   maxInFlight?: number
   /**
-   * How many bytes the calls in flight may send together; a call beyond that rejects at once, unless
-   * it is the only one. Default 268435456 (256 MiB).
+   * How many bytes all commands in flight may send together. A command beyond this limit rejects at once
+   * with `OverloadedError`, unless no other command is in flight. Default 268435456 (256 MiB).
    */
   maxInFlightBytes?: number
 }
 
 /**
- * The address of a Redis server. The constructor refuses an unknown setting with `InvalidStateError`.
+ * The address of a Redis server. The constructor throws `InvalidStateError` for an unknown setting.
  *
  * @example
  * const client = createRedisClient({
@@ -56,33 +56,34 @@ export interface RedisClientOptions {
  *   db: 1,
  *   tls: true,
  * })
- * client.disconnect() // It connects when it is first used.
+ * client.disconnect() // A client connects when it is first used.
  *
  * const local = createRedisClient({ path: '/run/redis.sock' })
  * local.disconnect()
  */
 export interface RedisServerOptions {
-  /** Required unless `path` is set. */
+  /** The name or the address of the server. Required unless `path` is set. */
   host?: string
-  /** Default 6379. */
+  /** The port of the server. Default 6379. */
   port?: number
-  /** The path of a Unix socket, instead of `host` and `port`. */
+  /** The path of a Unix socket, in place of `host` and `port`. */
   path?: string
-  /** The name of an ACL user. Default: Redis' default user. */
+  /** The name of the ACL user. Default: Redis' default user. */
   username?: string
-  /** Default: none; with a `username`, an empty one. */
+  /** The password of the user. Default: none. With a `username`, an empty password. */
   password?: string
   /** The number of the database. Default 0. */
   db?: number
   /**
-   * Whether to encrypt the connection. `true` verifies the certificate and its host name with the
+   * Whether to encrypt the connection. `true` verifies the certificate and the host name, and trusts the
    * authorities of the system and of Node.js. Default false.
    */
   tls?: boolean | RedisTlsOptions
 }
 
 /**
- * Settings of TLS to Redis. Certificates and keys are in PEM.
+ * The settings of TLS to Redis. Certificates and keys are in PEM. The constructor throws
+ * `InvalidStateError` for an unknown setting.
  *
  * @example
  * const trusting = (ca: string) => {
@@ -95,61 +96,68 @@ export interface RedisServerOptions {
  */
 export interface RedisTlsOptions {
   /**
-   * The certificates to trust: authorities, or the server's own certificate, such as a self-signed one.
-   * The module checks its dates and its name. Default: the authorities of the system and of Node.js,
-   * with `NODE_EXTRA_CA_CERTS`.
+   * The certificates to trust, and no others: authorities, or the server's own certificate, such as a
+   * self-signed certificate. The module checks its dates and its name. Default: the authorities of the
+   * system and of Node.js, with `NODE_EXTRA_CA_CERTS`.
    */
   ca?: string | Uint8Array | (string | Uint8Array)[]
-  /** The certificate of this side. Requires `key`. */
+  /** The certificate of this client. Requires `key`. */
   cert?: string | Uint8Array
+  /** The private key of `cert`. */
   key?: string | Uint8Array
-  /** Whether to verify the server's certificate. Default true. */
+  /** Whether to verify the server's certificate and its name. Default true. */
   rejectUnauthorized?: boolean
 }
 
 /**
- * An instance of ioredis or node-redis. The module reads its settings (address, database, user, TLS, key
- * prefix) and makes connections of its own, which reconnect for ever, whatever the instance's retry
- * strategy. It refuses settings that it cannot honour: a cluster, a sentinel, a TLS setting that is not in
- * `RedisTlsOptions`. The instance stays usable. When its owner closes it, the module's connections end.
+ * An instance of ioredis or node-redis. The module reads the settings of the instance (address, database,
+ * user, TLS, key prefix) and makes its own connections, which reconnect for ever, whatever the instance's
+ * retry strategy is. The module throws `InvalidStateError` for settings that it does not support: a
+ * cluster, a sentinel, or a TLS setting that is not in `RedisTlsOptions`. The service may go on using the
+ * instance. When the service closes the instance, the module closes its own connections.
  */
 export type RedisInstance =
   | { readonly status: string; readonly options: object; quit(): Promise<unknown> }
   | { readonly isReady: boolean; readonly options?: object | undefined; quit(): Promise<unknown> }
 
-/** The server of a manager or queue: a URL, settings, a client, or an instance of another library. */
+/** The server of a manager or a queue: a URL, settings, a client, or an instance of another library. */
 export type RedisSource = string | RedisServerOptions | RedisClient | RedisInstance
 
 /**
- * `wait`: not used yet. `ready`: connected. `reconnecting`: a connection that is used is lost or could not
- * be made, and is tried again. `end`: closed by its owner.
+ * The state of a client's connections.
+ *
+ * - `wait`: the client has not been used yet.
+ * - `connecting`: the client makes its first connection.
+ * - `ready`: the client is connected.
+ * - `reconnecting`: the client has lost a connection, or could not connect, and tries again.
+ * - `end`: the service has closed the client.
  */
 export type RedisClientStatus = 'wait' | 'connecting' | 'ready' | 'reconnecting' | 'end'
 
-/** A reply, as clients of RESP2 know it. */
+/** A reply of Redis, in the types of RESP2. */
 export type RedisReply = string | number | null | RedisReply[]
 
-/** The same, with buffers in place of strings. */
+/** A reply of Redis, with buffers in place of strings. */
 export type RedisBufferReply = Buffer | number | null | RedisBufferReply[]
 
-/** What `client.options` says: where the server is, and the client's options. */
+/** The address of a client's server, and the client's options. */
 export interface RedisClientSettings extends Required<RedisClientOptions> {
-  /** Undefined with a Unix socket. */
+  /** Undefined for a Unix socket. */
   readonly host?: string
-  /** Undefined with a Unix socket. */
+  /** Undefined for a Unix socket. */
   readonly port?: number
-  /** Of a Unix socket. */
+  /** The path of a Unix socket. Undefined for a host. */
   readonly path?: string
   readonly username: string | null
-  /** Not enumerable: who logs the options does not log it. */
+  /** The property is not enumerable, so that loggers do not print the password. */
   readonly password: string | null
   readonly db: number
-  /** Whether the connection is encrypted. */
+  /** Whether the client encrypts the connection. */
   readonly tls?: boolean
 }
 
 /**
- * Options of `scanStream`, `hscanStream`, `sscanStream` and `zscanStream`.
+ * The options of `scanStream`, `hscanStream`, `sscanStream` and `zscanStream`.
  *
  * @example
  * for await (const keys of client.scanStream({ match: 'session:*', count: 100, type: 'string' })) {
@@ -161,13 +169,13 @@ export interface RedisClientSettings extends Required<RedisClientOptions> {
  * // Redis 7.4 and later: client.hscanStream('hash', { noValues: true })
  */
 export interface RedisScanOptions {
-  /** A glob pattern. */
+  /** A glob pattern. Default: everything matches. */
   match?: string
-  /** How much Redis looks at in one step. */
+  /** How many entries Redis looks at in one step, about. Default: Redis' own, 10. */
   count?: number
-  /** Only keys of this type; for `scanStream`. */
+  /** The type of the keys. Only for `scanStream`. Default: all types. */
   type?: string
-  /** Only the fields, not their values; for `hscanStream`. */
+  /** Whether to leave out the values of the fields. Only for `hscanStream`. Default false. */
   noValues?: boolean
 }
 
@@ -184,46 +192,51 @@ export interface RedisScanOptions {
  * console.log(typeof double)
  */
 export interface RedisCommandDefinition {
+  /** The source of the script. */
   lua: string
-  /** How many of the arguments are keys. Without it, the first argument says so. */
+  /** How many of the first arguments are keys. Default: the first argument is this number. */
   numberOfKeys?: number
 }
 
 /**
- * Commands that are kept until `exec()`. Each method adds a command, and returns the same pipeline.
+ * Commands that `exec()` sends together. Each method adds a command, and returns the same pipeline.
  *
  * @example await client.pipeline().set('a', 1).get('a').exec() // [[null, 'OK'], [null, '1']]
  */
 export interface RedisPipeline extends RedisPipelineCommands<RedisPipeline> {
-  /** How many commands there are. */
+  /** How many commands the pipeline holds. */
   readonly length: number
-  /** Any command. */
+  /** Adds any command. */
   call(command: string, ...args: (RedisArgument | RedisArgument[])[]): RedisPipeline
-  /** Any command, with buffers in place of strings. */
+  /** Adds any command. Its reply has buffers in place of strings. */
   callBuffer(command: string, ...args: (RedisArgument | RedisArgument[])[]): RedisPipeline
-  /** Sends the commands together. Resolves to the outcome of each, in order, also of those that failed. */
+  /**
+   * Sends the commands together. Resolves to the outcome of each command, in order, also of the commands
+   * that failed.
+   */
   exec(callback?: RedisCallback<RedisPipelineResult[]>): Promise<RedisPipelineResult[]>
 }
 
 /**
- * Commands that Redis executes together: all of them, with nothing in between, or none.
+ * Commands that Redis executes together: all of them, with no other command in between, or none.
  *
  * @example
  * const outcomes = await client.multi().incr('hits').expire('hits', 60).exec()
  * console.log(outcomes) // [[null, 1], [null, 1]]
  */
 export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction> {
-  /** How many commands there are. */
+  /** How many commands the transaction holds. */
   readonly length: number
-  /** Any command. */
+  /** Adds any command. */
   call(command: string, ...args: (RedisArgument | RedisArgument[])[]): RedisTransaction
-  /** Any command, with buffers in place of strings. */
+  /** Adds any command. Its reply has buffers in place of strings. */
   callBuffer(command: string, ...args: (RedisArgument | RedisArgument[])[]): RedisTransaction
   /**
-   * Sends `MULTI`, the commands and `EXEC` as one: never sent twice, and never split by a reconnection.
-   * Resolves to the outcome of each command; null where Redis executed none.
-   * @throws {RedisReplyError} `EXECABORT` where a command was refused before; `previousErrors` says why
-   * @throws {OutcomeUnknownError} if it was sent and no answer came
+   * Sends `MULTI`, the commands and `EXEC` together, once. A reconnection never splits them. Resolves to
+   * the outcome of each command, or to null if Redis executed none.
+   * @throws {RedisReplyError} with `EXECABORT` if Redis refused one of the commands. `previousErrors` of
+   *   the error has the reasons.
+   * @throws {OutcomeUnknownError} if the client sent the transaction and no answer came
    */
   exec(
     callback?: RedisCallback<RedisPipelineResult[] | null>,
@@ -231,24 +244,32 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
 }
 
 /**
- * A client of one Redis server. It connects when it is first used, and reconnects for ever (after 50 ms to
- * 2 s).
+ * A client of one Redis server. The client connects when it is first used. After a lost connection it
+ * reconnects for ever, with pauses of 50 ms to 2 s.
  *
- * Each command of Redis is a method with the arguments and results that it has in ioredis:
- * `client.get('k')`, `client.hgetall('h')`, `client.getBuffer('k')`. A last argument that is a function is
- * a callback. The commands have a connection apart from that of managers and queues that use the client.
+ * Each command of Redis is a method with the arguments and the result that it has in ioredis:
+ * `client.get('k')`, `client.hgetall('h')`, `client.getBuffer('k')`. If the last argument is a function, it
+ * is the callback. The commands have a connection apart from that of managers and queues that use the
+ * client.
  *
- * A command is sent once: an error reply rejects at once, also one of the moment, such as `LOADING`. It
- * rejects with `RedisReplyError` (with Redis' own message), `RedisUnavailableError` (not sent),
- * `OutcomeUnknownError` (sent, and no answer came), `ClosedError`, or `InvalidStateError`: `WATCH`,
- * `MONITOR`, `AUTH`, `SSUBSCRIBE` and what else would change the connection is refused. One that blocks
- * (`BLPOP`) may take the time that it asks for besides, 10 minutes at most, and holds up this client's other
- * commands: give it a client of its own by `duplicate()`.
+ * The client sends a command once. A command rejects with
  *
- * Events: `connect`, `ready`, `close`, `reconnecting`, `error` (needs no listener), `end`; and of
- * subscriptions `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and
- * `pmessageBuffer` (the same with buffers, but for the pattern). A listener for `connect` or `ready` makes
- * the client connect.
+ * - `RedisReplyError` if Redis answers with an error. The message is Redis' own. The client does not retry,
+ *   also not after a passing error such as `LOADING`.
+ * - `RedisUnavailableError` if the client could not send the command.
+ * - `OutcomeUnknownError` if the client sent the command and no answer came.
+ * - `ClosedError` if the client is closed.
+ * - `InvalidStateError` if the command would change the connection: `WATCH`, `MONITOR`, `AUTH`,
+ *   `SSUBSCRIBE` and others.
+ *
+ * A command that blocks, such as `BLPOP`, may take the time that it asks for, at most 10 minutes, in
+ * addition to `commandTimeoutMs`. It delays the other commands of its client, so give it a client of its
+ * own with `duplicate()`.
+ *
+ * Events: `connect`, `ready`, `close`, `reconnecting`, `error` (which needs no listener) and `end`. Events of
+ * subscriptions: `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and
+ * `pmessageBuffer` (channel and text as buffers). A listener for `connect` or `ready` makes the client
+ * connect.
  *
  * @example
  * const client: RedisClient = createRedisClient('redis://localhost:6379')
@@ -273,111 +294,123 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
  */
 export declare class RedisClient extends EventEmitter {
   /**
-   * @param server `redis://[user[:password]@]host[:port][/db]`, `rediss://…` (TLS), or
-   *   `unix:///path[?db=0&user=…&pass=…]`; or settings. What is special in a URL is percent-encoded.
-   *   To turn the verification of TLS off, use settings. Default: the environment's `REDIS_URL`,
-   *   then `redis://localhost:6379`.
-   * @throws {InvalidStateError} for a bad URL or setting; the error repeats no part of a URL
+   * @param server a URL or settings. The URL is `redis://[user[:password]@]host[:port][/db]`,
+   *   `rediss://…` (TLS), or `unix:///path[?db=0&user=…&pass=…]`, with special characters
+   *   percent-encoded. Only settings can turn the verification of TLS off. Default: the environment's
+   *   `REDIS_URL`, then `redis://localhost:6379`.
+   * @throws {InvalidStateError} if the URL, a setting or an option is invalid. The message has no part of
+   *   the URL.
    */
   constructor(server?: string | RedisServerOptions, options?: RedisClientOptions)
 
   readonly status: RedisClientStatus
 
-  /** Where the server is, and this client's options. */
+  /** The address of the server, and the options of this client. */
   readonly options: RedisClientSettings
 
-  /** Connects, if there is no connection yet. A first command does the same. */
+  /** Connects, unless the client is connected. The first command does the same. */
   connect(callback?: RedisCallback<void>): Promise<void>
 
-  /** Resolves to `'PONG'`: Redis answers on the connection that managers and queues use. */
+  /** Resolves to `'PONG'` if Redis answers on the connection that managers and queues use. */
   ping(callback?: RedisCallback<string>): Promise<string>
-  /** Resolves to the message: Redis answers on the connection for commands. */
+  /** Resolves to the message if Redis answers on the connection for commands. */
   ping(message: RedisArgument, callback?: RedisCallback<string>): Promise<string>
 
   /**
-   * Any command. An argument that is no string, number or buffer is refused.
-   * @throws {RedisReplyError} with Redis' own message; a script may have changed something before
-   * @throws {RedisUnavailableError} if it was not sent
-   * @throws {OutcomeUnknownError} if it was sent and no answer came
+   * Runs any command.
+   * @throws {RedisReplyError} if Redis answers with an error. A script may have changed something before.
+   * @throws {RedisUnavailableError} if the client could not send the command
+   * @throws {OutcomeUnknownError} if the client sent the command and no answer came
+   * @throws {InvalidStateError} if an argument is not a string, a number or a buffer, or if the command
+   *   would change the connection
    * @example await client.call('INCRBY', 'hits', 5) // 5
    */
   call(command: string, ...args: (RedisArgument | RedisArgument[])[]): Promise<RedisReply>
   // biome-ignore lint/suspicious/noExplicitAny: libraries that pass a list on have types of their own
   call(...command: string[]): Promise<any>
 
-  /** Any command, with buffers in place of strings. */
+  /** Runs any command. The reply has buffers in place of strings. */
   callBuffer(
     command: string,
     ...args: (RedisArgument | RedisArgument[])[]
   ): Promise<RedisBufferReply>
 
-  /** Commands that are sent together by `exec()`. */
+  /** Begins a pipeline. Its `exec()` sends the commands together. */
   pipeline(commands?: unknown[][]): RedisPipeline
 
-  /** Commands that `exec()` sends as a transaction. */
+  /** Begins a transaction. Its `exec()` sends the commands together. */
   multi(commands?: unknown[][]): RedisTransaction
 
   /**
-   * Another database, from the next command on, and for managers that are made after this.
-   * @throws {InvalidStateError} if a manager, a queue or a subscription uses the client: make another by
-   *   `duplicate({ db })`
-   * @throws {RedisUnavailableError} if the server has no such database: then no command succeeds until
-   *   another one is selected
+   * Selects another database for later commands, and for managers that the service makes later.
+   * @throws {InvalidStateError} if a manager, a queue or a subscription uses the client. Make another
+   *   client with `duplicate({ db })`.
+   * @throws {RedisUnavailableError} if the server does not have the database. No command succeeds then,
+   *   until the service selects another database.
    */
   select(db: number | string, callback?: RedisCallback<'OK'>): Promise<'OK'>
 
   /**
-   * Listens to channels, on a connection of their own, and again after each loss of it; what is published
-   * meanwhile is lost. Resolves to the number of channels and patterns, once Redis has confirmed them. The
-   * client may still run commands. Listeners that are 64 MB behind lose the connection.
-   * @throws {RedisUnavailableError} if it is not confirmed in time; it will be later
+   * Subscribes to channels, on a connection of their own, so that the client can still run commands. The
+   * client subscribes again after a lost connection, and misses the messages of the time between. If
+   * more than 64 MiB of messages wait for the listeners, the client closes the connection and subscribes
+   * again. Resolves to the number of channels and patterns of this client, once Redis has confirmed them.
+   * @throws {RedisUnavailableError} if Redis does not confirm the subscription in time. The client goes on
+   *   trying.
    */
   subscribe(...channels: (string | string[] | RedisCallback<number>)[]): Promise<number>
-  /** The same for all channels that match a glob pattern. */
+  /** Subscribes to all channels that match a glob pattern, as `subscribe` does to a channel. */
   psubscribe(...patterns: (string | string[] | RedisCallback<number>)[]): Promise<number>
-  /** Ends that for these channels, or for all. Resolves to the number of those that are left. */
+  /**
+   * Unsubscribes from these channels, or from all channels. Resolves to the number of channels and patterns
+   * that are left.
+   */
   unsubscribe(...channels: (string | string[] | RedisCallback<number>)[]): Promise<number>
-  /** Ends that for these patterns, or for all. */
+  /**
+   * Unsubscribes from these patterns, or from all patterns. Resolves to the number of channels and patterns
+   * that are left.
+   */
   punsubscribe(...patterns: (string | string[] | RedisCallback<number>)[]): Promise<number>
 
   /**
-   * Makes a method of a Lua script, for this client and its pipelines, and one with `Buffer` at the end. It
-   * is sent by its digest, and whole where Redis does not know it.
+   * Adds a method that runs a Lua script to this client and its pipelines, and a second method with
+   * `Buffer` at the end of its name. The client sends the digest of the script. If Redis does not know the
+   * digest, the client sends the source.
    */
   defineCommand(name: string, definition: RedisCommandDefinition): void
 
-  /** All keys, as a stream of arrays: one for each step of `SCAN`. */
+  /** Streams the keys of the database: one array for each step of `SCAN`. */
   scanStream(options?: RedisScanOptions): Readable
-  /** The fields of a hash and their values, in turn. */
+  /** Streams the fields of a hash and their values, in turn. */
   hscanStream(key: string | Uint8Array, options?: RedisScanOptions): Readable
-  /** The members of a set. */
+  /** Streams the members of a set. */
   sscanStream(key: string | Uint8Array, options?: RedisScanOptions): Readable
-  /** The members of a sorted set and their scores, in turn. */
+  /** Streams the members of a sorted set and their scores, in turn. */
   zscanStream(key: string | Uint8Array, options?: RedisScanOptions): Readable
 
-  /** Lets what is in flight end (a second at most), then disconnects for good. */
+  /** Closes the client for good. Commands in flight get one second to end. */
   quit(callback?: RedisCallback<'OK'>): Promise<'OK'>
 
-  /** Disconnects for good, at once. */
+  /** Closes the client for good, at once. */
   disconnect(): void
 
-  /** Another client of the same server; what is given here replaces its settings and options. */
+  /** Makes another client of the same server. The overrides replace settings and options. */
   duplicate(overrides?: RedisServerOptions & RedisClientOptions): RedisClient
 }
 
 export interface RedisClient extends RedisCommands {}
 
-/** A client; see the class for its parameters. */
+/** Makes a client. The constructor of `RedisClient` has the documentation of the parameters. */
 export declare function createRedisClient(
   server?: string | RedisServerOptions,
   options?: RedisClientOptions,
 ): RedisClient
 
-/** A client for a manager's `pubSub`. */
+/** Makes a client for the `pubSub` of a manager. It differs in nothing from `createRedisClient`. */
 export declare function createRedisPubSubClient(
   server?: string | RedisServerOptions,
   options?: RedisClientOptions,
 ): RedisClient
 
-/** For annotations, as with ioredis. */
+/** The name that ioredis has for a client, for type annotations. */
 export type { RedisClient as Redis }

@@ -1,37 +1,37 @@
 import type { RedisCommandName } from './commandNames.js'
 
-/** What is sent as a word of a command. `null` and `undefined` are sent as an empty word. */
+/** An argument of a command. The methods send `null` and `undefined` as an empty argument. */
 export type RedisArgument = string | number | Uint8Array
 
-/** The name of a key, a field or a member. */
+/** The name of a key, a field, a member or a channel. */
 export type RedisKey = string | Uint8Array
 
-/** Called with an error, or with `null` and the result. */
+/** A callback. It receives an error, or `null` and the result. */
 export type RedisCallback<T> = (error: Error | null, result?: T) => void
 
-/** A command with these arguments and this result. */
+/** A command with the arguments `A` and the result `T`. */
 export type RedisCommand<A extends unknown[], T> = (
   ...args: [...A, callback?: RedisCallback<T>]
 ) => Promise<T>
 
-/** A command that takes one or more of something, also as a list. */
+/** A command that takes any number of arguments, also in lists, after the arguments `A`. */
 export type RedisListCommand<T, A extends unknown[] = []> = (
   ...args: [...A, ...words: (RedisArgument | readonly RedisArgument[])[]]
 ) => Promise<T>
 
-/** Fields and their values, or keys and theirs. */
+/** Fields with their values, or keys with their values. */
 export type RedisPairs =
   | Record<string, RedisArgument | boolean | null | undefined>
   | Map<RedisKey | number, RedisArgument>
 
-/** What is added to a stream: fields and values. */
+/** An entry of a stream. `fields` has fields and values, in turn. */
 export type RedisStreamEntry<T = string> = [id: T, fields: T[]]
 
 type Key = [key: RedisKey]
 type Count = number | string
 type Expiry = 'EX' | 'PX' | 'EXAT' | 'PXAT'
 
-/** `SET`: `'OK'`, null where a condition was not met; with `GET` the value before. */
+/** `SET`. Resolves to `'OK'`, or to null if a condition is not met; with `GET` to the previous value. */
 export interface RedisSet {
   (key: RedisKey, value: RedisArgument, callback?: RedisCallback<'OK'>): Promise<'OK'>
   (key: RedisKey, value: RedisArgument, expiry: Expiry, time: Count): Promise<'OK'>
@@ -54,19 +54,19 @@ export interface RedisSet {
   (key: RedisKey, value: RedisArgument, ...options: RedisArgument[]): Promise<string | null>
 }
 
-/** `MSET` and `HSET`: pairs as an object or a Map, or words in turn. */
+/** `MSET` and `MSETNX`. The pairs are an object, a Map, or keys and values in turn. */
 export interface RedisPairsCommand<T> {
   (pairs: RedisPairs, callback?: RedisCallback<T>): Promise<T>
   (...words: (RedisArgument | readonly RedisArgument[])[]): Promise<T>
 }
 
-/** The same for the fields of one key. */
+/** `HSET` and `HMSET`. The fields are an object, a Map, or fields and values in turn. */
 export interface RedisFieldsCommand<T> {
   (key: RedisKey, fields: RedisPairs, callback?: RedisCallback<T>): Promise<T>
   (key: RedisKey, ...words: (RedisArgument | readonly RedisArgument[])[]): Promise<T>
 }
 
-/** The commands that are used most, with the types of their arguments and results. */
+/** The most used commands, with the types of their arguments and results. */
 export interface TypedRedisCommands {
   // Strings
   get: RedisCommand<Key, string | null>
@@ -175,7 +175,7 @@ export interface TypedRedisCommands {
   xack: RedisListCommand<number, [...Key, group: string]>
   xdel: RedisListCommand<number, Key>
 
-  // The server, messages
+  // The server and messages
   publish: RedisCommand<[channel: RedisKey, message: RedisArgument], number>
   echo: RedisCommand<[message: RedisArgument], string>
   dbsize: RedisCommand<[], number>
@@ -185,7 +185,7 @@ export interface TypedRedisCommands {
   time: RedisCommand<[], [seconds: string, microseconds: string]>
 }
 
-/** Methods that have a meaning of their own here, or none. */
+/** The names of commands that `RedisClient` declares itself, or that are no method. */
 type NoCommand =
   | 'call'
   | 'multi'
@@ -205,17 +205,18 @@ type AnyCommands = {
 }
 
 /**
- * Each command of Redis as a method, in lower case, and with `Buffer` at the end where the reply is to
- * hold buffers in place of strings. Arguments and results are those of ioredis.
+ * Each command of Redis as a method. The method has the name of the command in lower case. A second method,
+ * with `Buffer` at the end of its name, returns buffers in place of strings. The arguments and results are
+ * those of ioredis.
  */
 export interface RedisCommands
   extends Omit<AnyCommands, NoCommand | keyof TypedRedisCommands>,
     TypedRedisCommands {}
 
-/** What becomes of each command of a pipeline: its error, or null and its result. */
+/** The outcome of one command of a pipeline: its error, or null and its result. */
 export type RedisPipelineResult = [error: Error | null, result?: unknown]
 
-/** Each command of Redis as a method that adds it to a pipeline. */
+/** Each command of Redis as a method that adds the command to a pipeline. */
 export type RedisPipelineCommands<P> = {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   [K in Exclude<CommandMethod, 'exec' | 'execBuffer'>]: (...args: any[]) => P

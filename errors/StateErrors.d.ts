@@ -1,5 +1,5 @@
 /**
- * The base of all errors of this module.
+ * The base class of all errors of this module.
  *
  * @example
  * try {
@@ -10,14 +10,14 @@
  * }
  */
 export declare class StateError extends Error {
-  /** Names the error for programs. It never changes. */
+  /** Identifies the kind of error, for programs. The codes never change. */
   readonly code: string
   /** The id of the session, if the error concerns one. */
   readonly sessionId: string | undefined
 }
 
 /**
- * There is no such session. Nothing changed.
+ * The session does not exist. Nothing changed.
  *
  * @example
  * try {
@@ -33,7 +33,7 @@ export declare class SessionNotFoundError extends StateError {
 }
 
 /**
- * `createSession` was called with `ifAbsent`, and the session exists. Nothing changed.
+ * The session exists already, and `createSession` was called with `ifAbsent`. Nothing changed.
  *
  * @example
  * try {
@@ -49,7 +49,8 @@ export declare class SessionExistsError extends StateError {
 }
 
 /**
- * Another writer was first. Nothing changed. Read the session again and retry, or use `modifySession`.
+ * Another writer was first: the stored version is not the expected version. The call changed nothing. Read
+ * the session again and retry, or use `modifySession`.
  *
  * @example
  * try {
@@ -64,11 +65,12 @@ export declare class ConcurrencyError extends StateError {
   readonly code: 'CONCURRENT_MODIFICATION'
   readonly sessionId: string
   readonly expectedVersion: number
+  /** The stored version. */
   readonly actualVersion: number
 }
 
 /**
- * The value under the session's key is not a session. `createSession` replaces it.
+ * The value under the session's key is not a session. Nothing changed. `createSession` replaces the value.
  *
  * @example
  * await client.call('SET', 'session:broken', 'no JSON')
@@ -82,12 +84,12 @@ export declare class StateDeserializationError extends StateError {
   constructor(sessionId: string, rawData: string, cause?: unknown)
   readonly code: 'STATE_DESERIALIZATION_ERROR'
   readonly sessionId: string
-  /** The stored value. It is not enumerable, so that a logger does not print the session's content. */
+  /** The stored value. The property is not enumerable, so that loggers do not print the session's content. */
   readonly rawData: string
 }
 
 /**
- * The module refused an argument or an option before it sent anything. Nothing changed.
+ * An argument or an option is invalid. The module sent nothing. Nothing changed.
  *
  * @example
  * try {
@@ -99,20 +101,21 @@ export declare class StateDeserializationError extends StateError {
 export declare class InvalidStateError extends StateError {
   constructor(field: string, reason: string, sessionId?: string, cause?: unknown)
   readonly code: 'INVALID_STATE'
-  /** The field, argument or option that is invalid. */
+  /** The invalid field, argument or option, such as `participants[0].total_time_ms`. */
   readonly field: string
 }
 
 /**
- * Redis could not be reached in time, or refused the call until its deadline (`NOREPLICAS`, `LOADING`,
- * …). Nothing changed: it is safe to retry. The message names the server, by host and port.
+ * The module could not reach Redis before the deadline of the call, or Redis refused the call until then
+ * (`NOREPLICAS`, `LOADING`, …). Nothing changed, so the caller may retry. The message names the server by
+ * host and port.
  *
  * @example
  * const status = (error: unknown) => {
  *   if (error instanceof ConcurrencyError) return 409
- *   // Nothing changed: the client may send the request again. Both answers get a Retry-After.
+ *   // Nothing changed: the client may repeat the request.
  *   if (error instanceof RedisUnavailableError) return 503
- *   // It may have been applied: the client reads the session first.
+ *   // Redis may have applied the call: the client reads the session first.
  *   if (error instanceof OutcomeUnknownError) return 503
  *   return 500
  * }
@@ -124,8 +127,8 @@ export declare class RedisUnavailableError extends StateError {
 }
 
 /**
- * The module refused the call at once: `maxInFlight` calls, or `maxInFlightBytes`, are in flight already.
- * Nothing changed. Redis may be well; this process has to do less, or to wait.
+ * The module refused the call at once, because the calls in flight reach `maxInFlight` or
+ * `maxInFlightBytes`. Nothing changed. Redis may be healthy: this process makes too many calls at once.
  *
  * @example
  * try {
@@ -140,7 +143,8 @@ export declare class OverloadedError extends RedisUnavailableError {
 }
 
 /**
- * The call was sent, and no answer tells whether it was applied. Read the session before you retry.
+ * The module sent the call, and no answer came before the deadline. Redis may have applied the call. Read
+ * the session before you retry.
  *
  * @example
  * try {
@@ -156,8 +160,8 @@ export declare class OutcomeUnknownError extends StateError {
 }
 
 /**
- * Redis refused the command; the message is Redis' own. Nothing changed, except what a script had done
- * before its error.
+ * Redis refused the command. The message is Redis' own. Nothing changed, except what a script did before
+ * its error.
  *
  * @example
  * try {
@@ -172,7 +176,7 @@ export declare class RedisReplyError extends StateError {
 }
 
 /**
- * The queue holds `maxBacklog` records. The record was not queued.
+ * The queue holds `maxBacklog` records already. It did not accept this record.
  *
  * @example
  * try {
@@ -188,7 +192,7 @@ export declare class BacklogFullError extends StateError {
 }
 
 /**
- * PostgreSQL refused a statement, or could not be reached.
+ * PostgreSQL refused a statement, or the module could not reach PostgreSQL.
  *
  * @example
  * await queue.migrate().catch((error: unknown) => {
@@ -198,7 +202,7 @@ export declare class BacklogFullError extends StateError {
 export declare class DatabaseError extends StateError {
   constructor(reason: string, sqlstate?: string | null)
   readonly code: 'DATABASE_ERROR'
-  /** PostgreSQL's code, such as `'42501'`. Null if PostgreSQL did not answer. */
+  /** PostgreSQL's error code, such as `'42501'`. Null if PostgreSQL did not answer. */
   readonly sqlstate: string | null
 }
 

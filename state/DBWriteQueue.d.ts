@@ -7,22 +7,39 @@ import type { DefaultState, SessionFields } from '../types/session.js'
 
 export type { Logger } from '../config/logger.js'
 
-/** TLS to PostgreSQL. Certificates and keys are in PEM. An unknown option is refused. */
+/**
+ * The options of TLS to PostgreSQL. Certificates and keys are in PEM. The constructor throws
+ * `InvalidStateError` for an unknown option.
+ *
+ * @example
+ * // The database has a certificate of the company's authority, and another name than its address.
+ * const connect = (ca: string) => {
+ *   return new DBWriteQueue('redis://localhost:6379', {
+ *     databaseUrl: 'postgres://user:password@10.0.0.5:5432/app',
+ *     ssl: { ca, servername: 'db.example.com', rejectUnauthorized: true },
+ *   })
+ * }
+ * console.log(typeof connect)
+ */
 export interface DatabaseTlsOptions {
-  /** Whether the server's certificate and its name are verified. Default true. */
+  /** Whether to verify the server's certificate and its name. Default true. */
   rejectUnauthorized?: boolean
-  /** The only authorities, or the certificates of servers, that are trusted. */
+  /**
+   * The certificates to trust, and no others: authorities, or the servers' own certificates. Default:
+   * `sslrootcert` of the URL, then `PGSSLROOTCERT`, then the authorities of the system and of Node.js, with
+   * `NODE_EXTRA_CA_CERTS`.
+   */
   ca?: string | Uint8Array | readonly (string | Uint8Array)[]
-  /** The certificate of this client, with `key`. */
+  /** The certificate of this client. Requires `key`. Default: `sslcert` of the URL, then `PGSSLCERT`. */
   cert?: string | Uint8Array
-  /** The key of `cert`. */
+  /** The private key of `cert`. Default: `sslkey` of the URL, then `PGSSLKEY`. */
   key?: string | Uint8Array
-  /** The name in the server's certificate. Default: the host. */
+  /** The name that the server's certificate must have. Default: the host. */
   servername?: string
 }
 
 /**
- * Options of a queue. The constructor refuses an unknown option with `InvalidStateError`.
+ * The options of a queue. The constructor throws `InvalidStateError` for an unknown option.
  *
  * @example
  * const queue = new DBWriteQueue('redis://localhost:6379', {
@@ -45,117 +62,125 @@ export interface DatabaseTlsOptions {
  * })
  * await queue.close()
  *
- * // A process that queues records, and leaves them to the workers of other processes.
+ * // This process only queues records. The workers of other processes store them.
  * const producer = new DBWriteQueue('redis://localhost:6379', { worker: false })
  * await producer.close()
  */
 export interface DBWriteQueueOptions {
-  /** The queue's name. Queues of one name on one Redis are one queue. Default `'db-writes'`. */
+  /** The queue's name. Queues with the same name on the same Redis are one queue. Default `'db-writes'`. */
   queueName?: string
   /** Whether this process stores records in PostgreSQL. If false, it only queues them. Default true. */
   worker?: boolean
   /**
-   * `postgres://user:password@host:port/database?parameter=value`; several hosts are separated by
-   * commas. Default: the environment's `DATABASE_URL`, then its `PGHOST`, `PGPORT`, `PGUSER`,
-   * `PGPASSWORD`, `PGDATABASE`, `PGOPTIONS` and `PGAPPNAME`.
+   * `postgres://user:password@host:port/database?parameter=value`. Commas separate several hosts. Default:
+   * the environment's `DATABASE_URL`, then its `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`,
+   * `PGOPTIONS` and `PGAPPNAME`.
    *
-   * Parameters: `host` (also the directory of a Unix socket), `port`, `user`, `password`, `dbname`,
-   * `options`, `application_name`, `schema` (sets the `search_path`), `connect_timeout` (seconds, 60 at
-   * most; default 5), `connection_limit` (sets `poolMax`), `ssl`, `sslmode`, `sslrootcert`, `sslcert`,
-   * `sslkey`, `sslnegotiation` and `uselibpqcompat`, which mean what they mean to `pg`. Others are
-   * ignored.
+   * The module reads these parameters and ignores others: `host` (also the directory of a Unix socket),
+   * `port`, `user`, `password`, `dbname`, `options`, `application_name`, `schema` (sets the `search_path`),
+   * `connect_timeout` (in seconds, at most 60; default 5), `connection_limit` (sets `poolMax`), and `ssl`,
+   * `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `sslnegotiation` and `uselibpqcompat`, which have the
+   * same meaning as in `pg`.
    *
-   * @throws {InvalidStateError} for a URL or a parameter that cannot be used; the message has no part
-   * of the URL
+   * @throws {InvalidStateError} if the URL or a parameter is invalid. The message has no part of the URL.
    */
   databaseUrl?: string
   /** How many idle connections to PostgreSQL stay open. Default: `DATABASE_POOL_MIN`, then 2. */
   poolMin?: number
   /**
-   * How many connections to PostgreSQL may be open. A worker uses two: it stores two batches at a time.
-   * Default: `connection_limit` of the URL, then `DATABASE_POOL_MAX`, then 20.
+   * How many connections to PostgreSQL may be open. A worker uses two, because it stores two batches at a
+   * time. Default: `connection_limit` of the URL, then `DATABASE_POOL_MAX`, then 20.
    */
   poolMax?: number
   /**
-   * TLS to PostgreSQL. `true` verifies the certificate and its host name against Node's authorities
-   * (with `NODE_EXTRA_CA_CERTS`) and the system's, or against those of `sslrootcert` in the URL.
+   * TLS to PostgreSQL. `true` verifies the certificate and the host name. It trusts the authorities of the
+   * system and of Node.js (with `NODE_EXTRA_CA_CERTS`), or those of `sslrootcert` in the URL.
    *
-   * Default: `DATABASE_SSL`, then `ssl` or `sslmode` of the URL, then `PGSSLMODE`, then none.
-   * `DATABASE_SSL` is `verify`, `no-verify`, `false` (no opinion) or `true`: `true` encrypts, and
-   * verifies only if the URL asks for it; if not, a warning with code `SYNCKAIROS_DATABASE_UNVERIFIED`
-   * goes to the logger or else to the process.
+   * Default: `DATABASE_SSL`, then `ssl` or `sslmode` of the URL, then `PGSSLMODE`, then no TLS.
+   * `DATABASE_SSL` is `verify`, `no-verify`, `false` (which decides nothing) or `true`. `true` encrypts the
+   * connection, and verifies the certificate only if the URL says so. If the URL does not, the module
+   * warns the logger, or else the process, with the code `SYNCKAIROS_DATABASE_UNVERIFIED`.
    */
   ssl?: boolean | DatabaseTlsOptions
   /**
-   * How often the worker tries a record if it is unclear whether the record or PostgreSQL is at fault.
-   * A record that is clearly at fault is tried once; while PostgreSQL is at fault there is no limit.
+   * How often the worker tries a record if it is unclear whether the record or PostgreSQL is at fault. The
+   * worker tries a record that is clearly at fault once. There is no limit while PostgreSQL is at fault.
    * Default 5.
    */
   attempts?: number
-  /** How long the worker waits before the second try, milliseconds. It doubles the wait each time, up to 30 s. Default 2000. */
+  /**
+   * How long the worker waits before the second attempt, in milliseconds. The wait doubles with each
+   * attempt, up to 30 s. Default 2000.
+   */
   backoffDelay?: number
-  /** How many records one transaction may hold, 5000 at most. Default 500. */
+  /** How many records one transaction may hold, at most 5000. Default 500. */
   batchSize?: number
   /**
-   * How many bytes of states go to PostgreSQL in one transaction. A larger record has a transaction
-   * of its own. Default 8388608 (8 MiB). The worker reads 16 records at a time, so it may hold 16
-   * records beyond this limit, in each of two batches.
+   * How many bytes of states one transaction may hold. A larger record gets its own transaction. The worker
+   * reads 16 records at a time, so each of its two batches may hold 16 records beyond this limit. Default
+   * 8388608 (8 MiB).
    */
   maxBatchBytes?: number
   /**
-   * How many bytes of states may wait for another try in this process; then the worker reads no new
-   * records, which wait in Redis. Default 33554432 (32 MiB).
+   * How many bytes of states may wait in this process for another attempt. Beyond this limit the worker
+   * leaves new records in Redis. Default 33554432 (32 MiB).
    */
   maxHeldBytes?: number
   /**
-   * Whether the worker creates missing tables, as `migrate()` does, before it stores its first
-   * record. It tries until that is done. Needs `worker`. Default false.
+   * Whether the worker creates missing tables, as `migrate()` does, before it stores its first record. The
+   * worker tries until it succeeds. Requires `worker`. Default false.
    */
   migrate?: boolean
   /**
-   * How many records the queue may hold. Beyond this limit `queueWrite` rejects with
-   * `BacklogFullError`, and a manager writes without a record and tells the logger. Default: any number.
+   * How many records the queue may hold. Beyond this limit `queueWrite` rejects with `BacklogFullError`,
+   * and a manager writes without a record and tells the logger. Default: no limit.
    */
   maxBacklog?: number
-  /** The time in which every call but `migrate` settles, milliseconds. Default 5000. */
+  /**
+   * The time in which each request to Redis settles, in milliseconds, at most 600000. A call makes one
+   * request, except `migrate`, `drained`, `close`, and those that go through many records. Default 5000.
+   */
   commandTimeoutMs?: number
-  /** How many calls may be in flight; one more rejects at once. Default 10000. */
+  /** How many calls may be in flight. One more rejects at once with `OverloadedError`. Default 10000. */
   maxInFlight?: number
   /**
-   * How many bytes of JSON text the calls in flight may send together, counted as characters; a call
-   * beyond that rejects at once, unless it is the only one. Default 268435456 (256 MiB).
+   * How much JSON text all calls in flight may send together, in characters. A call beyond this limit
+   * rejects at once with `OverloadedError`, unless no other call is in flight. Default 268435456 (256 Mi).
    */
   maxInFlightBytes?: number
-  /** Told of dead letters (error), lost connections and risky server settings. Default: silent. */
+  /**
+   * Receives dead letters, outages, the end of outages, and warnings of risky server settings. Default: the
+   * queue warns the process (see `Logger`).
+   */
   logger?: Logger
 }
 
-/** A record, as the events of a queue describe it. */
+/** Describes a record in the events of a queue. */
 export interface AuditRecord {
-  /** A UUID (version 7): the primary key in `sync_events`. */
+  /** A UUID (version 7): the primary key of the row in `sync_events`. */
   id: string
   sessionId: string
   eventType: string
-  /** The number of this try, from 1. */
+  /** The number of this attempt. The first is 1. */
   attempt: number
 }
 
-/** A record that PostgreSQL refused and that the worker does not try again. */
+/** A record that PostgreSQL refused and that the worker does not try again by itself. */
 export interface DeadLetter<S extends SessionFields = DefaultState> {
   id: string
   sessionId: string
   eventType: string
-  /** How often the worker tried it. */
+  /** How often the worker tried the record. */
   attempts: number
   queuedAt: Date
   failedAt: Date
-  /** Why PostgreSQL refused it. */
+  /** Why PostgreSQL refused the record. */
   error: DatabaseError
-  /** PostgreSQL's code, such as `'22P02'`. Null if there is none. */
+  /** PostgreSQL's error code, such as `'22P02'`. Null if there is none. */
   sqlstate: string | null
-  /** The state. Null where the record is about a deletion, and where the state cannot be read. */
+  /** The state. Null if the record is about a deletion, or if the module cannot read the state. */
   state: S | null
-  /** The text of a state that cannot be read, as another program may have queued it; else null. */
+  /** The text of a state that the module cannot read: another program may have queued it. Else null. */
   rawState: string | null
 }
 
@@ -163,29 +188,29 @@ export interface DeadLetter<S extends SessionFields = DefaultState> {
 export interface BullMQAdoption {
   /** How many jobs have become records. */
   adopted: number
-  /** The ids of jobs that do not concern a session. They stay in BullMQ. */
+  /** The ids of the jobs that are not records of a session. They stay in BullMQ. */
   skipped: string[]
 }
 
-/** How many records are in each state, for all instances together. */
+/** How many records are in each phase, for all instances together. */
 export interface DBWriteQueueMetrics {
-  /** Queued, not yet claimed by a worker. */
+  /** Records that no worker has claimed yet. */
   waiting: number
-  /** Claimed by a worker. */
+  /** Records that a worker has claimed. */
   active: number
-  /** Stored in PostgreSQL. */
+  /** Records that are stored in PostgreSQL. */
   completed: number
   /** Dead letters. */
   failed: number
-  /** Waiting for another try. */
+  /** Records that wait for another attempt. */
   delayed: number
 }
 
 /**
- * The events of a queue. The process whose worker handles a record emits them.
+ * The events of a queue. Only the process whose worker handles a record emits the events of the record.
  *
  * @example
- * queue.on('active', (record) => console.log('storing', record.id, 'try', record.attempt))
+ * queue.on('active', (record) => console.log('storing', record.id, 'attempt', record.attempt))
  * queue.on('completed', (record) => console.log('stored', record.sessionId, record.eventType))
  * queue.on('failed', (record, error) => console.log('refused', record.id, error.sqlstate))
  * queue.on('retrying', (record, error) => console.log('later', record.id, error.message))
@@ -195,27 +220,29 @@ export interface DBWriteQueueMetrics {
 export interface DBWriteQueueEvents {
   /** The worker sends the record to PostgreSQL. */
   active: [record: AuditRecord]
-  /** The record is stored in PostgreSQL. */
+  /** The worker has stored the record in PostgreSQL. */
   completed: [record: AuditRecord]
-  /** The record became a dead letter: an operator has to look at it. */
+  /** The record became a dead letter. An operator has to look at it. */
   failed: [record: AuditRecord, error: DatabaseError]
-  /** The record could not be stored. The worker tries it again. */
+  /** The worker could not store the record. It tries again later. */
   retrying: [record: AuditRecord, error: DatabaseError]
   /**
-   * A problem of the worker. Needs no listener.
-   * - `DatabaseError`, `RedisUnavailableError`: PostgreSQL or Redis cannot be reached. Once an outage.
-   * - code `AUDIT_RECORDS_LOST`: records may be lost, as the queue vanished from Redis (`FLUSHALL`).
-   * - code `INTERNAL_ERROR`: the worker failed, and tries again. Please report it.
+   * The worker has a problem. The event needs no listener.
+   * - `DatabaseError`, `RedisUnavailableError`: the worker cannot reach PostgreSQL or Redis. The queue emits
+   *   one event for each outage.
+   * - code `AUDIT_RECORDS_LOST`: the queue vanished from Redis (`FLUSHALL`), so records may be lost.
+   * - code `INTERNAL_ERROR`: the worker failed, and starts again. Please report this error.
    */
   error: [error: StateError]
-  /** The queue is empty. */
+  /** No record is left to store. */
   drained: []
 }
 
 /**
- * Stores every change of a session in PostgreSQL, exactly once. Records wait in Redis; the workers of
- * all instances share them. No outage loses a record, however long it is. Only a record that PostgreSQL
- * refuses becomes a dead letter. A queue with a worker keeps the process alive until `close()`.
+ * Stores every change of a session in PostgreSQL, exactly once. The records wait in Redis, and the workers
+ * of all instances share them. No outage of PostgreSQL loses a record, however long the outage is. Only a
+ * record that PostgreSQL refuses becomes a dead letter. A queue with a worker keeps the process alive until
+ * `close()`.
  *
  * @example
  * const queue = new DBWriteQueue('redis://localhost:6379') // PostgreSQL: DATABASE_URL
@@ -231,21 +258,24 @@ export declare class DBWriteQueue
   implements AsyncDisposable
 {
   /**
-   * @param redis as for a manager. The queue does not close a client or an instance that it was given.
+   * @param redis the Redis server of the records: a URL, settings, a client of this module, or an instance
+   *   of ioredis 5 or 6 or of node-redis 4 to 6. The queue does not close a client or an instance.
    * @throws {InvalidStateError} if a URL or an option is invalid
    */
   constructor(redis: RedisSource, options?: DBWriteQueueOptions)
 
   /**
-   * Queues a record of a session's state, or of its deletion (null). Resolves once Redis has the
-   * record. A manager with this queue queues a record of each of its writes.
+   * Queues a record of a session's state, or of its deletion. Resolves once Redis has the record. A manager
+   * with this queue makes a record of each of its writes.
+   * @param state the state, or null for a deletion
    * @throws {BacklogFullError} if the queue holds `maxBacklog` records
+   * @throws {InvalidStateError} if an argument or the state is invalid
    * @example await queue.queueWrite('game-1', state, 'cycle_switched')
    */
   queueWrite(sessionId: string, state: object | null, eventType: string): Promise<void>
 
   /**
-   * Counts the records of all instances.
+   * Counts the records of all instances, by phase.
    * @example
    * const { waiting, active, failed } = await queue.getMetrics()
    * console.log(`${waiting + active} records to store, ${failed} dead letters`)
@@ -253,15 +283,17 @@ export declare class DBWriteQueue
   getMetrics(): Promise<DBWriteQueueMetrics>
 
   /**
-   * Creates missing tables and their indexes. It does not change existing tables. Several processes may
-   * call it at once.
-   * @throws {DatabaseError} if PostgreSQL refuses, or cannot be reached
+   * Creates missing tables and their indexes. Does not change existing tables. Several processes may call
+   * this method at once.
+   * @throws {DatabaseError} if PostgreSQL refuses a statement, or if the queue cannot reach PostgreSQL
    */
   migrate(): Promise<void>
 
   /**
-   * Dead letters, newest first, 1000 at a time at most. Default: the newest 50. A large `offset`
-   * takes many requests to Redis, of 500 letters each; none of them blocks Redis for long.
+   * Reads dead letters, the newest first. A large `offset` takes many requests to Redis, of 500 letters
+   * each, so that none of them blocks Redis for long.
+   * @param page.offset how many letters to skip, at most 1000000. Default 0.
+   * @param page.limit how many letters to read, at most 1000. Default 50.
    */
   getFailed<S extends SessionFields = DefaultState>(page?: {
     offset?: number
@@ -269,13 +301,15 @@ export declare class DBWriteQueue
   }): Promise<DeadLetter<S>[]>
 
   /**
-   * Queues dead letters again: those with these ids, or all. A record that reached PostgreSQL before is
-   * not stored twice. Resolves to how many it has queued; to fewer if an answer was lost meanwhile.
+   * Queues dead letters again. The worker does not store a record twice that PostgreSQL has already.
+   * @param ids the ids of the letters. Default: all letters.
+   * @returns how many letters it has queued. The number is too small if an answer of Redis was lost.
    */
   retryFailed(ids?: readonly string[]): Promise<number>
 
   /**
-   * Deletes the dead letters with these ids. Resolves to how many it has deleted, as `retryFailed`.
+   * Deletes the dead letters with these ids.
+   * @returns how many letters it has deleted. The number is too small if an answer of Redis was lost.
    * @example
    * const letters = await queue.getFailed({ limit: 1000 })
    * const hopeless = letters.filter(({ sqlstate }) => sqlstate === '22P02')
@@ -284,30 +318,30 @@ export declare class DBWriteQueue
   removeFailed(ids: readonly string[]): Promise<number>
 
   /**
-   * Takes over the jobs that wait, are delayed or have failed in a BullMQ queue on the same Redis,
-   * each once, also while older instances add more. A job that one of their workers has locked is
-   * left to it. The lock of a killed worker runs out (after 30 s by BullMQ's default); call this again
-   * then. Several processes may call it at once.
-   * @param from.queueName default: this queue's
+   * Moves the jobs of a BullMQ queue on the same Redis into this queue: each job that waits, is delayed or
+   * has failed becomes one record, also while older instances add jobs. The method leaves a job to the
+   * BullMQ worker that has locked it. The lock of a killed worker runs out after 30 s (BullMQ's default):
+   * call this method again then. Several processes may call this method at once.
+   * @param from.queueName the name of the BullMQ queue. Default: the name of this queue.
    * @param from.prefix BullMQ's key prefix. Default `'bull'`.
-   * @returns how many (fewer where an answer was lost meanwhile), and the ids of the jobs that are
-   *   no records of a session: they stay where they are
+   * @returns how many jobs it has moved, and which jobs it has skipped. The number is too small if an
+   *   answer of Redis was lost.
    * @example await queue.adoptBullMQ() // { adopted: 1204, skipped: [] }
    */
   adoptBullMQ(from?: { queueName?: string; prefix?: string }): Promise<BullMQAdoption>
 
-  /** Resolves when no record is waiting, active or delayed. It waits as long as that takes. */
+  /** Resolves when no record is waiting, active or delayed. There is no time limit. */
   drained(): Promise<void>
 
   /**
-   * Ends the worker once its current batches are stored, within ten seconds. The workers of other
-   * instances take over the records that are left. May be called twice.
-   * @param force whether to end the worker at once. Default false.
+   * Ends the worker when it has stored its current batches, within ten seconds. The workers of other
+   * instances store the remaining records. A second call returns the same promise.
+   * @param force whether to end the worker at once, also in a second call. Default false.
    */
   close(force?: boolean): Promise<void>
 
   /**
-   * The same as `close()`.
+   * Does the same as `close()`.
    * @example
    * await using queue = new DBWriteQueue('redis://localhost:6379')
    * await queue.migrate()

@@ -8,7 +8,7 @@ import type { DBWriteQueue } from './DBWriteQueue.js'
 export type { Logger } from '../config/logger.js'
 
 /**
- * Options of a manager. The constructor refuses an unknown option with `InvalidStateError`.
+ * The options of a manager. The constructor throws `InvalidStateError` for an unknown option.
  *
  * @example
  * const manager = new RedisStateManager('redis://localhost:6379', null, null, {
@@ -29,83 +29,90 @@ export type { Logger } from '../config/logger.js'
  * await manager.close()
  */
 export interface RedisStateManagerOptions {
-  /** Before each session id in a session's key. Default `'session:'`. */
+  /**
+   * The text before the session id in each key of a session. The key prefix of an ioredis or node-redis
+   * instance comes before this one. Default `'session:'`.
+   */
   keyPrefix?: string
-  /** How long a session lives after its last write or touch, seconds. Default 3600. */
+  /**
+   * The TTL of a session, in seconds: Redis deletes a session so long after its last write or touch.
+   * Default 3600.
+   */
   ttlSeconds?: number
-  /** The time in which every call settles, milliseconds, 600000 at most. Default 5000. */
+  /** The time in which each call settles, in milliseconds, at most 600000. Default 5000. */
   commandTimeoutMs?: number
-  /** How many calls may be in flight; one more rejects at once. Default 10000. */
+  /** How many calls may be in flight. One more rejects at once with `OverloadedError`. Default 10000. */
   maxInFlight?: number
   /**
-   * How many bytes of JSON text the calls in flight may send together, counted as characters; a call
-   * beyond that rejects at once, unless it is the only one. Default 268435456 (256 MiB).
+   * How much JSON text all calls in flight may send together, in characters. A call beyond this limit
+   * rejects at once with `OverloadedError`, unless no other call is in flight. Default 268435456 (256 Mi).
    */
   maxInFlightBytes?: number
   /**
-   * How many bytes of updates and messages may wait for the callbacks of this thread's managers.
-   * Beyond that the manager gives up the connection of its subscriptions, and is brought up to date
-   * when half of them are delivered. Default 67108864 (64 MiB).
+   * How many bytes of updates and messages may wait for the callbacks of all managers of this thread.
+   * Beyond this limit the manager closes the connection of its subscriptions. It subscribes again, and
+   * catches up, when the callbacks have received half of what waits. Default 67108864 (64 MiB).
    */
   maxFeedBytes?: number
-  /** The largest state, bytes of its JSON. Default 1 MiB. */
+  /** The largest state, in bytes of its JSON text, at most 512 MiB. Default 1048576 (1 MiB). */
   maxStateBytes?: number
   /**
-   * The channel of updates and deletions. Default `'session-updates'`. Managers with different key
-   * prefixes may share it: each message names its key prefix.
+   * The channel on which managers tell each other of updates and deletions. Managers with different key
+   * prefixes may share a channel, because each message names its key prefix. Default `'session-updates'`.
    */
   updatesChannel?: string
   /**
-   * Whether `subscribeToUpdates` also passes on messages that name another key prefix than this
-   * manager's. Its callbacks then get the key prefix as a third argument; null where the message
-   * names none, because an old instance sent it. Default false.
+   * Whether the callbacks of `subscribeToUpdates` also receive the messages of other key prefixes. The
+   * callbacks then receive the key prefix as a third argument: null for a message of an old instance,
+   * which names none. Default false.
    */
   allPrefixes?: boolean
   /**
-   * Before each session id in a WebSocket channel, not empty. Default `'ws:'`. The channel says
-   * nothing about the key prefix: managers with the same `wsChannelPrefix` hear each other's
-   * messages about sessions with the same id.
+   * The text before the session id in each WebSocket channel, not empty. The channel does not contain the
+   * key prefix: managers with the same `wsChannelPrefix` receive each other's messages about sessions
+   * with the same id. Default `'ws:'`.
    */
   wsChannelPrefix?: string
   /**
-   * What is looked at before a state is written. An `InvalidStateError` names the path, such as
-   * `participants[0].total_time_ms`.
+   * What the manager checks before it writes a state. `InvalidStateError` names the path of a wrong value,
+   * such as `participants[0].total_time_ms`.
    *
-   * - `true`: values that JSON would silently change: `NaN` and infinities, invalid dates and those
-   *   outside the years 0 to 9999, and objects whose content is not in their properties (`Map`,
-   *   `Set`, `Promise`, `RegExp`, typed arrays, …). Members that are undefined or functions are left
-   *   out as ever, and an object with a `toJSON()` is written as that says.
-   * - `'strict'`: also the types of the known fields that are there. Dates may be text.
-   * - `false`: only what no session can do without: `session_id`, `sync_mode`, `status`,
-   *   `participants`, `version`.
+   * - `true`: the manager refuses values that JSON would change silently: `NaN` and infinities, invalid
+   *   dates and dates outside the years 0 to 9999, and objects with content outside their properties
+   *   (`Map`, `Set`, `Promise`, `RegExp`, typed arrays, …). JSON leaves out members that are undefined or
+   *   functions. An object with a `toJSON()` method is written as that method says.
+   * - `'strict'`: the manager also checks the types of the known fields that are present. A date may be
+   *   text.
+   * - `false`: the manager checks only the required fields: `session_id`, `sync_mode`, `status`,
+   *   `participants` and `version`.
    *
    * Default true.
    */
   validate?: boolean | 'strict'
   /**
-   * Receives problems that no call can report (lost connections, gaps, failing callbacks), and the
-   * end of outages. Default: the process is warned (see `Logger`).
+   * Receives problems that no call can report (lost connections, gaps in the updates, failing callbacks),
+   * and the end of outages. Default: the manager warns the process (see `Logger`).
    */
   logger?: Logger
-  /** Answers `getSession`, and the reads of `modifySession`, from memory. Default: no cache. */
+  /** A cache that answers `getSession`, and the reads of `modifySession`. Default: no cache. */
   cache?: SessionCacheOptions
 }
 
 /**
- * A cache of sessions in this process. Redis keeps it right: it tells the manager of each cached
- * session that changes (`CLIENT TRACKING`).
+ * A cache of sessions in the memory of this process. Redis tells the manager of each change of a cached
+ * session (`CLIENT TRACKING`).
  *
  * - The manager sees its own writes at once.
- * - The manager sees the writes of others within a round trip, whatever command they used.
- * - An answer from the cache is at most 4 s out of date, whatever happens to the connection or to this
- *   process. When the manager loses the connection, it empties the cache.
- * - The cache answers for an expired session for at most `ttlSeconds` after its `updated_at`, by this
- *   machine's clock. Redis usually tells of the expiry earlier.
+ * - The manager sees the writes of others within one round trip, whatever command they use.
+ * - An answer from the cache is at most 4 s out of date, even if the connection dies or the process stops
+ *   for a while. The manager empties the cache when it loses the connection.
+ * - The cache returns an expired session for at most `ttlSeconds` after its `updated_at`, by the clock of
+ *   this machine. Redis usually reports the expiry earlier.
  * - An update with an outdated version fails with `ConcurrencyError`, as without a cache.
  *
- * Each answer is a new object. The cache does not hold corrupt values, missing sessions, states more
- * than 100 levels deep, or states that were updated more than `ttlSeconds` ago. Each manager has a
- * cache of its own.
+ * Each answer is a new object. Each manager has its own cache. The cache does not hold corrupt values,
+ * missing sessions, states that are nested more than 100 levels deep, or states whose last update is more
+ * than `ttlSeconds` ago.
  *
  * If an ACL forbids `client|tracking`, the manager works without a cache and warns the logger once.
  *
@@ -116,15 +123,15 @@ export interface RedisStateManagerOptions {
  */
 export interface SessionCacheOptions {
   /**
-   * How many sessions the cache holds, from 1 to 10 million; it drops those that were not read for the
-   * longest time. A session of two participants takes about 1 KB. Default 10000.
+   * How many sessions the cache holds, from 1 to 10000000. A full cache drops the session whose last read
+   * is the oldest. A session with two participants takes about 1 KB. Default 10000.
    */
   maxSessions?: number
 }
 
 /**
- * A queue for the audit: a `DBWriteQueue`, or a service's own. The manager calls `queueWrite` of a
- * service's own queue after each write, and does not await it.
+ * A service's own queue for the audit, in place of a `DBWriteQueue`. The manager calls `queueWrite` after
+ * each create and update, and does not await it. If `queueWrite` fails, the manager tells the logger.
  *
  * @example
  * const own: WriteQueue = {
@@ -140,20 +147,19 @@ export interface WriteQueue<S extends SessionFields = DefaultState> {
 }
 
 /**
- * Sessions that many service instances share through one Redis. A manager has connections of its own:
- * close it when it is no longer needed.
+ * Reads and writes sessions that many service instances share through one Redis. A manager has its own
+ * connections. Close a manager when the service no longer needs it.
  *
  * Every promise settles within `commandTimeoutMs`, with one of four outcomes:
  *
- * - The call is done.
- * - The call was refused (`SessionNotFoundError`, `ConcurrencyError`, …). Nothing changed.
- * - The call was not sent, or Redis refused it for now (`RedisUnavailableError`, `ClosedError`).
- *   Nothing changed.
- * - The call was sent, and no answer came (`OutcomeUnknownError`). It may have been applied.
+ * - Redis has applied the call: the promise resolves.
+ * - Redis or the module refused the call (`SessionNotFoundError`, `ConcurrencyError`, …). Nothing changed.
+ * - The module did not send the call, or Redis refused it until the deadline (`RedisUnavailableError`,
+ *   `ClosedError`). Nothing changed.
+ * - The module sent the call, and no answer came (`OutcomeUnknownError`). Redis may have applied it.
  *
- * Calls about one session keep their order, with or without `await`. Redis executes the writes and
- * broadcasts in the order of the calls. A read sees all writes that were called before it, except those
- * that Redis refuses for now.
+ * Calls about one session keep their order, with or without `await`. Redis executes writes and broadcasts
+ * in the order of the calls. A read sees all earlier writes, except those that Redis refuses for now.
  *
  * @example
  * const manager = new RedisStateManager('redis://localhost:6379')
@@ -165,11 +171,12 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
   implements AsyncDisposable
 {
   /**
-   * @param redis the Redis of the sessions: a URL, settings, a client of this module, or an instance of
-   *   ioredis 5 or 6 or of node-redis 4 to 6, whose settings the manager reads
-   * @param pubSub the same, for the connection of the subscriptions. Default: as `redis`.
-   * @param dbQueue the queue for the audit. If it is a `DBWriteQueue` on the same Redis, one script
-   *   makes the change and appends the record: no crash can come in between. Default: no audit.
+   * @param redis the Redis server of the sessions: a URL, settings, a client of this module, or an
+   *   instance of ioredis 5 or 6 or of node-redis 4 to 6. The manager only reads the settings of an
+   *   instance, and makes its own connections.
+   * @param pubSub the server for the connection of the subscriptions. Default: the server of `redis`.
+   * @param dbQueue the queue for the audit. With a `DBWriteQueue` on the same Redis, one script makes the
+   *   change and appends the record, so no crash can separate them. Default: no audit.
    * @param keyPrefix the key prefix, or all options
    * @throws {InvalidStateError} if a URL or an option is invalid
    */
@@ -179,7 +186,7 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
     dbQueue?: DBWriteQueue | null,
     keyPrefix?: string | RedisStateManagerOptions,
   )
-  /** With a service's own queue: the manager's state is the queue's. */
+  /** Takes a service's own queue. The state of the queue is the state of the manager. */
   constructor(
     redis: RedisSource,
     pubSub: RedisSource | null | undefined,
@@ -192,18 +199,21 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
   // another state, and a subclass may override these methods for its own state.
   getSession(sessionId: never): Promise<unknown>
   /**
-   * The session's state, or null where there is none (any more). Its five date fields hold a `Date`
-   * for any text that `new Date()` reads; elsewhere, what `toISOString()` writes comes back as a `Date`.
-   * @throws {StateDeserializationError} where the stored value is no session
+   * Reads the state of a session. Resolves to null if the session does not exist. The five known date
+   * fields become a `Date` from any text that `new Date()` can read. In other fields, only text in the
+   * format of `toISOString()` becomes a `Date`.
+   * @throws {StateDeserializationError} if the stored value is not a session
    */
   getSession<T extends S = S>(sessionId: string): Promise<T | null>
 
   getSessions(sessionIds: never): Promise<unknown>
   /**
-   * Several sessions in the order of their ids, null where there is none. Takes one round trip; a
-   * second one where some are missing.
-   * @param options.onCorrupt called for each stored value that is no session; its place is null
-   * @throws {StateDeserializationError} without `onCorrupt`: about the first such session
+   * Reads several sessions. The states have the order of the ids, with null for each session that does not
+   * exist. The call takes one round trip, or two if a session does not exist.
+   * @param sessionIds at most `maxInFlight` ids
+   * @param options.onCorrupt receives the error for each stored value that is not a session. The result
+   *   has null in its place. Default: the call rejects with the first such error.
+   * @throws {StateDeserializationError} if a stored value is not a session, without `onCorrupt`
    */
   getSessions<T extends S = S>(
     sessionIds: readonly string[],
@@ -212,10 +222,11 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
 
   createSession(state: never): Promise<unknown>
   /**
-   * Creates a session, or replaces an existing one. Sets `version` to 1, sets `created_at` and
+   * Creates a session, or replaces an existing session. Sets `version` to 1, sets `created_at` and
    * `updated_at` to the current time, starts the TTL, and tells all instances.
    * @param options.ifAbsent whether to keep an existing session. Default false.
    * @throws {SessionExistsError} if `ifAbsent` is true and the session exists
+   * @throws {InvalidStateError} if the state is invalid or larger than `maxStateBytes`
    * @example await manager.createSession({ ...state, session_id: 'game-2' }, { ifAbsent: true })
    */
   createSession<T extends S = S>(
@@ -227,13 +238,14 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
   /**
    * Replaces the state of a session. Adds 1 to the stored version, sets `updated_at` to the current
    * time, renews the TTL, and tells all instances.
-   * @param expectedVersion the version that must be stored. One of any number of concurrent writers
-   *   with the same expected version succeeds. `undefined` disables the version check (beware of
-   *   `cached?.version`): the last writer's state stays, and a missing session is created with the
-   *   version of `state` plus 1.
-   * @throws {ConcurrencyError} if another version is stored than the expected one
-   * @throws {SessionNotFoundError} if a version is expected and there is no session
+   * @param expectedVersion the version that must be stored. Of all concurrent writers with the same
+   *   expected version, at most one succeeds. `undefined` disables the version check (beware of
+   *   `cached?.version`): the last writer's state stays, and if the session does not exist, the call
+   *   creates it with the version of `state` plus 1. Default: no check.
+   * @throws {ConcurrencyError} if the stored version is not the expected version
+   * @throws {SessionNotFoundError} if the session does not exist and `expectedVersion` is given
    * @throws {StateDeserializationError} if the stored value is not a session
+   * @throws {InvalidStateError} if the state is invalid or larger than `maxStateBytes`
    * @example await manager.updateSession('game-1', { ...state, status: SyncStatus.PAUSED }, 1)
    */
   updateSession<T extends S = S>(
@@ -244,20 +256,22 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
 
   modifySession(sessionId: never, fn: never): Promise<unknown>
   /**
-   * Reads a session, calls `fn` with the state, and writes what `fn` returns with the version that
-   * was read. On a conflict it does so again, with the state as it is then, until
+   * Reads a session, calls `fn` with the state, and writes the result of `fn`, expecting the version that
+   * it read. After a conflict the manager reads the session and calls `fn` again, until
    * `commandTimeoutMs` have passed since the call.
    *
-   * - `fn` may run several times. If it returns `undefined`, nothing is written.
-   * - Calls of one manager for one session run one after the other, in their order. A callback that
-   *   runs for longer than a second, or a fifth of `commandTimeoutMs`, does not hold up the others
-   *   any more: they go on, and the logger is told.
-   * - The time that `fn` takes counts, but no run is cut off: what it returns after the deadline is
-   *   still written if no other writer was first.
-   * @param options.retries how many conflicts to bear. Default: any number, until the deadline.
-   * @returns the state written; where `fn` returned `undefined`, the state that was read
+   * - `fn` may run several times. If `fn` returns `undefined`, the manager writes nothing.
+   * - Calls of one manager for one session run one after the other, in the order of the calls. If a
+   *   callback runs for longer than a second, or than a fifth of `commandTimeoutMs`, the other calls
+   *   no longer wait for it, and the manager tells the logger.
+   * - The time of `fn` counts, but the manager never interrupts `fn`. A result that comes after the
+   *   deadline is still written if no other writer has changed the session.
+   * @param options.retries how often to try again after a conflict. Default: no limit but the deadline.
+   * @returns the written state. If `fn` returned `undefined`: the state that the manager read.
    * @throws {ConcurrencyError} after the last retry, or at the deadline
-   * @throws {SessionNotFoundError} where there is none
+   * @throws {SessionNotFoundError} if the session does not exist
+   * @throws {StateDeserializationError} if the stored value is not a session
+   * @throws {InvalidStateError} if the result of `fn` is invalid or larger than `maxStateBytes`
    */
   modifySession<T extends S = S>(
     sessionId: string,
@@ -265,18 +279,19 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
     options?: { retries?: number },
   ): Promise<T>
 
-  /** Deletes a session and tells all instances. Does the same if there is no session. */
+  /** Deletes a session and tells all instances, also if the session does not exist. */
   deleteSession(sessionId: string): Promise<void>
 
-  /** Renews the TTL of a session. Resolves to false if there is no session. */
+  /** Renews the TTL of a session. Resolves to false if the session does not exist. */
   touchSession(sessionId: string): Promise<boolean>
 
   subscribeToUpdates(callback: never): () => void
   /**
-   * Calls back for every update (state) and deletion (null), by all instances and this one, in
-   * order. After an interruption it also calls back for what changed meanwhile, of the sessions of
-   * its own key prefix that it has heard of (10 000 at most). Sessions of other key prefixes are not
-   * passed on (`allPrefixes`). Keeps the process alive.
+   * Calls `callback` with the state after every update, and with null after every deletion, of all
+   * instances including this one, in order. The manager passes on only sessions of its own key prefix,
+   * unless `allPrefixes` is true. After a lost connection it also calls `callback` for each session of its
+   * own key prefix that has changed meanwhile, among the 10000 sessions, at most, that it has heard of. The
+   * subscription keeps the process alive.
    * @returns a function that unsubscribes this callback
    */
   subscribeToUpdates<T extends S = S>(
@@ -284,9 +299,9 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
   ): () => void
 
   /**
-   * Calls `callback` for every message that any instance, this one included, sends with
-   * `broadcastToSession`. Messages that are sent while the connection is lost are lost. Keeps the
-   * process alive.
+   * Calls `callback` with every message that an instance, including this one, sends with
+   * `broadcastToSession`. The manager misses messages while its connection is lost. The subscription
+   * keeps the process alive.
    * @returns a function that unsubscribes this callback
    */
   // biome-ignore lint/suspicious/noExplicitAny: a message is whatever its sender sent
@@ -294,27 +309,30 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
 
   /**
    * Resolves once Redis has confirmed all subscriptions made so far. The manager subscribes, and
-   * subscribes again after a lost connection, whether or not anybody awaits this.
-   * @throws {RedisUnavailableError} if Redis has not confirmed them within `commandTimeoutMs`
+   * subscribes again after a lost connection, whether or not the service calls this method.
+   * @throws {RedisUnavailableError} if Redis does not confirm them within `commandTimeoutMs`
    */
   subscribed(): Promise<void>
 
-  /** Sends a message, as JSON, to the callbacks of `subscribeToWebSocket` on all instances, at most once. */
+  /**
+   * Sends a message, as JSON, to the callbacks of `subscribeToWebSocket` on all instances. The message
+   * arrives at most once.
+   * @throws {InvalidStateError} if the message cannot be written as JSON
+   */
   broadcastToSession(sessionId: string, message: unknown): Promise<void>
 
   /**
-   * Closes both clients, also those that were passed in, of whatever library. What is in flight has
-   * a second to end; all is settled within two. May be called twice; afterwards every call rejects
-   * with `ClosedError`.
+   * Closes the clients of this manager, also the clients and instances that the service passed in. Calls
+   * in flight get one second to end, and every call settles within two seconds. Later calls reject with
+   * `ClosedError`. A second call of `close` returns the same promise.
    *
-   * A client that was also given to a queue or another manager goes on until the last of them is
-   * closed, and ends then; there, what is in flight settles by its own deadline. Managers, queues
-   * and clients may be closed in any order.
+   * A client that other managers or queues share stays open until the last of them is closed. Their calls
+   * in flight settle by their own deadlines. Managers, queues and clients may be closed in any order.
    */
   close(): Promise<void>
 
   /**
-   * The same as `close()`.
+   * Does the same as `close()`.
    * @example
    * await using manager = new RedisStateManager('redis://localhost:6379')
    * console.log(await manager.getSession('game-1'))

@@ -1,5 +1,5 @@
 /**
- * What a session's clock measures.
+ * What the clock of a session measures.
  *
  * @example
  * await manager.createSession({ ...state, sync_mode: SyncMode.PER_CYCLE, time_per_cycle_ms: 30_000 })
@@ -13,7 +13,7 @@ export declare enum SyncMode {
 }
 
 /**
- * Where a session is in its life.
+ * The phase that a session is in.
  *
  * @example
  * const session = await manager.getSession('game-1')
@@ -28,46 +28,52 @@ export declare enum SyncStatus {
   CANCELLED = 'cancelled',
 }
 
-/** One participant of a session. Services may add fields: the module stores them and returns them unchanged. */
+/** A participant of a session. Services may add fields, which the module stores and returns unchanged. */
 export interface SyncParticipant {
   participant_id: string
+  /** Milliseconds. */
   total_time_ms: number
+  /** Milliseconds. */
   time_remaining_ms: number
   has_gone: boolean
   is_active: boolean
 }
 
-/** The state of a session. Services may add fields: the module stores them and returns them unchanged. */
+/** The state of a session. Services may add fields, which the module stores and returns unchanged. */
 export interface SyncState {
   session_id: string
-  /** `createSession` sets it to 1; each update adds 1. */
+  /** `createSession` sets the version to 1. Each update adds 1. */
   version: number
   sync_mode: SyncMode
   status: SyncStatus
   participants: SyncParticipant[]
   active_participant_id: string | null
+  /** Milliseconds. */
   total_time_ms: number
+  /** Milliseconds. */
   time_per_cycle_ms: number | null
+  /** Milliseconds. */
   increment_ms: number | null
+  /** Milliseconds. */
   max_time_ms: number | null
   cycle_started_at: Date | null
   session_started_at: Date | null
   session_completed_at: Date | null
-  /** `createSession` sets it to the current time. */
+  /** `createSession` sets this date to the current time. */
   created_at: Date
-  /** Every write sets it to the current time. */
+  /** `createSession`, `updateSession` and `modifySession` set this date to the current time. */
   updated_at: Date
 }
 
-/** The fields of a state that this module reads. A service's own type of state needs no others. */
+/** The fields of a state that the module itself reads. A service's own type of state needs no others. */
 export interface SessionFields {
   session_id: string
-  /** Every write sets it. Every state that is read has one. */
+  /** Each write sets the version, so every state that the module returns has one. */
   version?: number | undefined
 }
 
 /**
- * A state that a service writes. It may hold the value of an enum as text.
+ * A state that a service writes. A field with an enum type also accepts the enum's values as text.
  *
  * @example
  * await manager.updateSession('game-1', { ...state, status: 'running' }, 1)
@@ -76,15 +82,15 @@ export type WritableState<S> =
   | S
   | { [K in keyof S]: S[K] | (S[K] extends infer V extends string ? `${V}` : never) }
 
-/** What a callback of `modifySession` returns: a state to write, or nothing to leave it as it is. */
+/** The result of a callback of `modifySession`: the state to write, or `undefined` to write nothing. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a callback without a return statement
 export type ModifiedState<S> = WritableState<S> | undefined | void
 
 declare global {
   namespace SyncKairos {
     /**
-     * Names a service's own type of state, once. A `RedisStateManager` without a type argument then
-     * holds this state. In the service's `types/session.ts`:
+     * Registers a service's own type of state. A `RedisStateManager` without a type argument then holds
+     * this type. Write this once, in the service's `types/session.ts`:
      *
      * ```ts
      * declare global {
@@ -100,7 +106,10 @@ declare global {
   }
 }
 
-/** The state of a manager without a type argument: the registered one, or `SyncState` if none is registered. */
+/**
+ * The state of a `RedisStateManager` without a type argument: the registered type, or `SyncState` if the
+ * service registers none.
+ */
 export type DefaultState = SyncKairos.Register extends { state: infer S extends SessionFields }
   ? S
   : SyncState
