@@ -197,6 +197,8 @@ describe('callers of one manager', () => {
     const started = performance.now()
     await manager.close()
     for (const error of await Promise.all(waiting)) expect(error).toBeInstanceOf(ClosedError)
+    const late = await refusalOf(() => manager.modifySession(id, increment))
+    expect(late).toBeInstanceOf(ClosedError)
     expect(performance.now() - started).toBeLessThan(500)
   })
 })

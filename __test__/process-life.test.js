@@ -130,6 +130,17 @@ describe('a process ends by itself', () => {
     expect(ended.ms).toBeGreaterThan(1200)
   })
 
+  test('not while a call waits for its turn, which it has before', async () => {
+    const ended = await run(`
+      await manager.createSession(makeState({ session_id: 'turns' }))
+      manager.modifySession('turns', () => new Promise(() => {}))
+      manager.modifySession('turns', (state) => ({ ...state, status: 'paused' }))
+    `)
+    expectQuiet(ended)
+    const stored = JSON.parse(await redis.get('session:turns'))
+    expect(stored).toMatchObject({ status: 'paused', version: 2 })
+  })
+
   test('after it has rejected a call for every reason, none of them unhandled', async () => {
     const ended = await run(`
       const state = makeState()

@@ -23,6 +23,7 @@ class Turns {
   #callMs
   #turnMs
   #overdue
+  #isClosed = false
 
   /**
    * @param {number} callMs the time of each caller
@@ -40,6 +41,7 @@ class Turns {
    * @param {string} sessionId
    */
   take(sessionId) {
+    if (this.#isClosed) return nothing
     if (this.#lines.has(sessionId)) return undefined
     /** @type {Line} */
     const line = { turn: 1, waiting: [], cancel: undefined }
@@ -63,8 +65,9 @@ class Turns {
     })
   }
 
-  /** All who wait may begin. */
+  /** All who wait may begin, and nobody waits from now on. */
   close() {
+    this.#isClosed = true
     for (const line of this.#lines.values()) {
       line.cancel?.()
       for (const { begin } of line.waiting.splice(0)) begin(nothing)
@@ -103,7 +106,7 @@ class Turns {
       this.#overdue(sessionId, this.#turnMs)
       this.#next(sessionId, line)
     }
-    line.cancel = after(this.#turnMs, look, { keepsAlive: false })
+    line.cancel = after(this.#turnMs, look, { keepsAlive: true })
   }
 }
 
