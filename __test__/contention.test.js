@@ -201,6 +201,15 @@ describe('callers of one manager', () => {
     expect(late).toBeInstanceOf(ClosedError)
     expect(performance.now() - started).toBeLessThan(500)
   })
+
+  test('that come after the end wait for nobody', async () => {
+    const manager = open()
+    const id = await counter(manager)
+    manager.modifySession(id, never)
+    await manager.close()
+    const error = await refusalOf(() => manager.modifySession(id, increment))
+    expect(error).toBeInstanceOf(ClosedError)
+  })
 })
 
 describe('a caller that always comes too late', () => {
