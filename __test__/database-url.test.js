@@ -251,6 +251,14 @@ describe('what is wrong with a URL is said with its remedy, and without a part o
     ['postgres://u:hunter2@h/d?sslmode=sideways', 'Invalid sslmode'],
     ['postgres://u:hunter2@h/d?ssl=hunter2', 'Invalid ssl'],
     ['postgres://u:hunter2@h/d?uselibpqcompat=true&sslmode=verify-ca', 'needs sslrootcert'],
+    [
+      'postgres://u:hunter2@h/d?uselibpqcompat=true&sslmode=verify-ca&sslrootcert=system',
+      'use verify-full',
+    ],
+    [
+      'postgres://u:hunter2@h/d?uselibpqcompat=true&sslmode=require&sslrootcert=system',
+      'use verify-full',
+    ],
     ['postgres://u:hunter2@h/d?sslrootcert=/nowhere/hunter2', 'Invalid sslrootcert'],
     ['postgres://u:hunter2@h/d?sslnegotiation=hunter2', 'Invalid sslnegotiation'],
     ['postgres://u:hunter2@h/d?sslnegotiation=direct&sslmode=disable', 'it needs TLS'],

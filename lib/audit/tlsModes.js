@@ -57,11 +57,16 @@ const SSL = { ...SSLMODE, true: VERIFY, 1: VERIFY, on: VERIFY, false: null, 0: n
 function tlsOfUrl({ ssl, sslmode, sslcert, sslkey, sslrootcert, sslnegotiation, ...parameters }) {
   if (sslmode) {
     if (parameters.uselibpqcompat !== 'true') return lookUp('sslmode', sslmode, SSLMODE)
-    const mode = lookUp('sslmode', sslmode, LIBPQ_SSLMODE)
-    if (mode === ANY_NAME && !sslrootcert) {
-      throw new InvalidStateError('sslmode', 'verify-ca needs sslrootcert; or use verify-full')
+    const given = lookUp('sslmode', sslmode, LIBPQ_SSLMODE)
+    const mode = sslmode.toLowerCase() === 'require' && sslrootcert ? ANY_NAME : given
+    if (mode === ANY_NAME && (!sslrootcert || sslrootcert === 'system')) {
+      // Everybody has a certificate of some public authority, for some name.
+      throw new InvalidStateError(
+        'sslmode',
+        'without a name, one authority of your own may vouch: it needs sslrootcert with its file; or use verify-full',
+      )
     }
-    return sslmode.toLowerCase() === 'require' && sslrootcert ? ANY_NAME : mode
+    return mode
   }
   if (sslcert || sslkey || sslrootcert) return VERIFY
   if (ssl) return lookUp('ssl', ssl, SSL)
