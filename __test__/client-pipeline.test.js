@@ -222,3 +222,31 @@ describe('multi()', () => {
     },
   )
 })
+
+describe('a server that has become a replica', () => {
+  let demoted
+  let proxy
+
+  beforeAll(async () => {
+    demoted = await RedisServer.start()
+    proxy = await TcpProxy.start(demoted.port)
+    await demoted.client().replicaof('127.0.0.1', 1)
+  })
+
+  afterAll(async () => {
+    await proxy.stop()
+    await demoted.stop()
+  })
+
+  it.each(['pipeline', 'multi'])('is left for another connection by a %s', async (how) => {
+    const client = clients.keep(createRedisClient(proxy.url))
+    await client.get('n')
+    const before = proxy.connections
+    const [first] = await Promise.allSettled([client[how]().set('n', 1).get('n').exec()])
+    const { reason, value } = first
+    expect(reason?.previousErrors[0] ?? value[0][0]).toMatchObject({
+      message: expect.stringMatching(/^READONLY/),
+    })
+    await until(() => proxy.connections > before)
+  })
+})
