@@ -208,6 +208,16 @@ describe('multi()', () => {
     expect(await ours.exists('a')).toBe(0)
   })
 
+  it('says that it was none, where the user may not begin one', async () => {
+    await ioredis.flushall()
+    await ioredis.acl('SETUSER', 'single', 'on', '>x', '+@all', '-multi', '~*', '&*')
+    const client = clients.keep(createRedisClient(`redis://single:x@127.0.0.1:${server.port}`))
+    const error = await refusalOf(() => client.multi().set('a', 1).exec())
+    expect(error).toBeInstanceOf(RedisReplyError)
+    expect(error.message).toMatch(/^MULTI was refused.*executed by itself: NOPERM/)
+    expect(await ioredis.get('a')).toBe('1')
+  })
+
   it('that is not sent in one go is refused, and says why', () => {
     const error = thrownBy(() => ours.multi({ pipeline: false }))
     expect(error).toBeInstanceOf(InvalidStateError)

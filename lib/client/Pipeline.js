@@ -92,6 +92,11 @@ class Pipeline {
     // `MULTI` and each command were answered: queued, or why not.
     const answers = ['multi', ...this.#commands].map(() => replies.next(false))
     const previousErrors = answers.filter((answer) => answer instanceof RedisReplyError)
+    const [begun] = previousErrors
+    if (begun !== undefined && begun === answers[0]) {
+      const reason = `MULTI was refused, and so each command was executed by itself: ${begun.message}`
+      throw Object.assign(new RedisReplyError(reason), { previousErrors })
+    }
     const executed = replies.list(this.#commands.map(({ asBuffers }) => asBuffers))
     if (executed instanceof RedisReplyError) throw Object.assign(executed, { previousErrors })
     if (executed === null) return null
