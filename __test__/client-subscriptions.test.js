@@ -1,7 +1,12 @@
 'use strict'
 
 const { spawnSync } = require('node:child_process')
-const { ClosedError, RedisUnavailableError, createRedisClient } = require('../index.js')
+const {
+  ClosedError,
+  RedisReplyError,
+  RedisUnavailableError,
+  createRedisClient,
+} = require('../index.js')
 const { Managers } = require('./harness/managers.js')
 const { TcpProxy } = require('./harness/proxy.js')
 const { RedisServer } = require('./harness/redis.js')
@@ -75,6 +80,31 @@ it('a client that subscribes still runs commands', async () => {
   expect(await client.publish('a', 'x')).toBe(1)
   await until(() => heard.length === 2)
   expect(await client.ping()).toBe('PONG')
+})
+
+it('what the user may not listen to is refused, and costs the others nothing', async () => {
+  await redis.acl('SETUSER', 'limited', 'on', '>x', '+@all', '~*', 'resetchannels', '&good*')
+  const client = open(`redis://limited:x@127.0.0.1:${server.port}`)
+  const heard = heardBy(client)
+  const isRefused = async (subscribe) => {
+    const error = await refusalOf(subscribe)
+    expect(error).toBeInstanceOf(RedisReplyError)
+    expect(error.message).toMatch(/^NOPERM/)
+  }
+  await isRefused(() => client.subscribe('bad'))
+  expect(await client.subscribe('good1')).toBe(1)
+  let losses = 0
+  client.on('reconnecting', () => losses++)
+  const refused = [() => client.subscribe('bad'), () => client.subscribe('bad', 'good2')]
+  await Promise.all([...refused, () => client.psubscribe('*')].map(isRefused))
+  expect(losses).toBe(0)
+  expect(await client.subscribe('good3')).toBe(2)
+  await redis.client('KILL', 'TYPE', 'PUBSUB')
+  await until(() => losses > 0)
+  await until(async () => (await redis.publish('good1', 'x')) > 0)
+  expect(await redis.publish('good2', 'x')).toBe(0)
+  await until(() => heard.length > 0)
+  expect(heard[0]).toEqual(['message', 'good1', 'x'])
 })
 
 it('what is subscribed to is subscribed to again after a loss, whatever has changed meanwhile', async () => {

@@ -3,10 +3,20 @@
 const { Buffer } = require('node:buffer')
 const { NativeSubscription } = require('../realm/native.js')
 const { after } = require('../realm/delay.js')
-const { ClosedError, RedisUnavailableError } = require('../realm/errors.js')
+const { ClosedError, RedisReplyError, RedisUnavailableError } = require('../realm/errors.js')
 const { News, close, listen, open, unlisten } = require('../realm/settle.js')
 
-/** @typedef {{ number: number, resolve(): void, reject(error: Error): void, cancel(): void }} Waiting */
+/**
+ * A change of what is listened to that Redis has neither confirmed nor refused, and its caller.
+ *
+ * @typedef {object} Change
+ * @property {number} number
+ * @property {Set<string>} names the channels, or the patterns
+ * @property {string[]} added which of them are new
+ * @property {() => void} resolve
+ * @property {(error: Error) => void} reject
+ * @property {() => void} cancel ends the caller's time limit
+ */
 
 /** The channels and patterns that a client's owner listens to, on a connection of their own. */
 class Subscriptions {
@@ -22,8 +32,8 @@ class Subscriptions {
   #patterns = new Set()
   /** The number of the latest topics. */
   #wanted = 0
-  /** @type {Set<Waiting>} */
-  #waiting = new Set()
+  /** @type {Set<Change>} */
+  #changes = new Set()
   #isHolding = false
   #isEnded = false
 
@@ -42,32 +52,32 @@ class Subscriptions {
 
   /** @param {unknown[]} names */
   subscribe(names) {
-    return this.#change(() => add(this.#channels, names))
+    return this.#change(this.#channels, add, names)
   }
 
   /** @param {unknown[]} names */
   psubscribe(names) {
-    return this.#change(() => add(this.#patterns, names))
+    return this.#change(this.#patterns, add, names)
   }
 
   /** From all, where none is named. @param {unknown[]} names */
   unsubscribe(names) {
-    return this.#change(() => remove(this.#channels, names))
+    return this.#change(this.#channels, remove, names)
   }
 
   /** From all, where none is named. @param {unknown[]} names */
   punsubscribe(names) {
-    return this.#change(() => remove(this.#patterns, names))
+    return this.#change(this.#patterns, remove, names)
   }
 
   /** The client has ended. */
   end() {
     this.#isEnded = true
-    for (const { cancel, reject } of this.#waiting) {
+    for (const { cancel, reject } of this.#changes) {
       cancel()
       reject(new ClosedError())
     }
-    this.#waiting.clear()
+    this.#changes.clear()
     if (this.#isHolding) this.#completions.release()
     unlisten(this.#listener)
     close()
@@ -81,6 +91,7 @@ class Subscriptions {
    */
   news(kind, number, payload, about) {
     if (kind === News.CONFIRMED) this.#confirmed(number)
+    else if (kind === News.REFUSED) this.#refused(number, /** @type {string} */ (about))
     else if (kind === News.MESSAGE)
       this.#message(payload, JSON.parse(/** @type {string} */ (about)))
   }
@@ -89,48 +100,90 @@ class Subscriptions {
    * Changes what is listened to. Resolves to how many channels and patterns that are, once Redis has
    * confirmed them.
    *
-   * @param {() => void} change
+   * @param {Set<string>} listened the channels, or the patterns
+   * @param {(listened: Set<string>, names: unknown[], unconfirmed: string[]) => string[]} change
+   * @param {unknown[]} names
    * @returns {Promise<number>}
    */
-  async #change(change) {
+  async #change(listened, change, names) {
     if (this.#isEnded) throw new ClosedError()
-    change()
+    const added = change(listened, names, this.#unconfirmed(listened))
     const count = this.#channels.size + this.#patterns.size
-    // As with an open socket, the process stays alive while there is something to hear.
-    if (count > 0 !== this.#isHolding) {
-      this.#isHolding = count > 0
-      if (this.#isHolding) this.#completions.hold()
-      else this.#completions.release()
-    }
-    const topics = { channels: [...this.#channels], patterns: [...this.#patterns] }
-    const number = ++this.#wanted
-    this.#native.listenTo(JSON.stringify(topics), number)
-    await this.#confirmation(number)
+    await this.#confirmation(this.#listen(), listened, added)
     return count
   }
 
-  /** @param {number} number @returns {Promise<void>} */
-  #confirmation(number) {
+  /** What was added and may be refused. @param {Set<string>} listened */
+  #unconfirmed(listened) {
+    return [...this.#changes].flatMap(({ names, added }) => (names === listened ? added : []))
+  }
+
+  /** Tells the core what to listen to. Returns the number of that. */
+  #listen() {
+    const isListening = this.#channels.size + this.#patterns.size > 0
+    // As with an open socket, the process stays alive while there is something to hear.
+    if (isListening !== this.#isHolding) {
+      this.#isHolding = isListening
+      if (isListening) this.#completions.hold()
+      else this.#completions.release()
+    }
+    const topics = { channels: [...this.#channels], patterns: [...this.#patterns] }
+    this.#native.listenTo(JSON.stringify(topics), ++this.#wanted)
+    return this.#wanted
+  }
+
+  /**
+   * @param {number} number
+   * @param {Set<string>} names
+   * @param {string[]} added
+   * @returns {Promise<void>}
+   */
+  #confirmation(number, names, added) {
     return new Promise((resolve, reject) => {
       const late = () => {
-        this.#waiting.delete(waiting)
         const reason = `${this.#server}: the subscription was not confirmed in time; it will be later`
         reject(new RedisUnavailableError(reason))
       }
       const cancel = after(this.#timeoutMs, late, { keepsAlive: true })
-      const waiting = { number, resolve, reject, cancel }
-      this.#waiting.add(waiting)
+      this.#changes.add({ number, names, added, resolve, reject, cancel })
     })
   }
 
   /** @param {number} number */
   #confirmed(number) {
-    for (const waiting of this.#waiting) {
-      if (waiting.number > number) continue
-      this.#waiting.delete(waiting)
-      waiting.cancel()
-      waiting.resolve()
+    for (const { cancel, resolve } of this.#endedBy(number)) {
+      cancel()
+      resolve()
     }
+  }
+
+  /**
+   * Redis refuses to add names, and does not say which: all that it was asked for together are taken
+   * back, or else the others would not be heard after the next loss.
+   *
+   * @param {number} number
+   * @param {string} reason
+   */
+  #refused(number, reason) {
+    const adding = this.#endedBy(number, ({ added }) => added.length > 0)
+    for (const { names, added, cancel, reject } of adding) {
+      remove(names, added)
+      cancel()
+      reject(new RedisReplyError(reason))
+    }
+    if (adding.length > 0) this.#listen()
+  }
+
+  /**
+   * Takes out the changes up to this number.
+   *
+   * @param {number} number
+   * @param {(change: Change) => boolean} [isMeant]
+   */
+  #endedBy(number, isMeant = () => true) {
+    const ended = [...this.#changes].filter((one) => one.number <= number && isMeant(one))
+    for (const change of ended) this.#changes.delete(change)
+    return ended
   }
 
   /** @param {Buffer} payload @param {[string | null, string]} about */
@@ -148,15 +201,24 @@ class Subscriptions {
   }
 }
 
-/** @param {Set<string>} to @param {unknown[]} names */
-function add(to, names) {
-  for (const name of names) to.add(String(name))
+/**
+ * Returns what is not there for certain.
+ *
+ * @param {Set<string>} to
+ * @param {unknown[]} names
+ * @param {string[]} unconfirmed
+ */
+function add(to, names, unconfirmed) {
+  const added = names.map(String).filter((name) => !to.has(name) || unconfirmed.includes(name))
+  for (const name of added) to.add(name)
+  return added
 }
 
-/** @param {Set<string>} from @param {unknown[]} names */
+/** Returns nothing, as nothing was added. @param {Set<string>} from @param {unknown[]} names */
 function remove(from, names) {
   if (names.length === 0) from.clear()
   for (const name of names) from.delete(String(name))
+  return []
 }
 
 module.exports = { Subscriptions }

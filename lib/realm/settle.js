@@ -22,6 +22,7 @@ const News = Object.freeze({
   INVALIDATED: 12,
   ELAPSED: 13,
   MESSAGE: 14,
+  REFUSED: 15,
 })
 
 /**

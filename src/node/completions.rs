@@ -54,6 +54,8 @@ pub(crate) enum Kind {
     Elapsed = 13,
     /// News of a client's subscriptions: a message. Its bytes; JSON: the pattern or null, the channel.
     Message = 14,
+    /// News of a client's subscriptions: Redis refuses what was added by that number, for this reason.
+    Refused = 15,
 }
 
 /// The longest text that JavaScript takes, bytes: V8's limit, in UTF-16 units.

@@ -26,7 +26,7 @@ struct Wanted {
 
 #[napi]
 impl NativeSubscription {
-    /// News for `slot`: `Message` and `Confirmed`.
+    /// News for `slot`: `Message`, `Confirmed` and `Refused`.
     #[napi(constructor)]
     pub fn new(completions: &Completions, client: &NativeClient, slot: u32) -> Result<Self> {
         let listeners = Listeners { queue: completions.lane.queue.clone(), slot };
@@ -62,6 +62,7 @@ impl Audience for Listeners {
     fn tell(&self, heard: Heard) {
         let (kind, number, text, more) = match heard {
             Heard::Confirmed(number) => (Kind::Confirmed, f64::from(number), None, None),
+            Heard::Refused(number, line) => (Kind::Refused, f64::from(number), None, Some(line)),
             Heard::Message { pattern, channel, payload } => {
                 let about = serde_json::json!([pattern, channel]).to_string();
                 (Kind::Message, 0.0, Some(payload.into()), Some(about))

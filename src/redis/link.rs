@@ -123,22 +123,22 @@ impl Link {
     }
 
     /// Begins or ends to listen to `topics` by `command`, such as `PSUBSCRIBE`. Messages that come
-    /// meanwhile are pushes, as always.
+    /// meanwhile are pushes, as always. The inner error is Redis' refusal, of all of them.
     pub async fn confirm<'a>(
         &mut self,
         command: &str,
         topics: impl ExactSizeIterator<Item = &'a String>,
-    ) -> Result<(), Lost> {
+    ) -> Result<Result<(), String>, Lost> {
         let confirmations = Answer::Confirmations(topics.len());
         let mut listen = redis::cmd(command);
         for topic in topics {
             listen.arg(topic);
         }
         self.send(&listen, confirmations);
-        match self.answers().await?.pop() {
-            Some(Value::ServerError(error)) => Err(self.lost(error_line(&error))),
+        Ok(match self.answers().await?.pop() {
+            Some(Value::ServerError(error)) => Err(error_line(&error)),
             _ => Ok(()),
-        }
+        })
     }
 
     /// One command, and its answer, whose moment the unsubscription of `marker` marks among the

@@ -64,7 +64,21 @@ pub enum Event {
     Lost {
         /// Why.
         reason: String,
+        /// What Redis said, if that is since this user may not listen to all topics.
+        refused: Option<String>,
     },
+}
+
+/// What has become of a change of the topics.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Listening {
+    /// Redis has confirmed it.
+    Confirmed,
+    /// There is no connection: the next one will be asked.
+    Later,
+    /// Redis does not let this user listen to what was added, and says so. The topics are those of
+    /// before.
+    Refused(String),
 }
 
 /// A subscription that is kept up. Dropping it ends it.
@@ -117,19 +131,25 @@ impl Subscriber {
         }
     }
 
-    /// Listens to `topics` and to nothing else. `true` when Redis has confirmed it; `false` when
-    /// the next connection will. `Err` when the connection was lost over it.
-    pub async fn listen_to(&mut self, topics: Topics) -> Result<bool, Event> {
+    /// Listens to `topics` and to nothing else. `Err` when the connection was lost over it.
+    pub async fn listen_to(&mut self, topics: Topics) -> Result<Listening, Event> {
         let before = std::mem::replace(&mut self.topics, topics);
-        let Some(link) = &mut self.link else { return Ok(false) };
+        let Some(link) = &mut self.link else { return Ok(Listening::Later) };
         let added = self.topics.without(&before);
         let removed = before.without(&self.topics);
         let changed = within(self.options.stall_timeout, &self.options, async {
-            confirm(link, SUBSCRIBE, &added).await?;
-            confirm(link, UNSUBSCRIBE, &removed).await
+            let confirmed = confirm(link, SUBSCRIBE, &added).await?;
+            // Channels may have been confirmed before patterns were refused.
+            let over = if confirmed.is_ok() { &removed } else { &added };
+            Ok(confirmed.and(confirm(link, UNSUBSCRIBE, over).await?))
         });
         match changed.await {
-            Ok(()) => Ok(true),
+            Ok(Ok(())) => Ok(Listening::Confirmed),
+            Ok(Err(line)) if Refusal::of(&line) == Refusal::Final => {
+                self.topics = before;
+                Ok(Listening::Refused(line))
+            }
+            Ok(Err(line)) => Err(self.lost(format!("{}: {line}", self.options))),
             Err(error) => Err(self.lost(error.to_string())),
         }
     }
@@ -139,7 +159,10 @@ impl Subscriber {
     /// it and those after. `None` where Redis refuses. `Err` when the connection was lost over it.
     pub async fn ask(&mut self, command: Cmd, marker: u64) -> Result<Option<Value>, Event> {
         let Some(link) = &mut self.link else {
-            return Err(Event::Lost { reason: String::from("there is no connection") });
+            return Err(Event::Lost {
+                reason: String::from("there is no connection"),
+                refused: None,
+            });
         };
         let marker = marker_channel(marker);
         let asked = link.ask_marked(&marker, &command);
@@ -166,11 +189,15 @@ impl Subscriber {
         tokio::time::sleep_until(self.retry_at).await;
         let attempt = within(self.options.connect_timeout, &self.options, async {
             let mut link = Link::open(&self.options).await?;
-            confirm(&mut link, SUBSCRIBE, &self.topics).await?;
-            Ok(link)
+            let confirmed = confirm(&mut link, SUBSCRIBE, &self.topics).await?;
+            Ok((link, confirmed))
         });
         match attempt.await {
-            Ok(link) => {
+            Ok((_, Err(line))) => {
+                let refused = (Refusal::of(&line) == Refusal::Final).then(|| line.clone());
+                self.lost_by(format!("{}: {line}", self.options), refused)
+            }
+            Ok((link, Ok(()))) => {
                 self.link = Some(link);
                 self.connected_at = Instant::now();
                 (self.status)(Status::Ready);
@@ -182,6 +209,10 @@ impl Subscriber {
 
     /// Gives the connection up; `next` makes another.
     pub fn lost(&mut self, reason: String) -> Event {
+        self.lost_by(reason, None)
+    }
+
+    fn lost_by(&mut self, reason: String, refused: Option<String>) -> Event {
         if self.link.take().is_some() {
             self.lost_at.get_or_insert_with(Instant::now);
             // A link that served for a while was a good one: the next try is prompt.
@@ -193,7 +224,7 @@ impl Subscriber {
         self.retry_at = Instant::now() + delay;
         self.failures = self.failures.saturating_add(1);
         (self.status)(Status::Reconnecting { reason: reason.clone() });
-        Event::Lost { reason }
+        Event::Lost { reason, refused }
     }
 }
 
@@ -211,18 +242,19 @@ const SUBSCRIBE: [&str; 2] = ["SUBSCRIBE", "PSUBSCRIBE"];
 const UNSUBSCRIBE: [&str; 2] = ["UNSUBSCRIBE", "PUNSUBSCRIBE"];
 
 /// Sends the commands for channels and for patterns, each where there are any, and waits until Redis
-/// has confirmed them.
+/// has confirmed them, or has refused one of them.
 async fn confirm(
     link: &mut Link,
     [of_channels, of_patterns]: [&str; 2],
     topics: &Topics,
-) -> Result<(), Lost> {
+) -> Result<Result<(), String>, Lost> {
+    let mut confirmed = Ok(());
     for (command, names) in [(of_channels, &topics.channels), (of_patterns, &topics.patterns)] {
         if !names.is_empty() {
-            link.confirm(command, names.iter()).await?;
+            confirmed = confirmed.and(link.confirm(command, names.iter()).await?);
         }
     }
-    Ok(())
+    Ok(confirmed)
 }
 
 /// `[channel, count]`.

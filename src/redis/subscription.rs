@@ -8,7 +8,7 @@ use tokio::time::{Duration, sleep};
 
 use crate::redis::options::Options;
 use crate::redis::status::{Status, StatusSink};
-use crate::redis::subscriber::{Event, Subscriber, Topics};
+use crate::redis::subscriber::{Event, Listening, Subscriber, Topics};
 
 /// How many bytes of messages may wait for the audience. With more the connection is given up until
 /// half of them are heard.
@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(20);
 pub enum Heard {
     /// Redis has confirmed the topics of this number.
     Confirmed(u32),
+    /// Redis does not let this user listen to what these topics have more than those that it has
+    /// confirmed last, for this reason.
+    Refused(u32, String),
     /// A message.
     Message {
         /// The pattern that it was heard by; `None` where that was the channel's own name.
@@ -118,11 +121,13 @@ impl<A: Audience> Task<A> {
         }
         match &mut self.subscriber {
             // The next connection confirms them, where this one was lost.
-            Some(subscriber) => {
-                if let Ok(true) = subscriber.listen_to(topics).await {
-                    self.audience.tell(Heard::Confirmed(number));
+            Some(subscriber) => match subscriber.listen_to(topics).await {
+                Ok(Listening::Confirmed) => self.audience.tell(Heard::Confirmed(number)),
+                Ok(Listening::Refused(line)) => {
+                    self.audience.tell(Heard::Refused(number, line));
                 }
-            }
+                Ok(Listening::Later) | Err(_) => {}
+            },
             None => {
                 (self.status)(Status::Connecting);
                 let (options, status) = (self.options.clone(), self.status.clone());
@@ -142,6 +147,9 @@ impl<A: Audience> Task<A> {
             Event::Message { pattern, channel, payload } => {
                 let payload = payload.map_or_else(|bytes| bytes, String::into_bytes);
                 self.audience.tell(Heard::Message { pattern, channel, payload });
+            }
+            Event::Lost { refused: Some(line), .. } => {
+                self.audience.tell(Heard::Refused(self.number, line));
             }
             Event::Marker(_) | Event::Lost { .. } => {} // The status tells of a loss.
         }

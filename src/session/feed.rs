@@ -18,7 +18,7 @@ use crate::document::Identity;
 use crate::keys::{DEFAULT_SESSION_PREFIX, Keys};
 use crate::redis::options::Options;
 use crate::redis::status::{Status, StatusSink};
-use crate::redis::subscriber::{Event, Subscriber, Topics};
+use crate::redis::subscriber::{Event, Listening, Subscriber, Topics};
 
 /// How many sessions the feed remembers to re-read after a gap, deleted ones as well; the least
 /// recently updated is forgotten first. About 200 bytes each.
@@ -246,9 +246,15 @@ impl<A: Audience> Task<A> {
             return;
         }
         match &mut self.subscriber {
-            Some(subscriber) => match subscriber.listen_to(topics).await {
-                Ok(true) => self.confirmed(),
-                Ok(false) => {}
+            Some(subscriber) => match subscriber.listen_to(topics.clone()).await {
+                Ok(Listening::Confirmed) => self.confirmed(),
+                Ok(Listening::Later) => {}
+                // It is of no use without its topics: the next connection asks again.
+                Ok(Listening::Refused(line)) => {
+                    let lost = subscriber.lost(format!("{}: {line}", self.options));
+                    let _later = subscriber.listen_to(topics).await;
+                    self.handle(lost).await;
+                }
                 Err(lost) => self.handle(lost).await,
             },
             None => {
@@ -276,10 +282,10 @@ impl<A: Audience> Task<A> {
             Event::Confirmed { gap: None } => self.confirmed(),
             Event::Confirmed { gap: Some(lasted) } => match self.catch_up(lasted).await {
                 Ok(()) => self.confirmed(),
-                Err(Event::Lost { reason }) => self.audience.tell(FeedEvent::Lost { reason }),
+                Err(Event::Lost { reason, .. }) => self.audience.tell(FeedEvent::Lost { reason }),
                 Err(_) => {}
             },
-            Event::Lost { reason } => self.audience.tell(FeedEvent::Lost { reason }),
+            Event::Lost { reason, .. } => self.audience.tell(FeedEvent::Lost { reason }),
             Event::Message { channel, payload, .. } => self.message(channel, payload),
             Event::Marker(marker) => self.superseded.retain(|_, until| *until > marker),
         }
