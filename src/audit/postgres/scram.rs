@@ -12,8 +12,9 @@ use super::super::fault::Fault;
 
 pub(super) const MECHANISM: &str = "SCRAM-SHA-256";
 
-/// A server that asks for more rounds would keep the thread busy.
-const MAX_ROUNDS: u32 = 100_000;
+/// A server that asks for more rounds would keep the thread busy: these take some tenths of a second.
+/// PostgreSQL's `scram_iterations` is 4096 by default; people set it to 600 000.
+const MAX_ROUNDS: u32 = 1_000_000;
 
 /// One exchange.
 pub(super) struct Scram {
@@ -45,6 +46,12 @@ impl Scram {
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err(unacceptable());
         }
+        if rounds.get() > MAX_ROUNDS {
+            return Err(Fault::unreachable(format!(
+                "the server wants the password hashed {rounds} times, more than {MAX_ROUNDS}: lower \
+                 scram_iterations there, and set the password again"
+            )));
+        }
         let mut salted = [0; 32];
         let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
         pbkdf2::derive(algorithm, rounds, &salt, &self.password, &mut salted);
@@ -70,7 +77,7 @@ fn parts(server_first: &str) -> Option<(&str, Vec<u8>, NonZeroU32)> {
     let nonce = fields.next()?.strip_prefix("r=")?;
     let salt = BASE64_STANDARD.decode(fields.next()?.strip_prefix("s=")?).ok()?;
     let rounds: u32 = fields.next()?.strip_prefix("i=")?.parse().ok()?;
-    Some((nonce, salt, NonZeroU32::new(rounds).filter(|rounds| rounds.get() <= MAX_ROUNDS)?))
+    Some((nonce, salt, NonZeroU32::new(rounds)?))
 }
 
 /// As in PostgreSQL: what SASLprep does not allow (an emoji) is taken as it is.
@@ -135,6 +142,16 @@ mod tests {
         ] {
             assert!(exchange().0.answer(first).is_err(), "{first}");
         }
+    }
+
+    #[test]
+    fn many_rounds_are_done_and_too_many_are_refused_by_name() {
+        let answer = |rounds: u32| {
+            let first = format!("r=rOprNGfwEbeRWgbNEkqOx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i={rounds}");
+            exchange().0.answer(&first).map_err(|fault| fault.message)
+        };
+        assert!(answer(600_000).is_ok());
+        assert!(answer(2_000_000_000).is_err_and(|message| message.contains("scram_iterations")));
     }
 
     #[test]
