@@ -11,6 +11,8 @@ const SHAPES: &[&str] = &[
     "CREATE TABLE sync_events (LIKE whole, PRIMARY KEY (id, timestamp)) PARTITION BY RANGE (timestamp);
      CREATE TABLE rest PARTITION OF sync_events DEFAULT",
     "CREATE TABLE sync_events (LIKE whole)",
+    "CREATE TABLE sync_events (LIKE whole);
+     ALTER TABLE sync_events ALTER COLUMN timestamp TYPE timestamptz(0)",
     "CREATE TABLE sync_events (LIKE whole, PRIMARY KEY (id) DEFERRABLE)",
 ];
 

@@ -64,11 +64,12 @@ fn once(events: &Table, values: &str) -> String {
         let key = quoted(&events.key);
         return format!("SELECT {names} FROM ({values}) AS e ON CONFLICT ({key}) DO NOTHING");
     }
-    // The timestamp of an event never changes: it finds the partition.
+    // The timestamp of an event never changes: it finds the partition. A column may round it, to
+    // seconds (`timestamptz(0)`).
     format!(
         "SELECT DISTINCT ON (e.id) {names} FROM ({values}) AS e \
-         WHERE NOT EXISTS (SELECT FROM {events_name} AS stored \
-           WHERE stored.id = e.id AND stored.timestamp = e.timestamp)",
+         WHERE NOT EXISTS (SELECT FROM {events_name} AS stored WHERE stored.id = e.id \
+           AND stored.timestamp BETWEEN e.timestamp - interval '1 s' AND e.timestamp + interval '1 s')",
         events_name = events.name,
     )
 }
