@@ -92,6 +92,20 @@ describe('a self-signed certificate that says it is an authority', () => {
   })
 })
 
+describe('a given certificate that is no authority', () => {
+  test('is trusted itself', async () => {
+    const port = await shows('cert.pem')
+    expect(await ping(port, pem('cert.pem'))).toBe('PONG')
+    expect(await pingByIoredis(port, pem('cert.pem'))).toBe('PONG')
+  })
+
+  test('vouches for no other', async () => {
+    const port = await shows('borrowed.pem')
+    expect(await ping(port, pem('cert.pem'))).toMatch(/UnknownIssuer/)
+    expect(await pingByIoredis(port, pem('cert.pem'))).not.toBe('PONG')
+  })
+})
+
 describe('the error says what can be done about', () => {
   test.each([
     ['an unknown authority', 'cert.pem', { ca: pem('namesake.pem') }, /UnknownIssuer/],

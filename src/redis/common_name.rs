@@ -1,9 +1,8 @@
 //! The common names in a certificate's subject, which webpki does not read.
 
-/// The tags of DER that a subject is made of, and the type of a common name (2.5.4.3).
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OBJECT_IDENTIFIER: u8 = 0x06;
+use crate::redis::der::{Elements, OBJECT_IDENTIFIER, SEQUENCE, SET};
+
+/// The type of a common name: 2.5.4.3.
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
 /// The values of all common names in a subject: a sequence of sets of pairs of a type and a text.
@@ -22,31 +21,6 @@ pub(super) fn common_names(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
         let (_kind_of_text, text) = parts.next()?;
         is_common_name.then_some(text)
     })
-}
-
-/// The elements that follow one another in DER: tag and content of each, up to the first that is
-/// malformed.
-struct Elements<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = (u8, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (&[tag, short], rest) = self.rest.split_first_chunk()?;
-        let (length, rest) = match short {
-            0..=0x7f => (usize::from(short), rest),
-            0x81 => rest.split_first().map(|(&length, rest)| (usize::from(length), rest))?,
-            0x82 => rest
-                .split_first_chunk()
-                .map(|(length, rest)| (usize::from(u16::from_be_bytes(*length)), rest))?,
-            _ => return None, // No subject is that long.
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        self.rest = rest;
-        Some((tag, content))
-    }
 }
 
 #[cfg(test)]

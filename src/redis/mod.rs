@@ -12,7 +12,8 @@
 //! With a server:
 //!
 //! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`]; `trust`: whom
-//!   TLS trusts; `verifier`: how it verifies a server's certificate, with its `common_name`.
+//!   TLS trusts; `verifier`: how it verifies a server's certificate, by the `authorities` that are
+//!   given and its `common_name`, both in `der`.
 //! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
 //! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one;
 //!   [`subscription`]: topics that change, and who hears of them.
@@ -23,11 +24,13 @@
 //!
 //! In tests, `simulation`: the dispatcher against a simulated server and network.
 
+mod authorities;
 pub mod call;
 pub(crate) mod closing;
 mod common_name;
 pub mod connection;
 mod conversation;
+mod der;
 mod dispatcher;
 mod greeting;
 pub mod ledger;

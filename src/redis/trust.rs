@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::redis::authorities::Authorities;
 use crate::redis::verifier::{Trusted, Verifier};
 
 /// The settings of TLS, with certificates and keys in PEM.
@@ -62,8 +63,8 @@ impl Trust {
 }
 
 /// These authorities and no others.
-fn only(ca: &str) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
+fn only(ca: &str) -> Result<Authorities> {
+    let mut roots = Authorities::empty();
     for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
         let certificate = certificate.map_err(|_| unreadable("ca"))?;
         roots.add(certificate).map_err(|_| unreadable("ca"))?;
@@ -73,10 +74,12 @@ fn only(ca: &str) -> Result<RootCertStore> {
 
 /// The system's authorities and these. One that cannot be read is left out, as it is in the
 /// system's store by everybody who reads that.
-fn with_system(others: &str) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(others.as_bytes()).flatten());
+fn with_system(others: &str) -> Authorities {
+    let mut roots = Authorities::empty();
+    let others = CertificateDer::pem_slice_iter(others.as_bytes()).flatten();
+    for certificate in rustls_native_certs::load_native_certs().certs.into_iter().chain(others) {
+        let _ = roots.add(certificate);
+    }
     roots
 }
 

@@ -7,19 +7,18 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
+use crate::redis::authorities::Authorities;
 use crate::redis::common_name::common_names;
 
 /// Whom a verifier trusts.
 #[derive(Debug)]
 pub(crate) enum Trusted {
     /// Whoever has a certificate of one of these authorities, or one that *is* one of them.
-    Authorities(RootCertStore),
+    Authorities(Authorities),
     /// The same, whatever name the certificate has: what libpq calls `verify-ca`.
-    AnyName(RootCertStore),
+    AnyName(Authorities),
     /// Everybody: the owner has said so.
     Everybody,
 }
@@ -55,10 +54,10 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         };
         let certificate = ParsedCertificate::try_from(end_entity)?;
-        let own_subject = subject_if_among(authorities, end_entity);
+        let own_subject = authorities.subject_if_among(end_entity);
         let signed = verify_server_cert_signed_by_trust_anchor(
             &certificate,
-            authorities,
+            authorities.authorities(),
             intermediates,
             now,
             self.provider.signature_verification_algorithms.all,
@@ -102,18 +101,6 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// The subject of a certificate, in DER, if it is one of the trusted ones: if it has the name and
-/// the key of one. To have the key is what the handshake proves.
-fn subject_if_among(
-    authorities: &RootCertStore,
-    certificate: &CertificateDer<'_>,
-) -> Option<Vec<u8>> {
-    let mut own = RootCertStore::empty();
-    own.add(certificate.clone().into_owned()).ok()?;
-    let anchor = own.roots.pop()?;
-    authorities.roots.contains(&anchor).then(|| anchor.subject.to_vec())
 }
 
 const UNKNOWN: Error = Error::InvalidCertificate(CertificateError::UnknownIssuer);
