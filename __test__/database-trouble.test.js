@@ -122,6 +122,22 @@ test('a silent address does not keep the others from being tried', async () => {
   expect(errors).toEqual([])
 }, 20_000)
 
+test('a standby is left for the host that takes writes', async () => {
+  const greeting = [message('R', '\x00\x00\x00\x00')]
+  for (const [name, value] of [
+    ['server_version', '15.0'],
+    ['in_hot_standby', 'on'],
+  ]) {
+    greeting.push(message('S', `${name}\x00${value}\x00`))
+  }
+  proxy.refusal = Buffer.concat([...greeting, message('Z', 'I')])
+  const { port, pathname } = new URL(audit.databaseUrl)
+  const databaseUrl = `postgres://postgres@127.0.0.1:${proxy.port},127.0.0.1:${port}${pathname}`
+  const queue = audit.queue({ databaseUrl, backoffDelay: 20 })
+  await write(queue, 'a')
+  await until(async () => (await stored()).length > 0, 5000)
+}, 20_000)
+
 test('an error names all addresses, and the reason', async () => {
   const queue = audit.queue({ databaseUrl: 'postgres://u:hunter2@127.0.0.1:1,127.0.0.1:2/d' })
   const error = await queue.migrate().catch((error) => error)

@@ -6,7 +6,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::database::Login;
-use super::super::fault::Fault;
+use super::super::fault::{Cause, Fault};
 use super::message::{
     Authentication, authentication, body_length, message, parameter, refusal, startup, violation,
 };
@@ -34,15 +34,19 @@ pub(super) async fn log_in(stream: &mut dyn Stream, login: &Login) -> Result<Vec
     let mut greeting = message(b'R', &0_u32.to_be_bytes());
     loop {
         match receive(stream).await? {
-            (b'S', body) if matches!(parameter(&body), Some(("server_version", _))) => {
-                greeting.extend(message(b'S', &body));
-            }
+            (b'S', body) => match parameter(&body) {
+                Some(("server_version", _)) => greeting.extend(message(b'S', &body)),
+                Some(("in_hot_standby" | "default_transaction_read_only", "on")) => {
+                    return Err(read_only());
+                }
+                _ => {}
+            },
             (b'Z', status) => {
                 greeting.extend(message(b'Z', &status));
                 return Ok(greeting);
             }
-            // Other parameters; the key to cancel a statement; a notice; the protocol's version.
-            (b'S' | b'K' | b'N' | b'v', _) => {}
+            // The key to cancel a statement; a notice; the protocol's version.
+            (b'K' | b'N' | b'v', _) => {}
             _ => return Err(violation()),
         }
     }
@@ -98,6 +102,12 @@ fn nonce() -> Result<String, Fault> {
     let filled = SystemRandom::new().fill(&mut bytes);
     filled.map_err(|_| Fault::unreachable("the system has no random numbers"))?;
     Ok(BASE64_STANDARD.encode(bytes))
+}
+
+/// Nothing can be stored there: another host of the server may be the one that takes writes.
+fn read_only() -> Fault {
+    let sqlstate = Some("25006".to_owned());
+    Fault { cause: Cause::Postgres, sqlstate, message: "the server is read-only".to_owned() }
 }
 
 fn unproved() -> Fault {
