@@ -73,6 +73,18 @@ it('a callback gets the count', async () => {
   expect(told).toEqual([null, 1])
 })
 
+it('a name with half a surrogate pair is sent as ioredis sends it', async () => {
+  for (const client of [server.client(), open(server.url)]) {
+    const heard = heardBy(client)
+    expect(await client.subscribe('a\ud800')).toBe(1)
+    expect(await client.subscribe('b')).toBe(2)
+    await redis.publish('a\ufffd', 'x')
+    await until(() => heard.length > 0)
+    expect(heard[0]).toEqual(['message', 'a\ufffd', 'x'])
+    expect(await client.unsubscribe('a\ud800')).toBe(1)
+  }
+})
+
 it('a client that subscribes still runs commands', async () => {
   const client = open(server.url)
   const heard = heardBy(client)

@@ -209,7 +209,7 @@ class Subscriptions {
  * @param {string[]} unconfirmed
  */
 function add(to, names, unconfirmed) {
-  const added = names.map(String).filter((name) => !to.has(name) || unconfirmed.includes(name))
+  const added = names.map(sent).filter((name) => !to.has(name) || unconfirmed.includes(name))
   for (const name of added) to.add(name)
   return added
 }
@@ -217,8 +217,13 @@ function add(to, names, unconfirmed) {
 /** Returns nothing, as nothing was added. @param {Set<string>} from @param {unknown[]} names */
 function remove(from, names) {
   if (names.length === 0) from.clear()
-  for (const name of names) from.delete(String(name))
+  for (const name of names) from.delete(sent(name))
   return []
+}
+
+/** A name as Redis gets it: what is no character in UTF-8 goes as U+FFFD. @param {unknown} name */
+function sent(name) {
+  return Buffer.from(String(name)).toString()
 }
 
 module.exports = { Subscriptions }
