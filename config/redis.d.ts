@@ -355,6 +355,8 @@ export declare class RedisClient extends EventEmitter {
    * client subscribes again after a lost connection, and misses the messages of the time between. If
    * more than 64 MiB of messages wait for the listeners, the client closes the connection and subscribes
    * again. Resolves to the number of channels and patterns of this client, once Redis has confirmed them.
+   * @throws {RedisReplyError} if the user may not listen to one of the channels. The client then listens to
+   *   none of them.
    * @throws {RedisUnavailableError} if Redis does not confirm the subscription in time. The client goes on
    *   trying.
    */

@@ -72,7 +72,6 @@ class Turns {
       line.cancel?.()
       for (const { begin } of line.waiting.splice(0)) begin(nothing)
     }
-    this.#lines.clear()
   }
 
   /** @param {string} sessionId @param {Line} line */
