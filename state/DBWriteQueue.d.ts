@@ -72,9 +72,9 @@ export interface DBWriteQueueOptions {
   /** Whether this process stores records in PostgreSQL. If false, it only queues them. Default true. */
   worker?: boolean
   /**
-   * `postgres://user:password@host:port/database?parameter=value`. Commas separate several hosts. Default:
-   * the environment's `DATABASE_URL`, then its `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`,
-   * `PGOPTIONS` and `PGAPPNAME`.
+   * `postgres://user:password@host:port/database?parameter=value`. Commas separate several hosts; the
+   * worker passes over one that is read-only. Default: the environment's `DATABASE_URL`, then its
+   * `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `PGOPTIONS` and `PGAPPNAME`.
    *
    * The module reads these parameters and ignores others: `host` (also the directory of a Unix socket),
    * `port`, `user`, `password`, `dbname`, `options`, `application_name`, `schema` (sets the `search_path`),
