@@ -102,6 +102,12 @@ describe('records wait while the tables refuse every record', () => {
       untrigger('sync_sessions'),
     ],
     [
+      'a right is missing',
+      '42501',
+      trigger('sync_events', 'INSERT', "RAISE 'no' USING ERRCODE = '42501'"),
+      untrigger('sync_events'),
+    ],
+    [
       'a trigger refuses updates',
       'XX000',
       trigger('sync_sessions', 'UPDATE', "RAISE 'no' USING ERRCODE = 'XX000'"),
@@ -126,8 +132,27 @@ describe('records wait while the tables refuse every record', () => {
   })
 })
 
+test('what the tables refuse is told even after another outage', async () => {
+  const proxy = await PostgresProxy.start(audit.postgres.port)
+  audit.keep({ close: () => proxy.stop() })
+  proxy.refusal = report('E', '57P03', 'starting up')
+  const url = new URL(audit.databaseUrl)
+  url.port = proxy.port
+  const { queue, told } = await prepared({ databaseUrl: url.href })
+  await audit.queue({ worker: false }).migrate()
+  await audit.rows('ALTER TABLE sync_events DROP event_type')
+  await write(queue, 'a')
+  await until(() => told.tries > 2)
+  proxy.refusal = undefined
+  await until(() => told.error.length > 1)
+  expect(told.error).toMatchObject([{ sqlstate: '57P03' }, { sqlstate: '42703' }])
+  const tries = told.tries
+  await until(() => told.tries > tries + 2)
+  expect(told.error).toHaveLength(2)
+})
+
 describe('a record that is refused while others are stored goes to the dead letters', () => {
-  test.each(['22023', '23514', '23505', '42703', 'P0001', 'XX000', '0A000'])(
+  test.each(['22023', '23514', '23505', '42703', '42501', '42P01', 'P0001', 'XX000', '0A000'])(
     'with SQLSTATE %s, alone and among good ones',
     async (sqlstate) => {
       const { queue, told } = await prepared({ batchSize: 50 })

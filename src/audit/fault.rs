@@ -23,6 +23,8 @@ pub enum Cause {
     Record,
     /// The server, the network or the configuration: retry the records until it is repaired.
     Postgres,
+    /// The tables, which refuse every record: retry the records until somebody changes them.
+    Tables,
     /// Unknown: retry a few times.
     Unclear,
 }
@@ -39,10 +41,7 @@ impl Fault {
         };
         let sqlstate = refusal.code().map(|code| code.into_owned());
         // Only the primary message: the detail and the context quote rows.
-        let mut message = refusal.message().to_owned();
-        if sqlstate.as_deref() == Some(UNDEFINED_TABLE) {
-            message.push_str(MIGRATE);
-        }
+        let message = refusal.message().to_owned();
         let cause = match sqlstate.as_deref() {
             // The partition for the row is missing: it may be made yet.
             Some(CHECK_VIOLATION) if refusal.constraint().is_none() => Cause::Unclear,
@@ -53,11 +52,8 @@ impl Fault {
 
     /// A table does not exist.
     pub(super) fn missing_table(name: &str) -> Self {
-        Self {
-            cause: Cause::Postgres,
-            sqlstate: Some(UNDEFINED_TABLE.to_owned()),
-            message: format!("relation \"{name}\" does not exist{MIGRATE}"),
-        }
+        let advice = "call migrate() to create the tables";
+        Self::unsuitable_table("42P01", format!("relation \"{name}\" does not exist: {advice}"))
     }
 
     /// PostgreSQL could not be reached, or did not answer.
@@ -75,28 +71,26 @@ impl Fault {
 
     /// Declares that no record is the cause.
     pub(super) fn of_postgres(self) -> Self {
-        Self { cause: Cause::Postgres, ..self }
+        match self.cause {
+            Cause::Tables => self,
+            _ => Self { cause: Cause::Postgres, ..self },
+        }
     }
 
     /// Declares that the tables are the cause.
     pub(super) fn of_tables(mut self) -> Self {
         self.message.push_str(" (PostgreSQL refuses every record, not only this one)");
-        self.of_postgres()
+        Self { cause: Cause::Tables, ..self }
     }
 
     /// A table lacks something that the sink needs.
     pub(super) fn unsuitable_table(sqlstate: &str, message: String) -> Self {
-        Self { cause: Cause::Postgres, sqlstate: Some(sqlstate.to_owned()), message }
+        Self { cause: Cause::Tables, sqlstate: Some(sqlstate.to_owned()), message }
     }
 
     /// Whether the server knows this client, and does not let it in.
     pub(super) fn is_login_refused(&self) -> bool {
         self.sqlstate.as_deref().is_some_and(|state| state.starts_with("28") || state == "3D000")
-    }
-
-    /// Whether a table is missing, so that `migrate()` would help.
-    pub fn is_missing_table(&self) -> bool {
-        self.sqlstate.as_deref() == Some(UNDEFINED_TABLE)
     }
 
     /// Whether PostgreSQL cancelled the statement because it took too long.
@@ -130,15 +124,13 @@ impl From<sqlx::Error> for Fault {
 }
 
 const CHECK_VIOLATION: &str = "23514";
-const UNDEFINED_TABLE: &str = "42P01";
-const MIGRATE: &str = ": call migrate() to create the tables";
 
 /// By the classes in appendix A of PostgreSQL's documentation. A record is the cause only if a
 /// record that is certainly valid would be stored ([`super::canary`]).
 fn cause_of_sqlstate(sqlstate: &str) -> Cause {
     match sqlstate {
-        // Read-only; idle in transaction for too long; undefined table; no privilege.
-        "25006" | "25P03" | UNDEFINED_TABLE | "42501" => Cause::Postgres,
+        // Read-only; idle in transaction for too long.
+        "25006" | "25P03" => Cause::Postgres,
         _ => match sqlstate.get(..2) {
             // Data exception; integrity constraint violation.
             Some("22" | "23") => Cause::Record,
@@ -172,9 +164,9 @@ mod tests {
             (Cause::Record, "22P02 22P05 22021 22001 22003 23502 23505 23514"),
             (
                 Cause::Postgres,
-                "08006 25006 25P03 28P01 3D000 40001 40P01 42501 42P01 53100 53300 55P03 57014 57P01 57P03 58030",
+                "08006 25006 25P03 28P01 3D000 40001 40P01 53100 53300 55P03 57014 57P01 57P03 58030",
             ),
-            (Cause::Unclear, "42703 42883 P0001 XX000 0A000 54001 21000 25P02 9"),
+            (Cause::Unclear, "42501 42703 42883 42P01 P0001 XX000 0A000 54001 21000 25P02 9"),
         ] {
             for state in states.split(' ') {
                 assert_eq!(cause_of_sqlstate(state), cause, "{state}");
@@ -194,7 +186,7 @@ mod tests {
     #[test]
     fn a_missing_table_names_the_remedy() {
         let fault = Fault::missing_table("sync_events");
-        assert!(fault.is_missing_table() && fault.cause == Cause::Postgres);
+        assert_eq!(fault.cause, Cause::Tables);
         assert!(fault.to_string().contains("migrate()"), "{fault}");
     }
 }

@@ -307,7 +307,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                 Cause::Postgres if fault.is_slow() && batch.len() > 1 => {
                     batches.extend(batch.halves());
                 }
-                Cause::Postgres => {
+                Cause::Postgres | Cause::Tables => {
                     let closing = self.wait_for_postgres(&mut batch, &batches, &fault).await?;
                     batches.push(batch);
                     if closing {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, watch};
 
-use super::fault::Fault;
+use super::fault::{Cause, Fault};
 use super::portion::Portion;
 use super::sink::Sink;
 use super::worker_events::{EventListener, WorkerEvent};
@@ -33,7 +33,7 @@ pub(super) struct WorkerContext<L> {
 /// What the lanes of a worker share. A worker reports a problem once.
 pub(super) struct Shared {
     /// How severe the reported outage of PostgreSQL is. 0: no outage; 1: PostgreSQL cannot be
-    /// used; 2: its tables are missing.
+    /// used; 2: its tables refuse every record, which needs somebody to change them.
     outage: AtomicU8,
     /// Tells all lanes that PostgreSQL works again.
     recovered: watch::Sender<()>,
@@ -93,10 +93,10 @@ impl<L: EventListener> WorkerContext<L> {
         }
     }
 
-    /// PostgreSQL cannot be used: reports it, once an outage. Missing tables are reported even after
-    /// another outage was.
+    /// PostgreSQL cannot be used: reports it, once an outage. What the tables refuse is reported even
+    /// after another outage was.
     pub fn report_outage(&self, fault: &Fault) {
-        let severity = if fault.is_missing_table() { 2 } else { 1 };
+        let severity = if fault.cause == Cause::Tables { 2 } else { 1 };
         if self.shared.outage.fetch_max(severity, Ordering::Relaxed) < severity {
             self.listener.on_event(WorkerEvent::Outage(fault));
         }
