@@ -128,6 +128,16 @@ describe('a state', () => {
     state.within = { list: [state] }
     return state
   }
+  const throwing = () => ({
+    get secret() {
+      throw new Error('mine')
+    },
+  })
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  }
   const states = [
     ['undefined', 'state', () => undefined],
     ['null', 'state', () => null],
@@ -160,6 +170,8 @@ describe('a state', () => {
       'participants[0].n',
       () => having({ participants: [{ n: 1n }] }),
     ],
+    ['with a getter that throws', 'state', () => having({ within: throwing() })],
+    ['that cannot be listed', 'state', () => having({ within: revoked() })],
     ['over maxStateBytes', 'state', () => having({ note: 'x'.repeat(1 << 20) })],
     [
       'whose fields are inherited',

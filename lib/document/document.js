@@ -91,14 +91,29 @@ function write(state, validate, sessionId) {
     text = JSON.stringify(plain)
     fault = validate && typeof text === 'string' ? faultOf(state, plain, validate) : undefined
   } catch (cause) {
-    const [field, reason] = findUnwritable(state) ?? ['state', 'it cannot be written as JSON']
-    throw new InvalidStateError(field, reason, sessionId, cause)
+    throw new InvalidStateError(...unwritable(state), sessionId, cause)
   }
   if (typeof text !== 'string') {
     throw new InvalidStateError('state', 'it is not an object', sessionId)
   }
   if (fault !== undefined) throw new InvalidStateError(...fault, sessionId)
   return text
+}
+
+/**
+ * Why a state has no JSON text.
+ *
+ * @param {object} state
+ * @returns {import('./validation.js').Fault}
+ */
+function unwritable(state) {
+  /** @type {import('./validation.js').Fault} */
+  const unknown = ['state', 'it cannot be written as JSON']
+  try {
+    return findUnwritable(state) ?? unknown
+  } catch {
+    return unknown // A getter has thrown, and does so again.
+  }
 }
 
 /**
