@@ -165,6 +165,19 @@ describe('callers of one manager', () => {
     expect(logger.told.warn.map(({ sessionId }) => sessionId)).toContain(id)
   })
 
+  test('are told that Redis may be slow, and not only a callback', async () => {
+    const logger = recordingLogger()
+    const manager = open({ logger })
+    const id = await counter(manager)
+    server.pause()
+    const both = [manager.modifySession(id, increment), manager.modifySession(id, increment)]
+    await until(() => logger.told.warn.some(({ sessionId }) => sessionId === id))
+    server.resume()
+    await Promise.all(both)
+    const { message } = logger.told.warn.find(({ sessionId }) => sessionId === id)
+    expect(message).toContain('Redis is slow')
+  })
+
   test('that wait are as many as may be in flight', async () => {
     const manager = open({ maxInFlight: 5 })
     const id = await counter(manager)

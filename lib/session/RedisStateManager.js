@@ -39,7 +39,7 @@ const MAX_PAUSE_MS = 64
 const RESERVE_PART = 1 / 10
 
 const LOST_TURN =
-  'a callback of modifySession takes so long that other callers for this session do not wait for it any more; does it modify the same session itself?'
+  'a call of modifySession takes so long that other callers for this session do not wait for it any more: Redis is slow, or its callback is, or its callback modifies the same session'
 const NOT_QUEUED = 'the audit record was not queued'
 const ANOTHER_REDIS =
   'the queue is on another Redis than the sessions, by its URL: a record is queued after its change, and a crash in between loses it'
