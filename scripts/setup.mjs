@@ -6,7 +6,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
-import { findPostgres } from '../__test__/harness/postgres-binaries.js'
+import { findPgBouncer, findPostgres } from '../__test__/harness/postgres-binaries.js'
 import { build, isBuilt } from './build.mjs'
 
 /** Debian's package would make a cluster, and start it now and with the machine: nobody asked for one. */
@@ -32,6 +32,7 @@ if (!isBuilt()) {
 const forDemo = process.argv.includes('--for-demo')
 if (!(forDemo && process.env.REDIS_URL)) installRedis()
 if (!(forDemo && process.env.DATABASE_URL)) installPostgres()
+if (!forDemo) installPgBouncer()
 
 function checkNode() {
   const [major = 0] = process.versions.node.split('.').map(Number)
@@ -79,6 +80,19 @@ function installPostgres() {
   if (!hasPostgres()) {
     stop('PostgreSQL 13 or later is needed: install its server and put initdb on the PATH')
   }
+}
+
+/** For the tests of the audit behind a pooler. */
+function installPgBouncer() {
+  if (findPgBouncer()) return
+  if (hasApt()) {
+    say('installing pgbouncer with apt-get')
+    asRoot('apt-get -q update && apt-get -q install -y --no-install-recommends pgbouncer')
+  } else if (hasBrew()) {
+    say('installing pgbouncer with brew')
+    run('brew', ['install', 'pgbouncer'])
+  }
+  if (!findPgBouncer()) stop('PgBouncer is needed: install it and put it on the PATH')
 }
 
 function hasRedis() {

@@ -35,4 +35,14 @@ function hasServer(directory) {
   return ['initdb', 'postgres'].every((name) => fs.existsSync(path.join(directory, name)))
 }
 
-module.exports = { findPostgres }
+/**
+ * PgBouncer: on the PATH, else where Debian keeps servers, which only root's PATH leads to.
+ *
+ * @returns {string | undefined}
+ */
+function findPgBouncer() {
+  const directories = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin']
+  return directories.map((directory) => path.join(directory, 'pgbouncer')).find(fs.existsSync)
+}
+
+module.exports = { findPgBouncer, findPostgres }

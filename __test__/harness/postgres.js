@@ -187,7 +187,7 @@ class PostgresServer {
   }
 }
 
-/** PostgreSQL refuses to run as root; anyone else runs it as himself. */
+/** PostgreSQL and PgBouncer refuse to run as root; anyone else runs them as himself. */
 function unprivilegedUser() {
   if (process.getuid?.() !== 0) return undefined
   const users = fs.readFileSync('/etc/passwd', 'utf8').split('\n')
@@ -198,7 +198,7 @@ function unprivilegedUser() {
   throw new Error('PostgreSQL does not run as root, and there is no user postgres or nobody')
 }
 
-/** Whether a PostgreSQL lets us in. */
+/** Whether a PostgreSQL, or what stands before it, lets us in. */
 async function answers(connectionString) {
   const client = new Client({ connectionString, connectionTimeoutMillis: 1000 })
   client.on('error', () => {})
@@ -211,4 +211,4 @@ async function answers(connectionString) {
   }
 }
 
-module.exports = { PostgresServer, deployedSchema }
+module.exports = { PostgresServer, answers, deployedSchema, unprivilegedUser }
