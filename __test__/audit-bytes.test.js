@@ -4,7 +4,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const { Audit, running } = require('./harness/audit.js')
 const { CallableProcess } = require('./harness/callable-process.js')
-const { until } = require('./harness/until.js')
+const { sleep, until } = require('./harness/until.js')
 
 const audit = Audit.use()
 
@@ -83,6 +83,64 @@ test('records that wait for another try are bounded in bytes', async () => {
   const { waiting } = await queue.getMetrics()
   expect(waiting).toBeGreaterThan(20)
 }, 60_000)
+
+test('records that wait for another try need no more memory than the limit says, however many there are', async () => {
+  const writer = audit.queue({ worker: false })
+  await writer.migrate()
+  await audit.rows(`
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'refused'; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON sync_events FOR EACH ROW
+      WHEN (NEW.event_type = 'refused') EXECUTE FUNCTION refuse()`)
+  const state = stateOf(200 * 1024)
+  for (let n = 0; n < 1200; n++) await writer.queueWrite('session', state, 'refused') // 240 MB
+  const worker = audit.keep(
+    new CallableProcess(
+      `${MEMORY}
+      const { DBWriteQueue } = require('./index.js')
+      const before = calls.peak()
+      const queue = new DBWriteQueue(process.env.REDIS_URL, JSON.parse(process.env.OPTIONS))
+      let retrying = 0
+      queue.on('retrying', () => retrying++)
+      calls.now = () => ({ retrying, grown: calls.peak() - before })`,
+      {
+        REDIS_URL: audit.server.url,
+        OPTIONS: JSON.stringify({
+          databaseUrl: audit.databaseUrl,
+          queueName: audit.queueName,
+          maxHeldBytes: 8 * MB,
+          maxBatchBytes: MB,
+          attempts: 100,
+          backoffDelay: 120_000,
+        }),
+      },
+    ),
+  )
+  // Until it takes no more: both batches hold 8 MB.
+  let last = { retrying: -1 }
+  await until(async () => {
+    const now = await worker.call('now')
+    const isStill = now.retrying > 40 && now.retrying === last.retrying
+    last = now
+    await sleep(3000)
+    return isStill
+  }, 60_000)
+  expect(last.retrying).toBeLessThan(400)
+  expect(last.grown).toBeLessThan(100 * MB)
+}, 120_000)
+
+test('a worker on a slow line reads portions that arrive in time', async () => {
+  const writer = audit.queue({ worker: false })
+  await writer.migrate()
+  const state = stateOf(0.9 * MB)
+  for (let n = 0; n < 7; n++) await writer.queueWrite('session', state, 'x')
+  const proxy = await audit.redisProxy()
+  // All seven take more than the 5 s in which Redis has to answer.
+  proxy.answers.bytesPerSecond = 1.15 * MB
+  audit.queue({ url: proxy.url })
+  await until(async () => (await audit.left()) === 0, 50_000)
+  expect(await audit.events()).toHaveLength(7)
+}, 80_000)
 
 test('callbacks that are behind hold so many bytes of messages, not so many messages', async () => {
   const gate = path.join(audit.server.directory, 'gate') // The first callback takes until it is there.
@@ -163,6 +221,47 @@ test('calls in flight are bounded in bytes; a larger one goes alone', async () =
   ])
   await roomy.createSession(large)
 }, 40_000)
+
+test('calls in flight need no more memory than the limit says', async () => {
+  const proxy = await audit.redisProxy()
+  proxy.mode = 'blackhole'
+  const caller = audit.keep(
+    new CallableProcess(
+      `${MEMORY}
+      const { RedisStateManager, createRedisClient } = require('./index.js')
+      const client = createRedisClient(process.env.REDIS_URL, { maxInFlightBytes: ${32 * MB}, commandTimeoutMs: 3000 })
+      const manager = new RedisStateManager(client, null, null, { maxInFlightBytes: ${32 * MB}, commandTimeoutMs: 3000 })
+      const state = JSON.parse(process.env.STATE)
+      const big = 'x'.repeat(${MB / 2})
+      const value = { ...state, own: big }
+      let before
+      calls.fill = async (kind) => {
+        before ??= calls.peak()
+        const outcomes = {}
+        const call = {
+          create: () => manager.createSession(value),
+          update: () => manager.updateSession(value.session_id, value),
+          broadcast: () => manager.broadcastToSession('s', big),
+          command: () => client.set('k', big),
+        }[kind]
+        const all = Array.from({ length: 1000 }, () =>
+          call().then(() => 'done', ({ code }) => code).then((code) => {
+            outcomes[code] = (outcomes[code] ?? 0) + 1
+          }),
+        )
+        await Promise.all(all)
+        return { outcomes, grown: calls.peak() - before }
+      }`,
+      { REDIS_URL: proxy.url, STATE: JSON.stringify(running()) },
+    ),
+  )
+  for (const kind of ['create', 'update', 'broadcast', 'command']) {
+    const { outcomes, grown } = await caller.call('fill', kind) // 500 MB
+    expect(outcomes.OVERLOADED).toBeGreaterThan(900)
+    // With what JavaScript has not collected yet of those that were refused.
+    expect({ kind, isBounded: grown < 300 * MB }).toEqual({ kind, isBounded: true })
+  }
+}, 60_000)
 
 test.each([
   ['maxInFlightBytes', 0],
