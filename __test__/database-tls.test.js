@@ -62,8 +62,13 @@ beforeAll(async () => {
   const { postgres } = audit
   const file = path.join(postgres.directory, 'pg_hba.conf')
   const lines = ['hostssl all localhost all cert', 'host all localhost all reject']
+  lines.push('hostssl all bound all scram-sha-256')
   fs.writeFileSync(file, `${lines.join('\n')}\n${fs.readFileSync(file, 'utf8')}`)
   await postgres.query(postgres.url, 'CREATE ROLE localhost SUPERUSER LOGIN')
+  await postgres.query(
+    postgres.url,
+    "SET password_encryption = 'scram-sha-256'; CREATE ROLE bound SUPERUSER LOGIN PASSWORD 'secret'",
+  )
   await postgres.query(postgres.url, 'SELECT pg_reload_conf()')
 })
 
@@ -128,6 +133,30 @@ describe('a server with TLS', () => {
     },
   )
 })
+
+test.each([
+  ['NODE_EXTRA_CA_CERTS', 'sslrootcert=system'],
+  ['SSL_CERT_FILE', 'sslmode=verify-full&sslrootcert=system'],
+])('sslrootcert=system trusts those of %s (%s)', async (variable, query) => {
+  const script = `
+    const { DBWriteQueue } = require('.')
+    const { REDIS_URL, DB } = process.env
+    const queue = new DBWriteQueue(REDIS_URL, { databaseUrl: DB, worker: false })
+    queue.migrate().then(() => 'done', String).then(console.log).then(() => queue.close())`
+  const env = { REDIS_URL: audit.server.url, DB: urlFor(`?${query}`), [variable]: certificate }
+  expect(await runScript(script, { env })).toMatchObject({ stdout: 'done\n', stderr: '' })
+})
+
+test.each(['require', 'prefer', 'disable'])(
+  'a user with a password logs in with channel_binding=%s',
+  async (binding) => {
+    const query = `?sslmode=require&channel_binding=${binding}`
+    const url = urlFor(query, '127.0.0.1', 'bound:secret')
+    expect(await outcomeOf(url, { ca: fs.readFileSync(certificate) })).toBe('encrypted')
+    const wrong = urlFor(query, '127.0.0.1', 'bound:wrong')
+    expect(await outcomeOf(wrong, { ca: fs.readFileSync(certificate) })).toMatch(/password/)
+  },
+)
 
 describe('DATABASE_SSL=true', () => {
   const script = `
