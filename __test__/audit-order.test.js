@@ -1,5 +1,6 @@
 'use strict'
 
+const { Queue } = require('bullmq')
 const { Audit, running } = require('./harness/audit.js')
 
 const audit = Audit.use()
@@ -119,6 +120,31 @@ describe.each(SCHEMAS)('on %s, sync_sessions', (_name, make) => {
       await inBatches(isOne, [() => manager.updateSession(id, { ...state, status: 'paused' }, 1)])
       expect(await stored(id)).toEqual([2, 'paused'])
     })
+  })
+
+  test('follows the dates for what is taken from BullMQ, before a write or after it', async () => {
+    const state = running({ created_at: new Date(Date.now() - 60_000) })
+    const id = state.session_id
+    const jobs = audit.keep(
+      new Queue(audit.queueName, { connection: { host: '127.0.0.1', port: audit.server.port } }),
+    )
+    const adopt = async (changes) => {
+      const job = { sessionId: id, state: { ...state, ...changes }, eventType: 'x', timestamp: 1 }
+      await jobs.add('x', job)
+      await writer.adoptBullMQ()
+      await store()
+    }
+    await adopt({ version: 4, status: 'paused' })
+    await adopt({ version: 3, status: 'running' })
+    expect(await stored(id)).toEqual([4, 'paused'])
+    await manager.createSession(state)
+    await store()
+    expect(await stored(id)).toEqual([1, 'running'])
+    await adopt({ version: 9, status: 'expired' }) // Of the life before.
+    expect(await stored(id)).toEqual([1, 'running'])
+    const { created_at } = await manager.getSession(id)
+    await adopt({ created_at, version: 2, status: 'completed' })
+    expect(await stored(id)).toEqual([2, 'completed'])
   })
 
   test('keeps the later write where a worker stores an earlier one after it', async () => {
