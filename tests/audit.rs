@@ -6,6 +6,7 @@
 mod harness;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::postgres::{Database, PostgresServer};
@@ -27,6 +28,31 @@ impl EventListener for Nobody {
     }
 
     fn on_event(&self, _event: WorkerEvent<'_>) {}
+}
+
+/// A listener that panics at the first batch, as nothing should, and counts what it is told of it.
+#[derive(Clone, Default)]
+struct Faulty {
+    batches: Arc<AtomicUsize>,
+    crashes: Arc<AtomicUsize>,
+}
+
+impl EventListener for Faulty {
+    fn listens_to(&self, kind: EventKind) -> bool {
+        kind == EventKind::Active
+    }
+
+    fn on_event(&self, event: WorkerEvent<'_>) {
+        match event {
+            WorkerEvent::Active(_) => {
+                assert!(self.batches.fetch_add(1, Ordering::Relaxed) > 0, "the first batch");
+            }
+            WorkerEvent::Crashed => {
+                self.crashes.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
 }
 
 struct Audit {
@@ -51,13 +77,17 @@ impl Audit {
     }
 
     async fn worker(&self) -> WorkerHandle {
+        self.worker_with(Nobody).await
+    }
+
+    async fn worker_with(&self, listener: impl EventListener) -> WorkerHandle {
         let sink = Arc::new(self.database.sink());
         sink.migrate().await.unwrap();
         let (attempts, backoff_delay, batch_size) = (2, ms(20), 50);
         let options =
             WorkerOptions { attempts, backoff_delay, batch_size, ..WorkerOptions::default() };
         let (handle, work) =
-            WorkerHandle::new(self.server.options(), self.queue.stream(), sink, options, Nobody);
+            WorkerHandle::new(self.server.options(), self.queue.stream(), sink, options, listener);
         tokio::spawn(work);
         handle
     }
@@ -118,6 +148,20 @@ async fn a_record_that_is_refused_is_a_dead_letter_and_may_come_back() {
     let revived = settled(|done| audit.queue.revive(DeadLetterSelection::Records(ids), done)).await;
     assert_eq!(revived, Ok((1, None)));
     audit.until(|metrics| metrics.completed == 1 && metrics.failed == 0).await;
+    worker.close(ms(5000)).await;
+}
+
+#[tokio::test]
+async fn a_panic_costs_a_worker_its_connection_and_no_record() {
+    let audit = Audit::start(None).await;
+    for id in ["a", "b", "c"] {
+        harness::write(&audit.store, id, &state(id), Rule::Create).await.unwrap();
+    }
+    let listener = Faulty::default();
+    let worker = audit.worker_with(listener.clone()).await;
+    audit.until(|metrics| metrics.completed == 3).await;
+    assert_eq!(listener.crashes.load(Ordering::Relaxed), 1);
+    assert_eq!(audit.database.number("SELECT count(*) FROM sync_events").await, 3);
     worker.close(ms(5000)).await;
 }
 
