@@ -27,12 +27,11 @@ export function createService({ logger, requestsPerMinute = 10_000 }: ServiceSet
   const pubSub = createRedisPubSubClient()
   const probe = createRedisClient(REDIS_URL, { commandTimeoutMs: 500 })
   const limits = createLimiterClient()
-  const queue = new DBWriteQueue(REDIS_URL, { logger })
+  // Creates the audit's tables as soon as PostgreSQL answers. Until then the records wait in Redis.
+  const queue = new DBWriteQueue(REDIS_URL, { migrate: true, logger })
   const { registry, sessions } = createMetrics(queue)
   const manager = new StateManager(sessions, redis, pubSub, queue, { logger })
   const streams = new SessionStreams(manager)
-  // Not awaited: without PostgreSQL the records wait in Redis, and the service can start.
-  queue.migrate().catch((error) => logger.error({ err: error }, 'the tables cannot be created yet'))
 
   const app = express()
   app.disable('x-powered-by')

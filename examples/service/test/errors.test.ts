@@ -11,6 +11,7 @@ test.each([
   { status: 409, error: new errors.SessionExistsError('a') },
   { status: 409, error: new ClockRuleError('The clock is expired') },
   { status: 503, error: new errors.RedisUnavailableError('not reached') },
+  { status: 503, error: new errors.OverloadedError('10000 calls are in flight') },
   { status: 503, error: new errors.OutcomeUnknownError('no answer') },
   { status: 503, error: new errors.ClosedError() },
 ])('$status is the answer to $error.name', async ({ status, error }) => {
