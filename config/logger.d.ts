@@ -12,6 +12,15 @@
  *
  * The module warns once of each outage of a server, however many managers, queues and clients use the
  * server. A client or a queue with a listener for `error` does not warn of outages.
+ *
+ * @example
+ * const logger: Logger = {
+ *   info: (fields, message) => console.log(message, fields),
+ *   warn: (fields, message) => console.log(message, fields),
+ *   error: (fields, message) => console.log(message, fields),
+ * }
+ * const manager = new RedisStateManager('redis://localhost:6379', null, null, { logger })
+ * await manager.close()
  */
 export interface Logger {
   /** Receives good news, such as the end of an outage. Default: `warn` receives it. */

@@ -9,6 +9,19 @@ import type {
   RedisPipelineResult,
 } from './redisCommands.js'
 
+/**
+ * The types of a client's commands.
+ *
+ * @example
+ * const words: RedisArgument[] = ['hits', 5]
+ * await client.call('INCRBY', ...words)
+ * const told: RedisCallback<string> = (error, pong) => console.log(error ?? pong)
+ * await client.ping(told)
+ * const store: Pick<RedisCommands, 'get' | 'set'> = client
+ * await store.set('color', 'red')
+ * const results: RedisPipelineResult[] = await client.pipeline().get('color').exec()
+ * console.log(results) // [[null, 'red']]
+ */
 export type {
   RedisArgument,
   RedisCallback,
@@ -115,12 +128,25 @@ export interface RedisTlsOptions {
  * retry strategy is. The module throws `InvalidStateError` for settings that it does not support: a
  * cluster, a sentinel, or a TLS setting that is not in `RedisTlsOptions`. The service may go on using the
  * instance. When the service closes the instance, the module closes its own connections.
+ *
+ * @example
+ * const { Redis } = await import('ioredis')
+ * const instance: RedisInstance = new Redis('redis://localhost:6379')
+ * const manager = new RedisStateManager(instance)
+ * await manager.close() // quits the instance, too
  */
 export type RedisInstance =
   | { readonly status: string; readonly options: object; quit(): Promise<unknown> }
   | { readonly isReady: boolean; readonly options?: object | undefined; quit(): Promise<unknown> }
 
-/** The server of a manager or a queue: a URL, settings, a client, or an instance of another library. */
+/**
+ * The server of a manager or a queue: a URL, settings, a client, or an instance of another library.
+ *
+ * @example
+ * const source: RedisSource = process.env.REDIS_URL ?? 'redis://localhost:6379'
+ * const manager = new RedisStateManager(source)
+ * await manager.close()
+ */
 export type RedisSource = string | RedisServerOptions | RedisClient | RedisInstance
 
 /**
@@ -131,16 +157,39 @@ export type RedisSource = string | RedisServerOptions | RedisClient | RedisInsta
  * - `ready`: the client is connected.
  * - `reconnecting`: the client has lost a connection, or could not connect, and tries again.
  * - `end`: the service has closed the client.
+ *
+ * @example
+ * const status: RedisClientStatus = client.status
+ * console.log(status) // wait
  */
 export type RedisClientStatus = 'wait' | 'connecting' | 'ready' | 'reconnecting' | 'end'
 
-/** A reply of Redis, in the types of RESP2. */
+/**
+ * A reply of Redis, in the types of RESP2.
+ *
+ * @example
+ * const reply: RedisReply = await client.call('MGET', 'a', 'b')
+ * console.log(reply) // [null, null]
+ */
 export type RedisReply = string | number | null | RedisReply[]
 
-/** A reply of Redis, with buffers in place of strings. */
+/**
+ * A reply of Redis, with buffers in place of strings.
+ *
+ * @example
+ * const reply: RedisBufferReply = await client.callBuffer('GET', 'a')
+ * console.log(reply) // null
+ */
 export type RedisBufferReply = Buffer | number | null | RedisBufferReply[]
 
-/** The address of a client's server, and the client's options. */
+/**
+ * The address of a client's server, and the client's options.
+ *
+ * @example
+ * const { host, port, path, db, username, password, tls }: RedisClientSettings = client.options
+ * console.log(`${username ?? 'default'}@${path ?? `${host}:${port}`}/${db}`)
+ * console.log(tls ? 'encrypted' : 'plain', password ? 'with a password' : 'without a password')
+ */
 export interface RedisClientSettings extends Required<RedisClientOptions> {
   /** Undefined for a Unix socket. */
   readonly host?: string
@@ -183,13 +232,14 @@ export interface RedisScanOptions {
  * A command that a Lua script defines.
  *
  * @example
- * client.defineCommand('double', {
+ * const double: RedisCommandDefinition = {
  *   numberOfKeys: 1,
  *   lua: "return redis.call('INCRBY', KEYS[1], redis.call('GET', KEYS[1]))",
- * })
+ * }
+ * client.defineCommand('double', double)
  * await client.set('hits', 21)
- * const { double } = client as unknown as { double(key: string): Promise<number> }
- * console.log(typeof double)
+ * const doubling = client as unknown as { double(key: string): Promise<number> }
+ * console.log(await doubling.double('hits')) // 42
  */
 export interface RedisCommandDefinition {
   /** The source of the script. */
@@ -201,7 +251,9 @@ export interface RedisCommandDefinition {
 /**
  * Commands that `exec()` sends together. Each method adds a command, and returns the same pipeline.
  *
- * @example await client.pipeline().set('a', 1).get('a').exec() // [[null, 'OK'], [null, '1']]
+ * @example
+ * const pipeline: RedisPipeline = client.pipeline().set('a', 1).get('a')
+ * console.log(await pipeline.exec()) // [[null, 'OK'], [null, '1']]
  */
 export interface RedisPipeline extends RedisPipelineCommands<RedisPipeline> {
   /** How many commands the pipeline holds. */
@@ -221,8 +273,8 @@ export interface RedisPipeline extends RedisPipelineCommands<RedisPipeline> {
  * Commands that Redis executes together: all of them, with no other command in between, or none.
  *
  * @example
- * const outcomes = await client.multi().incr('hits').expire('hits', 60).exec()
- * console.log(outcomes) // [[null, 1], [null, 1]]
+ * const transaction: RedisTransaction = client.multi().incr('hits').expire('hits', 60)
+ * console.log(await transaction.exec()) // [[null, 1], [null, 1]]
  */
 export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction> {
   /** How many commands the transaction holds. */

@@ -12,14 +12,12 @@ export type { Logger } from '../config/logger.js'
  * `InvalidStateError` for an unknown option.
  *
  * @example
- * // The database has a certificate of the company's authority, and another name than its address.
- * const connect = (ca: string) => {
- *   return new DBWriteQueue('redis://localhost:6379', {
- *     databaseUrl: 'postgres://user:password@10.0.0.5:5432/app',
- *     ssl: { ca, servername: 'db.example.com', rejectUnauthorized: true },
- *   })
- * }
- * console.log(typeof connect)
+ * const trusting = (ca: string): DatabaseTlsOptions => ({ ca, servername: 'db.internal' })
+ * const withCertificate = (cert: string, key: string): DatabaseTlsOptions => ({ cert, key })
+ * console.log(typeof trusting, typeof withCertificate)
+ * const ssl: DatabaseTlsOptions = { rejectUnauthorized: false }
+ * const queue = new DBWriteQueue('redis://localhost:6379', { ssl, worker: false })
+ * await queue.close()
  */
 export interface DatabaseTlsOptions {
   /** Whether to verify the server's certificate and its name. Default true. */
@@ -155,7 +153,14 @@ export interface DBWriteQueueOptions {
   logger?: Logger
 }
 
-/** Describes a record in the events of a queue. */
+/**
+ * Describes a record in the events of a queue.
+ *
+ * @example
+ * queue.on('active', ({ id, sessionId, eventType, attempt }: AuditRecord) => {
+ *   console.log(id, sessionId, eventType, attempt)
+ * })
+ */
 export interface AuditRecord {
   /** A UUID (version 7): the primary key of the row in `sync_events`. */
   id: string
@@ -165,7 +170,16 @@ export interface AuditRecord {
   attempt: number
 }
 
-/** A record that PostgreSQL refused and that the worker does not try again by itself. */
+/**
+ * A record that PostgreSQL refused and that the worker does not try again by itself.
+ *
+ * @example
+ * const letters: DeadLetter[] = await queue.getFailed()
+ * for (const { id, sessionId, eventType, attempts, queuedAt, failedAt, ...letter } of letters) {
+ *   console.log(id, sessionId, eventType, `${attempts} tries`, queuedAt, failedAt)
+ *   console.log(letter.sqlstate, letter.error.message, letter.state ?? letter.rawState)
+ * }
+ */
 export interface DeadLetter<S extends SessionFields = DefaultState> {
   id: string
   sessionId: string
@@ -184,7 +198,13 @@ export interface DeadLetter<S extends SessionFields = DefaultState> {
   rawState: string | null
 }
 
-/** The result of `adoptBullMQ`. */
+/**
+ * The result of `adoptBullMQ`.
+ *
+ * @example
+ * const { adopted, skipped }: BullMQAdoption = await queue.adoptBullMQ()
+ * console.log(adopted, skipped.length)
+ */
 export interface BullMQAdoption {
   /** How many jobs have become records. */
   adopted: number
@@ -192,7 +212,13 @@ export interface BullMQAdoption {
   skipped: string[]
 }
 
-/** How many records are in each phase, for all instances together. */
+/**
+ * How many records are in each phase, for all instances together.
+ *
+ * @example
+ * const { waiting, active, delayed, ...ended }: DBWriteQueueMetrics = await queue.getMetrics()
+ * console.log(waiting + active + delayed, 'to store', ended.completed, 'stored', ended.failed, 'refused')
+ */
 export interface DBWriteQueueMetrics {
   /** Records that no worker has claimed yet. */
   waiting: number

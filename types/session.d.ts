@@ -28,7 +28,19 @@ export declare enum SyncStatus {
   CANCELLED = 'cancelled',
 }
 
-/** A participant of a session. Services may add fields, which the module stores and returns unchanged. */
+/**
+ * A participant of a session. Services may add fields, which the module stores and returns unchanged.
+ *
+ * @example
+ * const alice: SyncParticipant = {
+ *   participant_id: 'alice',
+ *   total_time_ms: 60_000,
+ *   time_remaining_ms: 60_000,
+ *   has_gone: false,
+ *   is_active: true,
+ * }
+ * await manager.updateSession('game-1', { ...state, participants: [alice] }, 1)
+ */
 export interface SyncParticipant {
   participant_id: string
   /** Milliseconds. */
@@ -39,7 +51,13 @@ export interface SyncParticipant {
   is_active: boolean
 }
 
-/** The state of a session. Services may add fields, which the module stores and returns unchanged. */
+/**
+ * The state of a session. Services may add fields, which the module stores and returns unchanged.
+ *
+ * @example
+ * const paused: SyncState = { ...state, status: SyncStatus.PAUSED, cycle_started_at: null }
+ * await manager.updateSession('game-1', paused, 1)
+ */
 export interface SyncState {
   session_id: string
   /** `createSession` sets the version to 1. Each update adds 1. */
@@ -65,7 +83,16 @@ export interface SyncState {
   updated_at: Date
 }
 
-/** The fields of a state that the module itself reads. A service's own type of state needs no others. */
+/**
+ * The fields of a state that the module itself reads. A service's own type of state needs no others.
+ *
+ * @example
+ * interface Board extends SessionFields {
+ *   fen: string
+ * }
+ * const boards = new RedisStateManager<Board>('redis://localhost:6379')
+ * await boards.close()
+ */
 export interface SessionFields {
   session_id: string
   /** Each write sets the version, so every state that the module returns has one. */
@@ -76,13 +103,22 @@ export interface SessionFields {
  * A state that a service writes. A field with an enum type also accepts the enum's values as text.
  *
  * @example
- * await manager.updateSession('game-1', { ...state, status: 'running' }, 1)
+ * const running: WritableState<SyncState> = { ...state, status: 'running' }
+ * await manager.updateSession('game-1', running, 1)
  */
 export type WritableState<S> =
   | S
   | { [K in keyof S]: S[K] | (S[K] extends infer V extends string ? `${V}` : never) }
 
-/** The result of a callback of `modifySession`: the state to write, or `undefined` to write nothing. */
+/**
+ * The result of a callback of `modifySession`: the state to write, or `undefined` to write nothing.
+ *
+ * @example
+ * const paused = (session: SyncState): ModifiedState<SyncState> => {
+ *   if (session.status === SyncStatus.RUNNING) return { ...session, status: 'paused' }
+ * }
+ * await manager.modifySession('game-1', paused)
+ */
 // biome-ignore lint/suspicious/noConfusingVoidType: a callback without a return statement
 export type ModifiedState<S> = WritableState<S> | undefined | void
 
@@ -109,6 +145,10 @@ declare global {
 /**
  * The state of a `RedisStateManager` without a type argument: the registered type, or `SyncState` if the
  * service registers none.
+ *
+ * @example
+ * const session: DefaultState | null = await manager.getSession('game-1')
+ * console.log(session?.version)
  */
 export type DefaultState = SyncKairos.Register extends { state: infer S extends SessionFields }
   ? S

@@ -61,7 +61,8 @@ function examplesOf(page) {
 }
 
 /**
- * The public names in a file of types, each with a pattern of the code that uses it.
+ * The public names in a file of types, with the members of classes and interfaces, each with a pattern
+ * of the code that uses it.
  *
  * @returns {{ name: string, use: RegExp }[]}
  */
@@ -70,24 +71,38 @@ function publicNames(page) {
   const add = (name, use) => {
     if (!names.some((one) => one.name === name)) names.push({ name, use: new RegExp(use) })
   }
+  for (const name of reexportsOf(page)) add(name, `\\b${name}\\b`)
   let within = ''
+  let isClass = false
   for (const line of textOf(page).split('\n')) {
     const [, kind, top] =
-      line.match(/^export (?:declare )?(class|function|enum|interface) (\w+)/) ?? []
-    if (top) within = kind === 'class' || /(Options|Events)$/.test(top) ? top : ''
-    if (top && kind !== 'interface') add(top, `\\b${top}\\b`)
+      line.match(/^export (?:declare )?(class|function|enum|interface|type) (\w+)/) ?? []
+    if (top) {
+      isClass = kind === 'class'
+      within = isClass || kind === 'interface' ? top : ''
+      // Options and events are used by their members' names.
+      if (!/(Options|Events)$/.test(top)) add(top, `\\b${top}\\b`)
+    }
     if (!within || top) continue
-    const [, method] = line.match(/^ {2}(\w+)(?:<.*>)?\(/) ?? []
+    const [, method] = line.match(/^ {2}(\w+)(?:<.*>)?\??\(/) ?? []
     const [, property] = line.match(/^ {2}(?:readonly )?(\w+)\??:/) ?? []
-    if (method && method !== 'constructor') add(`${within}.${method}`, `\\.${method}[(<]`)
     if (line.includes('[Symbol.asyncDispose]')) add(`${within}[Symbol.asyncDispose]`, 'await using')
+    if (method && method !== 'constructor') {
+      add(`${within}.${method}`, isClass ? `\\.${method}[(<]` : `\\b${method}\\b`)
+    }
     if (!property) continue
-    if (within.endsWith('Options')) add(`${within}.${property}`, `\\b${property}\\b`)
+    if (isClass) add(`${within}.${property}`, `\\.${property}\\b`)
     else if (within.endsWith('Events'))
       add(`${within}.${property}`, `(on|once)\\([^)]*'${property}'`)
-    else add(`${within}.${property}`, `\\.${property}\\b`)
+    else add(`${within}.${property}`, `\\b${property}\\b`)
   }
   return names
+}
+
+/** The names that a file of types passes on from others. */
+function reexportsOf(page) {
+  const lists = [...textOf(page).matchAll(/^export type \{([^}]*)\} from/gm)]
+  return lists.flatMap(([, list]) => list.match(/\w+/g) ?? [])
 }
 
 /** The commands in a block of `sh`, without its comments. */
