@@ -1,9 +1,12 @@
 'use strict'
 
+const { inspect } = require('node:util')
 const {
   ClosedError,
+  DBWriteQueue,
   InvalidStateError,
   RedisReplyError,
+  RedisStateManager,
   RedisUnavailableError,
   StateError,
   createRedisClient,
@@ -40,6 +43,21 @@ describe('a client', () => {
     expect(client.status).toBe('wait')
     expect(await client.ping()).toBe('PONG')
     expect(client.status).toBe('ready')
+  })
+
+  it('connects when its status is asked for, as a probe does that asks for nothing else', async () => {
+    const client = open(server.url)
+    expect(client.status).toBe('wait')
+    await until(() => client.status === 'ready')
+  })
+
+  it('does not connect when its status is only shown', async () => {
+    const client = open(server.url, { commandTimeoutMs: 300 })
+    const manager = clients.keep(new RedisStateManager(client))
+    const queue = clients.keep(new DBWriteQueue(client, { worker: false }))
+    for (const one of [client, manager, queue]) expect(inspect(one)).toContain("status: 'wait'")
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    for (const one of [client, manager, queue]) expect(inspect(one)).toContain("status: 'wait'")
   })
 
   it('tells of being connected, and of its end', async () => {

@@ -355,6 +355,7 @@ export declare class RedisClient extends EventEmitter {
    */
   constructor(server?: string | RedisServerOptions, options?: RedisClientOptions)
 
+  /** Reading it makes the client connect, as a listener for `connect` or `ready` does. */
   readonly status: RedisClientStatus
 
   /** The address of the server, and the options of this client. */

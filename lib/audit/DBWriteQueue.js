@@ -245,7 +245,11 @@ class DBWriteQueue extends ContextEmitter {
   /** @param {import('../report/inspect.js').Inspection} inspection */
   [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
     const { queueName, worker } = this.#options
-    const status = this.#ended ? 'closed' : this.#closing ? 'closing' : this.#client.status
+    const status = this.#ended
+      ? 'closed'
+      : this.#closing
+        ? 'closing'
+        : RedisClient.shownStatus(this.#client)
     const { inFlight } = this.#calls
     const { server } = RedisClient.native(this.#client)
     const fields = { server, queueName, worker, status, inFlight }

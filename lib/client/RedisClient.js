@@ -106,8 +106,12 @@ class RedisClient extends ContextEmitter {
     return true
   }
 
-  /** `wait`, `connecting`, `ready`, `reconnecting`, or `end`. */
+  /**
+   * `wait`, `connecting`, `ready`, `reconnecting`, or `end`. Whoever asks gets a connection: a readiness
+   * probe that only looks at this would otherwise read `wait` for ever, and let nobody in who uses it.
+   */
   get status() {
+    this.#connectSoon()
     return this.#status
   }
 
@@ -356,6 +360,11 @@ class RedisClient extends ContextEmitter {
     }
   }
 
+  /** The status, for those who only show it. @param {RedisClient} client */
+  static shownStatus(client) {
+    return client.#status
+  }
+
   /** @param {RedisClient} client @param {object} user */
   static use(client, user) {
     client.#users.add(user)
@@ -394,6 +403,7 @@ class RedisClient extends ContextEmitter {
   }
 
   #connectSoon() {
+    if (this.#status !== 'wait') return
     Promise.resolve().then(() => {
       if (this.#status === 'wait' && !this.#ending) this.ping().catch(() => {})
     })

@@ -402,7 +402,7 @@ class RedisStateManager {
   [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
     const { server } = RedisClient.native(this.#redis)
     const { keyPrefix } = this.#options
-    const status = this.#ended ? 'closed' : this.#redis.status
+    const status = this.#ended ? 'closed' : RedisClient.shownStatus(this.#redis)
     const fields = { server, keyPrefix, status, inFlight: this.#calls.inFlight }
     return shown(this, fields, inspection)
   }
