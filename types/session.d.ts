@@ -97,6 +97,12 @@ export interface SessionFields {
   session_id: string
   /** Each write sets the version, so every state that the module returns has one. */
   version?: number | undefined
+  /** A value of `SyncMode`, or of an enum of your own with the same values. A write refuses another. */
+  sync_mode: string
+  /** A value of `SyncStatus`, or of an enum of your own with the same values. A write refuses another. */
+  status: string
+  /** The participants, or an empty list. */
+  participants: readonly unknown[]
 }
 
 /**

@@ -49,7 +49,9 @@ export async function withOwnEnums(manager: RedisStateManager<OwnState>, state: 
 interface Turn {
   session_id: string
   version: number
+  sync_mode: 'per_cycle'
   status: 'pending' | 'running'
+  participants: string[]
   note?: string
 }
 

@@ -75,22 +75,29 @@ export async function ownQueue(queue: WriteQueue<SyncState>) {
   return new RedisStateManager<SyncState>('redis://localhost', undefined, written, 'session:')
 }
 
-/** What the module reads of a state is all that it demands: the session's id and version. */
-export async function little() {
-  const manager = new RedisStateManager<{ session_id: string; version: number; fen: string }>(
-    'redis://localhost',
-  )
-  await manager.createSession({ session_id: 'a', version: 1, fen: '' })
-  type Versionless = { session_id: string; turn: 'white' | 'black' }
-  await new RedisStateManager<Versionless>('redis://a').createSession({
-    session_id: 'a',
-    turn: 'white',
-  })
+interface Little {
+  session_id: string
+  sync_mode: SyncMode
+  status: SyncStatus
+  participants: readonly { name: string }[]
+}
+
+/** What the module reads of a state is all that it demands, and no state without it can be written. */
+export async function little(state: Little) {
+  await new RedisStateManager<Little>('redis://localhost').createSession(state)
+  const manager = new RedisStateManager<Little & { version: number; fen: string }>('redis://a')
+  await manager.createSession({ ...state, version: 1, fen: '' })
 
   // @ts-expect-error: a state has a session's id
-  new RedisStateManager<{ version: number }>('redis://localhost')
+  new RedisStateManager<Omit<Little, 'session_id'>>('redis://localhost')
+  // @ts-expect-error: a state has a mode
+  new RedisStateManager<Omit<Little, 'sync_mode'>>('redis://localhost')
+  // @ts-expect-error: a state has a status
+  new RedisStateManager<Omit<Little, 'status'>>('redis://localhost')
+  // @ts-expect-error: a state has participants, or an empty list of them
+  new RedisStateManager<Omit<Little, 'participants'>>('redis://localhost')
   // @ts-expect-error: a version is a number
-  new RedisStateManager<{ session_id: string; version: string }>('redis://localhost')
+  new RedisStateManager<Little & { version: string }>('redis://localhost')
   // @ts-expect-error: a state is an object
   new RedisStateManager<string>('redis://localhost')
 }
