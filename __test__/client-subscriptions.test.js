@@ -167,6 +167,29 @@ it('ends with its client', async () => {
   await until(async () => (await redis.publish('a', 'x')) === 0)
 })
 
+it.each(['quit', 'disconnect'])(
+  'what is still to be unsubscribed from when a client ends by %s is not heard any more: no rejection',
+  async (end) => {
+    // `@socket.io/redis-adapter` does not await it: a rejection would end a process that shuts down.
+    const proxy = await TcpProxy.start(server.port)
+    try {
+      const client = open(proxy.url)
+      await client.subscribe('a')
+      await client.psubscribe('p*')
+      proxy.mode = 'refuse'
+      proxy.reset()
+      await until(() => client.status === 'reconnecting')
+      const added = refusalOf(() => client.subscribe('b'))
+      const left = Promise.all([client.punsubscribe('p*'), client.unsubscribe('a')])
+      client[end]()
+      expect(await left).toEqual([2, 1])
+      expect(await added).toBeInstanceOf(ClosedError)
+    } finally {
+      await proxy.stop()
+    }
+  },
+)
+
 it('ends for all, where none is named', async () => {
   const client = open(server.url)
   await client.subscribe('a', 'b')

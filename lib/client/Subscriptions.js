@@ -13,6 +13,7 @@ const { News, close, listen, open, unlisten } = require('../realm/settle.js')
  * @property {number} number
  * @property {Set<string>} names the channels, or the patterns
  * @property {string[]} added which of them are new
+ * @property {boolean} isRemoval
  * @property {() => void} resolve
  * @property {(error: Error) => void} reject
  * @property {() => void} cancel ends the caller's time limit
@@ -73,9 +74,11 @@ class Subscriptions {
   /** The client has ended. */
   end() {
     this.#isEnded = true
-    for (const { cancel, reject } of this.#changes) {
+    for (const { isRemoval, cancel, resolve, reject } of this.#changes) {
       cancel()
-      reject(new ClosedError())
+      // Nothing is heard any more. Who unsubscribes at the end may not look at the promise.
+      if (isRemoval) resolve()
+      else reject(new ClosedError())
     }
     this.#changes.clear()
     if (this.#isHolding) this.#completions.release()
@@ -109,7 +112,7 @@ class Subscriptions {
     if (this.#isEnded) throw new ClosedError()
     const added = change(listened, names, this.#unconfirmed(listened))
     const count = this.#channels.size + this.#patterns.size
-    await this.#confirmation(this.#listen(), listened, added)
+    await this.#confirmation(this.#listen(), listened, added, change === remove)
     return count
   }
 
@@ -136,16 +139,17 @@ class Subscriptions {
    * @param {number} number
    * @param {Set<string>} names
    * @param {string[]} added
+   * @param {boolean} isRemoval
    * @returns {Promise<void>}
    */
-  #confirmation(number, names, added) {
+  #confirmation(number, names, added, isRemoval) {
     return new Promise((resolve, reject) => {
       const late = () => {
         const reason = `${this.#server}: the subscription was not confirmed in time; it will be later`
         reject(new RedisUnavailableError(reason))
       }
       const cancel = after(this.#timeoutMs, late, { keepsAlive: true })
-      this.#changes.add({ number, names, added, resolve, reject, cancel })
+      this.#changes.add({ number, names, added, isRemoval, resolve, reject, cancel })
     })
   }
 
