@@ -78,14 +78,14 @@ async fn missing_tables_are_not_the_records_fault() {
     let database = PostgresServer::shared().database("").await;
     let sink = database.sink();
     let fault = sink.store(&[record(Some(&state(1)))]).await.unwrap_err();
-    assert!(fault.is_missing_table() && fault.cause == Cause::Postgres, "{fault}");
+    assert!(fault.sqlstate.as_deref() == Some("42P01") && fault.cause == Cause::Tables, "{fault}");
     assert!(fault.message.contains("migrate()"), "{fault}");
     sink.migrate().await.unwrap();
     sink.store(&[record(Some(&state(1)))]).await.unwrap();
 
     database.run("DROP TABLE sync_events").await;
     let fault = sink.store(&[record(Some(&state(1)))]).await.unwrap_err();
-    assert!(fault.is_missing_table() && fault.cause == Cause::Postgres, "{fault}");
+    assert!(fault.sqlstate.as_deref() == Some("42P01") && fault.cause == Cause::Tables, "{fault}");
     database.run("ALTER TABLE sync_sessions DROP metadata").await;
     sink.migrate().await.unwrap();
     assert_eq!(refused(&sink, record(None)).await, is(Cause::Postgres, "42703"));
