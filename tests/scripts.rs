@@ -130,7 +130,7 @@ fn expected((event, document): (&&str, Option<serde_json::Value>)) -> Vec<String
     let mut fields =
         ["session", ID, "event", &event, "at", &NOW_MS.to_string()].map(String::from).to_vec();
     if let Some(document) = document {
-        fields.extend(["state", document.as_str().unwrap()].map(String::from));
+        fields.extend(["write", "1", "state", document.as_str().unwrap()].map(String::from));
     }
     fields
 }
