@@ -179,6 +179,26 @@ describe('a record that is refused while others are stored goes to the dead lett
   )
 })
 
+test.each(['40001', '55P03'])(
+  'a record that others hold up (%s) waits, and no other waits for it',
+  async (sqlstate) => {
+    const { queue, told } = await prepared({ batchSize: 50 })
+    await queue.migrate()
+    const refuse = `RAISE 'locked' USING ERRCODE = '${sqlstate}'`
+    const body = `IF NEW.session_id LIKE 'locked%' THEN ${refuse}; END IF`
+    await audit.rows(trigger('sync_events', 'INSERT', body))
+    const good = Array.from({ length: 60 }, (_, at) => `good-${String(at).padStart(2, '0')}`)
+    await write(queue, 'locked-1', ...good.slice(0, 30), 'locked-2', ...good.slice(30), 'locked-3')
+    await until(async () => (await stored()).length === good.length)
+    await until(() => told.tries > 4) // More than `attempts`.
+    expect(await queue.getMetrics()).toMatchObject({ failed: 0, completed: good.length })
+    expect(told.error).toEqual([])
+    await audit.rows(untrigger('sync_events'))
+    await queue.drained()
+    expect(await stored()).toHaveLength(good.length + 3)
+  },
+)
+
 describe('one refused row refuses both', () => {
   test.each(['sync_sessions', 'sync_events'])('%s', async (table) => {
     const { queue } = await prepared()

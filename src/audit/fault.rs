@@ -25,6 +25,8 @@ pub enum Cause {
     Postgres,
     /// The tables, which refuse every record: retry the records until somebody changes them.
     Tables,
+    /// What others do to the same rows, such as a lock: retry the records until they have ended.
+    Others,
     /// Unknown: retry a few times.
     Unclear,
 }
@@ -134,9 +136,10 @@ fn cause_of_sqlstate(sqlstate: &str) -> Cause {
         _ => match sqlstate.get(..2) {
             // Data exception; integrity constraint violation.
             Some("22" | "23") => Cause::Record,
-            // Connection; authentication; unknown database; rollback (deadlock); resources;
-            // object not in the prerequisite state (locks); operator intervention; system.
-            Some("08" | "28" | "3D" | "40" | "53" | "55" | "57" | "58") => Cause::Postgres,
+            // Connection; authentication; unknown database; resources; operator intervention; system.
+            Some("08" | "28" | "3D" | "53" | "57" | "58") => Cause::Postgres,
+            // Rollback (deadlock); object not in the prerequisite state (locks).
+            Some("40" | "55") => Cause::Others,
             _ => Cause::Unclear,
         },
     }
@@ -162,10 +165,8 @@ mod tests {
     fn a_sqlstate_tells_the_cause() {
         for (cause, states) in [
             (Cause::Record, "22P02 22P05 22021 22001 22003 23502 23505 23514"),
-            (
-                Cause::Postgres,
-                "08006 25006 25P03 28P01 3D000 40001 40P01 53100 53300 55P03 57014 57P01 57P03 58030",
-            ),
+            (Cause::Postgres, "08006 25006 25P03 28P01 3D000 53100 53300 57014 57P01 57P03 58030"),
+            (Cause::Others, "40001 40P01 55006 55P03"),
             (Cause::Unclear, "42501 42703 42883 42P01 P0001 XX000 0A000 54001 21000 25P02 9"),
         ] {
             for state in states.split(' ') {

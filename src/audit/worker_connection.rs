@@ -314,7 +314,8 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                         return Err(self.release(&[&batches]).await?);
                     }
                 }
-                Cause::Record | Cause::Unclear if batch.len() > 1 => batches.extend(batch.halves()),
+                _ if batch.len() > 1 => batches.extend(batch.halves()),
+                Cause::Others => self.hold(batch, &fault).await?,
                 Cause::Record => self.bury(&batch, batch.attempts[0], &fault).await?,
                 Cause::Unclear => self.retry_later(batch, &fault).await?,
             }
@@ -382,11 +383,30 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         Ok(false)
     }
 
+    /// Schedules a retry of a record that others hold up. Other records do not wait for it.
+    async fn hold(&mut self, mut batch: Batch, fault: &Fault) -> Result<(), StopReason> {
+        let delay = self.retry_delay(&batch);
+        self.source.delay(&batch.entry_ids, delay, false).await?;
+        batch.attempts[0] = batch.attempts[0].saturating_add(1);
+        self.hold_for(delay, batch, fault);
+        Ok(())
+    }
+
+    /// How long a record of its own batch waits for its next attempt.
+    fn retry_delay(&self, batch: &Batch) -> Duration {
+        let attempt = batch.attempts[0].saturating_sub(1);
+        self.context.options.retry_delay(attempt, fastrand::f64())
+    }
+
+    fn hold_for(&mut self, delay: Duration, batch: Batch, fault: &Fault) {
+        self.emit(EventKind::Retrying, &batch, |records| WorkerEvent::Retrying(records, fault));
+        self.held.insert(Instant::now() + delay, batch);
+    }
+
     /// Schedules a retry of a record that failed without a clear cause. After its last attempt the
     /// record becomes a dead letter.
     async fn retry_later(&mut self, mut batch: Batch, fault: &Fault) -> Result<(), StopReason> {
-        let attempt = batch.attempts[0];
-        let delay = self.context.options.retry_delay(attempt.saturating_sub(1), fastrand::f64());
+        let delay = self.retry_delay(&batch);
         let attempts = self.source.delay(&batch.entry_ids, delay, true).await?;
         match attempts.first().copied().unwrap_or_default() {
             0 => return Ok(()), // Settled by another worker.
@@ -395,8 +415,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             }
             attempts => batch.attempts[0] = attempts + 1,
         }
-        self.emit(EventKind::Retrying, &batch, |records| WorkerEvent::Retrying(records, fault));
-        self.held.insert(Instant::now() + delay, batch);
+        self.hold_for(delay, batch, fault);
         Ok(())
     }
 
