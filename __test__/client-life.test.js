@@ -63,6 +63,14 @@ describe('a client connects', () => {
 })
 
 describe('status and events', () => {
+  it('are not those of an end where ioredis would reconnect: disconnect(true)', async () => {
+    const client = open(server.url)
+    await client.set('a', 1)
+    client.disconnect(true)
+    expect(await client.get('a')).toBe('1')
+    expect(client.status).toBe('ready')
+  })
+
   it('are those of ioredis, from the first command to the end', async () => {
     const client = open(server.url)
     const events = []

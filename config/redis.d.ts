@@ -446,8 +446,12 @@ export declare class RedisClient extends EventEmitter {
   /** Closes the client for good. Commands in flight get one second to end. */
   quit(callback?: RedisCallback<'OK'>): Promise<'OK'>
 
-  /** Closes the client for good, at once. */
-  disconnect(): void
+  /**
+   * Closes the client for good, at once.
+   * @param reconnect as for ioredis, true asks for another connection. The client makes one by itself
+   *   whenever its connection is lost, so nothing happens then. Default false.
+   */
+  disconnect(reconnect?: boolean): void
 
   /** Makes another client of the same server. The overrides replace settings and options. */
   duplicate(overrides?: RedisServerOptions & RedisClientOptions): RedisClient

@@ -294,8 +294,13 @@ class RedisClient extends ContextEmitter {
     return withCallback(/** @type {Promise<'OK'>} */ (this.#ending), callback)
   }
 
-  /** Disconnects for good, at once. */
-  disconnect() {
+  /**
+   * Disconnects for good, at once.
+   *
+   * @param {boolean} [reconnect] who asks ioredis for another connection wants to go on
+   */
+  disconnect(reconnect = false) {
+    if (reconnect) return
     this.#core.disconnect()
     this.#end()
   }

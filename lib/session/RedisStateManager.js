@@ -4,12 +4,11 @@ const { NativeStore } = require('../realm/native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('../client/adopt.js')
 const { DBWriteQueue } = require('../audit/DBWriteQueue.js')
 const clock = require('../realm/clock.js')
-const { after, delay } = require('../realm/delay.js')
+const { after } = require('../realm/delay.js')
 const { checkId, read, stored, write } = require('../document/document.js')
 const {
   BacklogFullError,
   ClosedError,
-  ConcurrencyError,
   InvalidStateError,
   SessionNotFoundError,
 } = require('../realm/errors.js')
@@ -18,6 +17,7 @@ const { shown } = require('../report/inspect.js')
 const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('../settings/options.js')
 const { RedisClient } = require('../client/RedisClient.js')
+const { modify } = require('./modify.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('../realm/wire.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('../realm/settle.js')
@@ -30,14 +30,6 @@ const GOODBYE = 1000
 const NO_VERSION = -1
 
 const MODIFY = Object.freeze({ retries: /** @type {number | undefined} */ (undefined) })
-/** The longest pause after a conflict, ms: enough for some hundred writers in other processes. */
-const MAX_PAUSE_MS = 64
-/**
- * The last part of its time in which `modifySession` makes no more attempt: of one that Redis does
- * not answer before the deadline, the outcome is unknown.
- */
-const RESERVE_PART = 1 / 10
-
 const LOST_TURN =
   'a call of modifySession takes so long that other callers for this session do not wait for it any more: Redis is slow, or its callback is, or its callback modifies the same session'
 const NOT_QUEUED = 'the audit record was not queued'
@@ -251,29 +243,23 @@ class RedisStateManager {
   /**
    * @param {string} sessionId
    * @param {(state: any) => any} fn
-   * @param {number} retries
+   * @param {number | undefined} retries
    * @param {number} deadline
    */
-  async #modify(sessionId, fn, retries = Number.POSITIVE_INFINITY, deadline) {
-    for (let conflicts = 1; ; conflicts++) {
-      const { state, again } = await this.#read(sessionId, wholeMs(deadline - clock.now()))
-      if (state === null) throw new SessionNotFoundError(sessionId)
-      const { version } = state
-      // Of the time that is left now: what the callback takes is not cut off.
-      const writeMs = wholeMs(deadline - clock.now())
-      const next = await this.#callBack(sessionId, fn, state)
-      if (next === undefined) return again()
-      try {
-        const update = this.#update(sessionId, next, version, writeMs)
+  #modify(sessionId, fn, retries, deadline) {
+    const session = {
+      read: (/** @type {number} */ withinMs) => this.#read(sessionId, withinMs),
+      change: (/** @type {any} */ state) => this.#callBack(sessionId, fn, state),
+      write: async (
+        /** @type {any} */ next,
+        /** @type {number} */ version,
+        /** @type {number} */ withinMs,
+      ) => {
+        const update = this.#update(sessionId, next, version, withinMs)
         return this.#updated(sessionId, update, unwrap(await update.call.promise))()
-      } catch (error) {
-        if (!(error instanceof ConcurrencyError) || conflicts > retries) throw error
-        const pauseMs = Math.floor(Math.random() * Math.min(2 ** conflicts, MAX_PAUSE_MS))
-        const reserveMs = this.#options.commandTimeoutMs * RESERVE_PART
-        if (clock.now() + pauseMs > deadline - reserveMs) throw error
-        if (pauseMs > 0) await delay(pauseMs)
-      }
+      },
     }
+    return modify(session, retries, deadline, this.#options.commandTimeoutMs)
   }
 
   /** @param {string} sessionId @param {(state: any) => any} fn @param {any} state */
@@ -303,7 +289,9 @@ class RedisStateManager {
     }, sessionId)
     this.#cache?.keep(call)
     this.#store.getWithin(call.slot, sessionId, withinMs)
-    return { state: unwrap(await call.promise), again }
+    const state = unwrap(await call.promise)
+    if (state === null) throw new SessionNotFoundError(sessionId)
+    return { state, again }
   }
 
   /** @param {string} sessionId */
@@ -471,11 +459,6 @@ function readAll(ids) {
       if (text === null) return null
       return dates < 0 ? new Failure(() => fromWire(text, id)) : read(text, dates, id)
     })
-}
-
-/** At least one, as the core takes no less. @param {number} ms */
-function wholeMs(ms) {
-  return Math.max(Math.floor(ms), 1)
 }
 
 /** @param {Error} error */
