@@ -156,7 +156,8 @@ class RedisClient extends ContextEmitter {
 
   /** @param {string} command @param {any[]} args @param {boolean} asBuffers */
   async #call(command, args, asBuffers) {
-    return this.#run(strictCommandOf(command, args, asBuffers))
+    // Awaited, or in Bun the error's stack would end here.
+    return await this.#run(strictCommandOf(command, args, asBuffers))
   }
 
   /** A command's method. @param {string} name @param {any[]} args @param {boolean} asBuffers */
@@ -166,7 +167,7 @@ class RedisClient extends ContextEmitter {
   }
 
   /** @type {import('./Scripts.js').Run<Promise<any>>} */
-  #runNamed = async (name, args, asBuffers) => this.#run(commandOf(name, args, asBuffers))
+  #runNamed = async (name, args, asBuffers) => await this.#run(commandOf(name, args, asBuffers))
 
   /** @param {Command} command */
   async #run(command) {
