@@ -44,7 +44,6 @@ async function userOf(server) {
 test.each([
   ['a URL', () => `redis://reader@127.0.0.1:${server.port}`],
   ['a URL with an empty password', () => `redis://reader:@127.0.0.1:${server.port}`],
-  ['a URL of TLS', () => `rediss://reader@127.0.0.1:${tlsPort}/#insecure`],
   ['a URL of a Unix socket', () => `unix://${socket}?user=reader`],
   ['settings', () => ({ host: '127.0.0.1', port: server.port, username: 'reader' })],
   [

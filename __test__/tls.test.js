@@ -1,6 +1,7 @@
 'use strict'
 
 const path = require('node:path')
+const { createRedisClient } = require('../index.js')
 const { runScript } = require('./harness/child.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
 
@@ -50,6 +51,8 @@ test("where the system trusts nobody, Node's own authorities are trusted", async
   expect(await ping(`rediss://localhost:${tlsPort}`, env)).toMatch(/UnknownIssuer/)
 })
 
-test('verification is off only where the URL says so', async () => {
-  expect(await ping(`rediss://localhost:${tlsPort}/#insecure`)).toBe('PONG')
+test('verification is off only where the settings say so: no URL turns it off', async () => {
+  const settings = { host: 'localhost', port: Number(tlsPort) }
+  expect(await ping({ ...settings, tls: { rejectUnauthorized: false } })).toBe('PONG')
+  expect(() => createRedisClient('rediss://localhost/#insecure')).toThrow(/fragment/)
 })

@@ -28,7 +28,7 @@ ELSEWHERE.push('rejectUnauthorized', 'ca', 'sentinels', 'protocol', 'retryStrate
  * @property {string} [username]
  * @property {string} [password]
  * @property {number} db
- * @property {{ verify: boolean, others: string | undefined }} [tls]
+ * @property {{ verify: true, others: string | undefined }} [tls]
  */
 
 /**
@@ -45,8 +45,7 @@ function partsOf(text) {
   const isTls = TLS.includes(url.protocol)
   if (!isTls && !TCP.includes(url.protocol)) throw refused('its protocol is none of Redis')
   if (url.hostname === '') throw refused('it names no host')
-  const isInsecure = isTls && url.hash === '#insecure'
-  if (url.hash !== '' && !isInsecure) throw refused('it has a fragment')
+  if (url.hash !== '') throw refused('it has a fragment')
   const { db } = queryOf(url, ['db'])
   const path = url.pathname.slice(1)
   return {
@@ -56,9 +55,7 @@ function partsOf(text) {
     password: decoded(url.password),
     // As ioredis reads it, the path counts.
     db: database(path === '' ? db : path),
-    tls: isTls
-      ? { verify: !isInsecure, others: isInsecure ? undefined : authorities() }
-      : undefined,
+    tls: isTls ? { verify: true, others: authorities() } : undefined,
   }
 }
 
