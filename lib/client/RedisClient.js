@@ -13,14 +13,12 @@ const { CoreClient } = require('./CoreClient.js')
 const { shown } = require('../report/inspect.js')
 const { checkInteger, clientOptions } = require('../settings/options.js')
 const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
-const { Pipeline } = require('./Pipeline.js')
 const { shaped } = require('./replies.js')
 const { commandOf, strictCommandOf } = require('./requests.js')
-const { addScanStreams } = require('./ScanStream.js')
+const { addScanStreams } = require('./scanStreams.js')
 const { Scripts } = require('./Scripts.js')
 const { serverOf } = require('./server.js')
 const { close, open } = require('../realm/settle.js')
-const { Subscriptions } = require('./Subscriptions.js')
 
 /** @typedef {import('./commands.js').Callback} Callback */
 /** @typedef {import('./requests.js').Command} Command */
@@ -60,7 +58,7 @@ class RedisClient extends ContextEmitter {
   #ending
   /** @type {Dependent[]} */
   #dependents = []
-  /** @type {InstanceType<typeof Subscriptions> | undefined} */
+  /** @type {InstanceType<typeof import('./Subscriptions.js').Subscriptions> | undefined} */
   #subscriptions
   #scripts = new Scripts()
   /** Who was given this client and is not closed. @type {Set<object>} */
@@ -196,6 +194,7 @@ class RedisClient extends ContextEmitter {
 
   /** @param {boolean} isTransaction @param {any[][]} [commands] */
   #pipeline(isTransaction, commands) {
+    const { Pipeline } = require('./Pipeline.js')
     const pipeline = new Pipeline(this.#send, isTransaction)
     const run = /** @type {any} */ (pipeline)[RUN].bind(pipeline)
     return this.#scripts.addTo(pipeline, run).addBatch(commands ?? [])
@@ -249,6 +248,7 @@ class RedisClient extends ContextEmitter {
     if (this.#ending) throw new ClosedError()
     if (this.#subscriptions === undefined) {
       const { commandTimeoutMs } = this.#options
+      const { Subscriptions } = require('./Subscriptions.js')
       const subscriptions = new Subscriptions(this.#core.native, this, commandTimeoutMs)
       this.#dependents.push({ ended: () => subscriptions.end() })
       this.#subscriptions = subscriptions

@@ -1,7 +1,6 @@
 'use strict'
 
 const { Readable } = require('node:stream')
-const { addMethod } = require('./commands.js')
 
 /**
  * What a scanning command finds, as a stream: one array for each step.
@@ -41,36 +40,4 @@ class ScanStream extends Readable {
   }
 }
 
-/**
- * Gives a client the methods `scanStream(options)`, `hscanStream(key, options)` and so on, and those
- * whose stream holds buffers (`scanBufferStream`).
- *
- * @param {any} prototype
- */
-function addScanStreams(prototype) {
-  for (const command of ['scan', 'hscan', 'sscan', 'zscan']) {
-    const keys = command === 'scan' ? 0 : 1
-    addMethod(prototype, `${command}Stream`, streamOf(command, keys))
-    addMethod(prototype, `${command}BufferStream`, streamOf(`${command}Buffer`, keys))
-  }
-}
-
-/** @param {string} method @param {number} keys how many arguments come before the cursor */
-function streamOf(method, keys) {
-  /** @this {any} @param {any[]} args */
-  return function (...args) {
-    const { match, type, count, noValues, ...options } = args[keys] ?? {}
-    /** @type {unknown[]} */
-    const words = []
-    if (match !== undefined) words.push('MATCH', match)
-    if (type !== undefined) words.push('TYPE', type)
-    if (count !== undefined) words.push('COUNT', count)
-    if (noValues) words.push('NOVALUES')
-    return new ScanStream(
-      (cursor) => this[method](...args.slice(0, keys), cursor, ...words),
-      options,
-    )
-  }
-}
-
-module.exports = { addScanStreams }
+module.exports = { ScanStream }

@@ -35,10 +35,15 @@ function addCommand(target, name) {
   addMethod(target, `${name}Buffer`, runBuffer)
 }
 
-/** @param {any} target @param {string} name @param {Function} method */
+/**
+ * Assigned, not defined: for all commands that takes a tenth of the time, of which `require` has little.
+ *
+ * @param {any} target
+ * @param {string} name
+ * @param {Function} method
+ */
 function addMethod(target, name, method) {
-  if (Object.hasOwn(target, name)) return
-  Object.defineProperty(target, name, { value: method, configurable: true, writable: true })
+  if (!Object.hasOwn(target, name)) target[name] = method
 }
 
 /**

@@ -14,7 +14,6 @@ const {
 } = require('../realm/errors.js')
 const { Feed } = require('./Feed.js')
 const { shown } = require('../report/inspect.js')
-const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('../settings/options.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { modify } = require('./modify.js')
@@ -44,7 +43,7 @@ class RedisStateManager {
   #queue
   #store
   #feed
-  /** @type {InstanceType<typeof NearCache> | undefined} */
+  /** @type {InstanceType<typeof import('./NearCache.js').NearCache> | undefined} */
   #cache
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
@@ -103,7 +102,10 @@ class RedisStateManager {
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
-    if (cache) this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
+    if (cache) {
+      const { NearCache } = require('./NearCache.js')
+      this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
+    }
     for (const one of [this.#redis, this.#pubSub]) RedisClient.use(one, this)
     this.#leaveRedis = RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
