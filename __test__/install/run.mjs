@@ -21,7 +21,7 @@ const BIN = path.join(WORK, 'bin')
 const REQUIRE_MS = 20
 const START_MS = 77
 /** How much longer it may take than is said: as one measurement differs from another. */
-const TOLERANCE = 1.25
+const TOLERANCE = 1.5
 /** What must be passed on for a registry to be reached. */
 const NETWORK = /^(NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|(https?|no)_proxy)$/i
 const SHIM = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)`

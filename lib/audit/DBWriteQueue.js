@@ -3,6 +3,7 @@
 const { NativeQueue } = require('../realm/native.js')
 const { clientOf, isMadeHere } = require('../client/adopt.js')
 const { ContextEmitter } = require('../realm/ContextEmitter.js')
+const { databaseSettings, warnOfUnverified } = require('./database.js')
 const { delay } = require('../realm/delay.js')
 const { toLetter } = require('./deadLetter.js')
 const { checkId, write } = require('../document/document.js')
@@ -56,8 +57,6 @@ class DBWriteQueue extends ContextEmitter {
    */
   constructor(redis, options) {
     super({ captureRejections: true })
-    // Not before it is needed: a process without a queue need not load it.
-    const { databaseSettings, warnOfUnverified } = require('./database.js')
     let settings
     try {
       this.#options = queueOptions(options)

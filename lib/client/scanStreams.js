@@ -1,6 +1,7 @@
 'use strict'
 
 const { addMethod } = require('./commands.js')
+const { scanStream } = require('./ScanStream.js')
 
 /**
  * Gives a client the methods `scanStream(options)`, `hscanStream(key, options)` and so on, and those
@@ -27,12 +28,7 @@ function streamOf(method, keys) {
     if (type !== undefined) words.push('TYPE', type)
     if (count !== undefined) words.push('COUNT', count)
     if (noValues) words.push('NOVALUES')
-    // Not before it is needed: to load streams takes 3 ms.
-    const { ScanStream } = require('./ScanStream.js')
-    return new ScanStream(
-      (cursor) => this[method](...args.slice(0, keys), cursor, ...words),
-      options,
-    )
+    return scanStream((cursor) => this[method](...args.slice(0, keys), cursor, ...words), options)
   }
 }
 

@@ -14,6 +14,7 @@ const {
 } = require('../realm/errors.js')
 const { Feed } = require('./Feed.js')
 const { shown } = require('../report/inspect.js')
+const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('../settings/options.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { modify } = require('./modify.js')
@@ -43,7 +44,7 @@ class RedisStateManager {
   #queue
   #store
   #feed
-  /** @type {InstanceType<typeof import('./NearCache.js').NearCache> | undefined} */
+  /** @type {InstanceType<typeof NearCache> | undefined} */
   #cache
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
@@ -102,10 +103,7 @@ class RedisStateManager {
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
-    if (cache) {
-      const { NearCache } = require('./NearCache.js')
-      this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
-    }
+    if (cache) this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
     for (const one of [this.#redis, this.#pubSub]) RedisClient.use(one, this)
     this.#leaveRedis = RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
