@@ -1,5 +1,5 @@
 //! What is published about sessions, in the form that the running instances write and read. The
-//! scripts make the messages of updates and deletions (`scripts/store.lua`, `scripts/delete.lua`):
+//! scripts make the messages of updates and deletions (`scripts/announce.lua`):
 //! an update sent from here would go over the wire twice, as a document and inside its message.
 
 use std::borrow::Cow;

@@ -10,6 +10,7 @@ use crate::audit::stream::Stream;
 use crate::redis::script::Script;
 
 const RIGHTS: &str = include_str!("scripts/rights.lua");
+const ANNOUNCE: &str = include_str!("scripts/announce.lua");
 const VERSION: &str = include_str!("scripts/version.lua");
 const CREATE: &str = include_str!("scripts/create.lua");
 const ABSENT: &str = include_str!("scripts/absent.lua");
@@ -32,7 +33,7 @@ impl Scripts {
     pub fn new(options: &StoreOptions, stream: Option<&Stream>) -> Self {
         let script = |event: &str, parts: &[&str]| {
             let constants = constants(options, stream, event);
-            Script::noting(&[&constants, RIGHTS, &parts.concat()].concat())
+            Script::noting(&[&constants, RIGHTS, ANNOUNCE, &parts.concat()].concat())
         };
         Self {
             create: script("session_created", &[CREATE, STORE]),

@@ -10,41 +10,20 @@
 --
 -- Returns the number of deleted keys, 0 or 1; -1: deleted but not audited, the backlog is full.
 
-local key, now = KEYS[2], ARGV[2]
-local session_id = string.sub(key, #KEY_PREFIX + 1)
+local key, stream = KEYS[2], KEYS[3]
 local deleted = redis.call('EXISTS', key)
-local stream = deleted == 1 and KEYS[3]
-local audited = stream and (BACKLOG_LIMIT == 0 or redis.call('XLEN', stream) < BACKLOG_LIMIT)
-local answer = stream and not audited and -1 or deleted
--- This order leaves nothing half done, whatever Redis refuses. First comes a write that changes
--- nothing, and that Redis with a full memory accepts: after it, no command is refused for the
--- memory. Missing rights can refuse any command. So PUBLISH, which cannot be undone, comes after all
--- that may be refused, except for DEL: the right to that is checked first, as is the right to XDEL,
--- which may have to undo XADD. Where rights cannot be asked for, a key is deleted that does not exist.
+local answer = deleted
+if deleted == 0 then
+  stream = nil
+elseif stream and not has_room(stream) then
+  stream, answer = nil, -1
+end
+-- A write that changes nothing, and that Redis with a full memory accepts: after it, no command is
+-- refused for the memory.
 redis.call('EXPIRE', KEYS[1], '900')
+-- Where rights cannot be asked for, a key is deleted that does not exist.
 check_right('DEL', redis.acl_check_cmd and key or KEYS[1] .. ':none')
-if audited then check_right('XDEL', stream, '0-0') end
-local failed = note(answer)
+local failed = announce(answer, key, nil, ARGV[2], stream, ARGV[3])
 if failed then return failed end
-local record
-if audited then
-  record = redis.pcall('XADD', stream, '*', 'id', ARGV[3],
-    'session', session_id, 'event', EVENT, 'at', now)
-  if type(record) == 'table' then failed, record = record, nil end
-end
-if not failed then
-  local told = redis.pcall('PUBLISH', CHANNEL, cjson.encode({
-    sessionId = session_id,
-    deleted = true,
-    timestamp = tonumber(now),
-    keyPrefix = KEY_PREFIX,
-  }))
-  failed = type(told) == 'table' and told
-end
-if failed then
-  erase()
-  if record then redis.call('XDEL', stream, record) end
-  return failed
-end
 redis.call('DEL', key)
 return answer
