@@ -81,7 +81,7 @@ pub enum Listening {
     Refused(String),
 }
 
-/// A subscription that is kept up. Dropping it ends it.
+/// A subscription that is kept up. It has a connection while there are topics. Dropping it ends it.
 pub struct Subscriber {
     options: Options,
     topics: Topics,
@@ -95,11 +95,11 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// A subscription to `topics`, made by the first call of [`Subscriber::next`].
-    pub fn new(options: Options, topics: Topics, status: StatusSink) -> Self {
+    /// A subscription to nothing yet.
+    pub fn new(options: Options, status: StatusSink) -> Self {
         Self {
             options,
-            topics,
+            topics: Topics::default(),
             status,
             link: None,
             lost_at: None,
@@ -110,8 +110,11 @@ impl Subscriber {
     }
 
     /// The next thing that happens. Cancel-safe: dropped between two events, nothing is lost but
-    /// a connection attempt.
+    /// a connection attempt. Without topics nothing happens.
     pub async fn next(&mut self) -> Event {
+        if self.topics.is_empty() {
+            return std::future::pending().await;
+        }
         loop {
             let Some(link) = &mut self.link else { return self.connect().await };
             match next_push(link, &self.options).await {
@@ -133,7 +136,16 @@ impl Subscriber {
 
     /// Listens to `topics` and to nothing else. `Err` when the connection was lost over it.
     pub async fn listen_to(&mut self, topics: Topics) -> Result<Listening, Event> {
+        if topics.is_empty() {
+            // What is missed from now on is no gap.
+            *self = Self::new(self.options.clone(), self.status.clone());
+            (self.status)(Status::Idle);
+            return Ok(Listening::Confirmed);
+        }
         let before = std::mem::replace(&mut self.topics, topics);
+        if before.is_empty() {
+            (self.status)(Status::Connecting);
+        }
         let Some(link) = &mut self.link else { return Ok(Listening::Later) };
         let added = self.topics.without(&before);
         let removed = before.without(&self.topics);
@@ -207,8 +219,17 @@ impl Subscriber {
         }
     }
 
-    /// Gives the connection up; `next` makes another.
-    pub fn lost(&mut self, reason: String) -> Event {
+    /// Gives the connection up; `next` makes another. `None` where nothing is listened to.
+    pub fn give_up(&mut self, reason: String) -> Option<Event> {
+        (!self.topics.is_empty()).then(|| self.lost(reason))
+    }
+
+    /// The same after a panic of its owner, in which news may have been lost.
+    pub fn give_up_after_panic(&mut self) -> Option<Event> {
+        self.give_up("an internal error; please report it".to_owned())
+    }
+
+    fn lost(&mut self, reason: String) -> Event {
         self.lost_by(reason, None)
     }
 

@@ -2,7 +2,9 @@
 //! audience. What is published while there is no connection is lost, as always with Redis.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
@@ -60,7 +62,8 @@ impl Subscription {
         audience: impl Audience,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (wanted, changes) = watch::channel((Topics::default(), 0));
-        let task = Task { options, status, audience, subscriber: None, number: 0 };
+        let subscriber = Subscriber::new(options, status.clone());
+        let task = Task { status, audience, subscriber, number: 0 };
         (Self { wanted }, task.run(changes, closed))
     }
 
@@ -72,10 +75,9 @@ impl Subscription {
 }
 
 struct Task<A> {
-    options: Options,
     status: StatusSink,
     audience: A,
-    subscriber: Option<Subscriber>,
+    subscriber: Subscriber,
     /// The number of the topics that are listened to.
     number: u32,
 }
@@ -88,19 +90,11 @@ impl<A: Audience> Task<A> {
     ) {
         let work = async {
             loop {
-                tokio::select! {
-                    biased;
-                    changed = changes.changed() => {
-                        if changed.is_err() {
-                            break;
-                        }
-                        let (topics, number) = changes.borrow_and_update().clone();
-                        self.listen_to(topics, number).await;
-                    }
-                    event = next(&mut self.subscriber) => {
-                        self.handle(event);
-                        self.keep_pace().await;
-                    }
+                match AssertUnwindSafe(self.step(&mut changes)).catch_unwind().await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // A panic costs the connection, and what was published until there is another.
+                    Err(_panic) => drop(self.subscriber.give_up_after_panic()),
                 }
             }
         };
@@ -111,37 +105,39 @@ impl<A: Audience> Task<A> {
         (self.status)(Status::Closed);
     }
 
+    /// Handles the next thing that happens. Returns `false` when the subscription's handle is gone.
+    async fn step(&mut self, changes: &mut watch::Receiver<(Topics, u32)>) -> bool {
+        tokio::select! {
+            biased;
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    return false;
+                }
+                let (topics, number) = changes.borrow_and_update().clone();
+                self.listen_to(topics, number).await;
+            }
+            event = self.subscriber.next() => {
+                self.handle(event);
+                self.keep_pace().await;
+            }
+        }
+        true
+    }
+
     async fn listen_to(&mut self, topics: Topics, number: u32) {
         self.number = number;
-        if topics.is_empty() {
-            self.subscriber = None;
-            (self.status)(Status::Idle);
-            self.audience.tell(Heard::Confirmed(number));
-            return;
-        }
-        match &mut self.subscriber {
+        match self.subscriber.listen_to(topics).await {
+            Ok(Listening::Confirmed) => self.audience.tell(Heard::Confirmed(number)),
+            Ok(Listening::Refused(line)) => self.audience.tell(Heard::Refused(number, line)),
             // The next connection confirms them, where this one was lost.
-            Some(subscriber) => match subscriber.listen_to(topics).await {
-                Ok(Listening::Confirmed) => self.audience.tell(Heard::Confirmed(number)),
-                Ok(Listening::Refused(line)) => {
-                    self.audience.tell(Heard::Refused(number, line));
-                }
-                Ok(Listening::Later) | Err(_) => {}
-            },
-            None => {
-                (self.status)(Status::Connecting);
-                let (options, status) = (self.options.clone(), self.status.clone());
-                self.subscriber = Some(Subscriber::new(options, topics, status));
-            }
+            Ok(Listening::Later) | Err(_) => {}
         }
     }
 
     fn handle(&mut self, event: Event) {
         match event {
             Event::Confirmed { .. } => {
-                if let Some(subscriber) = &mut self.subscriber {
-                    subscriber.caught_up();
-                }
+                self.subscriber.caught_up();
                 self.audience.tell(Heard::Confirmed(self.number));
             }
             Event::Message { pattern, channel, payload } => {
@@ -159,18 +155,10 @@ impl<A: Audience> Task<A> {
         if self.audience.backlog() <= BACKLOG {
             return;
         }
-        if let Some(subscriber) = &mut self.subscriber {
-            let _ = subscriber.lost(format!("{BACKLOG} bytes of messages wait for the listeners"));
-        }
+        let reason = format!("{BACKLOG} bytes of messages wait for the listeners");
+        drop(self.subscriber.give_up(reason)); // The status tells of it.
         while self.audience.backlog() > BACKLOG / 2 {
             sleep(LOOK).await;
         }
-    }
-}
-
-async fn next(subscriber: &mut Option<Subscriber>) -> Event {
-    match subscriber {
-        Some(subscriber) => subscriber.next().await,
-        None => std::future::pending().await,
     }
 }

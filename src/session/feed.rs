@@ -122,13 +122,13 @@ impl Feed {
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (interests, changes) = mpsc::unbounded_channel();
         let task = Task {
+            subscriber: Subscriber::new(options.clone(), status.clone()),
             options,
             keys,
             all_prefixes,
             status,
             audience,
             max_backlog_bytes,
-            subscriber: None,
             interest: Interest::default(),
             seen: LruCache::unbounded(),
             superseded: HashMap::new(),
@@ -151,7 +151,7 @@ struct Task<A> {
     status: StatusSink,
     audience: A,
     max_backlog_bytes: usize,
-    subscriber: Option<Subscriber>,
+    subscriber: Subscriber,
     interest: Interest,
     /// What was passed on last, for each session heard of. `None`: its deletion.
     seen: LruCache<String, Option<Identity>>,
@@ -174,7 +174,8 @@ impl<A: Audience> Task<A> {
                     Ok(false) => break,
                     // A panic costs the connection. The next one catches up.
                     Err(_panic) => {
-                        self.give_up("an internal error; please report it".to_owned()).await;
+                        let lost = self.subscriber.give_up_after_panic();
+                        self.given_up(lost).await;
                     }
                 }
             }
@@ -194,7 +195,7 @@ impl<A: Audience> Task<A> {
                 Some(interest) => self.listen_to(interest).await,
                 None => return false,
             },
-            event = next(&mut self.subscriber) => {
+            event = self.subscriber.next() => {
                 self.handle(event).await;
                 self.keep_pace().await;
             }
@@ -209,7 +210,9 @@ impl<A: Audience> Task<A> {
             return;
         }
         let (messages, bytes) = (self.audience.backlog(), self.audience.backlog_bytes());
-        self.give_up(format!("the callbacks are {messages} messages behind ({bytes} bytes)")).await;
+        let reason = format!("the callbacks are {messages} messages behind ({bytes} bytes)");
+        let lost = self.subscriber.give_up(reason);
+        self.given_up(lost).await;
         self.make_room().await;
     }
 
@@ -226,9 +229,8 @@ impl<A: Audience> Task<A> {
             || self.audience.backlog_bytes() > self.max_backlog_bytes / divisor
     }
 
-    async fn give_up(&mut self, reason: String) {
-        if let Some(subscriber) = &mut self.subscriber {
-            let lost = subscriber.lost(reason);
+    async fn given_up(&mut self, lost: Option<Event>) {
+        if let Some(lost) = lost {
             self.handle(lost).await;
         }
     }
@@ -239,29 +241,16 @@ impl<A: Audience> Task<A> {
             self.seen.clear();
         }
         let topics = self.topics();
-        if topics.is_empty() {
-            self.subscriber = None;
-            (self.status)(Status::Idle);
-            self.confirmed();
-            return;
-        }
-        match &mut self.subscriber {
-            Some(subscriber) => match subscriber.listen_to(topics.clone()).await {
-                Ok(Listening::Confirmed) => self.confirmed(),
-                Ok(Listening::Later) => {}
-                // It is of no use without its topics: the next connection asks again.
-                Ok(Listening::Refused(line)) => {
-                    let lost = subscriber.lost(format!("{}: {line}", self.options));
-                    let _later = subscriber.listen_to(topics).await;
-                    self.handle(lost).await;
-                }
-                Err(lost) => self.handle(lost).await,
-            },
-            None => {
-                (self.status)(Status::Connecting);
-                let status = self.status.clone();
-                self.subscriber = Some(Subscriber::new(self.options.clone(), topics, status));
+        match self.subscriber.listen_to(topics.clone()).await {
+            Ok(Listening::Confirmed) => self.confirmed(),
+            Ok(Listening::Later) => {}
+            // It is of no use without its topics: the next connection asks again.
+            Ok(Listening::Refused(line)) => {
+                let lost = self.subscriber.give_up(format!("{}: {line}", self.options));
+                let _later = self.subscriber.listen_to(topics).await;
+                self.given_up(lost).await;
             }
+            Err(lost) => self.handle(lost).await,
         }
     }
 
@@ -366,9 +355,7 @@ impl<A: Audience> Task<A> {
             }
         }
         self.audience.tell(FeedEvent::Gap { lasted, known: ids.len(), reread, changed });
-        if let Some(subscriber) = &mut self.subscriber {
-            subscriber.caught_up();
-        }
+        self.subscriber.caught_up();
         Ok(())
     }
 
@@ -378,13 +365,12 @@ impl<A: Audience> Task<A> {
         question: &str,
         ids: &[T],
     ) -> Result<Option<Value>, Event> {
-        let Some(subscriber) = &mut self.subscriber else { return Ok(None) };
         let mut command = redis::cmd(question);
         for id in ids {
             command.arg(self.keys.session(id.as_ref()));
         }
         self.markers += 1;
-        subscriber.ask(command, self.markers).await
+        self.subscriber.ask(command, self.markers).await
     }
 
     /// Which of these sessions have a key of another type: `MGET` answers for those as for a key
@@ -428,12 +414,5 @@ impl<A: Audience> Task<A> {
         let session_id = session_id.to_owned();
         self.audience.tell(FeedEvent::Update { session_id, key_prefix, document });
         true
-    }
-}
-
-async fn next(subscriber: &mut Option<Subscriber>) -> Event {
-    match subscriber {
-        Some(subscriber) => subscriber.next().await,
-        None => std::future::pending().await,
     }
 }
