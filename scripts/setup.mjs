@@ -57,26 +57,12 @@ function installPackages() {
 }
 
 function installRedis() {
-  if (hasRedis()) return
-  if (hasApt()) {
-    say('installing redis-server with apt-get')
-    asRoot('apt-get -q update && apt-get -q install -y redis-server')
-  } else if (hasBrew()) {
-    say('installing redis with brew')
-    run('brew', ['install', 'redis'])
-  }
+  install('redis-server', hasRedis, 'apt-get -q install -y redis-server', 'redis')
   if (!hasRedis()) stop('redis-server 6.2 or later is needed: install it and put it on the PATH')
 }
 
 function installPostgres() {
-  if (hasPostgres()) return
-  if (hasApt()) {
-    say('installing postgresql with apt-get, without a running server')
-    asRoot(`apt-get -q update && ${WITHOUT_CLUSTER}`)
-  } else if (hasBrew()) {
-    say('installing postgresql@17 with brew')
-    run('brew', ['install', 'postgresql@17'])
-  }
+  install('postgresql, without a running server,', hasPostgres, WITHOUT_CLUSTER, 'postgresql@17')
   if (!hasPostgres()) {
     stop('PostgreSQL 13 or later is needed: install its server and put initdb on the PATH')
   }
@@ -84,15 +70,21 @@ function installPostgres() {
 
 /** For the tests of the audit behind a pooler. */
 function installPgBouncer() {
-  if (findPgBouncer()) return
-  if (hasApt()) {
-    say('installing pgbouncer with apt-get')
-    asRoot('apt-get -q update && apt-get -q install -y --no-install-recommends pgbouncer')
-  } else if (hasBrew()) {
-    say('installing pgbouncer with brew')
-    run('brew', ['install', 'pgbouncer'])
-  }
+  const withApt = 'apt-get -q install -y --no-install-recommends pgbouncer'
+  install('pgbouncer', findPgBouncer, withApt, 'pgbouncer')
   if (!findPgBouncer()) stop('PgBouncer is needed: install it and put it on the PATH')
+}
+
+/** Installs what is not there, if this system has a known way. */
+function install(name, isThere, withApt, formula) {
+  if (isThere()) return
+  if (hasApt()) {
+    say(`installing ${name} with apt-get`)
+    asRoot(`apt-get -q update && ${withApt}`)
+  } else if (hasBrew()) {
+    say(`installing ${formula} with brew`)
+    run('brew', ['install', formula])
+  }
 }
 
 function hasRedis() {

@@ -46,17 +46,16 @@ class CoreClient {
 
   /**
    * @param {unknown} server as `serverOf` gives it
-   * @param {number | undefined} db used instead of the database that the server's settings name
    * @param {{ commandTimeoutMs: number, maxInFlight: number, maxInFlightBytes: number }} options
    * @param {Hearer} hearer
    */
-  constructor(server, db, options, hearer) {
+  constructor(server, options, hearer) {
     this.#timeoutMs = options.commandTimeoutMs
     this.#hearer = hearer
     const completions = open()
     this.#listener = listen(this)
     try {
-      const native = new NativeClient(completions, this.#listener, JSON.stringify(server), db)
+      const native = new NativeClient(completions, this.#listener, JSON.stringify(server))
       this.#native = native
       const client = { server: native.server, flush: () => native.flushCommands() }
       this.#calls = new Calls(client, options)

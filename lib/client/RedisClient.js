@@ -11,12 +11,12 @@ const {
 } = require('../realm/errors.js')
 const { CoreClient } = require('./CoreClient.js')
 const { shown } = require('../report/inspect.js')
-const { checkInteger, clientOptions } = require('../settings/options.js')
+const { checkInteger, clientOptions, withDefaults } = require('../settings/options.js')
 const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
 const { Pipeline } = require('./Pipeline.js')
 const { shaped } = require('./replies.js')
 const { commandOf, strictCommandOf } = require('./requests.js')
-const { addScanStreams } = require('./scanStreams.js')
+const { addScanStreams } = require('./ScanStream.js')
 const { Scripts } = require('./Scripts.js')
 const { serverOf } = require('./server.js')
 const { Subscriptions } = require('./Subscriptions.js')
@@ -90,8 +90,9 @@ class RedisClient extends ContextEmitter {
 
   #open() {
     const server = serverOf(this.#server)
+    const db = this.#db ?? server.db
     try {
-      return new CoreClient(server, this.#db, this.#options, {
+      return new CoreClient({ ...server, db }, this.#options, {
         moved: (change) => this.#moved(change),
         invalidated: (key) => this.#dependents.forEach((one) => void one.invalidated?.(key)),
         ended: () => this.#ended(),
@@ -315,14 +316,8 @@ class RedisClient extends ContextEmitter {
     const { db = this.#db, commandTimeoutMs, maxInFlight, maxInFlightBytes, ...place } = overrides
     if (db !== undefined) checkInteger('db', db, 0, 2 ** 31 - 1)
     const server = Object.keys(place).length > 0 ? { ...this.#settings(), ...place } : this.#server
-    const options = { ...this.#options }
-    for (const [name, value] of Object.entries({
-      commandTimeoutMs,
-      maxInFlight,
-      maxInFlightBytes,
-    })) {
-      if (value !== undefined) Object.assign(options, { [name]: value })
-    }
+    const given = { commandTimeoutMs, maxInFlight, maxInFlightBytes }
+    const options = withDefaults(this.#options, given)
     return new RedisClient(server, options, /** @type {number | undefined} */ (db))
   }
 

@@ -40,20 +40,12 @@ pub struct NativeClient {
 
 #[napi]
 impl NativeClient {
-    /// `server`: JSON, as `Settings` reads it; `db` is used instead of the database there. News for
-    /// `slot`: the connection's number (0 is that for managers and queues), its status' name, and the
-    /// reason where there is one; and the keys that have changed, once there was a `track`.
+    /// `server`: JSON, as `Settings` reads it. News for `slot`: the connection's number (0 is that for
+    /// managers and queues), its status' name, and the reason where there is one; and the keys that
+    /// have changed, once there was a `track`.
     #[napi(constructor)]
-    pub fn new(
-        completions: &Completions,
-        slot: u32,
-        server: String,
-        db: Option<u32>,
-    ) -> Result<Self> {
-        let mut options = options_of(&server)?;
-        if let Some(db) = db {
-            options.login.db = db.into();
-        }
+    pub fn new(completions: &Completions, slot: u32, server: String) -> Result<Self> {
+        let options = options_of(&server)?;
         let queue = completions.lane.queue.clone();
         let status = StatusNews { queue: queue.clone(), slot, connections: AtomicU32::new(0) };
         let invalidated: InvalidationSink = Arc::new(move |key| {

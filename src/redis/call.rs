@@ -189,6 +189,8 @@ impl<D: FnOnce(Vec<u8>, Result<()>) + Send + 'static> Request for Call<D> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
     use super::*;
 
     fn refusal(words: &[&str]) -> Option<String> {
@@ -234,10 +236,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_call_is_told_all_its_replies_and_errors_among_them() {
-        let (told, heard) = std::sync::mpsc::channel();
-        let mut call = Box::new(Call {
+    /// A call of three replies, and what its caller is told: the replies, and whether they are all.
+    fn told_call() -> (Box<dyn Request>, Receiver<(Vec<u8>, bool)>) {
+        let (told, heard) = channel();
+        let call = Call {
             encoded: Vec::new(),
             replies: 3,
             blocks: Duration::ZERO,
@@ -246,7 +248,13 @@ mod tests {
             done: move |replies, outcome: Result<()>| {
                 let _ = told.send((replies, outcome.is_ok()));
             },
-        });
+        };
+        (Box::new(call), heard)
+    }
+
+    #[test]
+    fn a_call_is_told_all_its_replies_and_errors_among_them() {
+        let (mut call, heard) = told_call();
         call.part(Value::Int(1));
         call.part(Value::Nil);
         call.settle(Err(Error::Reply { message: "EXECABORT x".into() }));
@@ -255,17 +263,7 @@ mod tests {
 
     #[test]
     fn a_call_that_ends_early_is_told_what_has_come() {
-        let (told, heard) = std::sync::mpsc::channel();
-        let mut call = Box::new(Call {
-            encoded: Vec::new(),
-            replies: 3,
-            blocks: Duration::ZERO,
-            received: Vec::new(),
-            deadline: Instant::now(),
-            done: move |replies, outcome: Result<()>| {
-                let _ = told.send((replies, outcome.is_ok()));
-            },
-        });
+        let (mut call, heard) = told_call();
         call.part(Value::Int(1));
         call.settle(Err(Error::unknown("lost")));
         assert_eq!(heard.recv(), Ok((b":1\r\n".to_vec(), false)));

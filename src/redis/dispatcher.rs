@@ -250,10 +250,11 @@ impl Dispatcher {
     pub fn replied(&mut self, value: Value, bytes: usize, now: Instant) -> Result<(), String> {
         let Some(conversation) = &mut self.conversation else { return Ok(()) };
         if conversation.takes_part() {
-            if let Value::ServerError(error) = &value
-                && Refusal::of(&error_line(error)) == Refusal::WrongServer
-            {
-                self.unfit.get_or_insert_with(|| error_line(error));
+            if let Value::ServerError(error) = &value {
+                let line = error_line(error);
+                if Refusal::of(&line) == Refusal::WrongServer {
+                    self.unfit.get_or_insert(line);
+                }
             }
             if let Some(pending) = conversation.next_mut() {
                 pending.request.part(value);
