@@ -12,7 +12,7 @@ describe.each(['transaction', 'session'])('PgBouncer in %s mode', (mode) => {
   let databaseUrl
 
   beforeAll(async () => {
-    // Fewer servers than clients: whoever begins a transaction gets another server than before.
+    // There are fewer server connections than clients, so each transaction may get another one.
     const pool_mode = mode
     const sizes = mode === 'transaction' ? { default_pool_size: 3 } : { default_pool_size: 20 }
     bouncer = await PgBouncer.start(audit.postgres, { pool_mode, ...sizes })

@@ -41,7 +41,7 @@ function urlFor(query = '', host = 'localhost', user = 'postgres') {
   return `postgres://${user}@${host}:${port}${pathname}${query}`
 }
 
-/** How a connection came out: `encrypted`, `plain`, or why there is none. */
+/** The result of connecting: `encrypted`, `plain`, or the reason of the failure. */
 async function outcomeOf(databaseUrl, ssl) {
   const queue = audit.queue({ databaseUrl, ssl, worker: false })
   try {

@@ -31,7 +31,7 @@ afterAll(async () => {
   fs.rmSync(directory, { recursive: true })
 })
 
-/** Whom Redis takes the client for. */
+/** The name of the user as whom Redis has logged the client in. */
 async function userOf(server) {
   const client = createRedisClient(server, { commandTimeoutMs: 1000 })
   try {

@@ -6,7 +6,7 @@ const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
 const STREAM = 'synckairos:audit:{db-writes}:stream'
-/** What a connection asks for itself: without it there is none. */
+/** The commands without which a connection cannot be made. */
 const NOT_OF_A_SCRIPT =
   /^(eval|evalsha|hello|client|select|ping|auth|config|acl|info|publish_end)\b/
 

@@ -26,7 +26,7 @@ async function shows(certificate, ...more) {
   return port
 }
 
-/** What comes of a PING: the answer, or the reason for none. */
+/** The answer to a PING, or the reason of its failure. */
 async function ping(port, ca, host = 'localhost') {
   const client = createRedisClient({ host, port, tls: { ca } }, { commandTimeoutMs: 1000 })
   try {

@@ -2,7 +2,7 @@
 
 const net = require('node:net')
 
-/** `AuthenticationOk`: whoever connects is let in. */
+/** `AuthenticationOk`: the server accepts every client. */
 const LET_IN = message('R', [0, 0, 0, 0])
 
 /** What a server sends that does not keep to PostgreSQL's protocol, once a client is let in. */

@@ -1,5 +1,5 @@
-// A type test: compiled by `npm run lint`, never run. A manager of one state is accepted where one of
-// another state is wanted: nobody but the service knows what is in its Redis.
+// A type test: compiled by `npm run lint`, never run. A function that wants a manager of one state
+// accepts a manager of another: only the service knows which states its Redis holds.
 import {
   type DBWriteQueue,
   RedisStateManager,

@@ -21,7 +21,7 @@ const COMMANDS = 1
 /**
  * @typedef {object} Change
  * @property {string} status of the whole
- * @property {string | null} reason of a loss; null where it is none
+ * @property {string | null} reason why a connection is lost; null if this change is no loss
  * @property {boolean} isUnreachable whether a connection could not be made
  * @property {boolean} isSharedLost whether the connection of managers and queues is lost now, and was not before
  * @property {boolean} isSharedRegained whether that connection is there again

@@ -7,8 +7,8 @@ const { warn } = require('./warnings.js')
  * many there are, the process is warned once when an outage begins, and once when the last of
  * them is connected again.
  *
- * A connection that is lost and made again by the first try is no outage. So callers tell of one
- * when a try has failed.
+ * Callers report an outage when an attempt to connect has failed. A lost connection that the first
+ * attempt replaces is none.
  *
  * @type {Map<string, Set<object>>}
  */
