@@ -236,8 +236,11 @@ mod tests {
         }
     }
 
-    /// A call of three replies, and what its caller is told: the replies, and whether they are all.
-    fn told_call() -> (Box<dyn Request>, Receiver<(Vec<u8>, bool)>) {
+    /// The replies that a caller is told, and whether they are all.
+    type Told = (Vec<u8>, bool);
+
+    /// A call of three replies, and what its caller is told.
+    fn told_call() -> (Box<dyn Request>, Receiver<Told>) {
         let (told, heard) = channel();
         let call = Call {
             encoded: Vec::new(),
