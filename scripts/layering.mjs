@@ -12,10 +12,10 @@ import { rustImports } from './layering/rust.mjs'
 /** From the bottom up: a room may import from itself and from rooms before it. */
 const RUST = [
   ['error'],
-  ['backoff', 'document', 'keys'],
-  ['redis'],
-  ['audit'],
-  ['session'],
+  ['backoff', 'clock', 'closing', 'document', 'keys', 'tls'],
+  ['operation'],
+  ['engine'],
+  ['redis', 'memory', 'audit', 'session'],
   ['node'],
   ['lib'],
 ]

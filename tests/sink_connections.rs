@@ -10,8 +10,8 @@ use harness::postgres::{Database, with_tls};
 use harness::records::{count_events, own, record, state};
 use serde_json::{Value, json};
 use synckairos_state::audit::fault::Cause;
-use synckairos_state::audit::record::Record;
 use synckairos_state::audit::sink::Sink;
+use synckairos_state::operation::record::Record;
 
 #[tokio::test]
 async fn a_socket_of_the_machine_will_do() {

@@ -12,8 +12,8 @@ use harness::records::{
 };
 use serde_json::json;
 use synckairos_state::audit::fault::{Cause, Fault};
-use synckairos_state::audit::record::Record;
 use synckairos_state::audit::sink::Sink;
+use synckairos_state::operation::record::Record;
 
 async fn refused(sink: &Sink, record: Record) -> (Cause, String) {
     let fault = sink.store(&[record]).await.unwrap_err();

@@ -12,7 +12,7 @@ use harness::records::{
     session, state, with,
 };
 use serde_json::{Value, json};
-use synckairos_state::audit::record::Record;
+use synckairos_state::operation::record::Record;
 
 #[tokio::test]
 async fn a_record_becomes_a_session_and_an_event_on_both_schemas() {

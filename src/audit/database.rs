@@ -7,7 +7,7 @@ use rustls::ClientConfig;
 use serde::Deserialize;
 
 use crate::error::Result;
-use crate::redis::trust::Trust;
+use crate::tls::trust::Trust;
 
 /// The settings of the database, as `lib/audit/database.js` reads them from a URL, the environment and the
 /// options.

@@ -1,10 +1,8 @@
 //! The audit: every change of a session on its way to PostgreSQL.
 //!
-//! - [`record`]: one change. [`stream`]: the format of queued records in Redis.
 //! - [`queue`]: the calls of an audit queue. [`bullmq`]: adopts the jobs that older instances queued.
 //! - [`worker`]: moves records from the stream to PostgreSQL. Behind it `worker_connection` (one
-//!   connection to Redis: claims, retries, dead letters), `source` (its commands),
-//!   `portion` (how much it reads at a time), `held` (what waits for its next try), `worker_context` (what outlives the connection),
+//!   connection to the engine: claims, retries, dead letters), `portion` (how much it reads at a time), `held` (what waits for its next try), `worker_context` (what outlives the connection),
 //!   [`worker_events`] and [`worker_options`].
 //! - [`fault`]: why PostgreSQL did not store a batch; decides what happens to its records.
 //! - [`sink`]: stores a batch of records, all or none, exactly once. Behind it [`database`] (where
@@ -22,13 +20,10 @@ mod pool;
 mod portion;
 mod postgres;
 pub mod queue;
-pub mod record;
 mod row;
 mod schema;
 pub mod sink;
-mod source;
 mod statement;
-pub mod stream;
 pub mod worker;
 mod worker_connection;
 mod worker_context;

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use chrono::{DateTime, Datelike};
 use serde_json::value::RawValue;
 
-use super::record::Record;
 use super::schema::{Schema, Table, date_of, string_of, timestamp};
 use crate::document::Members;
+use crate::operation::record::Record;
 
 /// The values of a row, in the order of its table's columns.
 #[derive(Debug)]

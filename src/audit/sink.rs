@@ -12,11 +12,11 @@ use super::fault::{Cause, Fault};
 use super::migrate::MIGRATION;
 use super::pool::Pool;
 use super::postgres::connection::within;
-use super::record::Record;
 use super::row::{Row, Rows};
 use super::schema::Schema;
 use super::statement::statement;
 use crate::error::Result as CoreResult;
+use crate::operation::record::Record;
 
 /// The time limit for a batch. `statement_timeout` in [`BEGIN`] is a little shorter.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(15);

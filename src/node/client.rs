@@ -12,12 +12,13 @@ use tokio::time::Instant;
 
 use super::completions::{Completion, Completions, Kind, Lane, Queue, Ticket};
 use super::runtime::IO;
+use crate::engine::status::{Status, StatusSink};
 use crate::error::Error as CoreError;
 use crate::redis::call::call;
 use crate::redis::connection::Connection;
+use crate::redis::engine::RedisEngine;
 use crate::redis::options::{Address, Options};
 use crate::redis::settings::Settings;
-use crate::redis::status::{Status, StatusSink};
 use crate::redis::tracking::{InvalidationSink, Track};
 
 /// How many changed keys may wait to be told before a connection that tells more is given up.
@@ -28,7 +29,8 @@ const UNHEARD: usize = 50_000;
 pub struct NativeClient {
     pub(crate) options: Options,
     /// For managers and queues.
-    pub(crate) connection: Connection,
+    pub(crate) engine: RedisEngine,
+    connection: Connection,
     /// For the owner's own commands. In RESP2, whose replies are what clients have always shown their
     /// callers; and apart, so that a command that blocks holds up no session.
     commands: Connection,
@@ -60,9 +62,10 @@ impl NativeClient {
             Connection::new(options.clone().in_resp2(), status.of_another(), Arc::new(|_| true));
         IO.spawn(supervisor)?;
         let (connection, commands) = (connection.collecting(), commands.collecting());
+        let engine = RedisEngine::new(options.clone(), connection.clone());
         let (closed, _) = watch::channel(false);
         let lane = completions.lane.clone();
-        Ok(Self { options, connection, commands, closed, status, lane })
+        Ok(Self { options, engine, connection, commands, closed, status, lane })
     }
 
     /// The server's name in errors.

@@ -10,16 +10,18 @@ use super::client::NativeClient;
 use super::completions::{Completions, Lane, Ticket};
 use super::queue::NativeQueue;
 use crate::document::count_iso_strings;
+use crate::engine::Engine as _;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::redis::options::Options;
+use crate::redis::engine::RedisEngine;
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one Redis.
 #[napi]
 pub struct NativeStore {
-    store: Store,
-    redis: Options,
+    store: Store<RedisEngine>,
+    engine: RedisEngine,
+    options: StoreOptions,
     lane: Rc<Lane>,
 }
 
@@ -45,21 +47,23 @@ impl NativeStore {
             max_state_bytes: usize::try_from(max_state_bytes).unwrap_or(usize::MAX),
         };
         Self {
-            store: Store::new(client.connection.clone(), options),
-            redis: client.options.clone(),
+            store: Store::new(&client.engine, options.clone(), None),
+            engine: client.engine.clone(),
+            options,
             lane: completions.lane.clone(),
         }
     }
 
-    /// From now on each change appends its record in the script that makes it. `false`, and
-    /// nothing of the kind, where the queue is on another Redis.
+    /// From now on each change appends its record in the operation that makes it. `false`, and
+    /// nothing of the kind, where the queue is of another engine.
     #[napi]
     pub fn audit_to(&mut self, queue: &NativeQueue) -> bool {
-        let same = queue.redis.is_same_server(&self.redis);
-        if same {
-            self.store.audit_to(queue.queue.stream());
+        let is_same = queue.engine.is_same(&self.engine);
+        if is_same {
+            let stream = Some(queue.queue.stream());
+            self.store = Store::new(&self.engine, self.options.clone(), stream);
         }
-        same
+        is_same
     }
 
     /// Text: the document, and how many ISO dates it holds. Done where there is none.

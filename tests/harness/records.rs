@@ -1,8 +1,8 @@
 //! Audit records of a session, and what a database has of them.
 
 use serde_json::{Value, json};
-use synckairos_state::audit::record::{Record, new_id};
 use synckairos_state::audit::sink::Sink;
+use synckairos_state::operation::record::{Record, new_id};
 
 use super::postgres::{DEPLOYED, Database, PostgresServer};
 

@@ -1,12 +1,11 @@
-//! The scripts that change sessions: one for each rule, with the constants of its store written into
-//! it, because Redis spends much of a call on the arguments.
+//! The scripts that change sessions: one for each rule, with the constants of its namespace written
+//! into it, because Redis spends much of a call on the arguments.
 //!
 //! A script is the concatenation of the ledger's part ([`Script::noting`]), the constants, and the
 //! files in `scripts/`, each of which names its keys, arguments and answers.
 
-use super::options::StoreOptions;
-use super::rule::Rule;
-use crate::audit::stream::Stream;
+use crate::operation::names::{Namespace, Stream};
+use crate::operation::rule::Rule;
 use crate::redis::script::Script;
 
 const RIGHTS: &str = include_str!("scripts/rights.lua");
@@ -19,7 +18,7 @@ const ANY: &str = include_str!("scripts/any.lua");
 const STORE: &str = include_str!("scripts/store.lua");
 const DELETE: &str = include_str!("scripts/delete.lua");
 
-/// The scripts of one store.
+/// The scripts of one namespace.
 pub(crate) struct Scripts {
     create: Script,
     absent: Script,
@@ -29,10 +28,10 @@ pub(crate) struct Scripts {
 }
 
 impl Scripts {
-    /// The scripts of a store with these options, which appends its audit records to `stream`.
-    pub fn new(options: &StoreOptions, stream: Option<&Stream>) -> Self {
+    /// The scripts of a namespace.
+    pub fn new(namespace: &Namespace) -> Self {
         let script = |event: &str, parts: &[&str]| {
-            let constants = constants(options, stream, event);
+            let constants = constants(namespace, event);
             Script::noting(&[&constants, RIGHTS, ANNOUNCE, &parts.concat()].concat())
         };
         Self {
@@ -61,18 +60,19 @@ impl Scripts {
 }
 
 /// The constants, as the files in `scripts/` name them.
-fn constants(options: &StoreOptions, stream: Option<&Stream>, event: &str) -> String {
+fn constants(namespace: &Namespace, event: &str) -> String {
+    let Namespace { keys, ttl_seconds, audit } = namespace;
     [
         // Before the session id in a session's key.
-        ("KEY_PREFIX", quoted(&options.keys.session_prefix)),
+        ("KEY_PREFIX", quoted(&keys.session_prefix)),
         // Where updates and deletions are published.
-        ("CHANNEL", quoted(&options.keys.updates_channel)),
+        ("CHANNEL", quoted(&keys.updates_channel)),
         // Of a session, seconds. A string: Redis formats each number that a command gets.
-        ("TTL", quoted(&options.ttl_seconds.to_string())),
+        ("TTL", quoted(&ttl_seconds.to_string())),
         // What the audit record says has happened.
         ("EVENT", quoted(event)),
         // How many audit records may wait; 0: any number.
-        ("BACKLOG_LIMIT", stream.map_or(0, Stream::limit).to_string()),
+        ("BACKLOG_LIMIT", audit.as_deref().map_or(0, Stream::limit).to_string()),
     ]
     .map(|(name, literal)| format!("local {name} = {literal}\n"))
     .concat()
@@ -96,12 +96,14 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::keys::{AuditKeys, Keys};
 
-    fn options(session_prefix: &str) -> StoreOptions {
+    fn namespace(session_prefix: &str) -> Namespace {
         let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
-        StoreOptions { keys, ttl_seconds: 60, ..StoreOptions::default() }
+        Namespace { keys, ttl_seconds: 60, audit: None }
     }
 
     #[test]
@@ -114,10 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn the_constants_are_those_of_the_store() {
+    fn the_constants_are_those_of_the_namespace() {
         let stream = Stream { keys: AuditKeys::of("q"), max_backlog: Some(7) };
+        let namespace = Namespace { audit: Some(Arc::new(stream)), ..namespace("p:\n") };
         assert_eq!(
-            constants(&options("p:\n"), Some(&stream), "happened"),
+            constants(&namespace, "happened"),
             r#"local KEY_PREFIX = "p:\010"
 local CHANNEL = "session-updates"
 local TTL = "60"
@@ -128,10 +131,10 @@ local BACKLOG_LIMIT = 7
     }
 
     #[test]
-    fn each_rule_and_each_store_has_scripts_of_its_own() {
+    fn each_rule_and_each_namespace_has_scripts_of_its_own() {
         let rules = [Rule::Create, Rule::CreateIfAbsent, Rule::Locked { expected: 1 }, Rule::Any];
-        let stores = ["session:", "other:"].map(|prefix| Scripts::new(&options(prefix), None));
-        let mut digests: Vec<&str> = stores
+        let namespaces = ["session:", "other:"].map(|prefix| Scripts::new(&namespace(prefix)));
+        let mut digests: Vec<&str> = namespaces
             .iter()
             .flat_map(|scripts| {
                 let writes = rules.map(|rule| scripts.write(rule).digest());
@@ -144,8 +147,8 @@ local BACKLOG_LIMIT = 7
     }
 
     #[test]
-    fn equal_stores_share_their_scripts() {
-        let [one, other] = [(); 2].map(|()| Scripts::new(&options("p:"), None));
+    fn equal_namespaces_share_their_scripts() {
+        let [one, other] = [(); 2].map(|()| Scripts::new(&namespace("p:")));
         assert_eq!(one.write(Rule::Any).digest(), other.write(Rule::Any).digest());
     }
 }

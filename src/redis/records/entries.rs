@@ -1,82 +1,8 @@
-//! The Redis stream that queues records, and the format of its entries.
+//! The entries of the streams that hold records, as Redis replies with them.
 
 use redis::Value;
 
-use super::record::{Position, Record};
-use crate::keys::AuditKeys;
-
-/// A queue's stream and its limit. Everything that appends records shares it.
-#[derive(Debug)]
-pub struct Stream {
-    pub(crate) keys: AuditKeys,
-    /// The most records that the stream may hold. `None`: no limit.
-    pub(crate) max_backlog: Option<u64>,
-}
-
-impl Stream {
-    /// The limit in the form that the scripts expect: 0 for none.
-    pub(crate) fn limit(&self) -> u64 {
-        self.max_backlog.unwrap_or(0)
-    }
-}
-
-/// Records that a worker has claimed, with the ids of their stream entries. The lists have the same
-/// length: PostgreSQL takes the records, Redis the entry ids.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    pub entry_ids: Vec<String>,
-    pub records: Vec<Record>,
-    /// The number of the current attempt of each record, from 1.
-    pub attempts: Vec<u32>,
-}
-
-impl Batch {
-    pub fn len(&self) -> usize {
-        self.entry_ids.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.entry_ids.is_empty()
-    }
-
-    pub fn push(&mut self, entry_id: String, record: Record, attempt: u32) {
-        self.entry_ids.push(entry_id);
-        self.records.push(record);
-        self.attempts.push(attempt);
-    }
-
-    /// Splits the batch in two. The second half comes first, so that the first is on top of a stack.
-    pub fn halves(mut self) -> [Self; 2] {
-        let half = self.len().div_ceil(2);
-        let second = Self {
-            entry_ids: self.entry_ids.split_off(half),
-            records: self.records.split_off(half),
-            attempts: self.attempts.split_off(half),
-        };
-        [second, self]
-    }
-
-    /// Adds the records of another batch.
-    pub fn append(&mut self, other: Self) {
-        self.entry_ids.extend(other.entry_ids);
-        self.records.extend(other.records);
-        self.attempts.extend(other.attempts);
-    }
-
-    /// The approximate size of the records in memory, in bytes.
-    pub fn bytes(&self) -> usize {
-        self.records.iter().map(size).sum()
-    }
-
-    /// The approximate size of the largest record in memory, in bytes.
-    pub fn largest(&self) -> usize {
-        self.records.iter().map(size).max().unwrap_or_default()
-    }
-}
-
-fn size(record: &Record) -> usize {
-    record.state.as_ref().map_or(0, String::len) + 256
-}
+use crate::operation::record::{Position, Record};
 
 /// Reads stream entries from a reply of Redis: the id of each entry, and its record.
 ///

@@ -1,6 +1,6 @@
 //! The common names in a certificate's subject, which webpki does not read.
 
-use crate::redis::der::{Elements, OBJECT_IDENTIFIER, SEQUENCE, SET};
+use crate::tls::der::{Elements, OBJECT_IDENTIFIER, SEQUENCE, SET};
 
 /// The type of a common name: 2.5.4.3.
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];

@@ -8,8 +8,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::redis::authorities::Authorities;
-use crate::redis::verifier::{Trusted, Verifier};
+use crate::tls::authorities::Authorities;
+use crate::tls::verifier::{Trusted, Verifier};
 
 /// The settings of TLS, with certificates and keys in PEM.
 #[derive(Default, Deserialize)]

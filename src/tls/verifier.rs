@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
-use crate::redis::authorities::Authorities;
-use crate::redis::common_name::common_names;
+use crate::tls::authorities::Authorities;
+use crate::tls::common_name::common_names;
 
 /// Whom a verifier trusts.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ pub enum Rule {
 
 impl Rule {
     /// The dates that the write sets.
-    pub(super) fn stamp(self) -> Stamp {
+    pub fn stamp(self) -> Stamp {
         match self {
             Self::Create | Self::CreateIfAbsent => Stamp::Created,
             Self::Locked { .. } | Self::Any => Stamp::Updated,
@@ -28,7 +28,7 @@ impl Rule {
     }
 
     /// The version that the write stores; `None` where that depends on the stored one.
-    pub(super) fn version(self) -> Option<u64> {
+    pub fn version(self) -> Option<u64> {
         match self {
             Self::Create | Self::CreateIfAbsent => Some(1),
             Self::Locked { expected } => Some(expected + 1),

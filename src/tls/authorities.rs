@@ -3,7 +3,7 @@
 use rustls::pki_types::CertificateDer;
 use rustls::{Error, RootCertStore};
 
-use crate::redis::der::{BOOLEAN, Elements, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
+use crate::tls::der::{BOOLEAN, Elements, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
 
 /// Authorities, and certificates of servers. To webpki each trusted certificate is an authority; to
 /// OpenSSL, and here, one that says that it is none vouches for nobody but itself. Or else whoever has

@@ -8,45 +8,35 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::document::escape;
+use crate::engine::subscription::Update;
 
-/// `message` is JSON text already.
+/// The envelope of a WebSocket message; `message` is JSON text already.
 pub(crate) fn broadcast(session_id: &str, message: &str, now_ms: i64) -> String {
     let id = escape(session_id);
     format!(r#"{{"sessionId":"{id}","message":{message},"timestamp":{now_ms}}}"#)
 }
 
-/// A message of the updates channel, read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Update {
-    pub session_id: String,
-    /// What comes before the id in the session's key. Old instances do not say it.
-    pub key_prefix: Option<String>,
-    /// The document; `None` where the session was deleted.
-    pub document: Option<String>,
-}
-
-impl Update {
-    pub fn read(payload: &str) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow, rename = "sessionId")]
-            session_id: Cow<'a, str>,
-            #[serde(borrow, default)]
-            state: Option<Cow<'a, str>>,
-            #[serde(default)]
-            deleted: bool,
-            #[serde(borrow, default, rename = "keyPrefix")]
-            key_prefix: Option<Cow<'a, str>>,
-        }
-        let wire: Wire<'_> = serde_json::from_str(payload).ok()?;
-        let document = wire.state.map(Cow::into_owned);
-        // One of the two it must say.
-        (wire.deleted || document.is_some()).then(|| Self {
-            session_id: wire.session_id.into_owned(),
-            key_prefix: wire.key_prefix.map(Cow::into_owned),
-            document: document.filter(|_| !wire.deleted),
-        })
+/// Reads a message of the updates channel.
+pub(crate) fn read_update(payload: &str) -> Option<Update> {
+    #[derive(Deserialize)]
+    struct Wire<'a> {
+        #[serde(borrow, rename = "sessionId")]
+        session_id: Cow<'a, str>,
+        #[serde(borrow, default)]
+        state: Option<Cow<'a, str>>,
+        #[serde(default)]
+        deleted: bool,
+        #[serde(borrow, default, rename = "keyPrefix")]
+        key_prefix: Option<Cow<'a, str>>,
     }
+    let wire: Wire<'_> = serde_json::from_str(payload).ok()?;
+    let document = wire.state.map(Cow::into_owned);
+    // One of the two it must say.
+    (wire.deleted || document.is_some()).then(|| Update {
+        session_id: wire.session_id.into_owned(),
+        key_prefix: wire.key_prefix.map(Cow::into_owned),
+        document: document.filter(|_| !wire.deleted),
+    })
 }
 
 /// The `message` of a WebSocket envelope, as the JSON text that its sender wrote.
@@ -67,7 +57,7 @@ mod tests {
     fn an_update_is_json_inside_json() {
         let text = r#"{"timestamp":5,"state":"{\"version\":12}","sessionId":"a\"b"}"#;
         assert_eq!(
-            Update::read(text),
+            read_update(text),
             Some(Update {
                 session_id: "a\"b".into(),
                 key_prefix: None,
@@ -81,7 +71,7 @@ mod tests {
         let key_prefix = Some(String::from("p"));
         let gone = Update { session_id: "s".into(), key_prefix, document: None };
         let text = r#"{"deleted":true,"keyPrefix":"p","timestamp":1,"sessionId":"s"}"#;
-        assert_eq!(Update::read(text), Some(gone));
+        assert_eq!(read_update(text), Some(gone));
     }
 
     #[test]
@@ -101,7 +91,7 @@ mod tests {
             r#"{"sessionId":5,"deleted":true}"#,
             r#"{"sessionId":"s","state":{}}"#,
         ] {
-            assert_eq!(Update::read(text), None, "{text}");
+            assert_eq!(read_update(text), None, "{text}");
         }
         assert_eq!(read_broadcast("{}"), None);
         assert_eq!(read_broadcast("no"), None);
