@@ -9,9 +9,9 @@ use std::time::Duration;
 use harness::postgres::{Database, with_tls};
 use harness::records::{count_events, own, record, state};
 use serde_json::{Value, json};
-use synckairos_state::audit::fault::Cause;
 use synckairos_state::audit::record::Record;
 use synckairos_state::audit::sink::Sink;
+use synckairos_state::audit::sink::fault::Cause;
 
 #[tokio::test]
 async fn a_socket_of_the_machine_will_do() {

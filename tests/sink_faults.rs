@@ -11,9 +11,9 @@ use harness::records::{
     OTHER, count_events, deployed, of_session, on_both, own, record, state, with,
 };
 use serde_json::json;
-use synckairos_state::audit::fault::{Cause, Fault};
 use synckairos_state::audit::record::Record;
 use synckairos_state::audit::sink::Sink;
+use synckairos_state::audit::sink::fault::{Cause, Fault};
 
 async fn refused(sink: &Sink, record: Record) -> (Cause, String) {
     let fault = sink.store(&[record]).await.unwrap_err();

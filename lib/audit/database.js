@@ -25,7 +25,7 @@ const SSL = Object.freeze({
 })
 
 /**
- * The settings of the database for the core (`src/audit/database.rs`): from the options, else from
+ * The settings of the database for the core (`src/audit/sink/postgres/database.rs`): from the options, else from
  * the URL, else from the environment.
  *
  * @param {{ databaseUrl?: unknown, ssl?: unknown, poolMin?: number, poolMax?: number }} options

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::{Cmd, ToRedisArgs, Value};
 
-use super::fault::Fault;
+use super::sink::fault::Fault;
 use super::stream::{Batch, Stream, int, read_entries, text};
 use crate::keys::{AUDIT_GROUP, AuditKeys};
 use crate::redis::link::{Link, Lost, within};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::fault::{Cause, Fault};
 use super::held::Held;
+use super::sink::fault::{Cause, Fault};
 use super::source::{Answer, Source};
 use super::stream::Batch;
 use super::worker_context::WorkerContext;

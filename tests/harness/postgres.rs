@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
-use synckairos_state::audit::database::DatabaseOptions;
+use synckairos_state::audit::sink::DatabaseOptions;
 use synckairos_state::audit::sink::Sink;
 
 /// The tables that services have today; the Jest tests use the same.

@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::fault::Fault;
+use super::super::fault::Fault;
 
 /// The columns of `sync_sessions` that the sink writes, and those that identify a row.
 const SESSIONS: Wanted = Wanted {
@@ -59,13 +59,13 @@ struct Wanted {
 
 /// The columns of both tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Schema {
+pub(in crate::audit::sink) struct Schema {
     pub sessions: Table,
     pub events: Table,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Table {
+pub(in crate::audit::sink) struct Table {
     pub name: &'static str,
     pub columns: Vec<Column>,
     /// The columns of the unique index that keeps a row from being stored twice. Empty without one.
@@ -73,7 +73,7 @@ pub(super) struct Table {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
+pub(in crate::audit::sink) struct Column {
     pub name: &'static str,
     /// The type's name in SQL, quoted where necessary, without a length.
     pub type_name: String,
@@ -82,7 +82,7 @@ pub(super) struct Column {
 
 /// The values that a column can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::audit::sink) enum Kind {
     Text,
     Integer { min: i64, max: i64 },
     Uuid,
@@ -224,7 +224,7 @@ impl Kind {
 }
 
 /// The text of a JSON string; `None` for any other value.
-pub(super) fn string_of(json: &str) -> Option<Cow<'_, str>> {
+pub(in crate::audit::sink) fn string_of(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         return serde_json::from_str(json).ok().map(Cow::Owned);
@@ -233,7 +233,7 @@ pub(super) fn string_of(json: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The date in a JSON string (RFC 3339), in UTC. `None` for a year that PostgreSQL would refuse.
-pub(super) fn date_of(json: &str) -> Option<DateTime<Utc>> {
+pub(in crate::audit::sink) fn date_of(json: &str) -> Option<DateTime<Utc>> {
     let text = string_of(json)?;
     // RFC 3339 allows any character between the date and the time; chrono only `T` and a space.
     let (day, time) = (text.get(..10)?, text.get(11..)?);
@@ -253,7 +253,7 @@ fn without_leap_second(date: DateTime<Utc>) -> Option<DateTime<Utc>> {
 }
 
 /// Formats a date for PostgreSQL, to the microsecond.
-pub(super) fn timestamp(date: DateTime<Utc>) -> String {
+pub(in crate::audit::sink) fn timestamp(date: DateTime<Utc>) -> String {
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00",
         date.year(),

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use chrono::{DateTime, Datelike};
 use serde_json::value::RawValue;
 
-use super::record::Record;
-use super::schema::{Schema, Table, date_of, string_of, timestamp};
+use super::postgres::schema::{Schema, Table, date_of, string_of, timestamp};
+use crate::audit::record::Record;
 use crate::document::Members;
 
 /// The values of a row, in the order of its table's columns.

@@ -8,9 +8,9 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::time::{Duration, timeout};
 
-use super::super::database::Server;
 use super::super::fault::Fault;
 use super::bridge::Bridge;
+use super::database::Server;
 use super::dial::dial;
 
 /// The connection. Dropping it closes it at once.

@@ -6,16 +6,16 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 use tokio::time::{Duration, Instant};
 
-use super::canary::canaries;
+use super::super::canary::canaries;
+use super::super::fault::{Cause, Fault};
+use super::super::row::{Row, Rows};
+use super::connection::within;
 use super::database::DatabaseOptions;
-use super::fault::{Cause, Fault};
 use super::migrate::MIGRATION;
 use super::pool::Pool;
-use super::postgres::connection::within;
-use super::record::Record;
-use super::row::{Row, Rows};
 use super::schema::Schema;
 use super::statement::statement;
+use crate::audit::record::Record;
 use crate::error::Result as CoreResult;
 
 /// The time limit for a batch. `statement_timeout` in [`BEGIN`] is a little shorter.

@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chrono::DateTime;
 use serde_json::json;
 
-use super::record::{Record, new_id};
-use super::schema::{Kind, Schema, timestamp};
+use super::postgres::schema::{Kind, Schema, timestamp};
+use crate::audit::record::{Record, new_id};
 
 /// Two states of a session that does not exist, to be stored one after the other: the first inserts
 /// its row, the second updates it.

@@ -96,7 +96,7 @@ impl Fault {
     }
 
     /// Whether PostgreSQL cancelled the statement because it took too long.
-    pub(super) fn is_slow(&self) -> bool {
+    pub(in crate::audit) fn is_slow(&self) -> bool {
         self.sqlstate.as_deref() == Some("57014")
     }
 

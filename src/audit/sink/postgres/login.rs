@@ -5,8 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::database::Login;
 use super::super::fault::{Cause, Fault};
+use super::database::Login;
 use super::message::{
     Authentication, authentication, body_length, message, parameter, refusal, startup, violation,
 };
