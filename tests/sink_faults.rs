@@ -98,7 +98,7 @@ async fn refusals_of_the_server_are_the_servers() {
     let fault_of = async |url: &str| -> Fault {
         let sink = Sink::new(options(url, 2)).unwrap();
         let fault = sink.store(&[record(None)]).await.unwrap_err();
-        assert_eq!(fault.cause, Cause::Postgres, "{fault}");
+        assert_eq!(fault.cause, Cause::Database, "{fault}");
         assert!(!fault.message.contains("secret"), "{fault}");
         fault
     };

@@ -304,10 +304,10 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             };
             match fault.cause {
                 // PostgreSQL may store half of it in time.
-                Cause::Postgres if fault.is_slow() && batch.len() > 1 => {
+                Cause::Database if fault.is_slow() && batch.len() > 1 => {
                     batches.extend(batch.halves());
                 }
-                Cause::Postgres | Cause::Tables => {
+                Cause::Database | Cause::Tables => {
                     let closing = self.wait_for_postgres(&mut batch, &batches, &fault).await?;
                     batches.push(batch);
                     if closing {

@@ -1,7 +1,7 @@
-//! Why PostgreSQL did not store a batch.
+//! Why the database did not store a batch.
 //!
 //! The cause decides what happens to the records: a record that is itself the cause becomes a dead
-//! letter at once; while PostgreSQL is the cause, all records wait, for as long as it takes.
+//! letter at once; while the database is the cause, all records wait, for as long as it takes.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 pub struct Fault {
     /// What has to change before a retry can succeed.
     pub cause: Cause,
-    /// The SQLSTATE, if PostgreSQL answered.
+    /// PostgreSQL's SQLSTATE if it answered; the name of SQLite's result code.
     pub sqlstate: Option<String>,
     /// The error message. Contains no password and no session state.
     pub message: String,
@@ -19,10 +19,11 @@ pub struct Fault {
 /// What has to change before a retry can succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// A record of the batch: PostgreSQL will refuse it every time.
+    /// A record of the batch: the database will refuse it every time.
     Record,
-    /// The server, the network or the configuration: retry the records until it is repaired.
-    Postgres,
+    /// The server, the network, the file or the configuration: retry the records until it is
+    /// repaired.
+    Database,
     /// The tables, which refuse every record: retry the records until somebody changes them.
     Tables,
     /// What others do to the same rows, such as a lock: retry the records until they have ended.
@@ -32,56 +33,22 @@ pub enum Cause {
 }
 
 impl Fault {
-    /// Classifies an error of sqlx.
-    pub fn of(error: &sqlx::Error) -> Self {
-        let Some(refusal) = error.as_database_error() else {
-            return Self {
-                cause: cause_of_client_error(error),
-                sqlstate: None,
-                message: error.to_string(),
-            };
-        };
-        let sqlstate = refusal.code().map(|code| code.into_owned());
-        // Only the primary message: the detail and the context quote rows.
-        let message = refusal.message().to_owned();
-        let cause = match sqlstate.as_deref() {
-            // The partition for the row is missing: it may be made yet.
-            Some(CHECK_VIOLATION) if refusal.constraint().is_none() => Cause::Unclear,
-            sqlstate => sqlstate.map_or(Cause::Unclear, cause_of_sqlstate),
-        };
-        Self { cause, sqlstate, message }
-    }
-
-    /// A table does not exist.
-    pub(super) fn missing_table(name: &str) -> Self {
-        let advice = "call migrate() to create the tables";
-        Self::unsuitable_table("42P01", format!("relation \"{name}\" does not exist: {advice}"))
-    }
-
-    /// PostgreSQL could not be reached, or did not answer.
+    /// The database could not be reached, or did not answer.
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
-        Self { cause: Cause::Postgres, sqlstate: None, message: message.into() }
-    }
-
-    /// Adds the server's address to the message of an error that PostgreSQL did not send.
-    pub(super) fn at(mut self, server: &str) -> Self {
-        if self.sqlstate.is_none() {
-            self.message.push_str(&format!(" (PostgreSQL at {server})"));
-        }
-        self
+        Self { cause: Cause::Database, sqlstate: None, message: message.into() }
     }
 
     /// Declares that no record is the cause.
-    pub(super) fn of_postgres(self) -> Self {
+    pub(super) fn of_database(self) -> Self {
         match self.cause {
             Cause::Tables => self,
-            _ => Self { cause: Cause::Postgres, ..self },
+            _ => Self { cause: Cause::Database, ..self },
         }
     }
 
     /// Declares that the tables are the cause.
     pub(super) fn of_tables(mut self) -> Self {
-        self.message.push_str(" (PostgreSQL refuses every record, not only this one)");
+        self.message.push_str(" (the database refuses every record, not only this one)");
         Self { cause: Cause::Tables, ..self }
     }
 
@@ -90,27 +57,16 @@ impl Fault {
         Self { cause: Cause::Tables, sqlstate: Some(sqlstate.to_owned()), message }
     }
 
-    /// Whether the server knows this client, and does not let it in.
-    pub(super) fn is_login_refused(&self) -> bool {
-        self.sqlstate.as_deref().is_some_and(|state| state.starts_with("28") || state == "3D000")
-    }
-
     /// Whether PostgreSQL cancelled the statement because it took too long.
     pub(in crate::audit) fn is_slow(&self) -> bool {
         self.sqlstate.as_deref() == Some("57014")
-    }
-
-    /// Whether PostgreSQL refused a statement, and goes on serving the connection. A server that is
-    /// read-only may have a successor: connect again.
-    pub(super) fn is_refusal(&self) -> bool {
-        let class = self.sqlstate.as_deref().and_then(|sqlstate| sqlstate.get(..2));
-        class.is_some_and(|class| !matches!(class, "08" | "25" | "53" | "57" | "58"))
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.sqlstate {
+            Some(code) if code.starts_with("SQLITE_") => write!(f, "{} ({code})", self.message),
             Some(sqlstate) => write!(f, "{} (SQLSTATE {sqlstate})", self.message),
             None => f.write_str(&self.message),
         }
@@ -118,76 +74,3 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Self {
-        Self::of(&error)
-    }
-}
-
-const CHECK_VIOLATION: &str = "23514";
-
-/// By the classes in appendix A of PostgreSQL's documentation. A record is the cause only if a
-/// record that is certainly valid would be stored ([`super::canary`]).
-fn cause_of_sqlstate(sqlstate: &str) -> Cause {
-    match sqlstate {
-        // Read-only; idle in transaction for too long.
-        "25006" | "25P03" => Cause::Postgres,
-        _ => match sqlstate.get(..2) {
-            // Data exception; integrity constraint violation.
-            Some("22" | "23") => Cause::Record,
-            // Connection; authentication; unknown database; resources; operator intervention; system.
-            Some("08" | "28" | "3D" | "53" | "57" | "58") => Cause::Postgres,
-            // Rollback (deadlock); object not in the prerequisite state (locks).
-            Some("40" | "55") => Cause::Others,
-            _ => Cause::Unclear,
-        },
-    }
-}
-
-/// The cause of an error that is no answer of the server.
-fn cause_of_client_error(error: &sqlx::Error) -> Cause {
-    use sqlx::Error::{
-        BeginFailed, Configuration, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed,
-    };
-    match error {
-        Configuration(_) | Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed
-        | WorkerCrashed | BeginFailed => Cause::Postgres,
-        _ => Cause::Unclear,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sqlstate_tells_the_cause() {
-        for (cause, states) in [
-            (Cause::Record, "22P02 22P05 22021 22001 22003 23502 23505 23514"),
-            (Cause::Postgres, "08006 25006 25P03 28P01 3D000 53100 53300 57014 57P01 57P03 58030"),
-            (Cause::Others, "40001 40P01 55006 55P03"),
-            (Cause::Unclear, "42501 42703 42883 42P01 P0001 XX000 0A000 54001 21000 25P02 9"),
-        ] {
-            for state in states.split(' ') {
-                assert_eq!(cause_of_sqlstate(state), cause, "{state}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_error_of_the_connection_is_postgresqls() {
-        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
-        let fault = Fault::of(&sqlx::Error::Io(refused));
-        assert_eq!((fault.cause, fault.sqlstate), (Cause::Postgres, None));
-        assert!(fault.message.contains("refused"), "{}", fault.message);
-        assert_eq!(Fault::of(&sqlx::Error::RowNotFound).cause, Cause::Unclear);
-    }
-
-    #[test]
-    fn a_missing_table_names_the_remedy() {
-        let fault = Fault::missing_table("sync_events");
-        assert_eq!(fault.cause, Cause::Tables);
-        assert!(fault.to_string().contains("migrate()"), "{fault}");
-    }
-}

@@ -107,7 +107,7 @@ fn nonce() -> Result<String, Fault> {
 /// Nothing can be stored there: another host of the server may be the one that takes writes.
 fn read_only() -> Fault {
     let sqlstate = Some("25006".to_owned());
-    Fault { cause: Cause::Postgres, sqlstate, message: "the server is read-only".to_owned() }
+    Fault { cause: Cause::Database, sqlstate, message: "the server is read-only".to_owned() }
 }
 
 fn unproved() -> Fault {

@@ -1,7 +1,8 @@
 //! The audit in PostgreSQL.
 //!
 //! - [`sink`]: stores a batch. Behind it [`database`] (where the server is), `pool` (the
-//!   connections), `schema` (the columns and their types), `statement` (the SQL) and `migrate`
+//!   connections), `schema` (the columns and their types), `statement` (the SQL), `sqlstate` (what
+//!   its errors say) and `migrate`
 //!   (creates missing tables).
 //!
 //! sqlx takes no stream from its caller: it resolves the host, connects, encrypts and logs in by
@@ -22,8 +23,9 @@ mod login;
 mod message;
 mod migrate;
 mod pool;
-pub(super) mod schema;
+mod schema;
 mod scram;
 pub mod sink;
+mod sqlstate;
 mod statement;
 mod stream;
