@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::{Instant, sleep};
 
@@ -69,6 +69,26 @@ impl File {
 
     /// Opens a connection; creates the file, but not its directory.
     pub async fn open(&self) -> Result<Opened, Fault> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        let connection = loop {
+            match self.connect().await {
+                Ok(connection) => break connection,
+                Err(fault) => self.pause_if_busy(fault, deadline).await?,
+            }
+        };
+        Ok(Opened { connection, identity: self.identity().await })
+    }
+
+    /// Begins a transaction that may write at once: no other connection writes until it ends.
+    pub async fn begin(&self, connection: &mut SqliteConnection) -> Result<(), Fault> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        while let Err(error) = run(connection, "BEGIN IMMEDIATE").await {
+            self.pause_if_busy(self.fault(&error), deadline).await?;
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, Fault> {
         let options = SqliteConnectOptions::new()
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENTS)
@@ -77,18 +97,24 @@ impl File {
             // On macOS an ordinary sync leaves the data in the disk's cache.
             .pragma("fullfsync", "ON")
             .disable_statement_logging();
-        let opened = async {
-            match &self.path {
-                None => options.in_memory(true).connect().await,
-                Some(path) => options.filename(path).create_if_missing(true).connect().await,
+        let options = match &self.path {
+            None => options.in_memory(true),
+            // In WAL mode readers do not wait for the writer, nor it for them. The mode stays with the file.
+            Some(path) => {
+                options.filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal)
             }
         };
-        let mut connection = opened.await.map_err(|error| self.fault(&error).of_database())?;
-        if !self.is_in_memory() {
-            // Readers do not wait for the writer, nor it for them. Stays with the file.
-            self.locking(&mut connection, "PRAGMA journal_mode = WAL").await?;
+        options.connect().await.map_err(|error| self.fault(&error))
+    }
+
+    /// Pauses where others have locked the file, unless it is too late. Any other fault is returned: it
+    /// is never a record's.
+    async fn pause_if_busy(&self, fault: Fault, deadline: Instant) -> Result<(), Fault> {
+        if !is_busy(&fault) || Instant::now() >= deadline {
+            return Err(fault.of_database());
         }
-        Ok(Opened { connection, identity: self.identity().await })
+        sleep(LOCK_PAUSE).await;
+        Ok(())
     }
 
     /// Whether the path still names the file of a connection: SQLite would go on writing to one that
@@ -111,25 +137,6 @@ impl File {
     #[cfg(not(unix))]
     async fn identity(&self) -> Option<Identity> {
         None
-    }
-
-    /// Begins a transaction that may write at once: no other connection writes until it ends.
-    pub async fn begin(&self, connection: &mut SqliteConnection) -> Result<(), Fault> {
-        self.locking(connection, "BEGIN IMMEDIATE").await
-    }
-
-    /// Runs SQL that needs a lock of the file, and waits for the lock. A failure is never a record's
-    /// fault.
-    async fn locking(&self, connection: &mut SqliteConnection, sql: &str) -> Result<(), Fault> {
-        let deadline = Instant::now() + LOCK_TIMEOUT;
-        loop {
-            let Err(error) = run(connection, sql).await else { return Ok(()) };
-            let fault = self.fault(&error).of_database();
-            if !is_busy(&fault) || Instant::now() >= deadline {
-                return Err(fault);
-            }
-            sleep(LOCK_PAUSE).await;
-        }
     }
 
     /// Classifies an error, and names the file.
