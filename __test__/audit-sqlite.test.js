@@ -31,7 +31,9 @@ async function problem(queue) {
 
 const write = (queue, count, eventType = 'event') =>
   Promise.all(
-    Array.from({ length: count }, () => queue.queueWrite(crypto.randomUUID(), running(), eventType)),
+    Array.from({ length: count }, () =>
+      queue.queueWrite(crypto.randomUUID(), running(), eventType),
+    ),
   )
 
 describe('what is stored', () => {
@@ -173,7 +175,9 @@ describe('what is wrong with the file holds the records up, and is told once', (
     expect((await queue.getMetrics()).failed).toBe(0)
     expect(errors).toHaveLength(1)
     const { warn, info } = audit.logger.told
-    expect(warn.map(({ message }) => message)).toEqual(['SQLite is unavailable; audit records wait'])
+    expect(warn.map(({ message }) => message)).toEqual([
+      'SQLite is unavailable; audit records wait',
+    ])
     expect(info.map(({ message }) => message)).toEqual([
       'SQLite is available again; audit records are stored',
     ])
@@ -214,24 +218,28 @@ describe('what is wrong with the file holds the records up, and is told once', (
   }, 30_000)
 
   const onRoot = process.getuid?.() === 0 && process.platform === 'linux' ? test : test.skip
-  onRoot('its disk is full', async () => {
-    const disk = path.join(file.directory, 'disk')
-    fs.mkdirSync(disk)
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', disk])
-    try {
-      audit.databaseUrl = `sqlite:${path.join(disk, 'audit.db')}`
-      const queue = await migrated()
-      const filler = path.join(disk, 'filler')
-      fs.writeFileSync(filler, '')
-      expect(() => {
-        for (;;) fs.appendFileSync(filler, Buffer.alloc(4096))
-      }).toThrow('ENOSPC')
-      await waits(queue, 'SQLITE_FULL', () => fs.rmSync(filler))
-      await queue.close()
-    } finally {
-      execFileSync('umount', [disk])
-    }
-  }, 30_000)
+  onRoot(
+    'its disk is full',
+    async () => {
+      const disk = path.join(file.directory, 'disk')
+      fs.mkdirSync(disk)
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', disk])
+      try {
+        audit.databaseUrl = `sqlite:${path.join(disk, 'audit.db')}`
+        const queue = await migrated()
+        const filler = path.join(disk, 'filler')
+        fs.writeFileSync(filler, '')
+        expect(() => {
+          for (;;) fs.appendFileSync(filler, Buffer.alloc(4096))
+        }).toThrow('ENOSPC')
+        await waits(queue, 'SQLITE_FULL', () => fs.rmSync(filler))
+        await queue.close()
+      } finally {
+        execFileSync('umount', [disk])
+      }
+    },
+    30_000,
+  )
 
   test('nobody hears of it: the process is warned', async () => {
     await file.run('CREATE TABLE note (text)')
