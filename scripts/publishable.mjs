@@ -12,7 +12,7 @@ import { parseTriple } from '@napi-rs/cli'
 
 /** The oldest that Rust's standard library runs on; CentOS 7 has it. */
 const GLIBC = '2.17'
-const MAX_BYTES = 10e6
+const MAX_BYTES = 8e6
 
 const ZIGLANG = '0.17.1'
 const CARGO_ZIGBUILD = '0.24.1'

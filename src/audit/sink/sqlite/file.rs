@@ -20,6 +20,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before the lock is asked for again.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
+/// How much of the file stays in memory, in KiB. SQLite's 2 MiB do not hold the indexes of a large file.
+const CACHE_KIB: u32 = 16 << 10;
+
 /// How many statements stay prepared.
 const STATEMENTS: usize = 8;
 
@@ -96,6 +99,7 @@ impl File {
             .synchronous(SqliteSynchronous::Full)
             // On macOS an ordinary sync leaves the data in the disk's cache.
             .pragma("fullfsync", "ON")
+            .pragma("cache_size", format!("-{CACHE_KIB}"))
             .disable_statement_logging();
         let options = match &self.path {
             None => options.in_memory(true),
