@@ -15,12 +15,14 @@
 //! all other states: those that `queueWrite` queued after a write, and those without a position,
 //! from older instances. Of equal dates the one queued later is the newer.
 
-use super::schema::{Schema, Table};
+use super::super::table::Table;
+use super::schema::{Description, Schema};
 
 /// Builds the statement for a schema. Its parameters are the columns of `sync_sessions`, then those
 /// of `sync_events`, each a `text[]`.
-pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
-    let names: Vec<&str> = sessions.columns.iter().map(|column| column.name).collect();
+pub(super) fn statement(schema: &Schema) -> String {
+    let (sessions, events) = (&schema.tables.sessions, &schema.tables.events);
+    let names: Vec<&str> = sessions.names().collect();
     let set: Vec<&str> = names.iter().copied().filter(|name| *name != "session_id").collect();
     let new_values: Vec<String> = set.iter().map(|name| new_value(name, &names)).collect();
     // OFFSET 0 keeps PostgreSQL from evaluating the comparison again for each column. The rows are
@@ -42,7 +44,7 @@ pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
              OR excluded.metadata -> 'stream_write' > \
                 COALESCE(s.metadata -> 'stream_write', '[]')) \
          INSERT INTO {events_name} ({event_names}) {event_values}",
-        session_values = values(sessions, 1),
+        session_values = values(sessions, &schema.sessions, 1),
         newest = names.iter().map(|name| newest(name)).collect::<Vec<_>>().join(", "),
         dates = dates("q"),
         sessions_name = sessions.name,
@@ -52,16 +54,20 @@ pub(super) fn statement(Schema { sessions, events }: &Schema) -> String {
         is_newer = is_newer(),
         events_name = events.name,
         event_names = column_names(events),
-        event_values = once(events, &values(events, 1 + sessions.columns.len())),
+        event_values = once(
+            events,
+            &schema.events.key,
+            &values(events, &schema.events, 1 + sessions.columns.len())
+        ),
     )
 }
 
 /// Skips the events that are stored already. Without a unique index that tells, the transaction holds
 /// a lock ([`super::sink`]), so that no other one stores the same event at the same time.
-fn once(events: &Table, values: &str) -> String {
+fn once(events: &Table, key: &[&str], values: &str) -> String {
     let names = column_names(events);
-    if !events.key.is_empty() {
-        let key = quoted(&events.key);
+    if !key.is_empty() {
+        let key = quoted(key);
         return format!("SELECT {names} FROM ({values}) AS e ON CONFLICT ({key}) DO NOTHING");
     }
     // The timestamp of an event never changes: it finds the partition. A column may round it, to
@@ -79,10 +85,10 @@ fn quoted(names: &[&str]) -> String {
 }
 
 /// A query for the rows of a batch, with their number as `n`.
-fn values(table: &Table, first: usize) -> String {
-    let columns = || table.columns.iter();
-    let casts: Vec<String> =
-        columns().map(|c| format!("v.\"{0}\"::{1} AS \"{0}\"", c.name, c.type_name)).collect();
+fn values(table: &Table, Description { types, .. }: &Description, first: usize) -> String {
+    let casts: Vec<String> = (table.names().zip(types))
+        .map(|(name, type_name)| format!("v.\"{name}\"::{type_name} AS \"{name}\""))
+        .collect();
     let parameters: Vec<String> =
         (first..first + table.columns.len()).map(|n| format!("${n}::text[]")).collect();
     format!(
@@ -94,8 +100,7 @@ fn values(table: &Table, first: usize) -> String {
 }
 
 fn column_names(table: &Table) -> String {
-    let names: Vec<String> = table.columns.iter().map(|c| format!("\"{}\"", c.name)).collect();
-    names.join(", ")
+    quoted(&table.names().collect::<Vec<_>>())
 }
 
 /// A column of the newest state of a session in the batch, which also takes over what an older state

@@ -5,5 +5,5 @@
 /// would pass to another client.
 pub(super) const MIGRATION: &str = concat!(
     "SELECT pg_advisory_xact_lock(7238127164910227); ", // An arbitrary key.
-    include_str!("../../migrations/0001_tables.sql")
+    include_str!("../../../../migrations/0001_tables.sql")
 );

@@ -1,6 +1,6 @@
 //! Records that are certainly valid.
 //!
-//! Whether a refusal concerns one record or the tables cannot be told by its SQLSTATE: a column that
+//! Whether a refusal concerns one record or the tables cannot be told by its code: a column that
 //! somebody has added, a trigger or a missing partition refuses every record. So after a refusal the
 //! sink tries to store these records, and takes them back. If they are refused as well, the tables
 //! are at fault.
@@ -10,18 +10,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chrono::DateTime;
 use serde_json::json;
 
-use super::schema::{Kind, Schema, timestamp};
+use super::table::{Kind, Tables, timestamp};
 use crate::operation::record::{Record, new_id};
 
 /// Two states of a session that does not exist, to be stored one after the other: the first inserts
 /// its row, the second updates it.
-pub(super) fn canaries(schema: &Schema) -> [Record; 2] {
+pub(super) fn canaries(tables: &Tables) -> [Record; 2] {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = i64::try_from(since_epoch.as_millis()).unwrap_or_default();
-    let date =
-        format!("{}:00", timestamp(DateTime::from_timestamp_millis(now_ms).unwrap_or_default()));
+    let date = timestamp(DateTime::from_timestamp_millis(now_ms).unwrap_or_default());
     let session_id = new_id(now_ms);
-    let mode = match schema.sessions.kind("sync_mode") {
+    let mode = match tables.sessions.kind("sync_mode") {
         Some(Kind::Enum(labels)) => labels.first().map(String::as_str),
         _ => None,
     };

@@ -8,9 +8,9 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::time::{Duration, timeout};
 
-use super::super::database::Server;
 use super::super::fault::Fault;
 use super::bridge::Bridge;
+use super::database::Server;
 use super::dial::dial;
 
 /// The connection. Dropping it closes it at once.
@@ -25,7 +25,7 @@ impl Connection {
     pub async fn open(server: &Arc<Server>) -> Result<Self, Fault> {
         let connecting = async { Bridge::open(dial(server).await?).await };
         let opened = within(server.connect_timeout, connecting).await;
-        let (sqlx, bridge) = opened.map_err(|fault| fault.of_postgres().at(&server.name()))?;
+        let (sqlx, bridge) = opened.map_err(|fault| fault.of_database().at(&server.name()))?;
         Ok(Self { sqlx, bridge, server: Arc::clone(server) })
     }
 

@@ -13,9 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Duration, Instant, timeout};
 
+use super::super::fault::Fault;
+use super::connection::{Connection, within};
 use super::database::Server;
-use super::fault::Fault;
-use super::postgres::connection::{Connection, within};
 
 /// The time limit for a permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);

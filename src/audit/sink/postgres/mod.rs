@@ -1,4 +1,9 @@
-//! A connection to PostgreSQL.
+//! The audit in PostgreSQL.
+//!
+//! - [`sink`]: stores a batch. Behind it [`database`] (where the server is), `pool` (the
+//!   connections), `schema` (the columns and their types), `statement` (the SQL), `sqlstate` (what
+//!   its errors say) and `migrate`
+//!   (creates missing tables).
 //!
 //! sqlx takes no stream from its caller: it resolves the host, connects, encrypts and logs in by
 //! itself. This room does all of that instead, as `pg` and libpq do it, and gives sqlx the connection
@@ -8,12 +13,19 @@
 //! - `login`: the start-up, up to the first `ReadyForQuery`.
 //! - `stream`: the socket and TLS; `dial`: which of several addresses answers.
 //! - `bridge`: connects sqlx to a stream that is logged in.
-//! - [`connection`]: all of it.
+//! - `connection`: all of it.
 
 mod bridge;
-pub(super) mod connection;
+mod connection;
+pub mod database;
 mod dial;
 mod login;
 mod message;
+mod migrate;
+mod pool;
+mod schema;
 mod scram;
+pub mod sink;
+mod sqlstate;
+mod statement;
 mod stream;

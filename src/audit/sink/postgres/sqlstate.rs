@@ -1,39 +1,10 @@
-//! Why PostgreSQL did not store a batch.
-//!
-//! The cause decides what happens to the records: a record that is itself the cause becomes a dead
-//! letter at once; while PostgreSQL is the cause, all records wait, for as long as it takes.
+//! What PostgreSQL's errors say: whether a record is at fault, and whether the connection still works.
 
-use std::fmt;
-
-/// The error of a batch that was not stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// What has to change before a retry can succeed.
-    pub cause: Cause,
-    /// The SQLSTATE, if PostgreSQL answered.
-    pub sqlstate: Option<String>,
-    /// The error message. Contains no password and no session state.
-    pub message: String,
-}
-
-/// What has to change before a retry can succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// A record of the batch: PostgreSQL will refuse it every time.
-    Record,
-    /// The server, the network or the configuration: retry the records until it is repaired.
-    Postgres,
-    /// The tables, which refuse every record: retry the records until somebody changes them.
-    Tables,
-    /// What others do to the same rows, such as a lock: retry the records until they have ended.
-    Others,
-    /// Unknown: retry a few times.
-    Unclear,
-}
+use super::super::fault::{Cause, Fault};
 
 impl Fault {
     /// Classifies an error of sqlx.
-    pub fn of(error: &sqlx::Error) -> Self {
+    pub(super) fn of(error: &sqlx::Error) -> Self {
         let Some(refusal) = error.as_database_error() else {
             return Self {
                 cause: cause_of_client_error(error),
@@ -52,17 +23,6 @@ impl Fault {
         Self { cause, sqlstate, message }
     }
 
-    /// A table does not exist.
-    pub(super) fn missing_table(name: &str) -> Self {
-        let advice = "call migrate() to create the tables";
-        Self::unsuitable_table("42P01", format!("relation \"{name}\" does not exist: {advice}"))
-    }
-
-    /// PostgreSQL could not be reached, or did not answer.
-    pub(super) fn unreachable(message: impl Into<String>) -> Self {
-        Self { cause: Cause::Postgres, sqlstate: None, message: message.into() }
-    }
-
     /// Adds the server's address to the message of an error that PostgreSQL did not send.
     pub(super) fn at(mut self, server: &str) -> Self {
         if self.sqlstate.is_none() {
@@ -71,33 +31,9 @@ impl Fault {
         self
     }
 
-    /// Declares that no record is the cause.
-    pub(super) fn of_postgres(self) -> Self {
-        match self.cause {
-            Cause::Tables => self,
-            _ => Self { cause: Cause::Postgres, ..self },
-        }
-    }
-
-    /// Declares that the tables are the cause.
-    pub(super) fn of_tables(mut self) -> Self {
-        self.message.push_str(" (PostgreSQL refuses every record, not only this one)");
-        Self { cause: Cause::Tables, ..self }
-    }
-
-    /// A table lacks something that the sink needs.
-    pub(super) fn unsuitable_table(sqlstate: &str, message: String) -> Self {
-        Self { cause: Cause::Tables, sqlstate: Some(sqlstate.to_owned()), message }
-    }
-
     /// Whether the server knows this client, and does not let it in.
     pub(super) fn is_login_refused(&self) -> bool {
         self.sqlstate.as_deref().is_some_and(|state| state.starts_with("28") || state == "3D000")
-    }
-
-    /// Whether PostgreSQL cancelled the statement because it took too long.
-    pub(super) fn is_slow(&self) -> bool {
-        self.sqlstate.as_deref() == Some("57014")
     }
 
     /// Whether PostgreSQL refused a statement, and goes on serving the connection. A server that is
@@ -108,16 +44,11 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.sqlstate {
-            Some(sqlstate) => write!(f, "{} (SQLSTATE {sqlstate})", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
+/// The error of a table that does not exist.
+pub(super) fn missing_table(name: &str) -> Fault {
+    let advice = "call migrate() to create the tables";
+    Fault::unsuitable_table("42P01", format!("relation \"{name}\" does not exist: {advice}"))
 }
-
-impl std::error::Error for Fault {}
 
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
@@ -128,16 +59,16 @@ impl From<sqlx::Error> for Fault {
 const CHECK_VIOLATION: &str = "23514";
 
 /// By the classes in appendix A of PostgreSQL's documentation. A record is the cause only if a
-/// record that is certainly valid would be stored ([`super::canary`]).
+/// record that is certainly valid would be stored (`canary`).
 fn cause_of_sqlstate(sqlstate: &str) -> Cause {
     match sqlstate {
         // Read-only; idle in transaction for too long.
-        "25006" | "25P03" => Cause::Postgres,
+        "25006" | "25P03" => Cause::Database,
         _ => match sqlstate.get(..2) {
             // Data exception; integrity constraint violation.
             Some("22" | "23") => Cause::Record,
             // Connection; authentication; unknown database; resources; operator intervention; system.
-            Some("08" | "28" | "3D" | "53" | "57" | "58") => Cause::Postgres,
+            Some("08" | "28" | "3D" | "53" | "57" | "58") => Cause::Database,
             // Rollback (deadlock); object not in the prerequisite state (locks).
             Some("40" | "55") => Cause::Others,
             _ => Cause::Unclear,
@@ -152,7 +83,7 @@ fn cause_of_client_error(error: &sqlx::Error) -> Cause {
     };
     match error {
         Configuration(_) | Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed
-        | WorkerCrashed | BeginFailed => Cause::Postgres,
+        | WorkerCrashed | BeginFailed => Cause::Database,
         _ => Cause::Unclear,
     }
 }
@@ -165,7 +96,7 @@ mod tests {
     fn a_sqlstate_tells_the_cause() {
         for (cause, states) in [
             (Cause::Record, "22P02 22P05 22021 22001 22003 23502 23505 23514"),
-            (Cause::Postgres, "08006 25006 25P03 28P01 3D000 53100 53300 57014 57P01 57P03 58030"),
+            (Cause::Database, "08006 25006 25P03 28P01 3D000 53100 53300 57014 57P01 57P03 58030"),
             (Cause::Others, "40001 40P01 55006 55P03"),
             (Cause::Unclear, "42501 42703 42883 42P01 P0001 XX000 0A000 54001 21000 25P02 9"),
         ] {
@@ -179,14 +110,14 @@ mod tests {
     fn an_error_of_the_connection_is_postgresqls() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let fault = Fault::of(&sqlx::Error::Io(refused));
-        assert_eq!((fault.cause, fault.sqlstate), (Cause::Postgres, None));
+        assert_eq!((fault.cause, fault.sqlstate), (Cause::Database, None));
         assert!(fault.message.contains("refused"), "{}", fault.message);
         assert_eq!(Fault::of(&sqlx::Error::RowNotFound).cause, Cause::Unclear);
     }
 
     #[test]
     fn a_missing_table_names_the_remedy() {
-        let fault = Fault::missing_table("sync_events");
+        let fault = missing_table("sync_events");
         assert_eq!(fault.cause, Cause::Tables);
         assert!(fault.to_string().contains("migrate()"), "{fault}");
     }

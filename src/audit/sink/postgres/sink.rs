@@ -6,13 +6,13 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgBindIterExt, PgConnection};
 use tokio::time::{Duration, Instant};
 
-use super::canary::canaries;
-use super::database::DatabaseOptions;
-use super::fault::{Cause, Fault};
+use super::super::canary::canaries;
+use super::super::fault::{Cause, Fault};
+use super::super::row::{Row, Rows};
+use super::connection::within;
+use super::database::PostgresOptions;
 use super::migrate::MIGRATION;
 use super::pool::Pool;
-use super::postgres::connection::within;
-use super::row::{Row, Rows};
 use super::schema::Schema;
 use super::statement::statement;
 use crate::error::Result as CoreResult;
@@ -36,11 +36,8 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(723812716, to_regclass('sync_ev
 /// has the values that did not fit.
 const SCHEMA_TTL: Duration = Duration::from_secs(60);
 
-/// How many records are parsed before the task yields to others on its thread.
-const RECORDS_PER_YIELD: usize = 64;
-
 /// Writes records to PostgreSQL.
-pub struct Sink {
+pub struct PostgresSink {
     pool: Arc<Pool>,
     /// Begins a transaction.
     begin: Arc<str>,
@@ -59,9 +56,9 @@ struct CachedSchema {
 /// connection cannot be used again; no record is its cause.
 type Answer = Result<Result<(), Fault>, Fault>;
 
-impl Sink {
+impl PostgresSink {
     /// Makes a sink. It connects when it is first used.
-    pub fn new(options: DatabaseOptions) -> CoreResult<Self> {
+    pub fn new(options: PostgresOptions) -> CoreResult<Self> {
         let (min, max) = (options.pool_min, options.pool_max);
         let begin = match &options.schema {
             Some(name) => {
@@ -95,7 +92,7 @@ impl Sink {
                 lease.give_back();
                 outcome
             }
-            Err(fault) => Err(lease.explain(fault).of_postgres()),
+            Err(fault) => Err(lease.explain(fault).of_database()),
         }
     }
 
@@ -110,7 +107,7 @@ impl Sink {
         .await;
         match migrated {
             Ok(()) => lease.give_back(),
-            Err(fault) => return Err(lease.explain(fault).of_postgres()),
+            Err(fault) => return Err(lease.explain(fault).of_database()),
         }
         Ok(())
     }
@@ -134,7 +131,7 @@ impl Sink {
             Ok(schema) => schema,
             Err(fault) if fault.is_refusal() => {
                 run(connection, "ROLLBACK").await?;
-                return Ok(Err(fault.of_postgres()));
+                return Ok(Err(fault.of_database()));
             }
             Err(fault) => return Err(fault),
         };
@@ -173,7 +170,7 @@ async fn insert(
     cached: &CachedSchema,
     records: &[Record],
 ) -> Answer {
-    let rows = rows_of(records, &cached.schema).await;
+    let rows = Rows::of(records, &cached.schema.tables).await;
     run(connection, &cached.begin).await?;
     let stored = match execute(connection, cached, rows).await {
         Ok(()) => run(connection, "COMMIT").await,
@@ -195,7 +192,7 @@ async fn judge(
     records: &[Record],
     fault: Fault,
 ) -> Answer {
-    if fault.cause == Cause::Postgres {
+    if fault.cause == Cause::Database {
         return Ok(Err(fault));
     }
     if !are_canaries_stored(connection, cached).await? {
@@ -215,9 +212,9 @@ async fn are_canaries_stored(
 ) -> Result<bool, Fault> {
     run(connection, &cached.begin).await?;
     let mut stored = Ok(());
-    for canary in canaries(&cached.schema) {
+    for canary in canaries(&cached.schema.tables) {
         if stored.is_ok() {
-            let rows = rows_of(std::slice::from_ref(&canary), &cached.schema).await;
+            let rows = Rows::of(std::slice::from_ref(&canary), &cached.schema.tables).await;
             stored = execute(connection, cached, rows).await;
         }
     }
@@ -233,17 +230,6 @@ async fn are_canaries_stored(
     }
 }
 
-async fn rows_of<'a>(records: &'a [Record], schema: &'a Schema) -> Rows<'a> {
-    let mut rows = Rows::default();
-    for (index, record) in records.iter().enumerate() {
-        if index % RECORDS_PER_YIELD == RECORDS_PER_YIELD - 1 {
-            tokio::task::yield_now().await;
-        }
-        rows.add(record, schema);
-    }
-    rows
-}
-
 /// Executes the statement for these rows, in a transaction that has begun.
 async fn execute(
     connection: &mut PgConnection,
@@ -251,9 +237,8 @@ async fn execute(
     rows: Rows<'_>,
 ) -> Result<(), Fault> {
     let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&cached.statement))).persistent(false);
-    for (table, rows) in
-        [(&cached.schema.sessions, &rows.sessions), (&cached.schema.events, &rows.events)]
-    {
+    let tables = &cached.schema.tables;
+    for (table, rows) in [(&tables.sessions, &rows.sessions), (&tables.events, &rows.events)] {
         for column in 0..table.columns.len() {
             query = query.bind(rows.iter().map(|row: &Row<'_>| row.value(column)).bind_iter());
         }

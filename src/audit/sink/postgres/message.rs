@@ -80,7 +80,7 @@ pub(super) fn authentication(body: &[u8]) -> Result<Authentication<'_>, Fault> {
 
 /// Reads the body of an error: what refuses a connection is never a record's fault.
 pub(super) fn refusal(body: &[u8]) -> Fault {
-    let mut fault = Fault { cause: Cause::Postgres, sqlstate: None, message: String::new() };
+    let mut fault = Fault { cause: Cause::Database, sqlstate: None, message: String::new() };
     for field in body.split(|byte| *byte == 0) {
         let Some((kind, text)) = field.split_first() else { continue };
         let text = String::from_utf8_lossy(text).into_owned();
@@ -148,6 +148,6 @@ mod tests {
     fn an_error_tells_its_code_and_its_message_and_nothing_else() {
         let fault = refusal(b"SFATAL\0C28P01\0Mno\0Dthe detail\0\0");
         assert_eq!((fault.sqlstate.as_deref(), &*fault.message), (Some("28P01"), "no"));
-        assert_eq!(fault.cause, Cause::Postgres);
+        assert_eq!(fault.cause, Cause::Database);
     }
 }

@@ -13,7 +13,7 @@ use crate::tls::trust::Trust;
 /// options.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DatabaseOptions {
+pub struct PostgresOptions {
     hosts: Vec<Host>,
     login: Login,
     tls: Option<TlsOptions>,
@@ -76,7 +76,7 @@ pub(super) struct Tls {
     pub config: Arc<ClientConfig>,
 }
 
-impl DatabaseOptions {
+impl PostgresOptions {
     /// Reads the certificates.
     pub(super) fn into_server(self) -> Result<Server> {
         let Self { hosts, login, tls, connect_timeout_ms, .. } = self;

@@ -11,8 +11,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::lookup_host;
 use tokio::time::{sleep, timeout};
 
-use super::super::database::{Host, Server};
 use super::super::fault::Fault;
+use super::database::{Host, Server};
 use super::login::log_in;
 use super::stream::{Stream, Target, open};
 

@@ -2,16 +2,19 @@
 //!
 //! Any field of a state may be missing or have an unexpected type. A value that does not fit an
 //! optional column goes to the row's `metadata`, under the column's name. A required column gets its
-//! value unchanged, for PostgreSQL to refuse.
+//! value unchanged, for the database to refuse.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, Datelike};
 use serde_json::value::RawValue;
 
-use super::schema::{Schema, Table, date_of, string_of, timestamp};
+use super::table::{Table, Tables, date_of, string_of, timestamp};
 use crate::document::Members;
 use crate::operation::record::Record;
+
+/// How many records are parsed before the task yields to others on its thread.
+const RECORDS_PER_YIELD: usize = 64;
 
 /// The values of a row, in the order of its table's columns.
 #[derive(Debug)]
@@ -30,6 +33,21 @@ impl<'a> Row<'a> {
     /// The value of a column, as text.
     pub fn value(&self, column: usize) -> Option<&str> {
         self.values[column].as_deref()
+    }
+
+    /// The values of all columns.
+    pub fn values(&self) -> impl Iterator<Item = Option<&str>> {
+        self.values.iter().map(Option::as_deref)
+    }
+
+    /// The names and values of all columns.
+    pub fn columns(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
+        self.table.names().zip(self.values())
+    }
+
+    /// The value of the column with this name.
+    pub fn value_of(&self, column: &str) -> Option<&str> {
+        self.value(self.position(column)?)
     }
 
     fn position(&self, column: &str) -> Option<usize> {
@@ -121,11 +139,23 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// Converts a batch. Yields to other tasks on the thread now and then.
+    pub async fn of(records: &'a [Record], tables: &'a Tables) -> Self {
+        let mut rows = Self::default();
+        for (index, record) in records.iter().enumerate() {
+            if index % RECORDS_PER_YIELD == RECORDS_PER_YIELD - 1 {
+                tokio::task::yield_now().await;
+            }
+            rows.add(record, tables);
+        }
+        rows
+    }
+
     /// Adds the rows of a record.
-    pub fn add(&mut self, record: &'a Record, schema: &'a Schema) {
+    fn add(&mut self, record: &'a Record, tables: &'a Tables) {
         let state = State::of(record);
-        self.events.push(event(record, state.as_ref(), &schema.events));
-        self.sessions.extend(state.and_then(|state| session(record, &state, &schema.sessions)));
+        self.events.push(event(record, state.as_ref(), &tables.events));
+        self.sessions.extend(state.and_then(|state| session(record, &state, &tables.sessions)));
     }
 }
 

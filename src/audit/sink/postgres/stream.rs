@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::super::database::Tls;
 use super::super::fault::Fault;
+use super::database::Tls;
 use super::message::{SSL_REQUEST, refusal, violation};
 
 /// A connection to a server.

@@ -5,8 +5,8 @@ use base64::prelude::BASE64_STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::database::Login;
 use super::super::fault::{Cause, Fault};
+use super::database::Login;
 use super::message::{
     Authentication, authentication, body_length, message, parameter, refusal, startup, violation,
 };
@@ -107,7 +107,7 @@ fn nonce() -> Result<String, Fault> {
 /// Nothing can be stored there: another host of the server may be the one that takes writes.
 fn read_only() -> Fault {
     let sqlstate = Some("25006".to_owned());
-    Fault { cause: Cause::Postgres, sqlstate, message: "the server is read-only".to_owned() }
+    Fault { cause: Cause::Database, sqlstate, message: "the server is read-only".to_owned() }
 }
 
 fn unproved() -> Fault {
