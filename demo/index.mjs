@@ -28,8 +28,9 @@ const acts = ({ store, database }) => [
   ['farewell', '5. A deletes the session.'],
   [
     'audit',
-    `6. A record of each change was kept in ${store}. Workers in A and B have carried the records to\n` +
-      `   ${database} all the while; now both wait until no record is left.`,
+    `6. A record of each change was kept in ${store}.\n` +
+      `   Workers in A and B have carried the records to ${database} all the while;\n` +
+      '   now both wait until no record is left.',
   ],
   ['close', '7. Both close their managers and queues, and end by themselves.'],
 ]
