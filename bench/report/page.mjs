@@ -5,20 +5,23 @@ import { tabled } from './highlights.mjs'
 import { plot } from './plot.mjs'
 import { figureWords, headWords, modeWords } from './words.mjs'
 
-const README = new URL('../../README.md', import.meta.url)
+const PAGE = new URL('../../docs/performance.md', import.meta.url)
+/** The picture is not packed: where the package's repository has it. */
+const PICTURE =
+  'https://raw.githubusercontent.com/synckairos/synckairos-state/main/bench/results/latest.svg'
 const BEGIN = '<!-- bench -->'
 const END = '<!-- /bench -->'
 
-/** Puts the figures of the saved results into the README, and draws the plot of them. */
-export function writeReadme() {
+/** Puts the figures of the saved results into docs/performance.md, and draws the plot of them. */
+export function writePage() {
   fs.writeFileSync(PLOT, plot(savedResults()))
-  fs.writeFileSync(README, withFigures(fs.readFileSync(README, 'utf8')))
+  fs.writeFileSync(PAGE, withFigures(fs.readFileSync(PAGE, 'utf8')))
 }
 
 /** What is not as the saved results have it: names of files. */
 export function stale() {
   const files = [
-    ['README.md', README, withFigures],
+    ['docs/performance.md', PAGE, withFigures],
     ['bench/results/latest.svg', PLOT, () => plot(savedResults())],
   ]
   return files.flatMap(([name, url, due]) => {
@@ -30,7 +33,7 @@ export function stale() {
 function withFigures(text) {
   const [before, rest] = text.split(BEGIN)
   const after = rest?.split(END)[1]
-  if (after === undefined) throw new Error(`README.md has no place ${BEGIN} … ${END}`)
+  if (after === undefined) throw new Error(`docs/performance.md has no place ${BEGIN} … ${END}`)
   return `${before}${BEGIN}\n\n${figures(savedResults())}\n\n${END}${after}`
 }
 
@@ -50,7 +53,7 @@ function figures(outcome) {
     ]
   })
   return [
-    '![Measured side by side: bars of each contender](bench/results/latest.svg)',
+    `![Measured side by side: bars of each contender](${PICTURE})`,
     '',
     ...tableOf([['', 'mode', ...columns, 'floor'], ...cells]),
     '',
