@@ -10,6 +10,7 @@
 //! - [`operation`]: what managers and queues ask, as data. Pure.
 //! - [`engine`]: who executes operations and tells of changes, as traits.
 //! - [`redis`]: an engine that keeps sessions and records in Redis.
+//! - [`memory`]: an engine that keeps them in the process.
 //! - [`audit`]: every change on its way to a database.
 //! - [`session`]: the store (get, create, update, delete, broadcast) and the feed (what all
 //!   instances publish).
@@ -23,6 +24,7 @@ pub mod document;
 pub mod engine;
 pub mod error;
 pub mod keys;
+pub mod memory;
 #[cfg(feature = "node")]
 #[allow(unsafe_code)] // N-API is a C interface; each block there has its safety argument.
 mod node;

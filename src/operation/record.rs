@@ -24,7 +24,7 @@ pub struct Record {
 }
 
 /// A position in the stream: the id of an entry. Redis assigns growing ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Milliseconds since the epoch, by the clock of Redis.
     pub ms: u64,
