@@ -6,7 +6,7 @@
 const { once } = require('node:events')
 const { inspect } = require('node:util')
 const { Worker } = require('node:worker_threads')
-const { RedisStore: LimitStore } = require('rate-limit-redis')
+const { RedisStore: SessionStore } = require('connect-redis')
 const {
   ClosedError,
   DBWriteQueue,
@@ -272,9 +272,9 @@ describe('a client', () => {
   })
 
   test('refuses a library at its first command', async () => {
-    const client = open.keep(createRedisClient(aStore()))
-    const store = new LimitStore({ sendCommand: (...args) => client.call(...args) })
-    await expect(store.increment('a')).rejects.toThrow(InvalidStateError)
+    const store = new SessionStore({ client: open.keep(createRedisClient(aStore())) })
+    const error = await new Promise((resolve) => store.get('a', resolve))
+    expect(error).toBeInstanceOf(InvalidStateError)
   })
 
   test('connects, answers, tells of it, and ends', async () => {

@@ -99,7 +99,9 @@ describe('a store', () => {
   })
 
   test('is shown by its URL', () => {
-    expect(inspect(store)).toBe(`TestStore { url: '${store.url}', status: 'open' }`)
+    expect(inspect(store, { breakLength: 200 })).toBe(
+      `TestStore { url: '${store.url}', status: 'open' }`,
+    )
   })
 })
 
@@ -422,7 +424,7 @@ describe('with fake timers', () => {
     const { manager, heard } = await listening()
     await manager.createSession(state)
     store.clock.advance(60_000)
-    await manager.updateSession(ID, state, 1)
+    await manager.modifySession(ID, (session) => session)
     await store.gap()
     const { created_at, updated_at } = await manager.getSession(ID)
     expect(created_at).toEqual(new Date('2030-01-01T00:00:00Z'))

@@ -31,7 +31,7 @@ test('faked timers stop nothing', async () => {
     manager.subscribeToUpdates((_id, session) => heard.push(session.version))
     await manager.subscribed()
     await manager.createSession(state)
-    await store.gap(() => manager.updateSession('a', state, 1))
+    await store.gap(() => manager.modifySession('a', (session) => session))
     assert.deepEqual(heard, [1, 2])
     assert.equal((await manager.getSession('a')).created_at.getTime(), 1000)
     await store.close()
