@@ -12,6 +12,7 @@ use super::claims::MemoryClaims;
 use super::faults::Faults;
 use super::handle::Handle;
 use super::log::{Appended, Log};
+use super::ping::Ping;
 use super::registry;
 use super::store::Store;
 use super::subscription::MemorySubscription;
@@ -60,6 +61,11 @@ impl MemoryEngine {
     /// unless one of them said `keep`. Idempotent.
     pub fn close(&self) {
         self.handle.close();
+    }
+
+    /// Whether the store answers, by the deadline.
+    pub fn ping(&self, deadline: Instant, done: impl FnOnce(Result<()>) + Send + 'static) {
+        self.handle.execute(&Arc::new(()), Ping, deadline, done);
     }
 
     /// What goes wrong on purpose.

@@ -34,6 +34,7 @@ mod letters;
 pub mod log;
 mod message;
 mod moment;
+mod ping;
 mod queue;
 mod record_operations;
 mod registry;
