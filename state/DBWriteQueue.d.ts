@@ -301,6 +301,7 @@ export declare class DBWriteQueue
   /**
    * @param redis the Redis server of the records: a URL, settings, a client of this module, or an instance
    *   of ioredis 5 or 6 or of node-redis 4 to 6. The queue does not close a client or an instance.
+   *   `'memory:'` keeps the records that wait in this process, see `RedisSource`: they are lost with it.
    * @throws {InvalidStateError} if a URL or an option is invalid
    */
   constructor(redis: RedisSource, options?: DBWriteQueueOptions)

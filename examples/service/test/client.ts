@@ -1,19 +1,5 @@
-import process from 'node:process'
-import { pino } from 'pino'
-import { createService, type ServiceSettings } from '@/service'
-
-for (const name of ['REDIS_URL', 'DATABASE_URL']) {
-  if (!process.env[name]) throw new Error(`The tests need real servers: set ${name}`)
-}
-
-/** One instance of the service, as its clients see it. */
-export async function startInstance(settings: Partial<ServiceSettings> = {}) {
-  const service = createService({ logger: pino({ level: 'silent' }), ...settings })
-  const url = await service.listen().catch(async (error) => {
-    await service.close()
-    throw error
-  })
-
+/** The service as its clients see it. */
+export function clientOf(url: string) {
   async function request(method: string, path: string, body?: object) {
     const response = await fetch(url + path, {
       method,
@@ -34,7 +20,6 @@ export async function startInstance(settings: Partial<ServiceSettings> = {}) {
   }
 
   return {
-    close: () => service.close(),
     get: (path: string) => request('GET', path),
     post: (path: string, body?: object) => request('POST', path, body),
     delete: (path: string) => request('DELETE', path),
@@ -65,5 +50,3 @@ export async function startInstance(settings: Partial<ServiceSettings> = {}) {
     },
   }
 }
-
-export type Instance = Awaited<ReturnType<typeof startInstance>>
