@@ -78,7 +78,7 @@ describe('the TTL of an hour', () => {
 describe('updateSession', () => {
   it('is one round trip', async () => {
     const state = await created()
-    const own = store.open()
+    const own = managers.open(server.url)
     await own.updateSession(state.session_id, state) // Redis knows the script from here on.
     const { heard, marks, end } = await eavesdrop(server, await latestConnection())
     await own.updateSession(state.session_id, state, 2)
@@ -92,7 +92,7 @@ describe('updateSession', () => {
 
 describe('getSessions', () => {
   it('is one command where there are all', async () => {
-    const own = store.open()
+    const own = managers.open(server.url)
     const ids = [await created(), await created(), await created()].map((one) => one.session_id)
     await own.getSession(ids[0])
     const { heard, marks, end } = await eavesdrop(server, await latestConnection())
