@@ -76,10 +76,16 @@ pub enum Op {
     Append(Option<usize>, usize, Option<String>),
     Count,
     /// From the end of the page before, if that said where to go on.
-    Letters { goes_on: bool, skip: u32, limit: u32 },
+    Letters {
+        goes_on: bool,
+        skip: u32,
+        limit: u32,
+    },
     Revive(Vec<usize>),
     /// From where the one before said to go on, if it did.
-    ReviveAll { goes_on: bool },
+    ReviveAll {
+        goes_on: bool,
+    },
     Remove(Vec<usize>),
 }
 
@@ -104,7 +110,10 @@ pub enum Demand {
 #[derive(Debug, Clone)]
 pub enum Task {
     Fresh(usize),
-    Own { count: usize, goes_on: bool },
+    Own {
+        count: usize,
+        goes_on: bool,
+    },
     Abandoned(usize),
     Settle(Vec<Pick>),
     Delay(Vec<Pick>, u64, bool),
@@ -143,19 +152,24 @@ pub fn every_script() -> impl Iterator<Item = History> {
             Op::ReviveAll { goes_on: false },
             Op::Remove(vec![0]),
         ];
-        let of_sessions = (0..3).map(|namespace| Session { namespace, id: 0 }).flat_map(|session| {
-            let demands = [Demand::Create, Demand::CreateIfAbsent, Demand::Latest(0), Demand::Any];
-            let write = |demand| Op::Write(session, demand, Document::default());
-            demands.map(write).into_iter().chain([Op::Delete(session)])
-        });
+        let of_sessions =
+            (0..3).map(|namespace| Session { namespace, id: 0 }).flat_map(|session| {
+                let demands =
+                    [Demand::Create, Demand::CreateIfAbsent, Demand::Latest(0), Demand::Any];
+                let write = |demand| Op::Write(session, demand, Document::default());
+                demands.map(write).into_iter().chain([Op::Delete(session)])
+            });
         let ops = of_records.into_iter().chain(of_sessions);
         History { setup, steps: ops.map(|op| Step::Together(vec![(0, op)])).collect() }
     })
 }
 
-/// Any history of at most so many steps.
+/// Any history of at most so many steps: about everything, or about records most of the time, since a
+/// page of dead letters takes many steps to come about.
 pub fn history(steps: usize) -> impl Strategy<Value = History> {
-    (setup(), vec(step(), 1..=steps)).prop_map(|(setup, steps)| History { setup, steps })
+    let everything = vec(step(), 1..=steps);
+    let records = vec(prop_oneof![6 => step_with_records(), 1 => step()], 1..=steps);
+    (setup(), prop_oneof![everything, records]).prop_map(|(setup, steps)| History { setup, steps })
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
@@ -193,6 +207,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn step_with_records() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => vec((Just(0), append()), 1..4).prop_map(Step::Together),
+        8 => (0..WORKERS, task()).prop_map(|(worker, task)| Step::Work(worker, task)),
+        4 => vec((Just(0), on_letters()), 1..3).prop_map(Step::Together),
+        1 => Just(Step::Pass(1)),
+    ]
+}
+
 /// `GetMany` reads what it has not found a second time, later. Where it is asked together with what
 /// could come in between, any number of outcomes would be right: it is asked last, and of one handle.
 fn together(mut ops: Vec<(usize, Op)>) -> Step {
@@ -214,13 +237,19 @@ fn session() -> impl Strategy<Value = Session> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let records = || vec(0..40_usize, 1..4);
     prop_oneof![
         12 => (session(), on_one_session()).prop_map(|(session, op)| op.of(session)),
         1 => (0..3_usize, vec(0..IDS.len(), 1..4)).prop_map(|(ns, ids)| Op::GetMany(ns, ids)),
         3 => append(),
         2 => Just(Op::Count),
-        1 => (any::<bool>(), 0..4_u32, 1..12_u32)
+        4 => on_letters(),
+    ]
+}
+
+fn on_letters() -> impl Strategy<Value = Op> {
+    let records = || vec(0..40_usize, 1..4);
+    prop_oneof![
+        3 => (any::<bool>(), 0..4_u32, 1..6_u32)
             .prop_map(|(goes_on, skip, limit)| Op::Letters { goes_on, skip, limit }),
         1 => records().prop_map(Op::Revive),
         1 => any::<bool>().prop_map(|goes_on| Op::ReviveAll { goes_on }),
