@@ -70,12 +70,12 @@ class DBWriteQueue extends ContextEmitter {
       close()
       throw error
     }
-    const { hosts, login } = settings.database
     const client = RedisClient.native(this.#client)
     this.#news = new WorkerNews(this, this.#options.logger, {
       queueName: this.#options.queueName,
       server: client.server,
-      database: JSON.stringify([hosts, login.user, login.database]),
+      kind: settings.kind,
+      database: settings.identity,
       isClosing: () => this.#closing !== undefined,
     })
     this.#calls = new Calls(client, this.#options)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::handle::Handle;
-use super::moment::Moment;
+use super::moment::{Moment, later};
 use super::queue::Queue;
 use super::store::{State, Store};
 use crate::engine::claims::{Answer, Burial, Claims, Lost};
@@ -64,7 +64,7 @@ impl Claims for MemoryClaims {
     async fn fresh(&mut self, count: usize, wait: Option<Duration>) -> Answer<Batch> {
         let clock = self.store().clock.clone();
         let mut outages = self.store().outages.subscribe();
-        let mut ends_at = clock.now() + wait.unwrap_or_default();
+        let mut ends_at = later(clock.now(), wait.unwrap_or_default());
         loop {
             let batch = self.step(|queue, worker, at| {
                 let batch = queue.stream.claim(worker, count, at.now);
@@ -118,7 +118,7 @@ impl Claims for MemoryClaims {
         counted: bool,
     ) -> Answer<Vec<u32>> {
         let positions = positions(entry_ids);
-        self.step(|queue, _, at| queue.stream.delay(&positions, at.now + delay, counted))
+        self.step(|queue, _, at| queue.stream.delay(&positions, later(at.now, delay), counted))
     }
 
     async fn bury(&mut self, burial: Burial<'_>) -> Answer<bool> {

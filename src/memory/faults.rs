@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::moment::Moment;
+use super::moment::{CENTURY, Moment};
 use super::store::{State, Store};
 
 /// Makes things go wrong in a store, for all who use it.
@@ -24,7 +24,6 @@ impl Faults {
         self.step(|State { contents, injected, .. }, at| {
             injected.begin_outage(lasts, contents, at)
         });
-        self.store.outages.send_replace(());
     }
 
     /// Ends the outage. What waits is executed, in the order in which it was asked.
@@ -32,7 +31,6 @@ impl Faults {
         self.step(|State { contents, injected, due, .. }, at| {
             injected.end_outage(contents, at, due)
         });
-        self.store.outages.send_replace(());
     }
 
     /// The next `count` operations that change something are executed, and end with
@@ -66,9 +64,10 @@ impl Faults {
         self.step(|state, _| state.injected.refuse(message.to_owned(), count));
     }
 
-    /// Sets the clock of the store ahead. Does what is due by then.
+    /// Sets the clock of the store ahead, by a century at most in all. Does what is due by then.
     pub fn advance(&self, by: Duration) {
-        self.store.clock.advance(by);
+        let clock = &self.store.clock;
+        clock.advance(by.min(CENTURY.saturating_sub(clock.ahead())));
         self.step(|_, _| ());
     }
 

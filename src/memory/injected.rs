@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::asked::{Answer, AnyAsked, AskerId};
 use super::contents::Contents;
-use super::moment::Moment;
+use super::moment::{Moment, later};
 use crate::error::Error;
 use crate::operation::Effect;
 
@@ -52,6 +52,8 @@ pub(super) struct Injected {
     count: u64,
     /// Whether an operation may meet something of all this.
     is_active: bool,
+    /// Whether an outage has begun or ended, and nobody was told.
+    is_news: bool,
 }
 
 struct Outage {
@@ -80,6 +82,11 @@ impl Injected {
         self.outage.as_ref().map(|_| format!("{}: there is an outage", self.name))
     }
 
+    /// Whether an outage has begun or ended since the last time.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+
     /// How many outages there were: what was open before the latest is lost.
     pub fn outages(&self) -> u64 {
         self.outages
@@ -87,9 +94,10 @@ impl Injected {
 
     /// Begins an outage, or sets when the current one ends.
     pub fn begin_outage(&mut self, lasts: Option<Duration>, contents: &mut Contents, at: Moment) {
-        let ends_at = lasts.map(|lasts| at.now + lasts);
+        let ends_at = lasts.map(|lasts| later(at.now, lasts));
         if self.outage.replace(Outage { ends_at }).is_none() {
             self.outages += 1;
+            self.is_news = true;
         }
         self.cut(contents, at);
     }
@@ -99,6 +107,7 @@ impl Injected {
         if self.outage.take().is_none() {
             return;
         }
+        self.is_news = true;
         self.deadlines.clear();
         for asked in std::mem::take(&mut self.waiting).into_values() {
             self.execute(asked, contents, at, due);
@@ -232,7 +241,7 @@ impl Injected {
         if self.delay.is_zero() && self.held.is_empty() {
             return None;
         }
-        let earliest = now + self.delay;
+        let earliest = later(now, self.delay);
         let time = self.held_until.map_or(earliest, |until| until.max(earliest));
         self.held_until = Some(time);
         self.held_until
@@ -281,4 +290,203 @@ fn pop_until(deadlines: &mut BTreeSet<(Instant, u64)>, until: Instant) -> Option
     let first = *deadlines.first().filter(|(deadline, _)| *deadline <= until)?;
     deadlines.remove(&first);
     Some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::asked::Asked;
+    use super::*;
+    use crate::document::{Draft, Stamp};
+    use crate::keys::Keys;
+    use crate::operation::names::Namespace;
+    use crate::operation::rule::Rule;
+    use crate::operation::session::{Get, Write};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct World {
+        injected: Injected,
+        contents: Contents,
+        start: Instant,
+        namespace: Arc<Namespace>,
+        told: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let namespace = Namespace { keys: Keys::default(), ttl_seconds: 99, audit: None };
+            Self {
+                injected: Injected::new("memory:".into()),
+                contents: Contents::new(false),
+                start: Instant::now(),
+                namespace: Arc::new(namespace),
+                told: Arc::default(),
+            }
+        }
+
+        fn at(&self, seconds: u32) -> Moment {
+            Moment { now: self.start + seconds * SECOND, epoch_ms: 0 }
+        }
+
+        /// Writes `session`, whose deadline is after ten seconds.
+        fn write(&mut self, session: &str, rule: Rule, seconds: u32) {
+            let text = format!(
+                r#"{{"session_id":"{session}","sync_mode":"global","status":"running","participants":[]}}"#
+            );
+            let draft = Draft::new(text, session, Stamp::Updated, "now").unwrap();
+            let session_id = session.into();
+            let operation = Write { session_id, draft, rule, record_id: None, now_ms: 0 };
+            let (told, name) = (self.told.clone(), session.to_owned());
+            let done = move |outcome: crate::error::Result<crate::operation::session::Written>| {
+                let outcome = outcome.map(|written| written.version.to_string());
+                told.lock().unwrap().push(format!("{name} {}", shown(outcome)));
+            };
+            let deadline = self.start + 10 * SECOND;
+            let context = self.namespace.clone();
+            self.ask(Box::new(Asked { context, operation, deadline, asker: 1, done }), seconds);
+        }
+
+        fn get(&mut self, session: &str, seconds: u32) {
+            let operation = Get { session_id: session.into() };
+            let (told, name) = (self.told.clone(), session.to_owned());
+            let done = move |outcome: crate::error::Result<Option<String>>| {
+                let outcome = outcome.map(|found| found.is_some().to_string());
+                told.lock().unwrap().push(format!("get {name} {}", shown(outcome)));
+            };
+            let deadline = self.start + 10 * SECOND;
+            let context = self.namespace.clone();
+            self.ask(Box::new(Asked { context, operation, deadline, asker: 2, done }), seconds);
+        }
+
+        fn ask(&mut self, asked: Box<dyn AnyAsked>, seconds: u32) {
+            let at = self.at(seconds);
+            self.step(|injected, contents, due| injected.admit(asked, contents, at, due));
+        }
+
+        fn lapse(&mut self, seconds: u32) {
+            let at = self.at(seconds);
+            self.step(|injected, contents, due| injected.lapse(contents, at, due));
+        }
+
+        fn step(&mut self, step: impl FnOnce(&mut Injected, &mut Contents, &mut Vec<Due>)) {
+            let mut due = Vec::new();
+            step(&mut self.injected, &mut self.contents, &mut due);
+            for (answer, error) in due {
+                answer(error);
+            }
+        }
+
+        fn told(&self) -> Vec<String> {
+            std::mem::take(&mut *self.told.lock().unwrap())
+        }
+    }
+
+    fn shown(outcome: crate::error::Result<String>) -> String {
+        outcome.unwrap_or_else(|error| error.code().to_owned())
+    }
+
+    #[test]
+    fn what_waits_is_executed_in_order_or_ends_at_its_deadline() {
+        let mut world = World::new();
+        let at = world.at(0);
+        world.injected.begin_outage(None, &mut world.contents, at);
+        world.write("a", Rule::Any, 1);
+        world.write("a", Rule::Any, 1);
+        world.get("a", 1);
+        assert!(world.told().is_empty() && world.injected.is_active());
+        let at = world.at(5);
+        world.step(|injected, contents, due| injected.end_outage(contents, at, due));
+        assert_eq!(world.told(), ["a 1", "a 2", "get a true"]);
+        assert!(!world.injected.is_active());
+        world.injected.begin_outage(None, &mut world.contents, at);
+        world.write("a", Rule::Any, 6);
+        assert_eq!(world.injected.next_due(), Some(world.start + 10 * SECOND));
+        world.lapse(10);
+        assert_eq!(world.told(), ["a REDIS_UNAVAILABLE"]);
+    }
+
+    #[test]
+    fn an_outage_ends_by_the_clock_and_before_it_ends_deadlines_count() {
+        let mut world = World::new();
+        let at = world.at(0);
+        world.injected.begin_outage(Some(5 * SECOND), &mut world.contents, at);
+        world.write("a", Rule::Any, 1);
+        world.lapse(60);
+        assert_eq!(world.told(), ["a 1"]);
+        let at = world.at(0);
+        world.injected.begin_outage(Some(20 * SECOND), &mut world.contents, at);
+        world.write("a", Rule::Any, 1);
+        world.lapse(60);
+        assert_eq!(world.told(), ["a REDIS_UNAVAILABLE"]);
+        assert_eq!((world.injected.outage(), world.injected.outages()), (None, 2));
+    }
+
+    #[test]
+    fn answers_come_later_in_order_and_by_their_deadline() {
+        let mut world = World::new();
+        world.injected.set_delay(3 * SECOND);
+        world.write("a", Rule::Any, 0);
+        world.injected.set_delay(Duration::ZERO);
+        world.get("a", 1);
+        world.lapse(2);
+        assert!(world.told().is_empty());
+        world.lapse(3);
+        assert_eq!(world.told(), ["a 1", "get a true"]);
+        assert!(!world.injected.is_active());
+        world.injected.set_delay(60 * SECOND);
+        world.write("a", Rule::Any, 4);
+        world.get("a", 4);
+        world.lapse(10);
+        assert_eq!(world.told(), ["a OUTCOME_UNKNOWN", "get a REDIS_UNAVAILABLE"]);
+    }
+
+    #[test]
+    fn a_lost_answer_is_that_of_a_change_which_was_executed() {
+        let mut world = World::new();
+        world.injected.lose_answers(1);
+        world.get("a", 0);
+        world.write("a", Rule::Any, 0);
+        world.write("a", Rule::Any, 0);
+        assert_eq!(world.told(), ["get a false", "a OUTCOME_UNKNOWN", "a 2"]);
+        assert!(!world.injected.is_active());
+    }
+
+    #[test]
+    fn a_refused_operation_is_not_executed() {
+        let mut world = World::new();
+        world.injected.refuse("NO".into(), 1);
+        world.write("a", Rule::Any, 0);
+        world.write("a", Rule::Any, 0);
+        assert_eq!(world.told(), ["a REDIS_REPLY", "a 1"]);
+    }
+
+    #[test]
+    fn another_writer_is_first_once() {
+        let mut world = World::new();
+        world.injected.conflict("a".into());
+        world.write("a", Rule::Any, 0);
+        world.write("a", Rule::Locked { expected: 1 }, 0);
+        world.write("a", Rule::Locked { expected: 2 }, 0);
+        assert_eq!(world.told(), ["a 1", "a CONCURRENT_MODIFICATION", "a 3"]);
+        world.injected.conflict("b".into());
+        world.write("b", Rule::Locked { expected: 1 }, 0);
+        assert!(!world.injected.is_active());
+        assert_eq!(world.told(), ["b SESSION_NOT_FOUND"]);
+    }
+
+    #[test]
+    fn what_a_closed_handle_has_asked_ends() {
+        let mut world = World::new();
+        world.injected.set_delay(SECOND);
+        world.write("held", Rule::Any, 0);
+        let at = world.at(0);
+        world.injected.begin_outage(None, &mut world.contents, at);
+        world.write("waits", Rule::Any, 0);
+        world.get("held", 0);
+        world.step(|injected, _, due| injected.forget(1, due));
+        assert_eq!(world.told(), ["waits CLOSED", "held 1"]);
+        assert_eq!((world.injected.waiting.len(), world.injected.deadlines.len()), (1, 1));
+    }
 }

@@ -128,3 +128,87 @@ fn end(place: &str) -> Option<Bound<Position>> {
 fn invalid_place(place: &str) -> Error {
     Error::invalid("place", format!("{place:?} is no place in the dead letters"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::record::Record;
+
+    fn letters(record_ids: &[&str]) -> Letters {
+        let mut letters = Letters::default();
+        for id in record_ids {
+            let record = Record {
+                id: (*id).into(),
+                session_id: "s".into(),
+                event_type: "e".into(),
+                at_ms: 0,
+                state: None,
+                position: None,
+                is_write: false,
+            };
+            let (entry, error) = (Entry::from(record), "no".into());
+            letters.add(id, Letter { entry, error, sqlstate: Some("".into()), attempts: 2 }, 1000);
+        }
+        letters
+    }
+
+    fn ids(page: &LetterPage) -> Vec<&str> {
+        page.letters.iter().map(|letter| &*letter.record.id).collect()
+    }
+
+    fn page(letters: &Letters, place: &str, skip: u32, limit: u32) -> LetterPage {
+        letters.page(&ReadLetters { place: place.into(), skip, limit }).unwrap()
+    }
+
+    #[test]
+    fn pages_begin_with_the_newest_and_go_on_where_one_ended() {
+        let letters = letters(&["a", "b", "c"]);
+        let first = page(&letters, "+", 1, 1);
+        assert_eq!((ids(&first), first.skip), (vec!["b"], 0));
+        let second = page(&letters, &first.next.unwrap(), 0, 1);
+        assert_eq!(ids(&second), ["a"]);
+        // That a page is full says nothing of the next one.
+        let third = page(&letters, &second.next.unwrap(), 0, 1);
+        assert_eq!((ids(&third), third.next.clone()), (vec![], None));
+        assert_eq!(page(&letters, "+", 9, 1).skip, 6);
+        let refused = letters.page(&ReadLetters { place: "x".into(), skip: 0, limit: 1 });
+        assert!(matches!(refused, Err(Error::InvalidState { .. })));
+    }
+
+    #[test]
+    fn a_page_ends_where_one_call_has_seen_enough() {
+        let names: Vec<String> = (0..=MAX_SEEN).map(|n| n.to_string()).collect();
+        let letters = letters(&names.iter().map(|name| &**name).collect::<Vec<_>>());
+        let first = page(&letters, "+", MAX_SEEN as u32, 1);
+        assert_eq!((ids(&first), first.skip), (vec![], 0));
+        assert_eq!(ids(&page(&letters, &first.next.unwrap(), 0, 1)), ["0"]);
+    }
+
+    #[test]
+    fn a_newer_letter_of_a_record_replaces_the_older() {
+        let mut letters = letters(&["a", "b", "a"]);
+        assert_eq!(ids(&page(&letters, "+", 0, 9)), ["a", "b"]);
+        assert_eq!(letters.len(), 2);
+        assert!(letters.remove("a").is_some());
+        assert!(letters.remove("a").is_none());
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_none_that_came_later() {
+        let mut letters = letters(&["a", "b"]);
+        let up_to = letters.newest().unwrap();
+        let entry = letters.letters[&up_to].entry.clone();
+        letters.add("c", Letter { entry, error: "".into(), sqlstate: None, attempts: 1 }, 1000);
+        let (removed, more) = letters.remove_oldest(up_to);
+        let ids: Vec<&str> = removed.iter().map(|letter| &*letter.entry.record_id).collect();
+        assert_eq!((ids, more, letters.len()), (vec!["a", "b"], false, 1));
+    }
+
+    #[test]
+    fn a_letter_tells_when_it_came_and_an_empty_sqlstate_is_none() {
+        let page = page(&letters(&["a"]), "+", 0, 1);
+        let letter = &page.letters[0];
+        assert_eq!((letter.failed_at_ms, letter.attempts), (1000, 2));
+        assert_eq!((&*letter.error, letter.sqlstate.clone()), ("no", None));
+    }
+}

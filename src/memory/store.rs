@@ -147,7 +147,11 @@ impl Store {
         }
         let due = std::mem::take(&mut state.due);
         let wakes = std::mem::take(&mut state.contents.wakes);
+        let is_news = state.injected.take_news();
         drop(state);
+        if is_news {
+            self.outages.send_replace(());
+        }
         if is_earlier {
             self.earlier.notify_one();
         }

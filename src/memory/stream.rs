@@ -162,3 +162,89 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::record::Record;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn entry(record_id: &str) -> Entry {
+        Entry::from(Record {
+            id: record_id.into(),
+            session_id: "s".into(),
+            event_type: "e".into(),
+            at_ms: 0,
+            state: None,
+            position: None,
+            is_write: false,
+        })
+    }
+
+    fn stream(records: usize) -> Stream {
+        let mut stream = Stream::default();
+        for n in 0..records {
+            stream.append(entry(&n.to_string()), 1000);
+        }
+        stream
+    }
+
+    fn ids(batch: &Batch) -> Vec<&str> {
+        batch.records.iter().map(|record| &*record.id).collect()
+    }
+
+    fn positions(batch: &Batch) -> Vec<Position> {
+        batch.entry_ids.iter().map(|id| Position::parse(id).unwrap()).collect()
+    }
+
+    #[test]
+    fn positions_grow_when_the_clock_goes_back() {
+        let mut stream = stream(2);
+        stream.append(entry("2"), 5);
+        stream.append(entry("3"), 1001);
+        let batch = stream.claim(&"a".into(), 9, Instant::now());
+        assert_eq!(batch.entry_ids, ["1000-0", "1000-1", "1000-2", "1001-0"]);
+    }
+
+    #[test]
+    fn workers_claim_each_record_once() {
+        let (now, mut stream) = (Instant::now(), stream(3));
+        let (one, other) = ("a".into(), "b".into());
+        assert_eq!(ids(&stream.claim(&one, 2, now)), ["0", "1"]);
+        assert!(stream.has_new());
+        assert_eq!(ids(&stream.claim(&other, 2, now)), ["2"]);
+        assert!(!stream.has_new());
+        assert_eq!(ids(&stream.own(&one, 9, Position::default(), now)), ["0", "1"]);
+        assert_eq!(ids(&stream.own(&one, 9, Position { ms: 1000, number: 0 }, now)), ["1"]);
+        assert!(stream.take_over(&other, 9, now + 9 * SECOND).is_empty());
+    }
+
+    #[test]
+    fn what_a_silent_worker_has_claimed_is_taken_over() {
+        let (now, mut stream) = (Instant::now(), stream(3));
+        let (one, other) = ("a".into(), "b".into());
+        let batch = stream.claim(&one, 3, now);
+        let positions = positions(&batch);
+        stream.keep(&one, &positions[..1], now + 5 * SECOND);
+        stream.release(&one, &positions[1..2], now);
+        assert_eq!(ids(&stream.take_over(&other, 9, now + SECOND)), ["1"]);
+        assert_eq!(ids(&stream.take_over(&other, 9, now + 10 * SECOND)), ["2"]);
+        assert_eq!(ids(&stream.own(&one, 9, Position::default(), now)), ["0"]);
+    }
+
+    #[test]
+    fn attempts_count_while_the_record_is_there() {
+        let (now, mut stream, worker) = (Instant::now(), stream(2), "a".into());
+        let positions = positions(&stream.claim(&worker, 2, now));
+        assert_eq!(stream.delay(&positions, now + SECOND, true), [1, 1]);
+        assert_eq!(stream.delay(&positions, now + SECOND, false), [0, 0]);
+        assert_eq!(stream.counts(now).delayed, 2);
+        assert_eq!(stream.counts(now + SECOND).delayed, 0);
+        assert!(stream.remove(positions[0]).is_some());
+        assert!(stream.remove(positions[0]).is_none());
+        assert_eq!(stream.delay(&positions, now + SECOND, true), [0, 2]);
+        assert_eq!(stream.own(&worker, 9, Position::default(), now).attempts, [3]);
+        assert_eq!(stream.counts(now).claimed, 1);
+    }
+}

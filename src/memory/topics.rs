@@ -277,3 +277,111 @@ impl Listener {
         self.waiting_bytes = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::Content;
+    use super::*;
+
+    const ALL: Interest = Interest { updates: true, web_socket: true };
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn publish(topics: &mut Topics, channel: &str, text: &str, now: Instant) -> Wakes {
+        let mut wakes = Wakes::new();
+        let content = Content::Broadcast(text.into());
+        let message = || Message { channel: channel.into(), content };
+        topics.publish(channel, message, now, &mut wakes);
+        wakes
+    }
+
+    fn texts(next: Next) -> Vec<String> {
+        let Next::Heard(heard) = next else { panic!("{next:?}") };
+        let text = |heard: &Heard| match heard {
+            Heard::Message(message) => match &message.content {
+                Content::Broadcast(text) => text.clone(),
+                Content::Update { .. } => "update".into(),
+            },
+            Heard::Marker(marker) => marker.to_string(),
+        };
+        heard.iter().map(text).collect()
+    }
+
+    fn up(topics: &mut Topics, now: Instant) -> ListenerId {
+        let (id, _) = topics.add(Keys::default());
+        assert!(!topics.listen_to(id, ALL));
+        assert!(matches!(topics.next(id, now), Next::Up { gap: None }));
+        id
+    }
+
+    #[test]
+    fn what_was_published_before_a_loss_is_heard_before_it() {
+        let (now, mut topics) = (Instant::now(), Topics::default());
+        let id = up(&mut topics, now);
+        assert_eq!(publish(&mut topics, "ws:s", "a", now).len(), 1);
+        assert_eq!(publish(&mut topics, "ws:s", "b", now).len(), 0);
+        topics.cut("cut", now, &mut Wakes::new());
+        publish(&mut topics, "ws:s", "missed", now);
+        assert!(!topics.mark(id, 1));
+        assert_eq!(texts(topics.next(id, now)), ["a", "b"]);
+        assert!(matches!(topics.next(id, now), Next::Lost(reason) if reason == "cut"));
+        assert!(matches!(topics.next(id, now), Next::Nothing));
+        topics.reach(&mut Wakes::new());
+        let gap = Some(3 * SECOND);
+        let next = topics.next(id, now + 3 * SECOND);
+        assert!(matches!(next, Next::Up { gap: known } if known == gap), "{next:?}");
+        topics.caught_up(id);
+        publish(&mut topics, "ws:s", "c", now);
+        assert!(topics.mark(id, 7));
+        assert_eq!(texts(topics.next(id, now)), ["c", "7"]);
+    }
+
+    #[test]
+    fn a_gap_lasts_until_it_is_caught_up_on() {
+        let (now, mut topics) = (Instant::now(), Topics::default());
+        let id = up(&mut topics, now);
+        assert!(topics.give_up(id, now));
+        assert!(matches!(topics.next(id, now + SECOND), Next::Up { gap: Some(SECOND) }));
+        assert!(topics.give_up(id, now + SECOND));
+        let next = topics.next(id, now + 2 * SECOND);
+        assert!(matches!(next, Next::Up { gap: Some(gap) } if gap == 2 * SECOND), "{next:?}");
+    }
+
+    #[test]
+    fn a_listener_hears_its_own_names_only() {
+        let (now, mut topics) = (Instant::now(), Topics::default());
+        let id = up(&mut topics, now);
+        for channel in ["ws:s", "other", "session-updates", "w"] {
+            publish(&mut topics, channel, channel, now);
+        }
+        assert_eq!(texts(topics.next(id, now)), ["ws:s", "session-updates"]);
+        topics.listen_to(id, Interest { updates: true, web_socket: false });
+        publish(&mut topics, "ws:s", "a", now);
+        assert!(matches!(topics.next(id, now), Next::Nothing));
+    }
+
+    #[test]
+    fn who_listens_to_nothing_misses_nothing() {
+        let (now, mut topics) = (Instant::now(), Topics::default());
+        let id = up(&mut topics, now);
+        assert!(topics.listen_to(id, Interest::default()));
+        assert!(!topics.give_up(id, now));
+        assert!(matches!(topics.next(id, now), Next::Nothing));
+        topics.listen_to(id, ALL);
+        assert!(matches!(topics.next(id, now + SECOND), Next::Up { gap: None }));
+    }
+
+    #[test]
+    fn a_listener_that_is_too_far_behind_is_lost() {
+        let (now, mut topics) = (Instant::now(), Topics::default());
+        let id = up(&mut topics, now);
+        let text = "x".repeat(1 << 20);
+        for _ in 0..63 {
+            publish(&mut topics, "ws:s", &text, now);
+        }
+        assert_eq!(topics.listeners[&id].waiting.len(), 63);
+        publish(&mut topics, "ws:s", &text, now);
+        publish(&mut topics, "ws:s", &text, now);
+        assert!(matches!(topics.next(id, now), Next::Lost(_)));
+        assert!(matches!(topics.next(id, now), Next::Up { gap: Some(_) }));
+    }
+}

@@ -17,12 +17,12 @@ use super::completions::{Completion, Completions, Kind, Lane, Queue as Completio
 use super::engine::AnyEngine;
 use super::runtime::{AUDIT, IO};
 use crate::audit::bullmq::Adopted;
-use crate::audit::database::DatabaseOptions;
-use crate::audit::fault::Fault;
 use crate::audit::queue::{
     DeadLetter, DeadLetterSelection, LetterPage, Queue, QueueOptions, Revived,
 };
+use crate::audit::sink::DatabaseOptions;
 use crate::audit::sink::Sink;
+use crate::audit::sink::fault::Fault;
 use crate::audit::worker::WorkerHandle;
 use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
 use crate::audit::worker_options::WorkerOptions;
