@@ -1,3 +1,5 @@
+/** @slow It waits for as long as a call may take, for each of its servers. */
+
 'use strict'
 
 const { FakeServer } = require('./harness/fake-server.js')

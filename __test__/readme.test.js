@@ -6,7 +6,7 @@ const os = require('node:os')
 const path = require('node:path')
 const errors = require('../lib/realm/errors.js')
 const { clientOptions, managerOptions, queueOptions } = require('../lib/settings/options.js')
-const { files, scripts } = require('../package.json')
+const { files, homepage, scripts } = require('../package.json')
 const { Audit } = require('./harness/audit.js')
 const { runScript } = require('./harness/child.js')
 const {
@@ -40,7 +40,7 @@ const named = (some) => some.map((block) => [`${block.page}:${block.line}`, bloc
 
 test('every block is in a language that is tested here', () => {
   expect(blocks.length).toBeGreaterThan(0)
-  const tested = inLanguage('ts', 'json', 'sh', 'sql', 'yaml')
+  const tested = inLanguage('js', 'text', 'ts', 'json', 'sh', 'sql', 'yaml')
   expect(blocks.filter((block) => !tested.includes(block))).toEqual([])
 })
 
@@ -87,6 +87,47 @@ describe('TypeScript', () => {
     const source = `process.exitCode = 13
       import(${JSON.stringify(file)}).then(() => { process.exitCode = 0 })`
     expect(await runScript(source, { env })).toMatchObject({ stderr: '', code: 0 })
+  })
+})
+
+describe('the program that the README begins with', () => {
+  const [program, ...changes] = inLanguage('js')
+  const [output] = inLanguage('text')
+  let directory
+
+  beforeEach(async () => {
+    directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-readme-'))
+    await audit.redis.flushall()
+  })
+  afterEach(() => fs.rmSync(directory, { recursive: true }))
+
+  /** With the line in place of that which begins in the same way; in a directory of its own. */
+  async function run(changed = '') {
+    const [beginning] = changed.split('=')
+    const text = program.text
+      .replace(changed && new RegExp(`^${beginning}=.*\n`, 'm'), changed)
+      .replaceAll('redis://localhost:6379', audit.server.url)
+      .replaceAll('postgres://user:password@localhost:5432/app', audit.databaseUrl)
+    expect(text.includes('localhost')).toBe(false)
+    const file = path.join(project, 'game.mjs')
+    fs.mkdirSync(project, { recursive: true })
+    fs.writeFileSync(file, text)
+    const source = `process.chdir(${JSON.stringify(directory)}); import(${JSON.stringify(file)})`
+    const { stdout, stderr, code } = await runScript(source)
+    // A callback and a promise are each for themselves: whose line is first is not said.
+    return { lines: stdout.split('\n').sort(), stderr, code }
+  }
+
+  test.each([['as it stands', undefined], ...named(changes)])(
+    '%s prints what it says',
+    async (_, change) => {
+      const lines = output.text.split('\n').sort()
+      expect(await run(change?.text)).toEqual({ lines, stderr: '', code: 0 })
+    },
+  )
+
+  test('is a dozen lines', () => {
+    expect(program.text.split('\n').filter(Boolean)).toHaveLength(12)
   })
 })
 
@@ -141,20 +182,44 @@ test.each(named(inLanguage('yaml')))(
   },
 )
 
-test('what a packed page links to is packed as well, or said to be in the repository', () => {
+describe('a packed page', () => {
   const isPacked = (file) =>
     ['README.md', ...files].some((some) => file === some || file.startsWith(`${some}/`))
-  for (const page of pages().filter(isPacked)) {
-    for (const paragraph of textOf(page).split('\n\n')) {
-      for (const [, target] of paragraph.matchAll(
-        /(?<!!)\[[^\]]*\]\((?!https?:)([^)#]+)[^)]*\)/g,
-      )) {
-        const file = path.join(path.dirname(page), target)
-        expect(fs.existsSync(path.join(root, file))).toBe(true)
-        if (!isPacked(file)) expect(paragraph).toMatch(/in the\srepository/)
-      }
-    }
+  const links = pages()
+    .filter(isPacked)
+    .flatMap((page) => [...textOf(page).matchAll(/\]\(([^)]+)\)/g)].map(([, to]) => [page, to]))
+  const inRepository = new RegExp(
+    `^(?:${homepage.replace('#readme', '')}/(?:blob|tree)|https://raw\\.githubusercontent\\.com/[^/]+/[^/]+)/main/`,
+  )
+
+  test.each(links.filter(([, to]) => !/^https?:/.test(to)))('%s: %s is packed', (page, to) => {
+    const [file, section] = to.split('#')
+    const target = file === '' ? page : path.join(path.dirname(page), file)
+    expect([target, isPacked(target) && fs.existsSync(path.join(root, target))]).toEqual([
+      target,
+      true,
+    ])
+    if (section) expect(sectionsOf(target)).toContain(section)
+  })
+
+  test.each(links.filter(([, to]) => inRepository.test(to)))('%s: %s is there', (_page, to) => {
+    expect(fs.existsSync(path.join(root, to.replace(inRepository, '').split('#')[0]))).toBe(true)
+  })
+
+  /** As GitHub and npm name them. */
+  function sectionsOf(page) {
+    const headings = [...textOf(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => heading)
+    return headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    )
   }
+})
+
+test('what npm shows first is short', () => {
+  expect(textOf('README.md').split('\n').length).toBeLessThanOrEqual(300)
 })
 
 test.each(named(inLanguage('sql')))('%s lets a service do its work', async (_name, block) => {
@@ -181,7 +246,7 @@ test.each([
   ['### Client', clientOptions({})],
 ])('the options under %s are those that there are, with their defaults', (heading, options) => {
   const { database: _derived, ...there } = options
-  const rows = tableUnder('README.md', heading)
+  const rows = tableUnder('docs/reference.md', heading)
   const names = rows.map(([name]) => name.replaceAll('`', ''))
   expect(names.sort()).toEqual(Object.keys(there).sort())
   for (const [name, , stated] of rows) {
@@ -197,7 +262,7 @@ test.each([
 test('the errors are those that there are, with their codes and fields', () => {
   const { StateError: _base, ...classes } = errors
   const codesIn = (cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, code]) => code)
-  const rows = tableUnder('README.md', '## Errors').map((row) => row.map(codesIn))
+  const rows = tableUnder('docs/reference.md', '## Errors').map((row) => row.map(codesIn))
   expect(rows.map(([[name]]) => name).sort()).toEqual(Object.keys(classes).sort())
   for (const [[name], [code], , , fields] of rows) {
     const error = new classes[name]('a', 1, 2)

@@ -5,8 +5,8 @@
 //     --soak                       and five million calls, to look at the memory
 //     --smoke                      a moment, keeps nothing: whether everything can be measured
 //     --json                       prints the results as JSON
-//   node bench/index.mjs --readme  puts the kept results into the README
-//   node bench/index.mjs --check   whether the README and the plot show the kept results
+//   node bench/index.mjs --page   puts the kept results into docs/performance.md
+//   node bench/index.mjs --check  whether that page and the plot show the kept results
 
 import process from 'node:process'
 import { parseArgs } from 'node:util'
@@ -18,7 +18,7 @@ import { NETWORKS } from './matrix.mjs'
 import { availableModes } from './modes.mjs'
 import { openNetwork, PLAIN } from './networks.mjs'
 import { saveResults } from './report/files.mjs'
-import { stale, writeReadme } from './report/readme.mjs'
+import { stale, writePage } from './report/page.mjs'
 import { report } from './report/text.mjs'
 import { Run } from './run.mjs'
 import { Servers } from './servers.mjs'
@@ -27,17 +27,17 @@ import { captureUpdate } from './workload/captured-update.mjs'
 
 const flag = { type: 'boolean', default: false }
 const { values: options } = parseArgs({
-  options: { quick: flag, smoke: flag, soak: flag, json: flag, readme: flag, check: flag },
+  options: { quick: flag, smoke: flag, soak: flag, json: flag, page: flag, check: flag },
 })
 
-if (options.readme) writeReadme()
+if (options.page) writePage()
 else if (options.check) check()
 else await bench()
 
 function check() {
   const files = stale()
   if (files.length === 0) return
-  console.error(`stale figures: ${files.join(', ')}; \`npm run bench -- --readme\` renews them`)
+  console.error(`stale figures: ${files.join(', ')}; \`npm run bench -- --page\` renews them`)
   process.exitCode = 1
 }
 

@@ -37,7 +37,14 @@ export async function describe({ client, postgres }) {
 function commit() {
   const git = (...args) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim()
   try {
-    const changed = git('status', '--porcelain', '--', '.', ':!bench/results', ':!README.md')
+    const changed = git(
+      'status',
+      '--porcelain',
+      '--',
+      '.',
+      ':!bench/results',
+      ':!docs/performance.md',
+    )
     return git('rev-parse', '--short=12', 'HEAD') + (changed === '' ? '' : '+')
   } catch {
     return 'unknown'

@@ -6,9 +6,10 @@ import { duration, quantile, table } from './table.mjs'
  * Prints how long the calls took and what must hold at the end; true if all of it does.
  *
  * @param {object[]} results of both instances
- * @param {(number | null)[]} stored the version of each event in PostgreSQL
+ * @param {(number | null)[]} stored the version of each event in the database
+ * @param {string} database what it is called
  */
-export function check([a, b], stored) {
+export function check([a, b], stored, database) {
   title('How long it took, in both instances together')
   console.log(timesOf([a, b]))
 
@@ -42,7 +43,7 @@ export function check([a, b], stored) {
     ],
     [
       stored.length === acknowledged,
-      `${acknowledged} changes were acknowledged (A: ${a.acknowledged}, B: ${b.acknowledged}), and PostgreSQL has ${stored.length} events`,
+      `${acknowledged} changes were acknowledged (A: ${a.acknowledged}, B: ${b.acknowledged}), and ${database} has ${stored.length} events`,
     ],
     [
       isOneToN(stored.slice(0, -1), final.version) && stored.at(-1) === null,

@@ -1,22 +1,22 @@
-// Two service instances share a session through Redis, and PostgreSQL keeps a record of each change.
-// `node demo/index.mjs` shows how.
+// Two service instances share a session, and a database keeps a record of each change. `npm run demo`
+// shows how.
 
-import { fork } from 'node:child_process'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import process from 'node:process'
 import { check } from './check.mjs'
 import { bad, bold, dim, title } from './lines.mjs'
-import { startPostgres } from './postgres.mjs'
-import { startRedis } from './redis.mjs'
 import { showRows } from './rows.mjs'
 
 const DEADLINE_MS = 28_000
-const FULL_SPEED_MS = 1500
+const FULL_SPEED_MS = 1000
 const NAMES = ['A', 'B']
 
-/** The acts in order: what the instances are asked for, and what the reader is told first. */
-const ACTS = [
+/**
+ * The acts in order: what the instances are asked for, and what the reader is told first.
+ *
+ * @param {{ store: string, database: string }} words
+ */
+const acts = ({ store, database }) => [
   ['create', '1. Instance A creates a session; B, which has subscribed, hears of it.'],
   [
     'play',
@@ -28,100 +28,108 @@ const ACTS = [
   ['farewell', '5. A deletes the session.'],
   [
     'audit',
-    '6. With each change Redis has kept a record of it, which workers in A and B carry to PostgreSQL.\n' +
-      '   They have done so all the while; now both wait until no record is left in Redis.',
+    `6. A record of each change was kept in ${store}.\n` +
+      `   Workers in A and B have carried the records to ${database} all the while;\n` +
+      '   now both wait until no record is left.',
   ],
+  ['close', '7. Both close their managers and queues, and end by themselves.'],
 ]
 
 const instances = []
-/** What the keys in a Redis that is not ours are known by. */
-const name = `demo-${randomBytes(4).toString('hex')}`
-const sessionId = randomUUID()
-let starting = []
+/** A place to play, once it is open. */
+let opening
 let ending = false
 
-async function main() {
-  console.log(bold('Two processes, A and B, share one chess clock through Redis, and PostgreSQL'))
-  console.log(bold('gets a record of each change: with synckairos-state, in some ten seconds.'))
-  console.log('Each line is what one of them does or hears from the other.')
-  starting = [startRedis(name, sessionId), startPostgres(sessionId)]
-  const [redis, postgres] = await Promise.all(starting)
-  if (ending) return false
-  console.log(dim(`Redis: ${redis.description}.`))
-  console.log(dim(`PostgreSQL: ${postgres.description}.`))
-
-  const { options } = redis
-  const startedAt = Date.now()
-  const setting = { options, queueName: name, sessionId, startedAt, fullSpeedMs: FULL_SPEED_MS }
-  const env = { ...process.env, REDIS_URL: redis.url, DATABASE_URL: postgres.url }
-  for (const me of NAMES) instances.push(startInstance({ ...setting, me }, env))
-  await all('start')
-  for (const [act, text] of ACTS) {
-    title(text)
-    for (const { child } of instances) child.send(act)
-    await all(act)
+/**
+ * Plays the demo in a place: in this process, or on servers.
+ *
+ * @param {typeof import('./in-process.mjs')} place
+ * @returns {Promise<number>} the exit code
+ */
+export async function play(place) {
+  let code
+  try {
+    code = await Promise.race([perform(place).then((passed) => (passed ? 0 : 1)), interruption()])
+  } catch (error) {
+    console.error(bad(`The demo failed: ${error.message}`))
+    code = 1
   }
-  const stored = await showRows(postgres, sessionId)
-  for (const { child } of instances) child.send('close')
-  const results = await Promise.all(instances.map(({ ended }) => ended))
-  return check(results, stored)
+  await cleanUp()
+  return code
 }
 
-/** @param {NodeJS.ProcessEnv} env where a URL's password is not seen in the list of processes */
-function startInstance(setting, env) {
-  const script = fileURLToPath(new URL('instance.mjs', import.meta.url))
-  const child = fork(script, [JSON.stringify(setting)], { env })
-  let result
-  child.on('message', (message) => {
-    if (message.result) result = message.result
-  })
-  const ended = once(child, 'exit').then(([code, signal]) => {
-    if (code === 0 && result) return result
-    throw new Error(`instance ${setting.me} ended early (${signal ?? `exit code ${code}`})`)
-  })
-  ended.catch(() => {})
-  return { child, ended }
+async function perform({ words, open, start }) {
+  console.log(
+    bold(`Two ${words.instances}, A and B, share one chess clock through ${words.store},`),
+  )
+  console.log(bold(`and ${words.database} gets a record of each change: with synckairos-state.`))
+  console.log('Each line is what one of them does or hears from the other.')
+  const name = `demo-${randomBytes(4).toString('hex')}`
+  const sessionId = randomUUID()
+  opening = open(name, sessionId)
+  const { description, urls, options, rowsOf } = await opening
+  if (ending) return false
+  for (const line of description) console.log(dim(line))
+
+  const times = { startedAt: Date.now(), fullSpeedMs: FULL_SPEED_MS }
+  const setting = { urls, options, queueName: name, sessionId, database: words.database, ...times }
+  for (const me of NAMES) instances.push(instanceOf(me, start({ ...setting, me })))
+  await Promise.all(instances.map(({ ready }) => ready))
+  for (const [act, text] of acts(words)) {
+    title(text)
+    await Promise.all(instances.map((instance) => instance.perform(act)))
+  }
+  const results = await Promise.all(instances.map(({ result }) => result))
+  return check(results, await showRows(rowsOf), words.database)
 }
 
-/** Resolves when all instances are done with this act; rejects where one of them ends instead. */
-function all(act) {
-  const done = ({ child, ended }) =>
-    Promise.race([
-      ended.then(() => Promise.reject(new Error(`an instance ended before ${act}`))),
-      new Promise((resolve) => {
-        child.on('message', (message) => message.done === act && resolve())
-      }),
-    ])
-  return Promise.all(instances.map(done))
+/** An instance, as the director sees it: prints what it says, and keeps what came of it. */
+function instanceOf(me, { ended, tell, onMessage, stop }) {
+  let final
+  let settle
+  onMessage(({ line, done, failure, result }) => {
+    if (line) console.log(line)
+    if (failure) console.error(bad(`instance ${me}: ${failure}`))
+    if (result) final = result
+    if (done) settle()
+  })
+  const result = ended.then((how) => {
+    if (how === 0 && final) return final
+    throw new Error(`instance ${me} ended early (${how})`)
+  })
+  result.catch(() => {})
+  /** Resolves when it is done with what it does now; rejects where it ends instead. */
+  const isDone = () =>
+    new Promise((resolve, reject) => {
+      settle = resolve
+      result.catch(reject)
+    })
+  const perform = (act) => {
+    const done = isDone()
+    tell(act)
+    return done
+  }
+  return { ready: isDone(), perform, result, stop }
 }
 
 /** Resolves, with the exit code, when the demo has to end before it is over. */
-const interrupted = new Promise((resolve, reject) => {
-  process.on('SIGINT', () => resolve(130))
-  process.on('SIGTERM', () => resolve(143))
-  const late = () => reject(new Error(`not over after ${DEADLINE_MS / 1000} s`))
-  setTimeout(late, DEADLINE_MS).unref()
-})
-
-const nothing = () => {}
+function interruption() {
+  return new Promise((resolve, reject) => {
+    process.on('SIGINT', () => resolve(130))
+    process.on('SIGTERM', () => resolve(143))
+    const late = () => reject(new Error(`not over after ${DEADLINE_MS / 1000} s`))
+    setTimeout(late, DEADLINE_MS).unref()
+  })
+}
 
 async function cleanUp() {
   ending = true
-  for (const { child } of instances) child.kill('SIGKILL')
-  await Promise.allSettled(instances.map(({ ended }) => ended))
-  // Also what is still starting.
-  const stopping = starting.map((server) => server.then(({ stop }) => stop(), nothing))
-  for (const { status, reason } of await Promise.allSettled(stopping)) {
-    if (status === 'rejected') console.error(bad(`Not all could be cleaned up: ${reason.message}`))
+  for (const { stop } of instances) stop()
+  await Promise.allSettled(instances.map(({ result }) => result))
+  try {
+    const opened = await opening?.catch(() => {}) // What failed to open has cleaned up after itself.
+    await opened?.close()
+  } catch (error) {
+    console.error(bad(`Not all could be cleaned up: ${error.message}`))
   }
 }
-
-let code
-try {
-  code = await Promise.race([main().then((passed) => (passed ? 0 : 1)), interrupted])
-} catch (error) {
-  console.error(bad(`The demo failed: ${error.message}`))
-  code = 1
-}
-await cleanUp()
-process.exit(code)

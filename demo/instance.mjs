@@ -1,32 +1,25 @@
-// One service instance: a process of its own with a RedisStateManager, whose changes a DBWriteQueue
-// carries to PostgreSQL. What it knows of the other it knows from Redis. Started by index.js, which
-// it tells when it is ready and how it went.
+// One service instance: a worker thread or a process of its own with a RedisStateManager, whose
+// changes a DBWriteQueue carries to the database. All that it knows of the other it has from the
+// store.
 
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConcurrencyError, DBWriteQueue, RedisStateManager } from '../index.js'
+import { leave, onAct, setting, tell } from './director.mjs'
 import * as rules from './game.mjs'
 import { line } from './lines.mjs'
 import { machineMs, Stopwatch } from './stopwatch.mjs'
 
-const { me, options, queueName, sessionId, startedAt, fullSpeedMs } = JSON.parse(process.argv[2])
+const { me, urls, options, queueName, sessionId, database, startedAt, fullSpeedMs } = setting
 const other = me === 'A' ? 'B' : 'A'
 const colour = rules.COLOURS[me]
 
-process.on('SIGINT', () => {}) // Ctrl-C is for index.js, which ends us.
-process.on('disconnect', abandoned)
-
-function abandoned() {
-  process.exit(1)
-}
-
-const { REDIS_URL, DATABASE_URL } = process.env
-const queue = new DBWriteQueue(REDIS_URL, { databaseUrl: DATABASE_URL, queueName })
-const manager = new RedisStateManager(REDIS_URL, null, queue, options)
+const queue = new DBWriteQueue(urls.redis, { databaseUrl: urls.database, queueName })
+const manager = new RedisStateManager(urls.redis, null, queue, options)
 const watch = new Stopwatch()
 const counts = { acknowledged: 0, updates: 0, conflicts: 0, presses: 0, carried: 0 }
 const result = { ...counts, heard: [], chat: [], deletionHeard: false }
-const say = (verb, text, version) => line(startedAt, me, verb, text, version)
+const say = (verb, text, version) => tell({ line: line(startedAt, me, verb, text, version) })
 
 /** The game as last heard of: `undefined` before it is created, `null` once it is deleted. */
 let game
@@ -58,9 +51,9 @@ manager.subscribeToWebSocket((_sessionId, { from, text }) => {
 
 queue.on('completed', () => result.carried++)
 queue.on('failed', (_record, error) =>
-  say('fails', `PostgreSQL refused a record: ${error.message}`),
+  say('fails', `${database} refused a record: ${error.message}`),
 )
-queue.on('error', (error) => say('waits', `records stay in Redis: ${error.message}`))
+queue.on('error', (error) => say('waits', `records wait: ${error.message}`))
 
 /** Waits until what was heard satisfies the condition. */
 async function until(condition) {
@@ -104,7 +97,7 @@ async function play() {
 }
 
 async function move() {
-  const thinking = 250 + Math.random() * 350
+  const thinking = 120 + Math.random() * 180
   const start = machineMs()
   await sleep(thinking)
   const usedMs = Math.round(machineMs() - start)
@@ -182,10 +175,10 @@ async function farewell() {
 async function audit() {
   await queue.drained()
   const { waiting, failed, completed } = await queue.getMetrics()
-  say('reports', `records: ${completed} in PostgreSQL, ${waiting} waiting, ${failed} refused`)
+  say('reports', `records: ${completed} in ${database}, ${waiting} waiting, ${failed} refused`)
 }
 
-/** What index.js asks for, one act after the other; it begins without being asked. */
+/** What the director asks for, one act after the other; it begins without being asked. */
 const acts = {
   // Both do, as in a service: the tables are made once.
   start: () => Promise.all([queue.migrate(), manager.subscribed()]),
@@ -206,21 +199,20 @@ const acts = {
   close: async () => {
     await manager.close()
     await queue.close()
-    // Nothing keeps this process alive now: it is over without being told to exit.
-    process.off('disconnect', abandoned)
-    process.send({ result: { ...result, times: watch.times } }, () => process.disconnect())
+    say('closes', 'its manager and its queue')
+    // Nothing keeps this instance alive now: it is over without being told to exit.
+    tell({ done: 'close', result: { ...result, times: watch.times } }, leave)
   },
 }
 
 async function perform(act) {
   try {
     await acts[act]()
-    if (act !== 'close') process.send({ done: act })
+    if (act !== 'close') tell({ done: act })
   } catch (error) {
-    console.error(`instance ${me}:`, error)
-    process.exit(1)
+    tell({ failure: error.stack }, () => process.exit(1))
   }
 }
 
-process.on('message', perform)
+onAct(perform)
 perform('start')

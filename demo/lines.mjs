@@ -14,7 +14,7 @@ export function line(startedAt, instance, verb, text, version = '') {
   const seconds = ((Date.now() - startedAt) / 1000).toFixed(3).padStart(7)
   const who = paint(INSTANCE[instance], instance)
   const what = paint(VERB[verb] ?? '0', verb.padEnd(8))
-  console.log(`${dim(`${seconds} s`)}  ${who}  ${what}  ${text.padEnd(50)} ${version}`.trimEnd())
+  return `${dim(`${seconds} s`)}  ${who}  ${what}  ${text.padEnd(50)} ${version}`.trimEnd()
 }
 
 export const title = (text) => console.log(`\n${bold(text)}`)

@@ -19,7 +19,7 @@ export async function startPostgres(sessionId) {
     return {
       url: server.url,
       description: `a private server on port ${server.port}, stopped at the end`,
-      query: (sql, values) => server.query(server.url, sql, values),
+      rowsOf: (table) => server.query(server.url, rowsOfSession(table), [sessionId]),
       stop: () => server.stop(),
     }
   }
@@ -42,10 +42,12 @@ export async function startPostgres(sessionId) {
   return {
     url: given,
     description: 'the one of DATABASE_URL; the rows are deleted at the end, the two tables stay',
-    query,
+    rowsOf: (table) => query(rowsOfSession(table), [sessionId]),
     stop: () => deleteRows().finally(() => pool.end()),
   }
 }
+
+const rowsOfSession = (table) => `SELECT * FROM ${table} WHERE session_id = $1`
 
 /** As the queue reads it. */
 function ssl() {

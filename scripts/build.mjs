@@ -1,39 +1,101 @@
-// Builds the native module, if its sources are newer than it. `--quick` builds for iterating: never
-// measure that.
+// Builds the native module: `node scripts/build.mjs`, in release. `--quick` builds for iterating:
+// never measure that.
 
-import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { Steps } from './setup/Steps.mjs'
 
-const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs']
+const SOURCES = ['src', 'migrations', 'Cargo.toml', 'Cargo.lock', 'build.rs']
 
-/** Whether the binary and its types are there and newer than the sources. */
-export function isBuilt() {
-  const platform = `.${process.platform}-${process.arch}` // napi adds the libc or the toolchain.
+/** Cargo's profiles, from the one that builds fastest to the one that runs fastest. */
+const PROFILES = ['unoptimized', 'quick', 'release']
+
+/** Names the profile of the binary that is there; its time is when that build began. */
+const STAMP = path.join('target', 'native-profile')
+
+/** The types of the native module, as napi generates them. */
+const TYPES = 'native.d.ts'
+
+/** Whether there is a binary that is newer than the sources, and of this profile or a faster one. */
+export function isBuilt(profile = 'release') {
+  const platform = `.${process.platform}-${process.arch}` // Before the libc or the toolchain.
   const isOurs = (name) => name.endsWith('.node') && name.includes(platform)
-  const binaries = fs.readdirSync('.').filter(isOurs)
-  if (binaries.length === 0 || !fs.existsSync('native.d.ts')) return false
-  // Cargo leaves a binary alone that is up to date: the types' time is that of the last build.
-  return fs.statSync('native.d.ts').mtimeMs > Math.max(...SOURCES.map(newest))
+  if (!fs.readdirSync('.').some(isOurs) || !fs.existsSync(STAMP)) return false
+  const isFastEnough = PROFILES.indexOf(fs.readFileSync(STAMP, 'utf8')) >= PROFILES.indexOf(profile)
+  const hasTypes = profile === 'unoptimized' || fs.existsSync(TYPES)
+  return isFastEnough && hasTypes && modified(STAMP) > Math.max(...SOURCES.map(newest))
 }
 
-/** Builds it; ends the process if that fails. */
-export function build(profile = 'release') {
+/**
+ * Builds it. Unoptimized, Cargo alone does, without a package of npm and without the types.
+ *
+ * @param {(typeof PROFILES)[number]} profile
+ * @param {import('./setup/Steps.mjs').Step} step
+ */
+export async function build(profile, step) {
+  const begun = new Date()
+  fs.rmSync(STAMP, { force: true })
+  // Cargo tells how far it is, also where nobody watches it on a terminal.
+  const env = {
+    ...process.env,
+    CARGO_TERM_PROGRESS_WHEN: 'always',
+    CARGO_TERM_PROGRESS_WIDTH: '120',
+  }
+  const onLine = (line) => step.waitFor(progressOf(line) ?? line.trim())
+  await (profile === 'unoptimized' ? withCargo : withNapi)(profile, (name, args) =>
+    step.run(name, args, { env, onLine }),
+  )
+  fs.mkdirSync(path.dirname(STAMP), { recursive: true })
+  fs.writeFileSync(STAMP, profile)
+  fs.utimesSync(STAMP, begun, begun)
+}
+
+function withNapi(profile, run) {
   const napi = path.join('node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
   const args = [napi, 'build', '--platform', '--profile', profile, '--features', 'node']
-  args.push('--no-js', '--dts', 'native.d.ts', '--', '--locked')
-  const { status } = spawnSync(process.execPath, args, { stdio: ['ignore', 2, 2] })
-  if (status !== 0) process.exit(status ?? 1)
+  return run(process.execPath, [...args, '--no-js', '--dts', TYPES, '--', '--locked'])
+}
+
+async function withCargo(profile, run) {
+  const host = /^host: (.+)$/m.exec(await run('rustc', ['-vV']))[1]
+  const args = ['build', '--locked', '--lib', '--profile', profile, '--features', 'node']
+  const messages = await run('cargo', [...args, '--message-format=json-render-diagnostics'])
+  const made = messages.split('\n').findLast((line) => line.includes('"cdylib"'))
+  const library = JSON.parse(made).filenames.find((name) => /\.(so|dylib|dll)$/.test(name))
+  // As napi names it: of the target `x86_64-unknown-linux-gnu` the last part, the libc, counts.
+  const [, , , abi] = host.split('-')
+  const platform = [process.platform, process.arch, abi].filter(Boolean).join('-')
+  const binary = `synckairos-state.${platform}.node`
+  // A process that has loaded the old one keeps it.
+  fs.copyFileSync(library, `${binary}.new`)
+  fs.renameSync(`${binary}.new`, binary)
+}
+
+/** How far Cargo is, and what it compiles: of `Building [==> ] 120/276: tokio, syn`. */
+function progressOf(line) {
+  const [, done, all, names] = /Building \[.*\] (\d+)\/(\d+): (.*)/.exec(line) ?? []
+  return done && `${done} of ${all} units, compiling ${names.trim()}`
 }
 
 function newest(entry) {
-  const { mtimeMs } = fs.statSync(entry)
-  if (!fs.statSync(entry).isDirectory()) return mtimeMs
-  return Math.max(mtimeMs, ...fs.readdirSync(entry).map((name) => newest(path.join(entry, name))))
+  if (!fs.statSync(entry).isDirectory()) return modified(entry)
+  const within = fs.readdirSync(entry).map((name) => newest(path.join(entry, name)))
+  return Math.max(modified(entry), ...within)
+}
+
+function modified(file) {
+  return fs.statSync(file).mtimeMs
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  build(process.argv.includes('--quick') ? 'quick' : 'release')
+  const profile = process.argv.includes('--quick') ? 'quick' : 'release'
+  const steps = new Steps()
+  try {
+    await steps.run(`native module, ${profile}`, (step) => build(profile, step))
+  } catch (error) {
+    steps.say(error.message)
+    process.exitCode = 1
+  }
 }

@@ -27,8 +27,9 @@ const JAVASCRIPT = [
   ['client'],
   ['audit'],
   ['session'],
+  ['testing'],
 ]
-const TYPES = [['errors'], ['types'], ['config'], ['state']]
+const TYPES = [['errors'], ['types'], ['config'], ['state'], ['testing']]
 
 const root = process.argv[2] ?? '.'
 const rust = readFiles(root, 'src', '.rs')

@@ -22,8 +22,8 @@ const CHECKS = [
     'the packages of the platforms are those of package.json, and of its version',
     `rm -rf target/npm && node_modules/.bin/napi create-npm-dirs --npm-dir target/npm >/dev/null 2>&1 && diff -r --exclude='*.node' npm target/npm`,
   ],
-  ['the figures in the README', 'node bench/index.mjs --check'],
-  ['the runtimes in the README', 'node scripts/runtimes.mjs --check'],
+  ['the figures in docs/performance.md', 'node bench/index.mjs --check'],
+  ['the runtimes in docs/runtimes.md', 'node scripts/runtimes.mjs --check'],
   ['the formatter of Rust', 'cargo fmt --check'],
   ['clippy, the core alone', 'cargo clippy --locked --all-targets -- -D warnings'],
   [

@@ -1,9 +1,10 @@
-// What works on which runtime, as the README has it.
+// What works on which runtime, as docs/runtimes.md has it.
 
 import fs from 'node:fs'
 import { CAPABILITIES, LIMITATIONS } from '../__test__/runtimes/capabilities.js'
 import { RUNTIMES } from './runtime-packages.mjs'
 
+const PAGE = new URL('../docs/runtimes.md', import.meta.url)
 const BEGIN = '<!-- runtimes -->'
 const END = '<!-- /runtimes -->'
 
@@ -40,11 +41,11 @@ export function limitationsOn(runtimes) {
 }
 
 /**
- * Whether the README has this table: every capability, every runtime in its version, and the
+ * Whether the page has this table: every capability, every runtime in its version, and the
  * notes. What came of each, only a run can tell.
  */
-export function isInReadme() {
-  const text = fs.readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+export function isOnPage() {
+  const text = fs.readFileSync(PAGE, 'utf8')
   const table = text.split(BEGIN)[1]?.split(END)[0]?.trim() ?? ''
   const found = table.split('\n').map((line) => line.split('|').map((cell) => cell.trim()))
   const rows = CAPABILITIES.map(({ name }) => {

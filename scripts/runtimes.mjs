@@ -1,9 +1,9 @@
 // Runs the tests of what a service uses on each JavaScript runtime, and prints what works where.
 //
 //   npm run test:runtimes [-- [--markdown] [runtime …]]
-//   node scripts/runtimes.mjs --check   whether the README has their table; runs nothing
+//   node scripts/runtimes.mjs --check   whether docs/runtimes.md has their table; runs nothing
 //
-// `--markdown` prints the table as the README has it, and nothing else. Runtimes are named as in
+// `--markdown` prints the table as docs/runtimes.md has it, and nothing else. Runtimes are named as in
 // the table; all of them by default. Fails where something fails that is not known to, or works
 // that is known not to.
 
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { CAPABILITIES, LIMITATIONS } from '../__test__/runtimes/capabilities.js'
 import { installRuntimes } from './runtime-packages.mjs'
-import { isInReadme, limitationsOn, markdown } from './runtimes-table.mjs'
+import { isOnPage, limitationsOn, markdown } from './runtimes-table.mjs'
 
 const JEST = 'node_modules/jest/bin/jest.js'
 const WITHOUT_JEST = '__test__/runtimes/without-jest.js'
@@ -66,9 +66,9 @@ async function lane() {
 }
 
 function check() {
-  if (isInReadme()) process.exit(0)
+  if (isOnPage()) process.exit(0)
   const mends = '`npm run test:runtimes -- --markdown` prints what belongs there'
-  process.stderr.write(`README.md does not have the table of the runtimes: ${mends}\n`)
+  process.stderr.write(`docs/runtimes.md does not have the table of the runtimes: ${mends}\n`)
   process.exit(1)
 }
 

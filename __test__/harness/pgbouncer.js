@@ -8,6 +8,7 @@ const { once } = require('node:events')
 const { Guard } = require('./guard.js')
 const { answers, unprivilegedUser } = require('./postgres.js')
 const { findPgBouncer } = require('./postgres-binaries.js')
+const { allowServer } = require('./real-servers.js')
 const { freePort } = require('./redis.js')
 const { until } = require('./until.js')
 
@@ -25,6 +26,7 @@ class PgBouncer {
    * @param {Record<string, string | number>} settings such as `pool_mode`
    */
   static async start(postgres, settings) {
+    allowServer('pgbouncer')
     const binary = findPgBouncer()
     if (!binary) throw new Error('PgBouncer is missing: `npm run setup` installs it')
     const bouncer = new PgBouncer()

@@ -10,6 +10,7 @@ const { Client, Pool } = require('pg')
 const { Guard } = require('./guard.js')
 const { findPostgres } = require('./postgres-binaries.js')
 const { familyOf, signal } = require('./processes.js')
+const { allowServer } = require('./real-servers.js')
 const { freePort } = require('./redis.js')
 const { until } = require('./until.js')
 
@@ -52,6 +53,7 @@ class PostgresServer {
 
   /** @param {string[]} [settings] more of them, such as `max_connections=20` */
   static async start(settings = []) {
+    allowServer('postgres')
     const binaries = findPostgres()
     if (!binaries) {
       throw new Error('PostgreSQL is missing: `npm run setup` installs it or says what to install')

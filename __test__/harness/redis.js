@@ -7,6 +7,7 @@ const os = require('node:os')
 const path = require('node:path')
 const Redis = require('ioredis').default
 const { signal } = require('./processes.js')
+const { allowServer } = require('./real-servers.js')
 const { until } = require('./until.js')
 
 /** A port that nobody listens on. */
@@ -39,6 +40,7 @@ class RedisServer {
 
   /** @param {string[]} [args] more arguments for redis-server, such as `--appendonly yes` */
   static async start(args = []) {
+    allowServer('redis-server')
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-redis-'))
     const server = new RedisServer(await freePort(), directory, args)
     try {

@@ -1,4 +1,4 @@
-// The figures that the README shows, as a plot and as a table.
+// The figures that docs/performance.md shows, as a plot and as a table.
 
 import { OURS, OURS_CACHED } from '../contenders/index.mjs'
 import { LOOP_DELAY } from '../matrix.mjs'

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::fault::{Cause, Fault};
 use super::held::Held;
+use super::sink::fault::{Cause, Fault};
 use super::worker_context::WorkerContext;
 use super::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
 use super::worker_options::WorkerOptions;
@@ -307,10 +307,10 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
             };
             match fault.cause {
                 // PostgreSQL may store half of it in time.
-                Cause::Postgres if fault.is_slow() && batch.len() > 1 => {
+                Cause::Database if fault.is_slow() && batch.len() > 1 => {
                     batches.extend(batch.halves());
                 }
-                Cause::Postgres | Cause::Tables => {
+                Cause::Database | Cause::Tables => {
                     let closing = self.wait_for_postgres(&mut batch, &batches, &fault).await?;
                     batches.push(batch);
                     if closing {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, watch};
 
-use super::fault::{Cause, Fault};
 use super::portion::Portion;
 use super::sink::Sink;
+use super::sink::fault::{Cause, Fault};
 use super::worker_events::{EventListener, WorkerEvent};
 use super::worker_options::WorkerOptions;
 use crate::closing::Closing;

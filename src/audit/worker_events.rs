@@ -1,6 +1,6 @@
 //! The events that a worker emits.
 
-use super::fault::Fault;
+use super::sink::fault::Fault;
 use crate::operation::record::Record;
 
 /// An event of a worker.

@@ -12,6 +12,7 @@ use super::claims::MemoryClaims;
 use super::faults::Faults;
 use super::handle::Handle;
 use super::log::{Appended, Log};
+use super::ping::Ping;
 use super::registry;
 use super::store::Store;
 use super::subscription::MemorySubscription;
@@ -62,9 +63,20 @@ impl MemoryEngine {
         self.handle.close();
     }
 
+    /// Whether the store answers, by the deadline.
+    pub fn ping(&self, deadline: Instant, done: impl FnOnce(Result<()>) + Send + 'static) {
+        self.handle.execute(&Arc::new(()), Ping, deadline, done);
+    }
+
     /// What goes wrong on purpose.
     pub fn faults(&self) -> Faults {
         Faults::new(self.handle.store.clone())
+    }
+
+    /// Whether every subscription has heard what was published so far, and its owner has handled that. In
+    /// an outage or a gap: what was published before.
+    pub fn is_heard(&self) -> bool {
+        self.handle.store.step(|state, _| state.contents.topics.is_heard())
     }
 
     /// The key and the document of each session, in the order of the keys.

@@ -10,8 +10,8 @@
 //! - `sessions`: sessions and their TTLs. `message`, `topics`: what is published, and who listens.
 //! - `entry`, `stream`, `letters`, `queue`: the records of an audit queue, their claims, dead letters.
 //!   [`log`]: every record, for tests.
-//! - `contents`: all of this. `apply`, `session_operations`, `record_operations`: what an operation
-//!   does with it.
+//! - `contents`: all of this. `apply`, `session_operations`, `record_operations`, `ping`: what an
+//!   operation does with it.
 //! - `asked`, `injected`: what goes wrong on purpose, and what becomes of operations then.
 //!
 //! The shell:
@@ -34,6 +34,7 @@ mod letters;
 pub mod log;
 mod message;
 mod moment;
+mod ping;
 mod queue;
 mod record_operations;
 mod registry;

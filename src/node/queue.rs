@@ -14,20 +14,20 @@ use tokio::time::timeout;
 
 use super::client::NativeClient;
 use super::completions::{Completion, Completions, Kind, Lane, Queue as CompletionQueue, Ticket};
+use super::engine::AnyEngine;
 use super::runtime::{AUDIT, IO};
 use crate::audit::bullmq::Adopted;
-use crate::audit::database::DatabaseOptions;
-use crate::audit::fault::Fault;
 use crate::audit::queue::{
     DeadLetter, DeadLetterSelection, LetterPage, Queue, QueueOptions, Revived,
 };
+use crate::audit::sink::DatabaseOptions;
 use crate::audit::sink::Sink;
+use crate::audit::sink::fault::Fault;
 use crate::audit::worker::WorkerHandle;
 use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
 use crate::audit::worker_options::WorkerOptions;
 use crate::error::Error as CoreError;
 use crate::keys::BullKeys;
-use crate::redis::engine::RedisEngine;
 
 /// How long the batch in hand may take when the owner closes; then it is left to others.
 const GRACE: Duration = Duration::from_secs(9);
@@ -74,8 +74,8 @@ struct QueueSettings {
 /// One queue of audit records.
 #[napi]
 pub struct NativeQueue {
-    pub(crate) queue: Queue<RedisEngine>,
-    pub(crate) engine: RedisEngine,
+    pub(crate) queue: Queue<AnyEngine>,
+    pub(crate) engine: AnyEngine,
     sink: Arc<Sink>,
     lane: Rc<Lane>,
     heard: Arc<AtomicU32>,

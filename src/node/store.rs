@@ -8,19 +8,19 @@ use tokio::time::Instant;
 
 use super::client::NativeClient;
 use super::completions::{Completions, Lane, Ticket};
+use super::engine::AnyEngine;
 use super::queue::NativeQueue;
 use crate::document::count_iso_strings;
 use crate::engine::Engine as _;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::redis::engine::RedisEngine;
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
 
-/// The sessions of one Redis.
+/// The sessions of one engine.
 #[napi]
 pub struct NativeStore {
-    store: Store<RedisEngine>,
-    engine: RedisEngine,
+    store: Store<AnyEngine>,
+    engine: AnyEngine,
     options: StoreOptions,
     lane: Rc<Lane>,
 }
@@ -77,7 +77,7 @@ impl NativeStore {
     #[napi]
     pub fn get_within(&self, slot: u32, session_id: String, within_ms: u32) {
         let ticket = self.lane.ticket(slot);
-        let deadline = deadline_after(within_ms);
+        let deadline = self.deadline_after(within_ms);
         self.store.get_by(session_id, deadline, move |outcome| tell_document(ticket, outcome));
     }
 
@@ -140,10 +140,14 @@ impl NativeStore {
         within_ms: u32,
     ) {
         let ticket = self.lane.ticket(slot);
-        let (rule, deadline) = (update_rule(expected), deadline_after(within_ms));
+        let (rule, deadline) = (update_rule(expected), self.deadline_after(within_ms));
         self.store.write_by(session_id, text, rule, now_ms as i64, deadline, move |outcome| {
             ticket.outcome(outcome.map(number_of));
         });
+    }
+
+    fn deadline_after(&self, ms: u32) -> Instant {
+        self.engine.clock().now() + Duration::from_millis(ms.into())
     }
 
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
@@ -198,10 +202,6 @@ fn tell_document(ticket: Ticket, outcome: Result<Option<String>>) {
 /// `expected` is negative where no version is expected.
 fn update_rule(expected: f64) -> Rule {
     if expected < 0.0 { Rule::Any } else { Rule::Locked { expected: expected as u64 } }
-}
-
-fn deadline_after(ms: u32) -> Instant {
-    Instant::now() + Duration::from_millis(ms.into())
 }
 
 /// The version; negative where it is not audited.

@@ -4,6 +4,7 @@
 
 pub mod postgres;
 pub mod records;
+pub mod sqlite;
 
 use std::net::TcpListener;
 use std::path::PathBuf;

@@ -1,0 +1,77 @@
+import fs from 'node:fs'
+import { FLOORS } from '../contenders/index.mjs'
+import { PLOT, savedResults } from './files.mjs'
+import { tabled } from './highlights.mjs'
+import { plot } from './plot.mjs'
+import { figureWords, headWords, modeWords } from './words.mjs'
+
+const PAGE = new URL('../../docs/performance.md', import.meta.url)
+/** The picture is not packed: where the package's repository has it. */
+const PICTURE =
+  'https://raw.githubusercontent.com/synckairos/synckairos-state/main/bench/results/latest.svg'
+const BEGIN = '<!-- bench -->'
+const END = '<!-- /bench -->'
+
+/** Puts the figures of the saved results into docs/performance.md, and draws the plot of them. */
+export function writePage() {
+  fs.writeFileSync(PLOT, plot(savedResults()))
+  fs.writeFileSync(PAGE, withFigures(fs.readFileSync(PAGE, 'utf8')))
+}
+
+/** What is not as the saved results have it: names of files. */
+export function stale() {
+  const files = [
+    ['docs/performance.md', PAGE, withFigures],
+    ['bench/results/latest.svg', PLOT, () => plot(savedResults())],
+  ]
+  return files.flatMap(([name, url, due]) => {
+    const text = fs.readFileSync(url, 'utf8')
+    return text === due(text) ? [] : [name]
+  })
+}
+
+function withFigures(text) {
+  const [before, rest] = text.split(BEGIN)
+  const after = rest?.split(END)[1]
+  if (after === undefined) throw new Error(`docs/performance.md has no place ${BEGIN} … ${END}`)
+  return `${before}${BEGIN}\n\n${figures(savedResults())}\n\n${END}${after}`
+}
+
+function figures(outcome) {
+  const rows = tabled(outcome)
+  // The floors share a column.
+  const names = new Set(rows.flatMap(({ values }) => values.map(({ contender }) => contender)))
+  const columns = [...names].filter((name) => !FLOORS.includes(name))
+  const cells = rows.map(({ title, mode, figure, values }) => {
+    const cell = (value) => (value ? figureWords(value, figure.write) : '')
+    const floor = values.find(({ contender }) => FLOORS.includes(contender))
+    return [
+      `${title}: ${figure.words}`,
+      mode,
+      ...columns.map((name) => cell(values.find(({ contender }) => contender === name))),
+      floor ? `${cell(floor)} (${floor.contender})` : '',
+    ]
+  })
+  return [
+    `![Measured side by side: bars of each contender](${PICTURE})`,
+    '',
+    ...tableOf([['', 'mode', ...columns, 'floor'], ...cells]),
+    '',
+    'A figure is the median of the rounds, or their range where they differ by more than a factor of two. An update leaves',
+    'an audit record only where the row says so. Clients send the module’s own script for it; “bare script” is ioredis',
+    'with one of its own that compares, sets and publishes.',
+    '',
+    modeWords(outcome.setting),
+    '',
+    `${headWords(outcome.setting)}.`,
+  ].join('\n')
+}
+
+/** Columns as wide as their widest cell, as the formatter has it. */
+function tableOf(rows) {
+  const widths = rows[0].map((_, at) => Math.max(3, ...rows.map((row) => row[at].length)))
+  const line = (cells) => `| ${cells.join(' | ')} |`
+  const padded = rows.map((row) => line(row.map((cell, at) => cell.padEnd(widths[at]))))
+  padded.splice(1, 0, line(widths.map((width) => '-'.repeat(width))))
+  return padded
+}
