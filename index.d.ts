@@ -3,7 +3,7 @@
  * PostgreSQL. The declarations are in the files of the subpaths, from which the same names can be imported:
  *
  * - `state/RedisStateManager`: `RedisStateManager` reads and writes sessions, and tells all instances.
- * - `state/DBWriteQueue`: `DBWriteQueue`, the audit, stores a record of every change in PostgreSQL.
+ * - `state/DBWriteQueue`: `DBWriteQueue`, the audit, stores a record of every change in PostgreSQL or SQLite.
  * - `config/redis`: `RedisClient`, a client of Redis with each of its commands as a method.
  * - `types/session`: `SyncState`, the state of a session, and how a service registers a state of its own.
  * - `errors/StateErrors`: `StateError` and the errors that extend it.

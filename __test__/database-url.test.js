@@ -15,7 +15,7 @@ const PEM = '-----BEGIN '
 
 /** What the core gets for a URL. */
 function settingsOf(databaseUrl, env = {}, options = {}) {
-  return databaseSettings({ databaseUrl, ...options }, env).database
+  return databaseSettings({ databaseUrl, ...options }, env).database.postgres
 }
 
 /** What `pg` gets, in the same words. */
@@ -180,7 +180,7 @@ describe('the environment', () => {
   ])('DATABASE_SSL=%s with %s', (variable, databaseUrl, trust, isUnverifiedByDefault) => {
     const settings = databaseSettings({ databaseUrl }, { DATABASE_SSL: variable })
     expect(settings.isUnverifiedByDefault).toBe(isUnverifiedByDefault)
-    expect(settings.database.tls?.trust).toEqual(trust && expect.objectContaining(trust))
+    expect(settings.database.postgres.tls?.trust).toEqual(trust && expect.objectContaining(trust))
   })
 
   test.each(['yes', 'TRUE', 'require', '1'])('DATABASE_SSL=%s is refused', (variable) => {

@@ -24,6 +24,7 @@ function faults(files) {
     'types/session.d.ts': '',
     'config/redis.d.ts': '',
     'state/DBWriteQueue.d.ts': '',
+    'testing/index.d.ts': '',
     ...files,
   })) {
     fs.mkdirSync(path.join(root, path.dirname(file)), { recursive: true })

@@ -5,8 +5,11 @@
  *
  * - `SYNCKAIROS_REDIS_OUTAGE`: the module cannot connect to a Redis server. A lost connection that the
  *   first attempt restores is no outage.
- * - `SYNCKAIROS_POSTGRESQL_OUTAGE`: a worker cannot store records in its database.
- * - `SYNCKAIROS_REDIS_RECOVERED`, `SYNCKAIROS_POSTGRESQL_RECOVERED`: the outage is over.
+ * - `SYNCKAIROS_POSTGRESQL_OUTAGE`, `SYNCKAIROS_SQLITE_OUTAGE`: a worker cannot store records in its database.
+ * - `SYNCKAIROS_REDIS_RECOVERED`, `SYNCKAIROS_POSTGRESQL_RECOVERED`, `SYNCKAIROS_SQLITE_RECOVERED`: the
+ *   outage is over.
+ * - `SYNCKAIROS_MEMORY_IN_PRODUCTION`: `NODE_ENV` is `production`, and a manager or a queue uses `memory:`. The
+ *   module warns once, the logger or else the process.
  * - `SYNCKAIROS_UNHEARD`: an error, such as a callback that failed or a dead letter. The module warns once
  *   of each kind.
  *

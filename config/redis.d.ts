@@ -142,10 +142,26 @@ export type RedisInstance =
 /**
  * The server of a manager or a queue: a URL, settings, a client, or an instance of another library.
  *
+ * `memory:` in place of a server is a store in this process, for development and tests. Managers and queues
+ * behave as on a Redis server. All managers, queues and clients of the process with the same URL share the
+ * store, also those of worker threads. `memory://name` is a store with a name, apart from the others. A
+ * store ends with the last client that uses it, and its sessions and records are lost. With `?keep` in one
+ * of the URLs it lasts until the process ends. Other processes do not see the store. If `NODE_ENV` is
+ * `production`, the module warns the logger, or else the process, once, with the code
+ * `SYNCKAIROS_MEMORY_IN_PRODUCTION`.
+ *
  * @example
  * const source: RedisSource = process.env.REDIS_URL ?? 'redis://localhost:6379'
  * const manager = new RedisStateManager(source)
  * await manager.close()
+ *
+ * const local = new RedisStateManager('memory:')
+ * await local.createSession(state)
+ * console.log((await local.getSession('game-1'))?.version) // 1
+ * await local.close()
+ *
+ * const first = createRedisClient('memory://games?keep')
+ * await first.quit() // The sessions of memory://games stay.
  */
 export type RedisSource = string | RedisServerOptions | RedisClient | RedisInstance
 
@@ -183,7 +199,8 @@ export type RedisReply = string | number | null | RedisReply[]
 export type RedisBufferReply = Buffer | number | null | RedisBufferReply[]
 
 /**
- * The address of a client's server, and the client's options.
+ * The address of a client's server, and the client's options. A client of a `memory:` store has no address:
+ * `host`, `port`, `path` and `tls` are undefined, `username` and `password` null, and `db` 0.
  *
  * @example
  * const { host, port, path, db, username, password, tls }: RedisClientSettings = client.options
@@ -191,11 +208,11 @@ export type RedisBufferReply = Buffer | number | null | RedisBufferReply[]
  * console.log(tls ? 'encrypted' : 'plain', password ? 'with a password' : 'without a password')
  */
 export interface RedisClientSettings extends Required<RedisClientOptions> {
-  /** Undefined for a Unix socket. */
+  /** Undefined for a Unix socket and for `memory:`. */
   readonly host?: string
-  /** Undefined for a Unix socket. */
+  /** Undefined for a Unix socket and for `memory:`. */
   readonly port?: number
-  /** The path of a Unix socket. Undefined for a host. */
+  /** The path of a Unix socket. Undefined for a host and for `memory:`. */
   readonly path?: string
   readonly username: string | null
   /** The property is not enumerable, so that loggers do not print the password. */
@@ -312,7 +329,12 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
  * - `OutcomeUnknownError` if the client sent the command and no answer came.
  * - `ClosedError` if the client is closed.
  * - `InvalidStateError` if the command would change the connection: `WATCH`, `MONITOR`, `AUTH`,
- *   `SSUBSCRIBE` and others.
+ *   `SSUBSCRIBE` and others; and if the client is one of a `memory:` store.
+ *
+ * A client of a `memory:` store serves managers and queues. It has no commands: commands, pipelines,
+ * transactions, scripts, scan streams, `select` and `subscribe` reject with `InvalidStateError`, and so do
+ * libraries (rate limiters, adapters, session stores) at their first command. `connect()`, `ping()` without
+ * a message, `status`, the events, `duplicate()`, `quit()` and `disconnect()` work.
  *
  * A command that blocks, such as `BLPOP`, may take the time that it asks for, at most 10 minutes, in
  * addition to `commandTimeoutMs`. It delays the other commands of its client, so give it a client of its
@@ -348,8 +370,8 @@ export declare class RedisClient extends EventEmitter {
   /**
    * @param server a URL or settings. The URL is `redis://[user[:password]@]host[:port][/db]`,
    *   `rediss://…` (TLS), or `unix:///path[?db=0&user=…&pass=…]`, with special characters
-   *   percent-encoded. Only settings can turn the verification of TLS off. Default: the environment's
-   *   `REDIS_URL`, then `redis://localhost:6379`.
+   *   percent-encoded; or `memory:` or `memory://name[?keep]`, see `RedisSource`. Only settings can turn
+   *   the verification of TLS off. Default: the environment's `REDIS_URL`, then `redis://localhost:6379`.
    * @throws {InvalidStateError} if the URL, a setting or an option is invalid. The message has no part of
    *   the URL.
    */
@@ -453,7 +475,11 @@ export declare class RedisClient extends EventEmitter {
    */
   disconnect(reconnect?: boolean): void
 
-  /** Makes another client of the same server. The overrides replace settings and options. */
+  /**
+   * Makes another client of the same server or `memory:` store. The overrides replace settings and options.
+   * @throws {InvalidStateError} for an override of a server's setting, if the client is one of a `memory:`
+   *   store
+   */
   duplicate(overrides?: RedisServerOptions & RedisClientOptions): RedisClient
 }
 

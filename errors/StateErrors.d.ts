@@ -192,7 +192,8 @@ export declare class BacklogFullError extends StateError {
 }
 
 /**
- * PostgreSQL refused a statement, or the module could not reach PostgreSQL.
+ * The database refused a statement, or the module could not use it: PostgreSQL was not reached, or the file
+ * of SQLite was locked, for example. The message names the server or the file.
  *
  * @example
  * await queue.migrate().catch((error: unknown) => {
@@ -202,7 +203,10 @@ export declare class BacklogFullError extends StateError {
 export declare class DatabaseError extends StateError {
   constructor(reason: string, sqlstate?: string | null)
   readonly code: 'DATABASE_ERROR'
-  /** PostgreSQL's error code, such as `'42501'`. Null if PostgreSQL did not answer. */
+  /**
+   * PostgreSQL's error code, such as `'42501'`. Null if PostgreSQL did not answer. For SQLite, the name of its
+   * result code, such as `'SQLITE_FULL'`.
+   */
   readonly sqlstate: string | null
 }
 

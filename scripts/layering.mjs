@@ -12,10 +12,10 @@ import { rustImports } from './layering/rust.mjs'
 /** From the bottom up: a room may import from itself and from rooms before it. */
 const RUST = [
   ['error'],
-  ['backoff', 'document', 'keys'],
-  ['redis'],
-  ['audit'],
-  ['session'],
+  ['backoff', 'clock', 'closing', 'document', 'keys', 'tls'],
+  ['operation'],
+  ['engine'],
+  ['redis', 'memory', 'audit', 'session'],
   ['node'],
   ['lib'],
 ]
@@ -27,8 +27,9 @@ const JAVASCRIPT = [
   ['client'],
   ['audit'],
   ['session'],
+  ['testing'],
 ]
-const TYPES = [['errors'], ['types'], ['config'], ['state']]
+const TYPES = [['errors'], ['types'], ['config'], ['state'], ['testing']]
 
 const root = process.argv[2] ?? '.'
 const rust = readFiles(root, 'src', '.rs')

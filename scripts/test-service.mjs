@@ -1,7 +1,7 @@
 // Does with examples/service what its readers do, with the package as it is published: installs it
-// from the packed tarballs into a copy outside this repository, and there compiles it, runs its
-// tests on real servers, builds it, starts it, and asks it to end. Then the same once more where
-// all five files of the old state store are replaced.
+// from the packed tarballs into a copy outside this repository, and there runs its unit tests without
+// servers, compiles it, runs all its tests on real servers, builds it, starts it, and asks it to end.
+// Then the same once more where all five files of the old state store are replaced.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,6 +25,7 @@ const env = Object.fromEntries(
 try {
   const tarballs = await step('pack', pack)
   await step('install', () => install(tarballs))
+  await step('unit tests without servers', testUnits)
   await step('start the servers', startServers)
   await check('own types and clients')
   replaceAllFive()
@@ -77,6 +78,11 @@ async function install(tarballs) {
   })
   const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
   await run(service, 'npm', ['install', '--no-save', ...quiet, ...tarballs])
+}
+
+async function testUnits() {
+  await run(service, 'npm', ['run', 'test:unit'])
+  await run(service, 'npm', ['run', 'test:jest', '--', 'test/unit'])
 }
 
 async function startServers() {

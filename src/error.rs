@@ -80,12 +80,12 @@ pub enum Error {
         limit: u64,
     },
 
-    /// PostgreSQL refused, or could not be reached. Nothing changed.
-    #[error("PostgreSQL: {message}")]
+    /// The audit's database refused, or could not be used. Nothing changed.
+    #[error("the database: {message}")]
     Database {
         /// What it said.
         message: String,
-        /// Its code for that, where it answered.
+        /// PostgreSQL's SQLSTATE if it answered; the name of SQLite's result code.
         sqlstate: Option<String>,
     },
 

@@ -67,7 +67,7 @@ export interface DatabaseTlsOptions {
 export interface DBWriteQueueOptions {
   /** The queue's name. Queues with the same name on the same Redis are one queue. Default `'db-writes'`. */
   queueName?: string
-  /** Whether this process stores records in PostgreSQL. If false, it only queues them. Default true. */
+  /** Whether this process stores records in the database. If false, it only queues them. Default true. */
   worker?: boolean
   /**
    * `postgres://user:password@host:port/database?parameter=value`. Commas separate several hosts; the
@@ -80,14 +80,27 @@ export interface DBWriteQueueOptions {
    * `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `sslnegotiation` and `uselibpqcompat`, which have the
    * same meaning as in `pg`.
    *
+   * Or a SQLite file of this machine, for development, for tests, or for a service on one machine:
+   * `sqlite:audit.db` (relative to the working directory) or `sqlite:///var/lib/service/audit.db`. SQLite
+   * creates the file, but not its directory. `sqlite::memory:` is a database of this queue alone, which ends
+   * with the queue. Several processes may use one file. A SQLite URL takes no parameters; in a path, write
+   * `#`, `?` and `%` as `%23`, `%3F` and `%25`. Do not open the file with another library in a process
+   * that has the queue: `docs/operations.md` says why.
+   *
+   * @example
+   * const databaseUrl = 'sqlite::memory:'
+   * const queue = new DBWriteQueue('redis://localhost:6379', { databaseUrl, migrate: true })
+   * await queue.close()
+   *
    * @throws {InvalidStateError} if the URL or a parameter is invalid. The message has no part of the URL.
    */
   databaseUrl?: string
-  /** How many idle connections to PostgreSQL stay open. Default: `DATABASE_POOL_MIN`, then 2. */
+  /** How many idle connections to PostgreSQL stay open. Default: `DATABASE_POOL_MIN`, then 2. SQLite ignores it. */
   poolMin?: number
   /**
    * How many connections to PostgreSQL may be open. A worker uses two, because it stores two batches at a
-   * time. Default: `connection_limit` of the URL, then `DATABASE_POOL_MAX`, then 20.
+   * time. Default: `connection_limit` of the URL, then `DATABASE_POOL_MAX`, then 20. SQLite ignores it: a
+   * worker has one connection to the file.
    */
   poolMax?: number
   /**
@@ -98,11 +111,13 @@ export interface DBWriteQueueOptions {
    * `DATABASE_SSL` is `verify`, `no-verify`, `false` (which decides nothing) or `true`. `true` encrypts the
    * connection, and verifies the certificate only if the URL says so. If the URL does not, the module
    * warns the logger, or else the process, with the code `SYNCKAIROS_DATABASE_UNVERIFIED`.
+   *
+   * @throws {InvalidStateError} if it asks for TLS and the database is SQLite
    */
   ssl?: boolean | DatabaseTlsOptions
   /**
-   * How often the worker tries a record if it is unclear whether the record or PostgreSQL is at fault. The
-   * worker tries a record that is clearly at fault once. There is no limit while PostgreSQL is at fault.
+   * How often the worker tries a record if it is unclear whether the record or the database is at fault. The
+   * worker tries a record that is clearly at fault once. There is no limit while the database is at fault.
    * Default 5.
    */
   attempts?: number
@@ -171,7 +186,7 @@ export interface AuditRecord {
 }
 
 /**
- * A record that PostgreSQL refused and that the worker does not try again by itself.
+ * A record that the database refused and that the worker does not try again by itself.
  *
  * @example
  * const letters: DeadLetter[] = await queue.getFailed()
@@ -188,9 +203,9 @@ export interface DeadLetter<S extends SessionFields = DefaultState> {
   attempts: number
   queuedAt: Date
   failedAt: Date
-  /** Why PostgreSQL refused the record. */
+  /** Why the database refused the record. */
   error: DatabaseError
-  /** PostgreSQL's error code, such as `'22P02'`. Null if there is none. */
+  /** The `sqlstate` of `error`, such as `'22P02'` or `'SQLITE_CONSTRAINT'`. Null if there is none. */
   sqlstate: string | null
   /** The state. Null if the record is about a deletion, or if the module cannot read the state. */
   state: S | null
@@ -224,7 +239,7 @@ export interface DBWriteQueueMetrics {
   waiting: number
   /** Records that a worker has claimed. */
   active: number
-  /** Records that are stored in PostgreSQL. */
+  /** Records that are stored in the database. */
   completed: number
   /** Dead letters. */
   failed: number
@@ -244,9 +259,9 @@ export interface DBWriteQueueMetrics {
  * queue.on('drained', () => console.log('nothing waits'))
  */
 export interface DBWriteQueueEvents {
-  /** The worker sends the record to PostgreSQL. */
+  /** The worker sends the record to the database. */
   active: [record: AuditRecord]
-  /** The worker has stored the record in PostgreSQL. */
+  /** The worker has stored the record in the database. */
   completed: [record: AuditRecord]
   /** The record became a dead letter. An operator has to look at it. */
   failed: [record: AuditRecord, error: DatabaseError]
@@ -254,7 +269,7 @@ export interface DBWriteQueueEvents {
   retrying: [record: AuditRecord, error: DatabaseError]
   /**
    * The worker has a problem. The event needs no listener.
-   * - `DatabaseError`, `RedisUnavailableError`: the worker cannot reach PostgreSQL or Redis. The queue emits
+   * - `DatabaseError`, `RedisUnavailableError`: the worker cannot use the database or Redis. The queue emits
    *   one event for each outage.
    * - code `AUDIT_RECORDS_LOST`: the queue vanished from Redis (`FLUSHALL`), so records may be lost.
    * - code `INTERNAL_ERROR`: the worker failed, and starts again. Please report this error.
@@ -265,10 +280,10 @@ export interface DBWriteQueueEvents {
 }
 
 /**
- * Stores every change of a session in PostgreSQL, exactly once. The records wait in Redis, and the workers
- * of all instances share them. No outage of PostgreSQL loses a record, however long the outage is. Only a
- * record that PostgreSQL refuses becomes a dead letter. A queue with a worker keeps the process alive until
- * `close()`.
+ * Stores every change of a session in PostgreSQL or SQLite, exactly once. The records wait in Redis, and the
+ * workers of all instances share them. No outage of the database loses a record, however long the outage is.
+ * Only a record that the database refuses becomes a dead letter. A queue with a worker keeps the process
+ * alive until `close()`.
  *
  * @example
  * const queue = new DBWriteQueue('redis://localhost:6379') // PostgreSQL: DATABASE_URL
@@ -286,6 +301,7 @@ export declare class DBWriteQueue
   /**
    * @param redis the Redis server of the records: a URL, settings, a client of this module, or an instance
    *   of ioredis 5 or 6 or of node-redis 4 to 6. The queue does not close a client or an instance.
+   *   `'memory:'` keeps the records that wait in this process, see `RedisSource`: they are lost with it.
    * @throws {InvalidStateError} if a URL or an option is invalid
    */
   constructor(redis: RedisSource, options?: DBWriteQueueOptions)
@@ -311,7 +327,7 @@ export declare class DBWriteQueue
   /**
    * Creates missing tables and their indexes. Does not change existing tables. Several processes may call
    * this method at once.
-   * @throws {DatabaseError} if PostgreSQL refuses a statement, or if the queue cannot reach PostgreSQL
+   * @throws {DatabaseError} if the database refuses a statement, or if the queue cannot use it
    */
   migrate(): Promise<void>
 
@@ -327,7 +343,7 @@ export declare class DBWriteQueue
   }): Promise<DeadLetter<S>[]>
 
   /**
-   * Queues dead letters again. The worker does not store a record twice that PostgreSQL has already.
+   * Queues dead letters again. The worker does not store a record twice that the database has already.
    * @param ids the ids of the letters. Default: all letters.
    * @returns how many letters it has queued. The number is too small if an answer of Redis was lost.
    */

@@ -114,7 +114,8 @@ export interface RedisStateManagerOptions {
  * missing sessions, states that are nested more than 100 levels deep, or states whose last update is more
  * than `ttlSeconds` ago.
  *
- * If an ACL forbids `client|tracking`, the manager works without a cache and warns the logger once.
+ * If an ACL forbids `client|tracking`, the manager works without a cache and warns the logger once. With
+ * `memory:` the option has no effect: the sessions are in the memory of this process already.
  *
  * @example
  * const cache = { maxSessions: 50_000 }
@@ -147,8 +148,9 @@ export interface WriteQueue<S extends SessionFields = DefaultState> {
 }
 
 /**
- * Reads and writes sessions that many service instances share through one Redis. A manager has its own
- * connections. Close a manager when the service no longer needs it.
+ * Reads and writes sessions that many service instances share through one Redis, or that one process keeps
+ * in its memory (`memory:`). A manager has its own connections. Close a manager when the service no longer
+ * needs it.
  *
  * Every promise settles within `commandTimeoutMs`, with one of four outcomes:
  *
@@ -173,10 +175,10 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
   /**
    * @param redis the Redis server of the sessions: a URL, settings, a client of this module, or an
    *   instance of ioredis 5 or 6 or of node-redis 4 to 6. The manager only reads the settings of an
-   *   instance, and makes its own connections.
+   *   instance, and makes its own connections. `'memory:'` is a store in this process, see `RedisSource`.
    * @param pubSub the server for the connection of the subscriptions. Default: the server of `redis`.
-   * @param dbQueue the queue for the audit. With a `DBWriteQueue` on the same Redis, one script makes the
-   *   change and appends the record, so no crash can separate them. Default: no audit.
+   * @param dbQueue the queue for the audit. With a `DBWriteQueue` on the same Redis or `memory:` store, one
+   *   operation makes the change and appends the record, so no crash can separate them. Default: no audit.
    * @param keyPrefix the key prefix, or all options
    * @throws {InvalidStateError} if a URL or an option is invalid
    */

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use harness::postgres::{Database, PostgresServer};
 use harness::{RedisServer, settled, state};
-use synckairos_state::audit::queue::{DeadLetterSelection, Metrics, Queue, QueueOptions};
+use synckairos_state::audit::queue::{DeadLetterSelection, Metrics, Queue, QueueOptions, Revived};
 use synckairos_state::audit::worker::WorkerHandle;
 use synckairos_state::audit::worker_events::{EventKind, EventListener, WorkerEvent};
 use synckairos_state::audit::worker_options::WorkerOptions;
 use synckairos_state::error::Error;
-use synckairos_state::redis::connection::Connection;
+use synckairos_state::redis::engine::RedisEngine;
 use synckairos_state::session::store::{Rule, Store, StoreOptions};
 
 /// A listener that ignores all events.
@@ -56,24 +56,22 @@ impl EventListener for Faulty {
 }
 
 struct Audit {
-    server: RedisServer,
+    /// Ends with the test.
+    _server: RedisServer,
     database: Database,
-    queue: Queue,
-    store: Store,
+    engine: RedisEngine,
+    queue: Queue<RedisEngine>,
+    store: Store<RedisEngine>,
 }
 
 impl Audit {
     async fn start(max_backlog: Option<u64>) -> Self {
         let server = RedisServer::start();
         let database = PostgresServer::shared().database("").await;
-        let (connection, supervisor) =
-            Connection::new(server.options(), Arc::new(|_| {}), Arc::new(|_| true));
-        tokio::spawn(supervisor);
-        let queue =
-            Queue::new(connection.clone(), &QueueOptions { max_backlog, ..Default::default() });
-        let mut store = Store::new(connection, StoreOptions::default());
-        store.audit_to(queue.stream());
-        Self { server, database, queue, store }
+        let engine = server.engine();
+        let queue = Queue::new(&engine, &QueueOptions { max_backlog, ..Default::default() });
+        let store = Store::new(&engine, StoreOptions::default(), Some(queue.stream()));
+        Self { _server: server, database, engine, queue, store }
     }
 
     async fn worker(&self) -> WorkerHandle {
@@ -87,7 +85,7 @@ impl Audit {
         let options =
             WorkerOptions { attempts, backoff_delay, batch_size, ..WorkerOptions::default() };
         let (handle, work) =
-            WorkerHandle::new(self.server.options(), self.queue.stream(), sink, options, listener);
+            WorkerHandle::new(self.engine.clone(), self.queue.stream(), sink, options, listener);
         tokio::spawn(work);
         handle
     }
@@ -146,7 +144,7 @@ async fn a_record_that_is_refused_is_a_dead_letter_and_may_come_back() {
     audit.database.run("ALTER TABLE sync_events ALTER event_type TYPE text").await;
     let ids = vec![letters[0].record.id.clone()];
     let revived = settled(|done| audit.queue.revive(DeadLetterSelection::Records(ids), done)).await;
-    assert_eq!(revived, Ok((1, None)));
+    assert_eq!(revived, Ok(Revived { moved: 1, more: None }));
     audit.until(|metrics| metrics.completed == 1 && metrics.failed == 0).await;
     worker.close(ms(5000)).await;
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{RedisServer, state, write};
+use synckairos_state::engine::Engine;
+use synckairos_state::engine::subscription::Interest;
 use synckairos_state::keys::Keys;
-use synckairos_state::session::feed::{Audience, Feed, FeedEvent, Interest};
+use synckairos_state::session::feed::{Audience, Feed, FeedEvent};
 use synckairos_state::session::store::Rule;
 use tokio::sync::{mpsc, watch};
 
@@ -43,15 +45,15 @@ impl Listener {
     fn new(server: &RedisServer) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let (closed, seen) = watch::channel(false);
-        let (options, keys) = (server.options(), Keys::default());
-        let (status, ears) = (Arc::new(|_| {}), Ears(sender));
-        let (feed, task) = Feed::new(options, keys, false, status, seen, ears, 64 << 20);
+        let keys = Keys::default();
+        let subscription = server.engine().subscription(keys.clone(), Arc::new(|_| {}));
+        let (feed, task) = Feed::new(subscription, keys, false, seen, Ears(sender), 64 << 20);
         tokio::spawn(task);
         Self { feed, events, closed }
     }
 
     async fn listen(&mut self) {
-        self.feed.listen_to(Interest { updates: true, web_socket: true, number: 1 });
+        self.feed.listen_to(Interest { updates: true, web_socket: true }, 1);
         assert_eq!(self.next().await, FeedEvent::Confirmed { interest: 1 });
     }
 

@@ -10,11 +10,10 @@ use std::time::Duration;
 use harness::{RedisServer, get, settled, state, write};
 use redis::Value;
 use serde_json::json;
-use synckairos_state::audit::queue::{Queue, QueueOptions};
-use synckairos_state::audit::stream::Stream;
 use synckairos_state::error::Error;
 use synckairos_state::keys::{AuditKeys, Keys};
-use synckairos_state::redis::connection::Connection;
+use synckairos_state::operation::names::Stream;
+use synckairos_state::redis::engine::RedisEngine;
 use synckairos_state::session::store::{Rule, Store, StoreOptions};
 
 /// All that a Lua literal, a Redis key or JSON could stumble over.
@@ -22,18 +21,18 @@ const ODD: &str = "'\"\\]]--\n\r\t\u{0}1\u{7f}é\u{1f600}\\n%s{}";
 const ID: &str = "é/1";
 const NOW_MS: i64 = 1_767_323_045_006;
 
-fn odd_store(connection: Connection) -> Store {
+fn odd_store(server: &RedisServer, audit: Option<Stream>) -> Store<RedisEngine> {
     let keys = Keys {
         session_prefix: format!("{ODD}session"),
         updates_channel: format!("{ODD}updates"),
         ..Keys::default()
     };
-    Store::new(connection, StoreOptions { keys, ttl_seconds: 60, ..StoreOptions::default() })
+    let options = StoreOptions { keys, ttl_seconds: 60, ..StoreOptions::default() };
+    Store::new(&server.engine(), options, audit.map(Arc::new))
 }
 
-fn stream_of(connection: &Connection, name: &str, max_backlog: Option<u64>) -> Arc<Stream> {
-    let options = QueueOptions { name: name.into(), max_backlog, ..QueueOptions::default() };
-    Queue::new(connection.clone(), &options).stream()
+fn stream(max_backlog: Option<u64>) -> Stream {
+    Stream { keys: AuditKeys::of(ODD), max_backlog }
 }
 
 /// Publications on a channel, in order.
@@ -61,7 +60,7 @@ impl Subscriber {
     }
 }
 
-async fn stored(server: &RedisServer, store: &Store) -> serde_json::Value {
+async fn stored(server: &RedisServer, store: &Store<RedisEngine>) -> serde_json::Value {
     let ttl = server.ask(&["TTL", &format!("{ODD}session{ID}")]);
     assert!(matches!(ttl, Value::Int(50..=60)), "{ttl:?}");
     get(store, ID).await.unwrap().unwrap().into()
@@ -69,11 +68,7 @@ async fn stored(server: &RedisServer, store: &Store) -> serde_json::Value {
 
 async fn each_rule_does_its_job(audited: bool) {
     let server = RedisServer::start();
-    let connection = server.connection();
-    let mut store = odd_store(connection.clone());
-    if audited {
-        store.audit_to(stream_of(&connection, ODD, None));
-    }
+    let store = odd_store(&server, audited.then(|| stream(None)));
     let mut updates = Subscriber::new(&server, &format!("{ODD}updates"));
     let prefix = format!("{ODD}session");
 
@@ -160,9 +155,7 @@ async fn each_rule_does_its_job_with_odd_constants_and_an_audit() {
 #[tokio::test]
 async fn beyond_the_backlog_limit_each_rule_says_that_it_is_not_audited() {
     let server = RedisServer::start();
-    let connection = server.connection();
-    let mut store = odd_store(connection.clone());
-    store.audit_to(stream_of(&connection, ODD, Some(1)));
+    let store = odd_store(&server, Some(stream(Some(1))));
     let mut outcomes = Vec::new();
     for (id, rule) in [
         ("a", Rule::Create),

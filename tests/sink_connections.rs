@@ -9,9 +9,9 @@ use std::time::Duration;
 use harness::postgres::{Database, with_tls};
 use harness::records::{count_events, own, record, state};
 use serde_json::{Value, json};
-use synckairos_state::audit::fault::Cause;
-use synckairos_state::audit::record::Record;
 use synckairos_state::audit::sink::Sink;
+use synckairos_state::audit::sink::fault::Cause;
+use synckairos_state::operation::record::Record;
 
 #[tokio::test]
 async fn a_socket_of_the_machine_will_do() {
@@ -35,7 +35,7 @@ async fn tls_verifies_unless_told() {
     outcome_of("localhost", json!({ "verify": true, "ca": ca })).await.unwrap();
     outcome_of("127.0.0.1", json!({ "verify": false })).await.unwrap();
     let fault = outcome_of("localhost", json!({ "verify": true })).await.unwrap_err();
-    assert_eq!(fault.cause, Cause::Postgres);
+    assert_eq!(fault.cause, Cause::Database);
     assert!(fault.message.contains("certificate"), "{fault}");
     assert_eq!(count_events(&database).await, 2);
 }
@@ -97,7 +97,7 @@ async fn a_statement_without_an_answer_ends_by_its_deadline() {
     });
     tokio::time::resume();
     let fault = outcome.unwrap_err();
-    assert_eq!((fault.cause, fault.sqlstate.as_deref()), (Cause::Postgres, None));
+    assert_eq!((fault.cause, fault.sqlstate.as_deref()), (Cause::Database, None));
     assert!(fault.message.contains("15 s"), "{fault}");
 
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
@@ -129,7 +129,7 @@ async fn closing_is_prompt_and_leaves_no_connection() {
     sink.close().await;
     sink.close().await;
     let fault = sink.store(&[record(None)]).await.unwrap_err();
-    assert_eq!(fault.cause, Cause::Postgres);
+    assert_eq!(fault.cause, Cause::Database);
     assert!(fault.message.contains("closed"), "{fault}");
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(backends(&database).await.len(), 0);

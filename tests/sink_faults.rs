@@ -11,9 +11,9 @@ use harness::records::{
     OTHER, count_events, deployed, of_session, on_both, own, record, state, with,
 };
 use serde_json::json;
-use synckairos_state::audit::fault::{Cause, Fault};
-use synckairos_state::audit::record::Record;
 use synckairos_state::audit::sink::Sink;
+use synckairos_state::audit::sink::fault::{Cause, Fault};
+use synckairos_state::operation::record::Record;
 
 async fn refused(sink: &Sink, record: Record) -> (Cause, String) {
     let fault = sink.store(&[record]).await.unwrap_err();
@@ -98,7 +98,7 @@ async fn refusals_of_the_server_are_the_servers() {
     let fault_of = async |url: &str| -> Fault {
         let sink = Sink::new(options(url, 2)).unwrap();
         let fault = sink.store(&[record(None)]).await.unwrap_err();
-        assert_eq!(fault.cause, Cause::Postgres, "{fault}");
+        assert_eq!(fault.cause, Cause::Database, "{fault}");
         assert!(!fault.message.contains("secret"), "{fault}");
         fault
     };

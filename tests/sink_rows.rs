@@ -8,38 +8,38 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use harness::records::{
-    NOW, PARTICIPANT, SESSION, count_events, deployed, event, of_session, on_both, own, record,
-    session, state, with,
+    AnyDatabase, NOW, PARTICIPANT, SESSION, deployed, of_session, on_all, on_own, record, state,
+    with,
 };
 use serde_json::{Value, json};
-use synckairos_state::audit::record::Record;
+use synckairos_state::operation::record::Record;
 
 #[tokio::test]
 async fn a_record_becomes_a_session_and_an_event_on_both_schemas() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         let state = state(4);
         let record = record(Some(&state));
         sink.store(std::slice::from_ref(&record)).await.unwrap();
         assert_eq!(
-            session(&database).await,
+            database.session().await,
             json!({
                 "session_id": SESSION,
                 "sync_mode": "per_participant",
                 "time_per_cycle_ms": 60_000,
                 "increment_ms": null,
                 "max_time_ms": 7,
-                "created_at": "2026-01-01T00:00:00+00:00",
-                "started_at": "2026-01-01T00:00:00+00:00",
+                "created_at": "2026-01-01T00:00:00.000Z",
+                "started_at": "2026-01-01T00:00:00.000Z",
                 "completed_at": null,
                 "final_status": "running",
                 "total_cycles": 7,
                 "total_participants": 2,
                 "metadata": { "version": 4 },
-                "last_updated_at": "2026-01-02T03:04:05.006+00:00",
+                "last_updated_at": NOW,
             })
         );
         assert_eq!(
-            event(&database).await,
+            database.event().await,
             json!({
                 "id": record.id,
                 "session_id": SESSION,
@@ -49,7 +49,7 @@ async fn a_record_becomes_a_session_and_an_event_on_both_schemas() {
                 "time_remaining_ms": 1500,
                 "time_elapsed_ms": null,
                 "cycle_number": null,
-                "timestamp": "2026-01-02T03:04:05.006+00:00",
+                "timestamp": NOW,
                 "state_snapshot": state,
                 "metadata": {},
             })
@@ -60,32 +60,32 @@ async fn a_record_becomes_a_session_and_an_event_on_both_schemas() {
 
 #[tokio::test]
 async fn a_deletion_is_an_event_alone() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         sink.store(&[record(Some(&state(1))), record(None)]).await.unwrap();
         let query = "SELECT state_snapshot, metadata FROM sync_events WHERE state_snapshot IS NULL";
         let rows = database.rows(query).await;
         assert_eq!(rows, [json!({ "state_snapshot": null, "metadata": {} })]);
-        assert_eq!(session(&database).await["metadata"]["version"], 1);
+        assert_eq!(database.session().await["metadata"]["version"], 1);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_record_is_stored_once_however_often_it_comes() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         let records = [record(Some(&state(1))), record(Some(&state(2)))];
         sink.store(&[records.clone(), records.clone()].concat()).await.unwrap();
         sink.store(&records).await.unwrap();
         let (a, b) = tokio::join!(sink.store(&records), sink.store(&records));
         a.and(b).unwrap();
-        assert_eq!(count_events(&database).await, 2);
+        assert_eq!(database.count_events().await, 2);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_session_never_goes_back_whatever_the_order() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         let states: Vec<Value> = (1..=3)
             .map(|version| with(state(version), json!({ "max_time_ms": version })))
             .collect();
@@ -93,52 +93,52 @@ async fn a_session_never_goes_back_whatever_the_order() {
             for state in order.map(|index| &states[index]) {
                 sink.store(&[record(Some(state))]).await.unwrap();
             }
-            let row = session(&database).await;
+            let row = database.session().await;
             assert_eq!((&row["max_time_ms"], &row["metadata"]["version"]), (&json!(3), &json!(3)));
         }
         database.run("DELETE FROM sync_sessions").await;
         let batch: Vec<Record> = [2, 0, 1].map(|index| record(Some(&states[index]))).into();
         sink.store(&batch).await.unwrap();
-        assert_eq!(session(&database).await["max_time_ms"], 3);
-        assert_eq!(count_events(&database).await, 9);
+        assert_eq!(database.session().await["max_time_ms"], 3);
+        assert_eq!(database.count_events().await, 9);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_session_made_anew_overwrites_and_the_old_life_does_not_come_back() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         let anew = with(state(1), json!({ "created_at": NOW, "session_started_at": null }));
         for state in [state(9), anew, state(10)] {
             sink.store(&[record(Some(&state))]).await.unwrap();
         }
-        let row = session(&database).await;
+        let row = database.session().await;
         assert_eq!(row["metadata"]["version"], 1);
-        assert_eq!(row["created_at"], "2026-01-02T03:04:05.006+00:00");
+        assert_eq!(row["created_at"], NOW);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_started_date_is_never_overwritten_by_null() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         let unstarted = |version| with(state(version), json!({ "session_started_at": null }));
         let finished = with(unstarted(4), json!({ "session_completed_at": NOW }));
         for batch in [vec![unstarted(1)], vec![state(2), unstarted(3)], vec![finished]] {
             let records: Vec<Record> = batch.iter().map(|state| record(Some(state))).collect();
             sink.store(&records).await.unwrap();
         }
-        let row = session(&database).await;
+        let row = database.session().await;
         assert_eq!(row["metadata"]["version"], 4);
-        assert_eq!(row["started_at"], "2026-01-01T00:00:00+00:00");
-        assert_eq!(row["completed_at"], "2026-01-02T03:04:05.006+00:00");
+        assert_eq!(row["started_at"], "2026-01-01T00:00:00.000Z");
+        assert_eq!(row["completed_at"], NOW);
     })
     .await;
 }
 
 #[tokio::test]
 async fn rows_of_old_instances_have_no_version_and_their_metadata_stays() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         for metadata in ["{\"note\": 1}", "{\"version\": \"x\"}", "[]", "5", "null"] {
             database.run("DELETE FROM sync_sessions").await;
             let insert = format!(
@@ -147,7 +147,7 @@ async fn rows_of_old_instances_have_no_version_and_their_metadata_stays() {
             );
             database.run(&insert).await;
             sink.store(&[record(Some(&state(2)))]).await.unwrap();
-            let row = session(&database).await;
+            let row = database.session().await;
             assert_eq!(row["sync_mode"], "per_participant");
             assert_eq!(row["metadata"]["version"], 2);
             let note = if metadata.contains("note") { json!(1) } else { Value::Null };
@@ -155,7 +155,7 @@ async fn rows_of_old_instances_have_no_version_and_their_metadata_stays() {
         }
         database.run("UPDATE sync_sessions SET metadata = NULL, last_updated_at = NULL").await;
         sink.store(&[record(Some(&state(3)))]).await.unwrap();
-        assert_eq!(session(&database).await["metadata"], json!({ "version": 3 }));
+        assert_eq!(database.session().await["metadata"], json!({ "version": 3 }));
     })
     .await;
 }
@@ -163,6 +163,7 @@ async fn rows_of_old_instances_have_no_version_and_their_metadata_stays() {
 #[tokio::test]
 async fn what_an_optional_column_cannot_hold_goes_to_metadata() {
     let (database, sink) = deployed().await;
+    let database = AnyDatabase::Postgres(database);
     let odd = with(
         state(1),
         json!({
@@ -183,7 +184,7 @@ async fn what_an_optional_column_cannot_hold_goes_to_metadata() {
         }),
     );
     sink.store(&[record(Some(&odd))]).await.unwrap();
-    let row = session(&database).await;
+    let row = database.session().await;
     assert_eq!(
         row["metadata"],
         json!({
@@ -201,56 +202,58 @@ async fn what_an_optional_column_cannot_hold_goes_to_metadata() {
     let empty = ["time_per_cycle_ms", "increment_ms", "final_status", "started_at", "total_cycles"];
     assert!(empty.iter().all(|column| row[*column].is_null()), "{row}");
     assert_eq!(row["total_participants"], 4);
-    assert_eq!(row["last_updated_at"], "2026-01-02T03:04:05.006+00:00");
-    let row = event(&database).await;
+    assert_eq!(row["last_updated_at"], NOW);
+    let row = database.event().await;
     assert_eq!(row["metadata"]["participant_id"], "p2");
     assert_eq!(row["metadata"]["time_remaining_ms"].as_f64(), Some(-1e300));
     assert_eq!(row["state_snapshot"]["status"], "asleep");
 
     // What was noted of a state is of no interest once there is a newer one.
     sink.store(&[record(Some(&state(2)))]).await.unwrap();
-    assert_eq!(session(&database).await["metadata"], json!({ "version": 2 }));
+    assert_eq!(database.session().await["metadata"], json!({ "version": 2 }));
     let unversioned = with(state(0), json!({ "version": null, "created_at": NOW }));
     sink.store(&[record(Some(&unversioned))]).await.unwrap();
-    assert_eq!(session(&database).await["metadata"], json!({}));
+    assert_eq!(database.session().await["metadata"], json!({}));
 }
 
 #[tokio::test]
 async fn tables_of_our_own_hold_what_the_deployed_ones_cannot() {
-    let (database, sink) = own().await;
+    on_own(async |database, sink| {
     let odd = with(
         state(1),
         json!({ "active_participant_id": "p2", "time_per_cycle_ms": 3_000_000_000_u64, "status": "new", "sync_mode": "own" }),
     );
     sink.store(&[of_session("session-123", Some(&odd))]).await.unwrap();
-    let row = session(&database).await;
+    let row = database.session().await;
     assert_eq!(row["session_id"], "session-123");
     assert_eq!(row["time_per_cycle_ms"], 3_000_000_000_u64);
     assert_eq!((&row["final_status"], &row["sync_mode"]), (&json!("new"), &json!("own")));
-    assert_eq!(event(&database).await["participant_id"], "p2");
+    assert_eq!(database.event().await["participant_id"], "p2");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn any_object_is_a_state() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         // No mode: nothing to make a row of, but an event all the same.
         let bare = json!({ "status": "running" });
         sink.store(&[record(Some(&bare))]).await.unwrap();
-        assert_eq!(event(&database).await["state_snapshot"], bare);
+        assert_eq!(database.event().await["state_snapshot"], bare);
         assert_eq!(database.number("SELECT count(*) FROM sync_sessions").await, 0);
 
         let odd = json!({ "sync_mode": "global", "participants": 5, "version": "x" });
         sink.store(&[record(Some(&odd))]).await.unwrap();
-        let row = session(&database).await;
-        assert_eq!(row["created_at"], "2026-01-02T03:04:05.006+00:00");
+        let row = database.session().await;
+        assert_eq!(row["created_at"], NOW);
         assert_eq!(row["metadata"], json!({ "created_at": null, "version": "x" }));
         assert_eq!(row["total_participants"], 0);
 
         // A guessed date of creation gives way to a real one, and never replaces one.
         for state in [state(5), with(odd, json!({ "version": 99 }))] {
             sink.store(&[record(Some(&state))]).await.unwrap();
-            let row = session(&database).await;
-            assert_eq!(row["created_at"], "2026-01-01T00:00:00+00:00");
+            let row = database.session().await;
+            assert_eq!(row["created_at"], "2026-01-01T00:00:00.000Z");
             assert_eq!(row["metadata"], json!({ "version": 5 }));
         }
     })
@@ -260,16 +263,17 @@ async fn any_object_is_a_state() {
 #[tokio::test]
 async fn one_session_under_two_spellings_is_one_row() {
     let (database, sink) = deployed().await;
+    let database = AnyDatabase::Postgres(database);
     let spelled = [SESSION.to_owned(), SESSION.to_uppercase(), format!("{{{SESSION}}}")];
     let records = spelled.each_ref().map(|id| of_session(id, Some(&state(1))));
     sink.store(&records).await.unwrap();
-    assert_eq!(session(&database).await["session_id"], SESSION);
-    assert_eq!(count_events(&database).await, 3);
+    assert_eq!(database.session().await["session_id"], SESSION);
+    assert_eq!(database.count_events().await, 3);
 }
 
 #[tokio::test]
 async fn many_workers_at_once_store_everything_once() {
-    on_both(async |database, sink| {
+    on_all(async |database, sink| {
         let sink = Arc::new(sink);
         let ids: Vec<String> = (0..20).map(|n| format!("{}{n:02}", &SESSION[..34])).collect();
         let batch = |seed: u64| -> Vec<Record> {
@@ -289,7 +293,7 @@ async fn many_workers_at_once_store_everything_once() {
             stored.await.unwrap().unwrap();
         }
         let distinct: HashSet<&str> = batches.iter().flatten().map(|r| r.id.as_str()).collect();
-        assert_eq!(count_events(&database).await, distinct.len() as i64);
+        assert_eq!(database.count_events().await, distinct.len() as i64);
         assert_eq!(database.number("SELECT count(*) FROM sync_sessions").await, 20);
     })
     .await;

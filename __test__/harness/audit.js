@@ -20,22 +20,22 @@ class Audit {
   #open = []
   #tests = 0
 
-  /** To be called where a test file begins. */
-  static use() {
+  /** To be called where a test file begins. Without `postgres`, a test says itself where its database is. */
+  static use({ postgres = true } = {}) {
     const audit = new Audit()
     beforeAll(async () => {
       const persistent = ['--appendonly', 'yes', '--appendfsync', 'always']
       persistent.push('--auto-aof-rewrite-percentage', '0')
       audit.server = await RedisServer.start(persistent)
-      audit.postgres = await PostgresServer.start()
+      if (postgres) audit.postgres = await PostgresServer.start()
       audit.redis = audit.server.client()
     })
     afterAll(async () => {
       await audit.server.stop()
-      await audit.postgres.stop()
+      await audit.postgres?.stop()
     })
     beforeEach(async () => {
-      audit.databaseUrl = await audit.postgres.createDatabase()
+      audit.databaseUrl = await audit.postgres?.createDatabase()
       audit.queueName = `queue-${++audit.#tests}`
       audit.logger = recordingLogger()
     })

@@ -13,7 +13,7 @@ function pages() {
 
 /** The files of types that services get, relative to the project's root. */
 function typeFiles() {
-  const rooms = ['config', 'errors', 'state', 'types'].flatMap((room) => {
+  const rooms = ['config', 'errors', 'state', 'testing', 'types'].flatMap((room) => {
     const names = fs.readdirSync(path.join(root, room)).filter((name) => name.endsWith('.d.ts'))
     return names.map((name) => `${room}/${name}`)
   })

@@ -10,6 +10,9 @@ const REDIS = `'redis://localhost:6379'`
 const IMPORTS = textOf('index.d.ts')
   .match(/^export (type )?{[^}]*} from '.*'$/gm)
   .map((list) => list.replace(/^export/, 'import').replace(/'.*'$/, `'synckairos-state';`))
+  .concat(
+    "import { createTestStore, type TestClock, type TestRecord, type TestStore } from 'synckairos-state/testing';",
+  )
   .join(' ')
 
 /** How each is made before an example that names it and does not make its own, and ended after it. */

@@ -11,6 +11,7 @@ const { ClosedError, InvalidStateError, RedisUnavailableError } = require('../re
 const { queueOptions, withDefaults } = require('../settings/options.js')
 const { shown } = require('../report/inspect.js')
 const { RedisClient } = require('../client/RedisClient.js')
+const { warnOfMemory } = require('../report/memory.js')
 const {
   Call,
   Calls,
@@ -45,6 +46,8 @@ class DBWriteQueue extends ContextEmitter {
   #completions = open()
   #working
   #calls
+  /** What time it is for the dates of records. */
+  #now
   /** @type {Promise<void> | undefined} */
   #closing
   #forced = false
@@ -67,15 +70,16 @@ class DBWriteQueue extends ContextEmitter {
       close()
       throw error
     }
-    const { hosts, login } = settings.database
     const client = RedisClient.native(this.#client)
     this.#news = new WorkerNews(this, this.#options.logger, {
       queueName: this.#options.queueName,
       server: client.server,
-      database: JSON.stringify([hosts, login.user, login.database]),
+      kind: settings.kind,
+      database: settings.identity,
       isClosing: () => this.#closing !== undefined,
     })
     this.#calls = new Calls(client, this.#options)
+    this.#now = RedisClient.clock(this.#client)
     this.#listener = listen(this.#news)
     const {
       logger,
@@ -101,6 +105,7 @@ class DBWriteQueue extends ContextEmitter {
     if (settings.isUnverifiedByDefault) {
       warnOfUnverified(logger)
     }
+    if (RedisClient.isMemory(this.#client)) warnOfMemory(logger)
     this.#working = this.#options.worker
     if (this.#working) this.#completions.hold() // A worker keeps the process alive.
     this.#leaveClient = RedisClient.dependOn(this.#client, {
@@ -118,7 +123,7 @@ class DBWriteQueue extends ContextEmitter {
     }
     const text = state === null ? null : write(state, true, sessionId)
     const call = this.#call(nothing, sessionId, text?.length)
-    this.#native.enqueue(call.slot, sessionId, text, eventType, Date.now())
+    this.#native.enqueue(call.slot, sessionId, text, eventType, this.#now())
     return unwrap(await call.promise)
   }
 

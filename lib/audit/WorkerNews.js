@@ -28,6 +28,9 @@ const COSTLY = Object.freeze({
   drained: DRAINED,
 })
 
+/** The names of the databases, by kind. */
+const DATABASES = Object.freeze({ POSTGRESQL: 'PostgreSQL', SQLITE: 'SQLite' })
+
 const LISTENER_FAILED = 'a listener of the queue failed'
 
 const WORKER_FAILED =
@@ -37,6 +40,7 @@ const WORKER_FAILED =
  * @typedef {object} Queue
  * @property {string} queueName
  * @property {string} server Redis, as errors name it
+ * @property {'POSTGRESQL' | 'SQLITE'} kind of the database
  * @property {string} database what tells databases apart; not shown
  * @property {() => boolean} isClosing
  */
@@ -87,7 +91,8 @@ class WorkerNews {
    */
   news(_kind, event, text, more) {
     const logger = this.#logger
-    const { server, database, queueName } = this.#queue
+    const { server, kind, database, queueName } = this.#queue
+    const { [kind]: name } = DATABASES
     const error = more === null ? undefined : toError(more)
     switch (event) {
       case ACTIVE:
@@ -106,15 +111,15 @@ class WorkerNews {
         break
       }
       case OUTAGE:
-        logger.warn({ err: error }, 'PostgreSQL is unavailable; audit records wait')
+        logger.warn({ err: error }, `${name} is unavailable; audit records wait`)
         if (!this.isHeard) {
-          outageBegan('POSTGRESQL', database, this, `${error?.message}; audit records wait`)
+          outageBegan(kind, database, this, `${error?.message}; audit records wait`)
         }
         this.#emitError(error)
         break
       case RECOVERED:
-        logger.info({}, 'PostgreSQL is available again; audit records are stored')
-        outageEnded('POSTGRESQL', database, this, 'PostgreSQL is available again')
+        logger.info({}, `${name} is available again; audit records are stored`)
+        outageEnded(kind, database, this, `${name} is available again`)
         break
       case LOST: {
         const err = new RedisUnavailableError(/** @type {string} */ (text))
@@ -161,7 +166,7 @@ class WorkerNews {
 
   /** The queue needs no server any more. */
   end() {
-    outageLeft('POSTGRESQL', this.#queue.database, this)
+    outageLeft(this.#queue.kind, this.#queue.database, this)
     outageLeft('REDIS', this.#queue.server, this)
   }
 

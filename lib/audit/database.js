@@ -7,6 +7,7 @@ const { InvalidStateError } = require('../realm/errors.js')
 const { checkInteger, withDefaults } = require('../settings/options.js')
 const { pem } = require('../settings/pem.js')
 const { parsePostgresUrl } = require('./postgresUrl.js')
+const { isSqliteUrl, parseSqliteUrl } = require('./sqliteUrl.js')
 const { tlsOfEnvironment, tlsOfUrl, UNVERIFIED, VERIFY } = require('./tlsModes.js')
 const { unheard, warnOnce } = require('../report/warnings.js')
 
@@ -15,6 +16,9 @@ const { unheard, warnOnce } = require('../report/warnings.js')
 
 const CONNECT_TIMEOUT_SECONDS = 5
 const MAX_CONNECT_TIMEOUT_SECONDS = 60
+
+/** How many databases in memory were asked for: each is one of its own. */
+let memories = 0
 
 const SSL = Object.freeze({
   rejectUnauthorized: true,
@@ -25,32 +29,70 @@ const SSL = Object.freeze({
 })
 
 /**
- * The settings of the database for the core (`src/audit/database.rs`): from the options, else from
- * the URL, else from the environment.
+ * The settings of the database for the core (`DatabaseOptions` in `src/audit/sink/mod.rs`): from the
+ * options, else from the URL, else from the environment.
  *
- * @param {{ databaseUrl?: unknown, ssl?: unknown, poolMin?: number, poolMax?: number }} options
+ * @typedef {object} DatabaseSettings
+ * @property {object} database for the core
+ * @property {'POSTGRESQL' | 'SQLITE'} kind
+ * @property {string} identity what tells databases apart; not shown
+ * @property {boolean} isUnverifiedByDefault
+ *
+ * @typedef {{ databaseUrl?: unknown, ssl?: unknown, poolMin?: number, poolMax?: number }} Options
+ *
+ * @param {Options} options
  * @param {Environment} env
+ * @returns {DatabaseSettings}
  */
-function databaseSettings({ databaseUrl, ssl, poolMin, poolMax }, env) {
-  const text = databaseUrl ?? (env.DATABASE_URL || undefined)
+function databaseSettings(options, env) {
+  const text = options.databaseUrl ?? (env.DATABASE_URL || undefined)
   if (text !== undefined && typeof text !== 'string') {
     throw new InvalidStateError('databaseUrl', 'it is not a string')
   }
-  const url = parsePostgresUrl(text ?? 'postgres://')
+  return text !== undefined && isSqliteUrl(text)
+    ? sqliteSettings(text, options)
+    : postgresSettings(text ?? 'postgres://', options, env)
+}
+
+/**
+ * SQLite has one connection, so the pool's sizes mean nothing to it. The environment's variables about
+ * TLS may be for other programs; the option is for this queue.
+ *
+ * @param {string} text
+ * @param {Options} options
+ * @returns {DatabaseSettings}
+ */
+function sqliteSettings(text, { ssl }) {
+  if (ssl !== undefined && ssl !== false) {
+    throw new InvalidStateError('ssl', 'it is for PostgreSQL: SQLite is a file of this machine')
+  }
+  const file = parseSqliteUrl(text)
+  const identity = file ?? `:memory:${++memories}`
+  return { database: { sqlite: { file } }, kind: 'SQLITE', identity, isUnverifiedByDefault: false }
+}
+
+/**
+ * @param {string} text
+ * @param {Options} options
+ * @param {Environment} env
+ * @returns {DatabaseSettings}
+ */
+function postgresSettings(text, { ssl, poolMin, poolMax }, env) {
+  const url = parsePostgresUrl(text)
   const { parameters } = url
   const login = loginOf(url, env)
   const { tls, isUnverifiedByDefault } = tlsOf(ssl, parameters, env)
-  return {
-    database: {
-      hosts: hostsOf(url, env),
-      login,
-      tls,
-      schema: parameters.schema || undefined,
-      connectTimeoutMs: 1000 * connectTimeout(parameters, env),
-      ...pool(poolMin, poolMax, parameters, env),
-    },
-    isUnverifiedByDefault,
+  const hosts = hostsOf(url, env)
+  const postgres = {
+    hosts,
+    login,
+    tls,
+    schema: parameters.schema || undefined,
+    connectTimeoutMs: 1000 * connectTimeout(parameters, env),
+    ...pool(poolMin, poolMax, parameters, env),
   }
+  const identity = JSON.stringify([hosts, login.user, login.database])
+  return { database: { postgres }, kind: 'POSTGRESQL', identity, isUnverifiedByDefault }
 }
 
 /** @param {import('./postgresUrl.js').PostgresUrl} url @param {Environment} env */

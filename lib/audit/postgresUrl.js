@@ -25,7 +25,7 @@ function parsePostgresUrl(text) {
   if (/^["'`]/.test(url))
     refuse('it begins with a quotation mark: remove the quotes around the URL')
   const parts = /^postgres(?:ql)?:\/\/([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?(#?)/is.exec(url)
-  if (!parts) refuse('it does not begin with postgres:// or postgresql://')
+  if (!parts) refuse('it does not begin with postgres://, postgresql:// or sqlite:')
   const [, authority = '', path = '', query = '', hash] = parts
   if (hash) refuse('it has a #: in a user name, a password or a value, write # as %23')
   // The @ before the host is behind an unescaped character of the password.

@@ -5,7 +5,7 @@ const { Replies } = require('./replies.js')
 const { pack } = require('./requests.js')
 const { Calls, Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
 
-/** The number of the connection that managers and queues use, and of that for the owner's commands. */
+/** The numbers of the connections: that of managers and queues, and that of the owner's commands. */
 const SHARED = 0
 const COMMANDS = 1
 
@@ -29,7 +29,8 @@ const COMMANDS = 1
 
 /**
  * The core's client of one server, whose connections are made when they are first used: one for
- * managers and queues, one for the owner's commands, and those for subscriptions.
+ * managers and queues, one for the owner's commands, and those for subscriptions. Or of a store in
+ * this process, which has no commands.
  */
 class CoreClient {
   #native
@@ -38,24 +39,24 @@ class CoreClient {
   #timeoutMs
   #hearer
   /** The status of each connection, by its number. */
-  #connections = new Map([
-    [SHARED, 'wait'],
-    [COMMANDS, 'wait'],
-  ])
+  #connections
   #isSharedLost = false
 
   /**
-   * @param {unknown} server as `serverOf` gives it
+   * @param {object} place as `placeOf` gives it
    * @param {{ commandTimeoutMs: number, maxInFlight: number, maxInFlightBytes: number }} options
    * @param {Hearer} hearer
    */
-  constructor(server, options, hearer) {
+  constructor(place, options, hearer) {
+    this.isMemory = 'memory' in place
+    const connections = this.isMemory ? [SHARED] : [SHARED, COMMANDS]
+    this.#connections = new Map(connections.map((number) => [number, 'wait']))
     this.#timeoutMs = options.commandTimeoutMs
     this.#hearer = hearer
     const completions = open()
     this.#listener = listen(this)
     try {
-      const native = new NativeClient(completions, this.#listener, JSON.stringify(server))
+      const native = new NativeClient(completions, this.#listener, JSON.stringify(place))
       this.#native = native
       const client = { server: native.server, flush: () => native.flushCommands() }
       this.#calls = new Calls(client, options)
@@ -75,7 +76,7 @@ class CoreClient {
     return this.#calls.inFlight
   }
 
-  /** Where the server is, and who speaks to it. */
+  /** Where the server is, and who speaks to it; of a store, its name. */
   get settings() {
     return JSON.parse(this.#native.settings)
   }

@@ -18,7 +18,7 @@ const { shaped } = require('./replies.js')
 const { commandOf, strictCommandOf } = require('./requests.js')
 const { addScanStreams } = require('./ScanStream.js')
 const { Scripts } = require('./Scripts.js')
-const { serverOf } = require('./server.js')
+const { placeOf } = require('./server.js')
 const { Subscriptions } = require('./Subscriptions.js')
 const { close, open } = require('../realm/settle.js')
 
@@ -26,6 +26,9 @@ const { close, open } = require('../realm/settle.js')
 /** @typedef {import('./requests.js').Command} Command */
 
 const DEFAULT_URL = 'redis://localhost:6379'
+
+const NO_COMMANDS =
+  'memory: keeps sessions and audit records only, and runs no Redis commands: use a client of a Redis server for them'
 
 /** Says of a client that it is one, also to another copy of this module. */
 const BRAND = Symbol.for('synckairos-state:client')
@@ -46,6 +49,7 @@ const BRAND = Symbol.for('synckairos-state:client')
 /**
  * One Redis server, connected to when first used, and reconnected to for ever. It has a connection
  * for managers and queues; one for the owner's own commands; and one for the owner's subscriptions.
+ * Or a store in this process, for managers and queues alone.
  *
  * The public documentation is in `config/redis.d.ts`.
  */
@@ -89,10 +93,10 @@ class RedisClient extends ContextEmitter {
   }
 
   #open() {
-    const server = serverOf(this.#server)
-    const db = this.#db ?? server.db
+    const place = placeOf(this.#server)
+    const settings = 'memory' in place ? place : { ...place, db: this.#db ?? place.db }
     try {
-      return new CoreClient({ ...server, db }, this.#options, {
+      return new CoreClient(settings, this.#options, {
         moved: (change) => this.#moved(change),
         invalidated: (key) => this.#dependents.forEach((one) => void one.invalidated?.(key)),
         ended: () => this.#ended(),
@@ -177,8 +181,14 @@ class RedisClient extends ContextEmitter {
 
   /** @type {import('./Pipeline.js').Send} */
   #send = async (commands, transaction) => {
-    if (this.#ending) throw new ClosedError()
+    this.#checkCommands()
     return this.#core.send(commands, transaction)
+  }
+
+  /** Whether the owner's commands can be sent. */
+  #checkCommands() {
+    if (this.#ending) throw new ClosedError()
+    if (this.#core.isMemory) throw new InvalidStateError('command', NO_COMMANDS)
   }
 
   /** Commands that are sent together. @param {any[][]} [commands] */
@@ -247,7 +257,7 @@ class RedisClient extends ContextEmitter {
 
   /** @param {'subscribe' | 'psubscribe' | 'unsubscribe' | 'punsubscribe'} how @param {any[]} names */
   async #changeSubscriptions(how, names) {
-    if (this.#ending) throw new ClosedError()
+    this.#checkCommands()
     if (this.#subscriptions === undefined) {
       const { commandTimeoutMs } = this.#options
       const subscriptions = new Subscriptions(this.#core.native, this, commandTimeoutMs)
@@ -269,7 +279,7 @@ class RedisClient extends ContextEmitter {
 
   /** @param {number} db */
   async #select(db) {
-    if (this.#ending) throw new ClosedError()
+    this.#checkCommands()
     checkInteger('db', db, 0, 2 ** 31 - 1)
     if (db !== this.options.db) {
       if (this.#dependents.length > 0) {
@@ -315,6 +325,10 @@ class RedisClient extends ContextEmitter {
   duplicate(overrides = {}) {
     const { db = this.#db, commandTimeoutMs, maxInFlight, maxInFlightBytes, ...place } = overrides
     if (db !== undefined) checkInteger('db', db, 0, 2 ** 31 - 1)
+    const [setting] = Object.keys(db === undefined ? place : { db, ...place })
+    if (this.#core.isMemory && setting !== undefined) {
+      throw new InvalidStateError(`redis.${setting}`, 'a memory: store has no such setting')
+    }
     const server = Object.keys(place).length > 0 ? { ...this.#settings(), ...place } : this.#server
     const given = { commandTimeoutMs, maxInFlight, maxInFlightBytes }
     const options = withDefaults(this.#options, given)
@@ -340,6 +354,24 @@ class RedisClient extends ContextEmitter {
   /** Whether it is a client of another copy of this module. @param {any} value */
   static isForeign(value) {
     return value[BRAND] === true && !(value instanceof RedisClient)
+  }
+
+  /** Whether it is a client of a store in this process. @param {RedisClient} client */
+  static isMemory(client) {
+    return client.#core.isMemory
+  }
+
+  /**
+   * Tells the time, in milliseconds since 1970: `Date.now()`, plus what a test has set the clock of a
+   * store ahead.
+   *
+   * @param {RedisClient} client
+   * @returns {() => number}
+   */
+  static clock(client) {
+    const { isMemory, native } = client.#core
+    // `Date` is looked up at each call: a test may replace it.
+    return isMemory ? () => Date.now() + native.aheadMs : () => Date.now()
   }
 
   /** The core's client, for the classes of this module. @param {RedisClient} client */

@@ -4,6 +4,7 @@ const { authorities } = require('../settings/authorities.js')
 const { InvalidStateError } = require('../realm/errors.js')
 const { checkInteger, withDefaults } = require('../settings/options.js')
 const { pem } = require('../settings/pem.js')
+const { MemoryStore, isMemoryUrl, memoryStoreOf } = require('./memoryUrl.js')
 const { partsOf } = require('./serverUrl.js')
 
 const SERVER = Object.freeze({
@@ -26,10 +27,17 @@ const TLS = Object.freeze({
 /** @typedef {import('../../config/redis.js').RedisTlsOptions} TlsOptions */
 
 /**
- * Where a server is, as the core wants to know it. Given is a URL, or settings.
+ * Where sessions and records are, as the core wants to know it: a store in this process, or a server.
  *
- * @param {unknown} given
+ * @param {unknown} given a URL, a store, or the settings of a server
  */
+function placeOf(given) {
+  if (given instanceof MemoryStore) return { memory: given }
+  if (typeof given === 'string' && isMemoryUrl(given)) return { memory: memoryStoreOf(given) }
+  return serverOf(given)
+}
+
+/** @param {unknown} given */
 function serverOf(given) {
   const { host, path, username, password, ...server } =
     typeof given === 'string' ? partsOf(given) : ofSettings(given)
@@ -93,4 +101,4 @@ function tlsOf(given) {
   }
 }
 
-module.exports = { serverOf }
+module.exports = { placeOf }

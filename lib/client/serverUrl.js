@@ -9,7 +9,7 @@ const TLS = ['rediss:', 'valkeys:']
 const UNIX = ['unix:', 'redis+unix:', 'valkey+unix:']
 
 const EXPECTED =
-  'expected redis://user:***@host:6379/0, rediss:// for TLS, or unix:///path?db=0, with special characters of the user name and the password percent-encoded'
+  'expected redis://user:***@host:6379/0, rediss:// for TLS, unix:///path?db=0, with special characters of the user name and the password percent-encoded, or memory:'
 
 /** What ioredis reads in a query and is no matter here: of no effect on which sessions are meant, or ours to decide. */
 const IGNORED = ['family', 'connectTimeout', 'keepAlive', 'noDelay', 'lazyConnect']
@@ -86,6 +86,11 @@ function queryOf(url, read) {
   return query
 }
 
+/** Whether an error may repeat the name of a parameter. @param {string} name */
+function isKnownParameter(name) {
+  return name === 'db' || IGNORED.includes(name) || ELSEWHERE.includes(name)
+}
+
 /** @param {string | undefined} text */
 function database(text = '0') {
   if (/^\d{1,9}$/.test(text)) return Number(text)
@@ -106,4 +111,4 @@ function refused(reason) {
   return new InvalidStateError('url', `${reason}; ${EXPECTED}`)
 }
 
-module.exports = { partsOf }
+module.exports = { isKnownParameter, partsOf }

@@ -142,11 +142,12 @@ class BacklogFullError extends StateError {
   }
 }
 
-/** PostgreSQL refused, or could not be reached. */
+/** PostgreSQL or SQLite refused, or could not be used. */
 class DatabaseError extends StateError {
   /** @param {string} reason @param {string | null} [sqlstate] its own code, where it answered */
   constructor(reason, sqlstate) {
-    super(`PostgreSQL: ${reason}`, 'DATABASE_ERROR')
+    const database = /^SQLITE_/.test(sqlstate ?? '') ? 'SQLite' : 'PostgreSQL'
+    super(`${database}: ${reason}`, 'DATABASE_ERROR')
     this.sqlstate = sqlstate ?? null
   }
 }

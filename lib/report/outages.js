@@ -2,6 +2,8 @@
 
 const { warn } = require('./warnings.js')
 
+/** @typedef {'REDIS' | 'POSTGRESQL' | 'SQLITE'} Kind of a server */
+
 /**
  * The outages that this process has warned of. By server: who has no connection to it. However
  * many there are, the process is warned once when an outage begins, and once when the last of
@@ -17,7 +19,7 @@ const outages = new Map()
 /**
  * Somebody could not connect to a server.
  *
- * @param {'REDIS' | 'POSTGRESQL'} kind
+ * @param {Kind} kind
  * @param {string} server as all name it who speak to it; not shown
  * @param {object} who
  * @param {string} message
@@ -35,7 +37,7 @@ function outageBegan(kind, server, who, message) {
 /**
  * Somebody is connected to a server.
  *
- * @param {'REDIS' | 'POSTGRESQL'} kind
+ * @param {Kind} kind
  * @param {string} server
  * @param {object} who
  * @param {string} message
@@ -47,7 +49,7 @@ function outageEnded(kind, server, who, message) {
 /**
  * Somebody needs a server no more. Returns whether that was the last one of an outage.
  *
- * @param {'REDIS' | 'POSTGRESQL'} kind
+ * @param {Kind} kind
  * @param {string} server
  * @param {object} who
  */

@@ -35,4 +35,18 @@ const unheard = Object.freeze({
   },
 })
 
-module.exports = { unheard, warn, warnOnce }
+/**
+ * Tells a logger, or else the process, once in all.
+ *
+ * @param {import('../../config/logger.js').Logger} logger
+ * @param {string} code
+ * @param {string} message
+ */
+function tellOnce(logger, code, message) {
+  if (logger === unheard) return warnOnce(code, message)
+  if (told.has(message)) return
+  told.add(message)
+  logger.warn({}, message)
+}
+
+module.exports = { tellOnce, unheard, warn, warnOnce }

@@ -17,6 +17,7 @@ const { shown } = require('../report/inspect.js')
 const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('../settings/options.js')
 const { RedisClient } = require('../client/RedisClient.js')
+const { warnOfMemory } = require('../report/memory.js')
 const { modify } = require('./modify.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('../realm/wire.js')
@@ -33,8 +34,8 @@ const MODIFY = Object.freeze({ retries: /** @type {number | undefined} */ (undef
 const LOST_TURN =
   'a call of modifySession takes so long that other callers for this session do not wait for it any more: Redis is slow, or its callback is, or its callback modifies the same session'
 const NOT_QUEUED = 'the audit record was not queued'
-const ANOTHER_REDIS =
-  'the queue is on another Redis than the sessions, by its URL: a record is queued after its change, and a crash in between loses it'
+const ANOTHER_PLACE =
+  'by their URLs, the queue is on another Redis or memory: store than the sessions: a record is queued after its change, and a crash in between loses it'
 
 /** The public documentation is in `state/RedisStateManager.d.ts`. */
 class RedisStateManager {
@@ -49,6 +50,8 @@ class RedisStateManager {
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
   #calls
+  /** What time it is for the dates of states. */
+  #now
   #turns
   /** The session whose callback of `modifySession` is being called. @type {string | undefined} */
   #modifying
@@ -84,6 +87,7 @@ class RedisStateManager {
     const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
     const client = RedisClient.native(this.#redis)
     this.#calls = new Calls(client, this.#options)
+    this.#now = RedisClient.clock(this.#redis)
     this.#turns = new Turns(commandTimeoutMs, (sessionId, turnMs) =>
       logger.warn({ sessionId, turnMs }, LOST_TURN),
     )
@@ -99,11 +103,15 @@ class RedisStateManager {
     )
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
-      if (!this.#audited) logger.warn({}, ANOTHER_REDIS)
+      if (!this.#audited) logger.warn({}, ANOTHER_PLACE)
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
-    if (cache) this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
+    const isMemory = RedisClient.isMemory(this.#redis)
+    if (isMemory) warnOfMemory(logger)
+    // What is in memory needs no copy besides.
+    else if (cache)
+      this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
     for (const one of [this.#redis, this.#pubSub]) RedisClient.use(one, this)
     this.#leaveRedis = RedisClient.dependOn(this.#redis, {
       lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
@@ -157,7 +165,7 @@ class RedisStateManager {
     const { ifAbsent } = withDefaults({ ifAbsent: false }, options)
     const text = write(state, this.#options.validate)
     const sessionId = checkId(state.session_id)
-    const now = Date.now()
+    const now = this.#now()
     const call = this.#call(number, sessionId, text.length)
     this.#cache?.forget(call)
     this.#store.create(call.slot, sessionId, text, ifAbsent === true, now)
@@ -191,7 +199,7 @@ class RedisStateManager {
    */
   #update(sessionId, state, expectedVersion, withinMs) {
     checkId(sessionId)
-    const now = Date.now()
+    const now = this.#now()
     const text = write(state, this.#options.validate, sessionId)
     const call = this.#call(number, sessionId, text.length)
     this.#cache?.forget(call)
@@ -298,7 +306,7 @@ class RedisStateManager {
   async deleteSession(sessionId) {
     const call = this.#call(number, checkId(sessionId))
     this.#cache?.forget(call)
-    this.#store.delete(call.slot, sessionId, Date.now())
+    this.#store.delete(call.slot, sessionId, this.#now())
     const answer = unwrap(await call.promise)
     this.#written(answer, sessionId, 'session_deleted')
     // Others' queues never heard of deletions, and expect a state.
@@ -324,7 +332,7 @@ class RedisStateManager {
       throw new InvalidStateError('message', 'it cannot be written as JSON', sessionId, cause)
     }
     if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
-    const now = Date.now()
+    const now = this.#now()
     const call = this.#call(nothing, sessionId, text.length)
     this.#store.broadcast(call.slot, sessionId, text, now)
     return unwrap(await call.promise)

@@ -1,26 +1,16 @@
-//! Adopts the jobs that older instances queued with BullMQ, as records. BullMQ stores each job in a
-//! hash, and its id in a list or sorted set for the job's state (`wait`, `failed`, …).
+//! Adopts the jobs that older instances queued with BullMQ, as records.
 
-use std::sync::LazyLock;
-
-use redis::Value;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::queue::{Queue, list, unexpected};
-use super::record::{Record, new_id};
-use super::stream::{int, text};
+use super::queue::Queue;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::keys::{BullKeys, check_session_id};
-use crate::redis::request::{Attempt, Effect};
-use crate::redis::resp::encode::append;
-use crate::redis::script::Script;
+use crate::operation::queue::{Job, JobPage, ReadJobs, TakeJobs};
+use crate::operation::record::{Record, new_id};
 
-static JOBS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/jobs.lua")));
-static TAKE_JOBS: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/take_jobs.lua")));
-
-/// The most jobs that one script adopts: a script blocks Redis.
+/// The most jobs that one operation adopts: it holds up all others.
 const PAGE_SIZE: usize = 100;
 
 /// The outcome for a page of jobs.
@@ -47,84 +37,46 @@ struct JobData<'a> {
     timestamp: Option<f64>,
 }
 
-impl Queue {
+impl<E: Engine> Queue<E> {
     /// Adopts a page of the jobs of one state (`wait`, `active`, …), the oldest first. Skips the
     /// first `skip` jobs.
     pub fn adopt_jobs(
         &self,
         keys: BullKeys,
-        job_state: &str,
+        state: String,
         skip: u64,
         done: impl FnOnce(Result<Adopted>) + Send + 'static,
     ) {
-        let names = [keys.place(job_state), keys.base];
-        let [job_list, base] = names.clone();
-        let read = move |attempt: &Attempt, out: &mut Vec<u8>| {
-            let mut command = JOBS.command(attempt.with_source, &[&job_list, &base]);
-            command.arg(skip).arg(PAGE_SIZE);
-            append(out, &command);
-        };
         let queue = self.direct();
-        self.submit(Effect::Read, read, move |answer| match answer.and_then(list) {
-            Ok(page) => queue.adopt_page(names, page, done),
+        let read = ReadJobs { keys: keys.clone(), state: state.clone(), skip, limit: PAGE_SIZE };
+        self.execute(read, move |page| match page {
+            Ok(page) => queue.adopt_page(keys, state, page, done),
             Err(error) => done(Err(error)),
         });
     }
 
     fn adopt_page(
         &self,
-        [job_list, base]: [String; 2],
-        page: Vec<Value>,
+        keys: BullKeys,
+        state: String,
+        JobPage { jobs, more }: JobPage,
         done: impl FnOnce(Result<Adopted>) + Send + 'static,
     ) {
-        let Ok([Value::Array(jobs), more]) = <[Value; 2]>::try_from(page) else {
-            return done(Err(unexpected()));
-        };
-        let more = int(&more) == 1;
         let (mut records, mut skipped, mut locked) = (Vec::new(), Vec::new(), 0);
-        for job in jobs {
-            match read_job(job) {
-                Some(Job { is_locked: true, .. }) => locked += 1,
-                Some(Job { id, record: Some(record), .. }) => records.push((id, record)),
-                Some(Job { id, record: None, .. }) => skipped.push(id),
-                None => return done(Err(unexpected())),
+        for Job { id, data, name, added_ms, is_locked } in jobs {
+            match record_of(&data, name, added_ms) {
+                _ if is_locked => locked += 1,
+                Some(record) => records.push((id, record)),
+                None => skipped.push(id),
             }
         }
         if records.is_empty() {
             return done(Ok(Adopted { taken: 0, skipped, locked, more }));
         }
-        let stream = self.stream();
-        let adopt = move |attempt: &Attempt, out: &mut Vec<u8>| {
-            let keys = [&*job_list, &base, &stream.keys.stream];
-            let mut command = TAKE_JOBS.command(attempt.with_source, &keys);
-            for (job, record) in &records {
-                command.arg(job).arg(&record.id).arg(&record.session_id).arg(&record.event_type);
-                command.arg(record.at_ms).arg(record.state.as_deref().unwrap_or_default());
-            }
-            append(out, &command);
-        };
-        // A repeat may find the jobs adopted already; only its count is wrong then.
-        self.submit(Effect::Idempotent, adopt, move |answer| {
-            done(answer.map(|taken| Adopted { taken: int(&taken), skipped, locked, more }));
+        self.execute(TakeJobs { keys, state, jobs: records }, move |taken| {
+            done(taken.map(|taken| Adopted { taken, skipped, locked, more }));
         });
     }
-}
-
-/// A job of BullMQ.
-struct Job {
-    id: String,
-    /// `None` if the job is no change of a session.
-    record: Option<Record>,
-    /// Whether a worker of BullMQ is working on it.
-    is_locked: bool,
-}
-
-fn read_job(job: Value) -> Option<Job> {
-    let Value::Array(parts) = job else { return None };
-    let [id, data, name, added, locked] = <[Value; 5]>::try_from(parts).ok()?;
-    let (data, name, added) = (text(data)?, text(name)?, text(added)?);
-    let record = record_of(&data, name, added.parse().unwrap_or_default());
-    Some(Job { id: text(id)?, record, is_locked: int(&locked) == 1 })
 }
 
 fn record_of(data: &str, name: String, added_ms: i64) -> Option<Record> {
@@ -140,7 +92,7 @@ fn record_of(data: &str, name: String, added_ms: i64) -> Option<Record> {
         event_type: data.event_type.filter(|word| !word.is_empty()).unwrap_or(name),
         at_ms,
         state: Some(state.to_owned()),
-        position: None, // Assigned by Redis.
+        position: None, // Assigned by the engine.
         is_write: false,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::stream::Batch;
+use crate::operation::batch::Batch;
 
 /// The most records: one command renews the claims to all of them.
 const MAX_RECORDS: usize = 2000;
@@ -25,8 +25,8 @@ impl Held {
     }
 
     /// Takes the first that is due.
-    pub fn pop_due(&mut self) -> Option<Batch> {
-        self.next_due().filter(|due| *due <= Instant::now())?;
+    pub fn pop_due(&mut self, now: Instant) -> Option<Batch> {
+        self.next_due().filter(|due| *due <= now)?;
         self.0.pop_front().map(|(_, batch)| batch)
     }
 

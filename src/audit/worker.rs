@@ -1,9 +1,9 @@
-//! The worker: it moves records from the stream to PostgreSQL.
+//! The worker: it moves records from the stream to a database.
 //!
-//! Redis keeps the records that a worker has claimed in the list of pending entries, under the
-//! worker's name; the worker keeps nothing that it could not read there again. So it reconnects
-//! and resumes after any error of its connection, and another worker takes over when it dies. A
-//! record may be sent to PostgreSQL twice this way; its id keeps it from being stored twice.
+//! The engine keeps the records that a worker has claimed under the worker's name; the worker keeps
+//! nothing that it could not read there again. So it asks for its claims anew and resumes after any
+//! error of its connection, and another worker takes over when it dies. A record may be sent to the
+//! database twice this way; its id keeps it from being stored twice.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -14,18 +14,18 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use super::portion::Portion;
 use super::sink::Sink;
-use super::source::Source;
-use super::stream::Stream;
 use super::worker_connection::{StopReason, WorkerConnection};
 use super::worker_context::{Shared, WorkerContext};
 use super::worker_events::{EventListener, WorkerEvent};
 use super::worker_options::WorkerOptions;
-use crate::redis::closing::{Closing, raise, requested};
-use crate::redis::options::Options;
+use crate::closing::{Closing, raise, requested};
+use crate::engine::Engine;
+use crate::engine::claims::Claims;
+use crate::operation::names::Stream;
 
 /// How many batches a worker processes at a time: one lane reads and prepares a batch while
 /// PostgreSQL stores that of the other.
@@ -39,8 +39,8 @@ pub struct WorkerHandle {
 
 impl WorkerHandle {
     /// Makes a worker. The caller spawns the future on a runtime.
-    pub fn new<L: EventListener>(
-        redis: Options,
+    pub fn new<E: Engine, L: EventListener>(
+        engine: E,
         stream: Arc<Stream>,
         sink: Arc<Sink>,
         options: WorkerOptions,
@@ -58,7 +58,7 @@ impl WorkerHandle {
                 stream: stream.clone(),
                 consumer: format!("{:032x}", fastrand::u128(..)),
                 context: WorkerContext {
-                    redis: redis.clone(),
+                    engine: engine.clone(),
                     sink: sink.clone(),
                     options: options.clone(),
                     listener: listener.clone(),
@@ -98,15 +98,15 @@ impl Drop for WorkerHandle {
     }
 }
 
-/// One lane of a worker: it processes one batch at a time, with one connection to Redis.
-struct Lane<L> {
+/// One lane of a worker: it processes one batch at a time, with one connection to the engine.
+struct Lane<E, L> {
     stream: Arc<Stream>,
-    /// The lane's name in the consumer group.
+    /// The lane's name among the workers of the queue.
     consumer: String,
-    context: WorkerContext<L>,
+    context: WorkerContext<E, L>,
 }
 
-impl<L: EventListener> Lane<L> {
+impl<E: Engine, L: EventListener> Lane<E, L> {
     /// Runs until it is closed. A graceful close finishes the current batch; a close at once
     /// cancels whatever the lane waits for.
     async fn run(self) {
@@ -119,9 +119,10 @@ impl<L: EventListener> Lane<L> {
 
     /// Reconnects, with back-off, whenever a connection is lost.
     async fn keep_working(mut self) {
+        let clock = self.context.engine.clock().clone();
         let mut failures = 0;
         loop {
-            let started = Instant::now();
+            let started = clock.now();
             // A panic ends the connection, never the lane. What the lane keeps is as good as after
             // any other error: the next connection reads from Redis what was claimed.
             let stopped = AssertUnwindSafe(self.work()).catch_unwind().await;
@@ -133,42 +134,42 @@ impl<L: EventListener> Lane<L> {
                         listener.on_event(WorkerEvent::Lost(&reason));
                     }
                 }
-                Ok(StopReason::GroupVanished(reason)) => {
+                Ok(StopReason::RecordsVanished(reason)) => {
                     self.context.report_vanished(&reason);
                 }
                 Err(_panic) => listener.on_event(WorkerEvent::Crashed),
             }
             self.context.portion.failed();
-            let redis = &self.context.redis;
-            if started.elapsed() > redis.backoff.ceiling {
+            let backoff = self.context.engine.backoff();
+            if clock.now() - started > backoff.ceiling {
                 failures = 0;
             }
-            let delay = redis.backoff.delay(failures, fastrand::f64());
+            let delay = backoff.delay(failures, fastrand::f64());
             failures = failures.saturating_add(1);
             tokio::select! {
                 _ = requested(&mut self.context.closing, Closing::No) => return,
-                () = sleep(delay) => {}
+                () = clock.sleep(delay) => {}
             }
         }
     }
 
     /// Works with one connection until it breaks or the lane is closed.
     async fn work(&mut self) -> StopReason {
-        let redis = self.context.redis.clone();
+        let engine = self.context.engine.clone();
         let had_group = self.context.shared.has_group.load(Ordering::Relaxed);
-        let source = tokio::select! {
+        let claims = tokio::select! {
             biased;
             _ = requested(&mut self.context.closing, Closing::No) => return StopReason::Closing,
-            source = Source::open(&redis, self.stream.clone(), &self.consumer) => source,
+            claims = engine.claims(self.stream.clone(), self.consumer.clone()) => claims,
         };
-        match source {
-            Ok(source) => {
+        match claims {
+            Ok(claims) => {
                 // The group stays as long as the stream does.
                 self.context.shared.has_group.store(true, Ordering::Relaxed);
-                if source.created_group && had_group {
+                if claims.is_first() && had_group {
                     self.context.report_vanished("it had to be created again");
                 }
-                WorkerConnection::new(&mut self.context, source).work().await
+                WorkerConnection::new(&mut self.context, claims).work().await
             }
             Err(lost) => {
                 let WorkerContext { listener, shared, .. } = &self.context;

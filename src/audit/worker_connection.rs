@@ -1,21 +1,22 @@
-//! One connection of a worker to Redis: it claims records, stores them, and settles each of them.
+//! One connection of a worker to the engine: it claims records, stores them, and settles each of them.
 
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::fault::{Cause, Fault};
 use super::held::Held;
-use super::source::{Answer, Source};
-use super::stream::Batch;
+use super::sink::fault::{Cause, Fault};
 use super::worker_context::WorkerContext;
 use super::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
 use super::worker_options::WorkerOptions;
-use crate::redis::closing::{Closing, requested};
-use crate::redis::link::Lost;
+use crate::clock::Clock;
+use crate::closing::{Closing, requested};
+use crate::engine::Engine;
+use crate::engine::claims::{Answer, Burial, Claims, Lost};
+use crate::operation::batch::Batch;
 
 /// How often a worker renews its claims and looks for abandoned records. Well below the time after
 /// which its own claims count as abandoned.
@@ -34,34 +35,31 @@ const LAST_READ_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) enum StopReason {
     /// The connection failed, for this reason.
     Broken(String),
-    /// The consumer group is not there any more, and with it the records of the stream.
-    GroupVanished(String),
+    /// The records of the stream are not there any more.
+    RecordsVanished(String),
     /// The worker is closing.
     Closing,
 }
 
 impl From<Lost> for StopReason {
     fn from(lost: Lost) -> Self {
-        // UNBLOCKED: the stream was deleted while a read of it waited.
-        let vanished = ["NOGROUP", "UNBLOCKED"].iter().any(|code| lost.reason.starts_with(code));
-        if vanished {
-            Self::GroupVanished(lost.to_string())
-        } else {
-            Self::Broken(lost.to_string())
-        }
+        let Lost { reason, vanished } = lost;
+        if vanished { Self::RecordsVanished(reason) } else { Self::Broken(reason) }
     }
 }
 
-/// A worker's connection to Redis.
-pub(super) struct WorkerConnection<'a, L> {
-    context: &'a mut WorkerContext<L>,
-    source: Source,
+/// A worker's connection to the engine.
+pub(super) struct WorkerConnection<'a, E: Engine, L> {
+    context: &'a mut WorkerContext<E, L>,
+    claims: E::Claims,
+    clock: Clock,
     held: Held,
 }
 
-impl<'a, L: EventListener> WorkerConnection<'a, L> {
-    pub fn new(context: &'a mut WorkerContext<L>, source: Source) -> Self {
-        Self { context, source, held: Held::default() }
+impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
+    pub fn new(context: &'a mut WorkerContext<E, L>, claims: E::Claims) -> Self {
+        let clock = context.engine.clock().clone();
+        Self { context, claims, clock, held: Held::default() }
     }
 
     /// Works until the connection fails or the worker closes.
@@ -74,7 +72,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
 
     async fn process_records(&mut self) -> Result<Infallible, StopReason> {
         if !self.context.shared.warned.swap(true, Ordering::Relaxed) {
-            for warning in self.source.warnings().await {
+            for warning in self.claims.warnings().await {
                 self.context.listener.on_event(WorkerEvent::Warning(warning));
             }
         }
@@ -82,24 +80,24 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         self.migrate().await?;
         self.resume().await?;
         let (mut renewed, mut tidied) = (None::<Instant>, None::<Instant>);
-        let mut noted = Instant::now();
+        let mut noted = self.clock.now();
         loop {
             if *self.context.closing.borrow() > Closing::No {
                 return Err(self.release(&[]).await?);
             }
             self.retry_due().await?;
-            if renewed.is_none_or(|renewed| renewed.elapsed() >= HEARTBEAT) {
+            if renewed.is_none_or(|renewed| self.is_past(renewed, HEARTBEAT)) {
                 self.renew(&[]).await?;
                 self.take_over().await?;
-                renewed = Some(Instant::now());
+                renewed = Some(self.clock.now());
             }
-            if noted.elapsed() >= NOTE_INTERVAL {
+            if self.is_past(noted, NOTE_INTERVAL) {
                 self.note_database().await?;
-                noted = Instant::now();
+                noted = self.clock.now();
             }
-            if tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_INTERVAL) {
-                self.source.tidy().await?;
-                tidied = Some(Instant::now());
+            if tidied.is_none_or(|tidied| self.is_past(tidied, TIDY_INTERVAL)) {
+                self.claims.tidy().await?;
+                tidied = Some(self.clock.now());
             }
             let batch = self.next().await?;
             if self.context.shared.lost.swap(false, Ordering::Relaxed) {
@@ -111,6 +109,11 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             }
             self.deliver(batch).await?;
         }
+    }
+
+    /// Whether so much time has passed since then.
+    fn is_past(&self, then: Instant, interval: Duration) -> bool {
+        self.clock.now().saturating_duration_since(then) >= interval
     }
 
     /// How many records the next read may return.
@@ -126,7 +129,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     /// stores elsewhere.
     async fn note_database(&mut self) -> Result<(), StopReason> {
         let ours = self.context.sink.database().to_owned();
-        let noted = self.source.note_database(&ours).await?;
+        let noted = self.claims.note_database(&ours).await?;
         if let Some(other) = noted.filter(|other| *other != ours)
             && self.context.shared.is_new_database(&other)
         {
@@ -158,7 +161,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                 _ = requested(&mut self.context.closing, Closing::No) => {
                     return Err(StopReason::Closing);
                 }
-                () = sleep(delay) => {}
+                () = self.clock.sleep(delay) => {}
             }
         }
         Ok(())
@@ -169,7 +172,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         let mut after = String::from("0");
         let mut batch = Batch::default();
         loop {
-            let portion = self.source.own(self.portion(), &after).await?;
+            let portion = self.claims.own(self.portion(), &after).await?;
             let Some(last) = portion.entry_ids.last() else { return self.deliver(batch).await };
             after.clone_from(last);
             self.arrived(&portion);
@@ -185,7 +188,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
         let mut batch = Batch::default();
         while !self.held.is_full(self.context.options.max_held_bytes) {
             let count = self.portion();
-            let (portion, vanished) = self.source.abandoned(count).await?;
+            let (portion, vanished) = self.claims.abandoned(count).await?;
             if vanished > 0 {
                 self.context.listener.on_event(WorkerEvent::RecordsLost(format!(
                     "{vanished} audit records have vanished from the stream: somebody has deleted \
@@ -215,22 +218,22 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     /// retry.
     async fn next(&mut self) -> Result<Batch, StopReason> {
         let until_due =
-            self.held.next_due().map(|due| due.saturating_duration_since(Instant::now()));
+            self.held.next_due().map(|due| due.saturating_duration_since(self.clock.now()));
         let wait = until_due.map_or(HEARTBEAT, |until_due| until_due.min(HEARTBEAT));
         if self.held.is_full(self.context.options.max_held_bytes) {
             tokio::select! {
                 _ = requested(&mut self.context.closing, Closing::No) => {}
-                () = sleep(wait) => {}
+                () = self.clock.sleep(wait) => {}
             }
             return Ok(Batch::default());
         }
         if *self.context.closing.borrow() > Closing::No {
             return Ok(Batch::default());
         }
-        let waking = self.source.waking();
+        let waking = self.claims.waking();
         let count = self.portion();
         let first = {
-            let mut fresh = pin!(self.source.fresh(count, Some(wait)));
+            let mut fresh = pin!(self.claims.fresh(count, Some(wait)));
             tokio::select! {
                 biased;
                 batch = &mut fresh => batch?,
@@ -253,13 +256,13 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
 
     /// Reads more portions into a batch, as long as they are full and the batch has room.
     async fn fill(&mut self, mut batch: Batch, mut count: usize) -> Result<Batch, StopReason> {
-        let began = Instant::now();
+        let began = self.clock.now();
         let mut arrived = batch.len();
         self.arrived(&batch);
         // Not for longer than a claim may go without being renewed.
-        while arrived == count && self.has_room(&batch) && began.elapsed() < HEARTBEAT {
+        while arrived == count && self.has_room(&batch) && !self.is_past(began, HEARTBEAT) {
             count = self.portion().min(self.context.options.batch_size - batch.len());
-            let portion = self.source.fresh(count, None).await?;
+            let portion = self.claims.fresh(count, None).await?;
             arrived = portion.len();
             self.arrived(&portion);
             batch.append(portion);
@@ -268,7 +271,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     }
 
     async fn retry_due(&mut self) -> Result<(), StopReason> {
-        while let Some(batch) = self.held.pop_due() {
+        while let Some(batch) = self.held.pop_due(self.clock.now()) {
             self.deliver(batch).await?;
         }
         Ok(())
@@ -276,12 +279,12 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
 
     /// Renews the claims to these batches and to the held records, with one command.
     async fn renew(&mut self, batches: &[&[Batch]]) -> Answer<()> {
-        self.source.keep(&entry_ids(batches, &self.held)).await
+        self.claims.keep(&entry_ids(batches, &self.held)).await
     }
 
     /// Releases these batches and the held records to other workers, as the worker is closing.
     async fn release(&mut self, batches: &[&[Batch]]) -> Answer<StopReason> {
-        self.source.release(&entry_ids(batches, &self.held)).await?;
+        self.claims.release(&entry_ids(batches, &self.held)).await?;
         Ok(StopReason::Closing)
     }
 
@@ -304,10 +307,10 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             };
             match fault.cause {
                 // PostgreSQL may store half of it in time.
-                Cause::Postgres if fault.is_slow() && batch.len() > 1 => {
+                Cause::Database if fault.is_slow() && batch.len() > 1 => {
                     batches.extend(batch.halves());
                 }
-                Cause::Postgres | Cause::Tables => {
+                Cause::Database | Cause::Tables => {
                     let closing = self.wait_for_postgres(&mut batch, &batches, &fault).await?;
                     batches.push(batch);
                     if closing {
@@ -336,7 +339,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
             tokio::select! {
                 biased;
                 outcome = &mut storing => return Ok(outcome),
-                () = sleep(HEARTBEAT) => {
+                () = self.clock.sleep(HEARTBEAT) => {
                     self.renew(&[std::slice::from_ref(batch), later]).await?;
                 }
             }
@@ -344,7 +347,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     }
 
     async fn settle(&mut self, batch: &Batch) -> Result<(), StopReason> {
-        let remaining = self.source.settle(&batch.entry_ids).await?;
+        let remaining = self.claims.settle(&batch.entry_ids).await?;
         self.emit(EventKind::Completed, batch, WorkerEvent::Completed);
         if remaining == 0 && self.context.listener.listens_to(EventKind::Drained) {
             self.context.listener.on_event(WorkerEvent::Drained);
@@ -362,13 +365,13 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     ) -> Result<bool, StopReason> {
         self.context.report_outage(fault);
         let delay = self.context.outage_delay();
-        self.source.delay(&batch.entry_ids, delay, false).await?;
+        self.claims.delay(&batch.entry_ids, delay, false).await?;
         for attempt in &mut batch.attempts {
             *attempt = attempt.saturating_add(1);
         }
         self.emit(EventKind::Retrying, batch, |records| WorkerEvent::Retrying(records, fault));
-        let end = Instant::now() + delay;
-        while Instant::now() < end {
+        let end = self.clock.now() + delay;
+        while self.clock.now() < end {
             tokio::select! {
                 biased;
                 _ = requested(&mut self.context.closing, Closing::No) => return Ok(true),
@@ -376,7 +379,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
                     self.context.outages = 0;
                     return Ok(false);
                 }
-                () = sleep_until(end.min(Instant::now() + HEARTBEAT)) => {}
+                () = self.clock.sleep_until(end.min(self.clock.now() + HEARTBEAT)) => {}
             }
             self.renew(&[std::slice::from_ref(batch), later]).await?;
         }
@@ -386,7 +389,7 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     /// Schedules a retry of a record that others hold up. Other records do not wait for it.
     async fn hold(&mut self, mut batch: Batch, fault: &Fault) -> Result<(), StopReason> {
         let delay = self.retry_delay(&batch);
-        self.source.delay(&batch.entry_ids, delay, false).await?;
+        self.claims.delay(&batch.entry_ids, delay, false).await?;
         batch.attempts[0] = batch.attempts[0].saturating_add(1);
         self.hold_for(delay, batch, fault);
         Ok(())
@@ -400,14 +403,14 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
 
     fn hold_for(&mut self, delay: Duration, batch: Batch, fault: &Fault) {
         self.emit(EventKind::Retrying, &batch, |records| WorkerEvent::Retrying(records, fault));
-        self.held.insert(Instant::now() + delay, batch);
+        self.held.insert(self.clock.now() + delay, batch);
     }
 
     /// Schedules a retry of a record that failed without a clear cause. After its last attempt the
     /// record becomes a dead letter.
     async fn retry_later(&mut self, mut batch: Batch, fault: &Fault) -> Result<(), StopReason> {
         let delay = self.retry_delay(&batch);
-        let attempts = self.source.delay(&batch.entry_ids, delay, true).await?;
+        let attempts = self.claims.delay(&batch.entry_ids, delay, true).await?;
         match attempts.first().copied().unwrap_or_default() {
             0 => return Ok(()), // Settled by another worker.
             attempts if attempts >= self.context.options.attempts => {
@@ -422,7 +425,10 @@ impl<'a, L: EventListener> WorkerConnection<'a, L> {
     /// Moves a record to the dead letters.
     async fn bury(&mut self, batch: &Batch, attempt: u32, fault: &Fault) -> Result<(), StopReason> {
         let (entry_id, record) = (&batch.entry_ids[0], &batch.records[0]);
-        if self.source.bury(entry_id, &record.id, attempt, fault).await? {
+        let (error, sqlstate) = (&*fault.message, fault.sqlstate.as_deref());
+        let record_id = &*record.id;
+        let burial = Burial { entry_id, record_id, attempts: attempt, error, sqlstate };
+        if self.claims.bury(burial).await? {
             self.context
                 .listener
                 .on_event(WorkerEvent::Failed(RecordAttempt { record, attempt }, fault));

@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, watch};
 
-use super::fault::{Cause, Fault};
 use super::portion::Portion;
 use super::sink::Sink;
+use super::sink::fault::{Cause, Fault};
 use super::worker_events::{EventListener, WorkerEvent};
 use super::worker_options::WorkerOptions;
-use crate::redis::closing::Closing;
-use crate::redis::options::Options;
+use crate::closing::Closing;
+use crate::engine::Engine;
 
 /// The state and the settings of a lane.
-pub(super) struct WorkerContext<L> {
-    pub redis: Options,
+pub(super) struct WorkerContext<E, L> {
+    pub engine: E,
     pub sink: Arc<Sink>,
     pub options: WorkerOptions,
     pub listener: Arc<L>,
@@ -82,7 +82,7 @@ impl Shared {
     }
 }
 
-impl<L: EventListener> WorkerContext<L> {
+impl<E: Engine, L: EventListener> WorkerContext<E, L> {
     /// PostgreSQL has stored a batch. The end of an outage wakes up the other lanes, too.
     pub fn stored(&mut self) {
         self.outages = 0;
@@ -108,7 +108,7 @@ impl<L: EventListener> WorkerContext<L> {
             self.listener.on_event(WorkerEvent::RecordsLost(format!(
                 "audit records may be lost: the queue vanished from Redis at {} (FLUSHALL, or a \
                  restart without its data): {reason}",
-                self.redis
+                self.engine
             )));
         }
     }

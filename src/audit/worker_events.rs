@@ -1,7 +1,7 @@
 //! The events that a worker emits.
 
-use super::fault::Fault;
-use super::record::Record;
+use super::sink::fault::Fault;
+use crate::operation::record::Record;
 
 /// An event of a worker.
 #[derive(Debug)]

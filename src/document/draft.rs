@@ -82,12 +82,22 @@ impl Draft {
 
     /// What follows the version in the document, in its parts: it begins with a comma.
     pub fn tail(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        self.runs().map(str::as_bytes)
+    }
+
+    fn runs(&self) -> impl Iterator<Item = &str> + Clone {
         let run = |range: &Range<usize>| self.text.get(range.clone()).unwrap_or_default();
-        self.kept
-            .iter()
-            .flat_map(move |range| [",", run(range)])
-            .chain([&*self.stamped])
-            .map(str::as_bytes)
+        self.kept.iter().flat_map(move |range| [",", run(range)]).chain([&*self.stamped])
+    }
+
+    /// The whole document, with this version.
+    pub fn document(&self, version: u64) -> String {
+        let mut document = Self::head(version);
+        document.reserve_exact(self.text.len() + self.stamped.len());
+        for run in self.runs() {
+            document.push_str(run);
+        }
+        document
     }
 
     /// How the document begins that has this version.
@@ -171,11 +181,6 @@ mod tests {
         Draft::new(text.to_owned(), "s", stamp, NOW)
     }
 
-    fn document(draft: &Draft, version: u64) -> String {
-        let tail: Vec<u8> = draft.tail().collect::<Vec<_>>().concat();
-        Draft::head(version) + std::str::from_utf8(&tail).unwrap()
-    }
-
     fn field_of(result: Result<Draft>) -> String {
         match result {
             Err(Error::InvalidState { field, .. }) => field,
@@ -188,7 +193,7 @@ mod tests {
         let draft = draft(STATE, Stamp::Updated).unwrap();
         assert_eq!(draft.version, Some(7));
         assert_eq!(
-            document(&draft, 8),
+            draft.document(8),
             format!(
                 r#"{{"version":8,"session_id":"s","sync_mode":"global","status":"running","participants":[{{"version":9}}],"created_at":"a","updated_at":"{NOW}"}}"#
             )
@@ -197,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_creation_stamps_both_dates() {
-        let text = document(&draft(STATE, Stamp::Created).unwrap(), 1);
+        let text = draft(STATE, Stamp::Created).unwrap().document(1);
         assert!(text.ends_with(&format!(r#","created_at":"{NOW}","updated_at":"{NOW}"}}"#)));
         assert!(!text.contains(r#":"a""#));
     }
@@ -207,7 +212,7 @@ mod tests {
         let text = STATE.replace("\"version\":7", r#""v\u0065rsion":7"#);
         let draft = draft(&text, Stamp::Updated).unwrap();
         assert_eq!(draft.version, Some(7));
-        assert!(!document(&draft, 8).contains("ersion\":7"));
+        assert!(!draft.document(8).contains("ersion\":7"));
     }
 
     #[test]
@@ -268,7 +273,7 @@ mod tests {
             for text in [state.to_string(), serde_json::to_string_pretty(&state).unwrap()] {
                 let draft = draft(&text, Stamp::Updated).unwrap();
                 let spliced: serde_json::Value =
-                    serde_json::from_str(&document(&draft, version)).unwrap();
+                    serde_json::from_str(&draft.document(version)).unwrap();
                 let mut expected = state.clone();
                 expected["version"] = version.into();
                 expected["updated_at"] = NOW.into();

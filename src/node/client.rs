@@ -1,4 +1,4 @@
-//! `NativeClient`: where a Redis is, and the connections to it.
+//! `NativeClient`: an engine, and with Redis the connections to it.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,76 +7,128 @@ use std::time::Duration;
 
 use napi::bindgen_prelude::{Buffer, Error, Result};
 use napi_derive::napi;
+use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::completions::{Completion, Completions, Kind, Lane, Queue, Ticket};
+use super::engine::AnyEngine;
 use super::runtime::IO;
+use crate::engine::Engine as _;
+use crate::engine::status::{Status, StatusSink};
 use crate::error::Error as CoreError;
+use crate::memory::engine::{MemoryEngine, MemoryOptions};
 use crate::redis::call::call;
 use crate::redis::connection::Connection;
+use crate::redis::engine::RedisEngine;
 use crate::redis::options::{Address, Options};
 use crate::redis::settings::Settings;
-use crate::redis::status::{Status, StatusSink};
 use crate::redis::tracking::{InvalidationSink, Track};
 
 /// How many changed keys may wait to be told before a connection that tells more is given up.
 const UNHEARD: usize = 50_000;
 
-/// A Redis server, connected to when first used.
+/// An engine: a Redis server, connected to when first used, or a store in this process.
 #[napi]
 pub struct NativeClient {
-    pub(crate) options: Options,
-    /// For managers and queues.
-    pub(crate) connection: Connection,
-    /// For the owner's own commands. In RESP2, whose replies are what clients have always shown their
-    /// callers; and apart, so that a command that blocks holds up no session.
-    commands: Connection,
+    pub(crate) engine: AnyEngine,
+    server: Server,
     /// Ends the feeds and subscriptions that were opened with this client.
     pub(crate) closed: watch::Sender<bool>,
     pub(crate) status: StatusNews,
     lane: Rc<Lane>,
 }
 
+/// What a client has besides its engine.
+enum Server {
+    Redis(Box<RedisServer>),
+    Memory(MemoryEngine),
+}
+
+struct RedisServer {
+    options: Options,
+    /// For managers and queues.
+    connection: Connection,
+    /// For the owner's own commands. In RESP2, whose replies are what clients have always shown
+    /// their callers; and apart, so that a command that blocks holds up no session.
+    commands: Connection,
+}
+
+/// The settings of a client.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ServerSettings {
+    Memory { memory: MemorySettings },
+    Redis(Box<Settings>),
+}
+
+/// The settings of a store in this process.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemorySettings {
+    name: String,
+    keep: bool,
+    adjustable: bool,
+}
+
 #[napi]
 impl NativeClient {
-    /// `server`: JSON, as `Settings` reads it. News for `slot`: the connection's number (0 is that for
-    /// managers and queues), its status' name, and the reason where there is one; and the keys that
-    /// have changed, once there was a `track`.
+    /// `server`: JSON, as `ServerSettings` reads it. News for `slot`: the connection's number (0 is
+    /// that for managers and queues, 1 with Redis that for commands), its status' name, and the reason
+    /// where there is one; and the keys that have changed, once there was a `track`.
     #[napi(constructor)]
     pub fn new(completions: &Completions, slot: u32, server: String) -> Result<Self> {
-        let options = options_of(&server)?;
+        // Not the text itself: it may hold a password.
+        let settings = serde_json::from_str(&server)
+            .map_err(|_| Error::from_reason("the settings of the server cannot be read"))?;
         let queue = completions.lane.queue.clone();
         let status = StatusNews { queue: queue.clone(), slot, connections: AtomicU32::new(0) };
-        let invalidated: InvalidationSink = Arc::new(move |key| {
-            let (kind, text) = (Kind::Invalidated, key.map(Into::into));
-            queue.push(Completion { slot, kind, number: 0.0, text, more: None });
-            queue.invalidations() < UNHEARD
-        });
-        let (connection, supervisor) =
-            Connection::new(options.clone(), status.of_another(), invalidated);
-        IO.spawn(supervisor)?;
-        let (commands, supervisor) =
-            Connection::new(options.clone().in_resp2(), status.of_another(), Arc::new(|_| true));
-        IO.spawn(supervisor)?;
-        let (connection, commands) = (connection.collecting(), commands.collecting());
+        let (engine, server) = match settings {
+            ServerSettings::Memory { memory: MemorySettings { name, keep, adjustable } } => {
+                let options = MemoryOptions { name, keep, adjustable };
+                let (engine, task) = MemoryEngine::open(options, status.of_another());
+                IO.spawn(task)?;
+                (AnyEngine::Memory(engine.clone()), Server::Memory(engine))
+            }
+            ServerSettings::Redis(settings) => {
+                let options = options_of(*settings)?;
+                let invalidated: InvalidationSink = Arc::new(move |key| {
+                    let (kind, text) = (Kind::Invalidated, key.map(Into::into));
+                    queue.push(Completion { slot, kind, number: 0.0, text, more: None });
+                    queue.invalidations() < UNHEARD
+                });
+                let (connection, supervisor) =
+                    Connection::new(options.clone(), status.of_another(), invalidated);
+                IO.spawn(supervisor)?;
+                let unheard: InvalidationSink = Arc::new(|_| true);
+                let (commands, supervisor) =
+                    Connection::new(options.clone().in_resp2(), status.of_another(), unheard);
+                IO.spawn(supervisor)?;
+                let (connection, commands) = (connection.collecting(), commands.collecting());
+                let engine = RedisEngine::new(options.clone(), connection.clone());
+                let server = RedisServer { options, connection, commands };
+                (AnyEngine::Redis(engine), Server::Redis(Box::new(server)))
+            }
+        };
         let (closed, _) = watch::channel(false);
-        let lane = completions.lane.clone();
-        Ok(Self { options, connection, commands, closed, status, lane })
+        Ok(Self { engine, server, closed, status, lane: completions.lane.clone() })
     }
 
     /// The server's name in errors.
     #[napi(getter)]
     pub fn server(&self) -> String {
-        self.options.to_string()
+        self.engine.to_string()
     }
 
     /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`; `tls`, a
-    /// boolean; `username`, `password`, `db`.
+    /// boolean; `username`, `password`, `db`. A store in this process has neither address nor user.
     #[napi(getter)]
     pub fn settings(&self) -> String {
-        let login = &self.options.login;
-        let mut settings = match &self.options.address {
+        let Server::Redis(redis) = &self.server else {
+            return serde_json::json!({ "username": null, "password": null, "db": 0 }).to_string();
+        };
+        let login = &redis.options.login;
+        let mut settings = match &redis.options.address {
             Address::Tcp { host, port, tls } => {
                 serde_json::json!({ "host": host, "port": port, "tls": tls.is_some() })
             }
@@ -88,6 +140,12 @@ impl NativeClient {
         settings.to_string()
     }
 
+    /// How far the engine's clock is ahead of the system's, milliseconds.
+    #[napi(getter)]
+    pub fn ahead_ms(&self) -> f64 {
+        self.engine.clock().ahead().as_secs_f64() * 1000.0
+    }
+
     /// The caller's own commands, sent together; as a transaction, between `MULTI` and `EXEC`.
     /// `commands`: for each the number of its words (u32, little-endian), and for each word its
     /// length (the same) and its bytes. Done with the replies in RESP2, one for each command. Where
@@ -95,21 +153,34 @@ impl NativeClient {
     #[napi]
     pub fn call(&self, slot: u32, commands: Buffer, transaction: bool, timeout_ms: u32) {
         let ticket = self.lane.ticket(slot);
-        let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
-        call(&self.commands, &unpack(&commands), transaction, deadline, |replies, outcome| {
+        let Server::Redis(redis) = &self.server else {
+            return ticket.failed(&no_commands());
+        };
+        let deadline = deadline_after(timeout_ms);
+        call(&redis.commands, &unpack(&commands), transaction, deadline, |replies, outcome| {
             told(ticket, replies, outcome);
         });
     }
 
-    /// Whether the connection for managers and queues is answered. Done as `call` is.
+    /// Whether managers and queues are answered. Done as `call` is.
     #[napi]
     pub fn ping(&self, slot: u32, timeout_ms: u32) {
         let ticket = self.lane.ticket(slot);
-        let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
-        let ping = [vec![&b"PING"[..]]];
-        call(&self.connection.direct(), &ping, false, deadline, |replies, outcome| {
-            told(ticket, replies, outcome);
-        });
+        match &self.server {
+            Server::Redis(redis) => {
+                let (ping, deadline) = ([vec![&b"PING"[..]]], deadline_after(timeout_ms));
+                call(&redis.connection.direct(), &ping, false, deadline, |replies, outcome| {
+                    told(ticket, replies, outcome);
+                });
+            }
+            Server::Memory(memory) => {
+                let deadline = memory.clock().now() + Duration::from_millis(timeout_ms.into());
+                memory.ping(deadline, |outcome| {
+                    let pong = outcome.is_ok().then(|| b"+PONG\r\n".to_vec());
+                    told(ticket, pong.unwrap_or_default(), outcome);
+                });
+            }
+        }
     }
 
     /// Done once there will be news of the keys that are read after this, and again whenever the
@@ -117,8 +188,10 @@ impl NativeClient {
     #[napi]
     pub fn track(&self, slot: u32, timeout_ms: u32) {
         let ticket = self.lane.ticket(slot);
-        let deadline = Instant::now() + Duration::from_millis(timeout_ms.into());
-        self.connection.submit(Box::new(Track::new(deadline, move |outcome| {
+        let Server::Redis(redis) = &self.server else {
+            return ticket.failed(&no_commands());
+        };
+        redis.connection.submit(Box::new(Track::new(deadline_after(timeout_ms), move |outcome| {
             ticket.outcome(outcome.map(|()| 0.0));
         })));
     }
@@ -127,30 +200,72 @@ impl NativeClient {
     /// together.
     #[napi]
     pub fn flush(&self) {
-        self.connection.flush();
+        if let Server::Redis(redis) = &self.server {
+            redis.connection.flush();
+        }
     }
 
     /// The same for the owner's own commands.
     #[napi]
     pub fn flush_commands(&self) {
-        self.commands.flush();
+        if let Server::Redis(redis) = &self.server {
+            redis.commands.flush();
+        }
     }
 
     /// Lets what is in flight end, then disconnects.
     #[napi]
     pub fn quit(&self) {
         self.closed.send_replace(true);
-        self.connection.close();
-        self.commands.close();
+        match &self.server {
+            Server::Redis(redis) => {
+                redis.connection.close();
+                redis.commands.close();
+            }
+            Server::Memory(memory) => memory.close(),
+        }
     }
 
     /// Disconnects at once.
     #[napi]
     pub fn disconnect(&self) {
         self.closed.send_replace(true);
-        self.connection.abort();
-        self.commands.abort();
+        match &self.server {
+            Server::Redis(redis) => {
+                redis.connection.abort();
+                redis.commands.abort();
+            }
+            Server::Memory(memory) => memory.close(),
+        }
     }
+}
+
+impl NativeClient {
+    /// The server of what only Redis has.
+    pub(crate) fn redis(&self) -> Result<&Options> {
+        match &self.server {
+            Server::Redis(redis) => Ok(&redis.options),
+            Server::Memory(_) => Err(Error::from_reason(NO_COMMANDS)),
+        }
+    }
+
+    /// The store of what only a store in this process has.
+    pub(crate) fn memory(&self) -> Result<&MemoryEngine> {
+        match &self.server {
+            Server::Redis(_) => Err(Error::from_reason("it is no store in this process")),
+            Server::Memory(memory) => Ok(memory),
+        }
+    }
+}
+
+const NO_COMMANDS: &str = "a store in this process has no commands: it keeps sessions and records";
+
+fn no_commands() -> CoreError {
+    CoreError::Reply { message: NO_COMMANDS.into() }
+}
+
+fn deadline_after(ms: u32) -> Instant {
+    Instant::now() + Duration::from_millis(ms.into())
 }
 
 impl Drop for NativeClient {
@@ -197,10 +312,7 @@ impl StatusNews {
     }
 }
 
-fn options_of(server: &str) -> Result<Options> {
-    // Not the text itself: it may hold a password.
-    let settings: Settings = serde_json::from_str(server)
-        .map_err(|_| Error::from_reason("the settings of the server cannot be read"))?;
+fn options_of(settings: Settings) -> Result<Options> {
     settings.into_options().map_err(|error| match error {
         CoreError::InvalidState { reason, .. } => Error::from_reason(reason),
         other => Error::from_reason(other.to_string()),

@@ -1,13 +1,15 @@
 //! Answers and events on their way back to JavaScript.
 //!
 //! The I/O thread appends to a list and wakes JavaScript once for all that has come together;
-//! JavaScript then drains the list in one go. Many calls in flight cost one wake-up.
+//! JavaScript then drains the list in one go. Many calls in flight cost one wake-up. What is known on
+//! JavaScript's own thread, in the call itself, takes the same way, without another thread.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use napi::bindgen_prelude::{FnArgs, Function, Result, ToNapiValue};
@@ -109,9 +111,11 @@ impl Completion {
     }
 }
 
-/// The list, as the I/O thread sees it.
-#[derive(Default)]
+/// The list, as all threads see it.
 pub(crate) struct Queue {
+    /// JavaScript's thread, which wakes itself without another thread's help.
+    thread: ThreadId,
+    wake: Weak<Wake>,
     list: Mutex<VecDeque<Completion>>,
     /// How many of them tell of changed keys.
     invalidations: AtomicUsize,
@@ -123,6 +127,18 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// The list of the thread that makes it.
+    fn new(wake: &Arc<Wake>) -> Self {
+        Self {
+            thread: std::thread::current().id(),
+            wake: Arc::downgrade(wake),
+            list: Mutex::default(),
+            invalidations: AtomicUsize::new(0),
+            message_bytes: AtomicUsize::new(0),
+            flush: Notify::new(),
+        }
+    }
+
     pub fn push(&self, completion: Completion) {
         if completion.kind == Kind::Invalidated {
             self.invalidations.fetch_add(1, Ordering::Relaxed);
@@ -136,7 +152,17 @@ impl Queue {
         list.push_back(completion);
         drop(list);
         if first {
+            self.wake();
+        }
+    }
+
+    /// Has JavaScript drain the list in a turn of its event loop: never in the call that is going on.
+    fn wake(&self) {
+        if std::thread::current().id() != self.thread {
             self.flush.notify_one();
+        } else if let Some(wake) = self.wake.upgrade() {
+            // Anything but success: the environment has ended.
+            let _ = wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }
 
@@ -314,7 +340,7 @@ impl Completions {
                 .callee_handled::<false>()
                 .build()?,
         );
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(&wake));
         let stop = Arc::new(Notify::new());
         IO.spawn(flush(queue.clone(), wake.clone(), stop.clone()))?;
         let lane = Lane { queue, env: env.raw(), wake, holds: Cell::new(0) };

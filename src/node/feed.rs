@@ -10,8 +10,10 @@ use super::client::NativeClient;
 use super::completions::{Completion, Completions, Kind, Queue};
 use super::runtime::IO;
 use crate::document::count_iso_strings;
+use crate::engine::Engine;
+use crate::engine::subscription::Interest;
 use crate::keys::Keys;
-use crate::session::feed::{Audience, Feed, FeedEvent, Interest};
+use crate::session::feed::{Audience, Feed, FeedEvent};
 
 /// The updates and WebSocket messages of one manager.
 #[napi]
@@ -38,8 +40,9 @@ impl NativeFeed {
         let callbacks = Callbacks { queue: completions.lane.queue.clone(), slot, all_prefixes };
         let status = client.status.of_another();
         let closed: watch::Receiver<bool> = client.closed.subscribe();
-        let (options, most) = (client.options.clone(), max_feed_bytes as usize);
-        let (feed, task) = Feed::new(options, keys, all_prefixes, status, closed, callbacks, most);
+        let subscription = client.engine.subscription(keys.clone(), status);
+        let most = max_feed_bytes as usize;
+        let (feed, task) = Feed::new(subscription, keys, all_prefixes, closed, callbacks, most);
         IO.spawn(task)?;
         Ok(Self { feed })
     }
@@ -47,7 +50,7 @@ impl NativeFeed {
     /// Listens to this and nothing else. `number` comes back when Redis has confirmed it.
     #[napi]
     pub fn listen_to(&self, updates: bool, web_socket: bool, number: u32) {
-        self.feed.listen_to(Interest { updates, web_socket, number });
+        self.feed.listen_to(Interest { updates, web_socket }, number);
     }
 }
 

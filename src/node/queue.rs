@@ -14,18 +14,20 @@ use tokio::time::timeout;
 
 use super::client::NativeClient;
 use super::completions::{Completion, Completions, Kind, Lane, Queue as CompletionQueue, Ticket};
+use super::engine::AnyEngine;
 use super::runtime::{AUDIT, IO};
 use crate::audit::bullmq::Adopted;
-use crate::audit::database::DatabaseOptions;
-use crate::audit::fault::Fault;
-use crate::audit::queue::{DeadLetter, DeadLetterSelection, LetterPage, Queue, QueueOptions};
+use crate::audit::queue::{
+    DeadLetter, DeadLetterSelection, LetterPage, Queue, QueueOptions, Revived,
+};
+use crate::audit::sink::DatabaseOptions;
 use crate::audit::sink::Sink;
+use crate::audit::sink::fault::Fault;
 use crate::audit::worker::WorkerHandle;
 use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
 use crate::audit::worker_options::WorkerOptions;
 use crate::error::Error as CoreError;
 use crate::keys::BullKeys;
-use crate::redis::options::Options as RedisOptions;
 
 /// How long the batch in hand may take when the owner closes; then it is left to others.
 const GRACE: Duration = Duration::from_secs(9);
@@ -72,8 +74,8 @@ struct QueueSettings {
 /// One queue of audit records.
 #[napi]
 pub struct NativeQueue {
-    pub(crate) queue: Queue,
-    pub(crate) redis: RedisOptions,
+    pub(crate) queue: Queue<AnyEngine>,
+    pub(crate) engine: AnyEngine,
     sink: Arc<Sink>,
     lane: Rc<Lane>,
     heard: Arc<AtomicU32>,
@@ -104,7 +106,7 @@ impl NativeQueue {
             max_backlog: settings.max_backlog,
             command_timeout: Duration::from_millis(settings.command_timeout_ms),
         };
-        let queue = Queue::new(client.connection.clone(), &options);
+        let queue = Queue::new(&client.engine, &options);
         let heard = Arc::new(AtomicU32::new(0));
         let mut worker = None;
         if settings.worker {
@@ -118,13 +120,13 @@ impl NativeQueue {
             };
             let queue_of_news = completions.lane.queue.clone();
             let listener = Listener { queue: queue_of_news, slot, heard: heard.clone() };
-            let (redis, sink) = (client.options.clone(), sink.clone());
-            let (handle, work) = WorkerHandle::new(redis, queue.stream(), sink, options, listener);
+            let (engine, sink) = (client.engine.clone(), sink.clone());
+            let (handle, work) = WorkerHandle::new(engine, queue.stream(), sink, options, listener);
             runtime.spawn(work);
             worker = Some(handle);
         }
-        let (redis, lane) = (client.options.clone(), completions.lane.clone());
-        Ok(Self { queue, redis, sink, lane, heard, worker })
+        let (engine, lane) = (client.engine.clone(), completions.lane.clone());
+        Ok(Self { queue, engine, sink, lane, heard, worker })
     }
 
     /// Done once Redis has the record. `document` is JSON text; null for a deletion.
@@ -175,7 +177,7 @@ impl NativeQueue {
             None => DeadLetterSelection::UpTo(place),
         };
         self.queue.revive(selection, move |outcome| {
-            answer(ticket, outcome.map(|(moved, more)| json!([moved, more])));
+            answer(ticket, outcome.map(|Revived { moved, more }| json!([moved, more])));
         });
     }
 
@@ -185,7 +187,7 @@ impl NativeQueue {
     pub fn adopt_jobs(&self, slot: u32, prefix: String, name: String, place: String, skip: u32) {
         let ticket = self.lane.ticket(slot);
         let keys = BullKeys::of(&prefix, &name);
-        self.queue.adopt_jobs(keys, &place, skip.into(), move |outcome| {
+        self.queue.adopt_jobs(keys, place, skip.into(), move |outcome| {
             let told = outcome.map(|Adopted { taken, skipped, locked, more }| {
                 json!([taken, skipped, locked, more])
             });

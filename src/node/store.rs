@@ -8,18 +8,20 @@ use tokio::time::Instant;
 
 use super::client::NativeClient;
 use super::completions::{Completions, Lane, Ticket};
+use super::engine::AnyEngine;
 use super::queue::NativeQueue;
 use crate::document::count_iso_strings;
+use crate::engine::Engine as _;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::redis::options::Options;
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
 
-/// The sessions of one Redis.
+/// The sessions of one engine.
 #[napi]
 pub struct NativeStore {
-    store: Store,
-    redis: Options,
+    store: Store<AnyEngine>,
+    engine: AnyEngine,
+    options: StoreOptions,
     lane: Rc<Lane>,
 }
 
@@ -45,21 +47,23 @@ impl NativeStore {
             max_state_bytes: usize::try_from(max_state_bytes).unwrap_or(usize::MAX),
         };
         Self {
-            store: Store::new(client.connection.clone(), options),
-            redis: client.options.clone(),
+            store: Store::new(&client.engine, options.clone(), None),
+            engine: client.engine.clone(),
+            options,
             lane: completions.lane.clone(),
         }
     }
 
-    /// From now on each change appends its record in the script that makes it. `false`, and
-    /// nothing of the kind, where the queue is on another Redis.
+    /// From now on each change appends its record in the operation that makes it. `false`, and
+    /// nothing of the kind, where the queue is of another engine.
     #[napi]
     pub fn audit_to(&mut self, queue: &NativeQueue) -> bool {
-        let same = queue.redis.is_same_server(&self.redis);
-        if same {
-            self.store.audit_to(queue.queue.stream());
+        let is_same = queue.engine.is_same(&self.engine);
+        if is_same {
+            let stream = Some(queue.queue.stream());
+            self.store = Store::new(&self.engine, self.options.clone(), stream);
         }
-        same
+        is_same
     }
 
     /// Text: the document, and how many ISO dates it holds. Done where there is none.
@@ -73,7 +77,7 @@ impl NativeStore {
     #[napi]
     pub fn get_within(&self, slot: u32, session_id: String, within_ms: u32) {
         let ticket = self.lane.ticket(slot);
-        let deadline = deadline_after(within_ms);
+        let deadline = self.deadline_after(within_ms);
         self.store.get_by(session_id, deadline, move |outcome| tell_document(ticket, outcome));
     }
 
@@ -136,10 +140,14 @@ impl NativeStore {
         within_ms: u32,
     ) {
         let ticket = self.lane.ticket(slot);
-        let (rule, deadline) = (update_rule(expected), deadline_after(within_ms));
+        let (rule, deadline) = (update_rule(expected), self.deadline_after(within_ms));
         self.store.write_by(session_id, text, rule, now_ms as i64, deadline, move |outcome| {
             ticket.outcome(outcome.map(number_of));
         });
+    }
+
+    fn deadline_after(&self, ms: u32) -> Instant {
+        self.engine.clock().now() + Duration::from_millis(ms.into())
     }
 
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
@@ -194,10 +202,6 @@ fn tell_document(ticket: Ticket, outcome: Result<Option<String>>) {
 /// `expected` is negative where no version is expected.
 fn update_rule(expected: f64) -> Rule {
     if expected < 0.0 { Rule::Any } else { Rule::Locked { expected: expected as u64 } }
-}
-
-fn deadline_after(ms: u32) -> Instant {
-    Instant::now() + Duration::from_millis(ms.into())
 }
 
 /// The version; negative where it is not audited.

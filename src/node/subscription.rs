@@ -32,7 +32,7 @@ impl NativeSubscription {
         let listeners = Listeners { queue: completions.lane.queue.clone(), slot };
         let (status, closed) = (client.status.of_another(), client.closed.subscribe());
         let (subscription, task) =
-            Subscription::new(client.options.clone(), status, closed, listeners);
+            Subscription::new(client.redis()?.clone(), status, closed, listeners);
         IO.spawn(task)?;
         Ok(Self { subscription })
     }

@@ -4,8 +4,9 @@ use redis::Value;
 use tokio::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::operation::Effect;
 use crate::redis::connection::Connection;
-use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::{Command, error_reply, reply};
 
 /// Commands of the caller's. They are never sent twice, and their replies are the caller's, whatever

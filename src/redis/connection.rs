@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::redis::closing::{Closing, raise};
+use crate::closing::{Closing, raise};
+use crate::engine::status::StatusSink;
 use crate::redis::dispatcher::Dispatcher;
 use crate::redis::options::Options;
 use crate::redis::request::Request;
 use crate::redis::shared::Shared;
-use crate::redis::status::StatusSink;
 use crate::redis::supervisor::Supervisor;
 use crate::redis::tracking::InvalidationSink;
 

@@ -17,12 +17,13 @@ use tokio::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::error::{Error, Result};
+use crate::operation::Effect;
 use crate::redis::conversation::{Conversation, Sending, Unanswered};
 use crate::redis::greeting::Identity;
 use crate::redis::ledger::{Entry, Ledger};
 use crate::redis::order::{Access, Order};
 use crate::redis::refusal::{Refusal, error_line, without_script};
-use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::request::{Attempt, Request};
 
 /// How long a request rests that Redis has refused for now.
 const REST: Backoff =

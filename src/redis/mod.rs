@@ -1,4 +1,4 @@
-//! How to talk to Redis. Knows no session.
+//! How to talk to Redis; Redis as an engine.
 //!
 //! Pure, without a socket, a task or a clock:
 //!
@@ -11,41 +11,39 @@
 //!
 //! With a server:
 //!
-//! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`]; `trust`: whom
-//!   TLS trusts; `verifier`: how it verifies a server's certificate, by the `authorities` that are
-//!   given and its `common_name`, both in `der`.
+//! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`].
 //! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
 //! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one;
 //!   [`subscription`]: topics that change, and who hears of them.
-//! - [`connection`]: the handle to a supervised connection, and its [`status`]. Behind it `shared`
+//! - [`connection`]: the handle to a supervised connection. Behind it `shared`
 //!   (what the threads share), `supervisor` (the task) and its `timer`.
 //! - [`script`], [`call`], [`tracking`]: requests that know no session.
-//! - `closing`: how the owner of a task tells it to end.
+//! - [`engine`]: Redis as an engine. `command`: an operation as a command. [`sessions`], [`records`]:
+//!   the operations, and what is published and claimed.
 //!
 //! In tests, `simulation`: the dispatcher against a simulated server and network.
 
-mod authorities;
 pub mod call;
-pub(crate) mod closing;
-mod common_name;
+mod command;
 pub mod connection;
 mod conversation;
-mod der;
 mod dispatcher;
+pub mod engine;
 mod greeting;
 pub mod ledger;
 pub(crate) mod link;
 pub mod options;
 pub mod order;
+pub mod records;
 pub(crate) mod refusal;
 pub mod request;
 pub mod resp;
 pub mod script;
+pub mod sessions;
 pub mod settings;
 mod shared;
 #[cfg(test)]
 mod simulation;
-pub mod status;
 pub mod subscriber;
 pub mod subscription;
 mod supervisor;
@@ -53,5 +51,3 @@ mod timer;
 mod tls;
 pub mod tracking;
 mod transport;
-pub(crate) mod trust;
-pub(crate) mod verifier;

@@ -4,26 +4,9 @@ use redis::Value;
 use tokio::time::{Duration, Instant};
 
 use crate::error::Result;
+use crate::operation::Effect;
 use crate::redis::ledger::Entry;
 use crate::redis::order::Access;
-
-/// What repeating a command would do, which decides what happens when its answer is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Changes nothing. Repeated freely; without an answer nothing has changed.
-    Read,
-    /// Changes something. If the first try is executed after the repeat, it changes nothing more,
-    /// unless the session was created anew in between. The repeat waits for a fence where Redis
-    /// allows one, and is sent without a fence where Redis does not.
-    Idempotent,
-    /// Changes something. A repeat recognises by the ledger that the first try was executed, but the
-    /// first try must not be executed after the repeat: the repeat is sent only behind a fence.
-    Recognised,
-    /// Never repeated once it may have been executed; sent again where Redis has refused it.
-    Once,
-    /// The caller's own command: never sent twice, whatever the reply is, which is the caller's.
-    Opaque,
-}
 
 /// What is different about this try.
 #[derive(Debug, Clone)]

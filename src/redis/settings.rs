@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::redis::greeting::Login;
 use crate::redis::options::{Address, Options};
-use crate::redis::trust::Trust;
+use crate::tls::trust::Trust;
 
 /// The parts.
 #[derive(Deserialize)]

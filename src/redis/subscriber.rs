@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use redis::{Cmd, PushInfo, PushKind, Value};
 use tokio::time::{Duration, Instant};
 
+use crate::engine::status::{Status, StatusSink};
 use crate::keys::{marker_channel, marker_of_channel};
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::refusal::{Refusal, error_line};
-use crate::redis::status::{Status, StatusSink};
 
 /// A silent connection is asked for a sign of life this often.
 const PING_INTERVAL: Duration = Duration::from_secs(2);

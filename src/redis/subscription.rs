@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
+use crate::engine::status::{Status, StatusSink};
 use crate::redis::options::Options;
-use crate::redis::status::{Status, StatusSink};
 use crate::redis::subscriber::{Event, Listening, Subscriber, Topics};
 
 /// How many bytes of messages may wait for the audience. With more the connection is given up until

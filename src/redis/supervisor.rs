@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::redis::closing::{Closing, requested};
+use crate::closing::{Closing, requested};
+use crate::engine::status::{Status, StatusSink};
 use crate::redis::dispatcher::Fence;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::shared::{Shared, Watch};
-use crate::redis::status::{Status, StatusSink};
 use crate::redis::timer::Timer;
 use crate::redis::tracking::{InvalidationSink, pass_on};
 use crate::redis::transport::{Received, describe};

@@ -6,7 +6,8 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::time::Instant;
 
 use crate::error::Result;
-use crate::redis::request::{Attempt, Effect, Request};
+use crate::operation::Effect;
+use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::Command;
 
 /// Where a connection tells of a key that has changed since it was read there, or of all keys

@@ -3,22 +3,18 @@
 //! After a gap it re-reads the sessions whose updates it has seen, and passes on what changed
 //! meanwhile, so that subscribers converge on what is stored.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use lru::LruCache;
-use redis::Value;
 use tokio::sync::{mpsc, watch};
 
-use super::message::{Update, read_broadcast};
 use crate::document::Identity;
+use crate::engine::subscription::{Event, Interest, Listening, Stored, Subscription, Update};
 use crate::keys::{DEFAULT_SESSION_PREFIX, Keys};
-use crate::redis::options::Options;
-use crate::redis::status::{Status, StatusSink};
-use crate::redis::subscriber::{Event, Listening, Subscriber, Topics};
 
 /// How many sessions the feed remembers to re-read after a gap, deleted ones as well; the least
 /// recently updated is forgotten first. About 200 bytes each.
@@ -27,7 +23,7 @@ const REMEMBERED: usize = 10_000;
 /// How many messages the audience may be behind, however small they are.
 const BACKLOG: usize = 50_000;
 
-/// How many documents are re-read at a time, so that Redis is not held up by one command.
+/// How many documents are re-read at a time, so that others are not held up.
 const REREAD_BATCH: usize = 100;
 
 /// What the feed has to tell.
@@ -50,7 +46,7 @@ pub enum FeedEvent {
         /// JSON text.
         message: String,
     },
-    /// Redis has confirmed the interest with this number, and all before it.
+    /// The interest with this number is confirmed, and all before it.
     Confirmed {
         /// From [`Feed::listen_to`].
         interest: u32,
@@ -91,45 +87,32 @@ pub trait Audience: Send + 'static {
     fn backlog_bytes(&self) -> usize;
 }
 
-/// What a feed listens to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Interest {
-    /// Updates and deletions of sessions.
-    pub updates: bool,
-    /// WebSocket messages.
-    pub web_socket: bool,
-    /// A number of the caller's, for [`FeedEvent::Confirmed`].
-    pub number: u32,
-}
-
 /// A handle to a feed. Dropping it, or closing what it was opened with, ends the feed.
 pub struct Feed {
-    interests: mpsc::UnboundedSender<Interest>,
+    interests: mpsc::UnboundedSender<(Interest, u32)>,
 }
 
 impl Feed {
-    /// A feed, and its task, to be spawned on a runtime. It connects when it is told to listen,
-    /// and ends when `closed` becomes true. It tells of the sessions of its own key prefix and of
-    /// those whose messages name none; with `all_prefixes`, of all.
-    pub fn new(
-        options: Options,
+    /// A feed, and its task, to be spawned on a runtime. It ends when `closed` becomes true. It tells
+    /// of the sessions of its own key prefix and of those whose messages name none; with
+    /// `all_prefixes`, of all.
+    pub fn new<S: Subscription>(
+        subscription: S,
         keys: Keys,
         all_prefixes: bool,
-        status: StatusSink,
         closed: watch::Receiver<bool>,
         audience: impl Audience,
         max_backlog_bytes: usize,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (interests, changes) = mpsc::unbounded_channel();
         let task = Task {
-            subscriber: Subscriber::new(options.clone(), status.clone()),
-            options,
+            subscription,
             keys,
             all_prefixes,
-            status,
             audience,
             max_backlog_bytes,
             interest: Interest::default(),
+            number: 0,
             seen: LruCache::unbounded(),
             superseded: HashMap::new(),
             markers: 0,
@@ -137,22 +120,22 @@ impl Feed {
         (Self { interests }, task.run(changes, closed))
     }
 
-    /// Listens to this and nothing else from now on.
-    pub fn listen_to(&self, interest: Interest) {
+    /// Listens to this and nothing else from now on; `number` comes back when that is confirmed.
+    pub fn listen_to(&self, interest: Interest, number: u32) {
         // A feed that has ended listens to nothing any more.
-        let _ = self.interests.send(interest);
+        let _ = self.interests.send((interest, number));
     }
 }
 
-struct Task<A> {
-    options: Options,
+struct Task<A, S> {
+    subscription: S,
     keys: Keys,
     all_prefixes: bool,
-    status: StatusSink,
     audience: A,
     max_backlog_bytes: usize,
-    subscriber: Subscriber,
     interest: Interest,
+    /// The caller's number of the interest.
+    number: u32,
     /// What was passed on last, for each session heard of. `None`: its deletion.
     seen: LruCache<String, Option<Identity>>,
     /// Sessions that were re-read, and the marker of that moment: messages about them that come
@@ -161,10 +144,10 @@ struct Task<A> {
     markers: u64,
 }
 
-impl<A: Audience> Task<A> {
+impl<A: Audience, S: Subscription> Task<A, S> {
     async fn run(
         mut self,
-        mut changes: mpsc::UnboundedReceiver<Interest>,
+        mut changes: mpsc::UnboundedReceiver<(Interest, u32)>,
         mut closed: watch::Receiver<bool>,
     ) {
         let work = async {
@@ -174,8 +157,7 @@ impl<A: Audience> Task<A> {
                     Ok(false) => break,
                     // A panic costs the connection. The next one catches up.
                     Err(_panic) => {
-                        let lost = self.subscriber.give_up_after_panic();
-                        self.given_up(lost).await;
+                        self.give_up("an internal error; please report it".into()).await;
                     }
                 }
             }
@@ -184,18 +166,18 @@ impl<A: Audience> Task<A> {
             _ = closed.wait_for(|closed| *closed) => {}
             () = work => {}
         }
-        (self.status)(Status::Closed);
+        self.subscription.closed();
     }
 
     /// Handles the next thing that happens. Returns `false` when the handle of the feed is gone.
-    async fn step(&mut self, changes: &mut mpsc::UnboundedReceiver<Interest>) -> bool {
+    async fn step(&mut self, changes: &mut mpsc::UnboundedReceiver<(Interest, u32)>) -> bool {
         tokio::select! {
             biased;
             change = changes.recv() => match change {
-                Some(interest) => self.listen_to(interest).await,
+                Some((interest, number)) => self.listen_to(interest, number).await,
                 None => return false,
             },
-            event = self.subscriber.next() => {
+            event = self.subscription.next() => {
                 self.handle(event).await;
                 self.keep_pace().await;
             }
@@ -211,8 +193,7 @@ impl<A: Audience> Task<A> {
         }
         let (messages, bytes) = (self.audience.backlog(), self.audience.backlog_bytes());
         let reason = format!("the callbacks are {messages} messages behind ({bytes} bytes)");
-        let lost = self.subscriber.give_up(reason);
-        self.given_up(lost).await;
+        self.give_up(reason).await;
         self.make_room().await;
     }
 
@@ -229,41 +210,26 @@ impl<A: Audience> Task<A> {
             || self.audience.backlog_bytes() > self.max_backlog_bytes / divisor
     }
 
-    async fn given_up(&mut self, lost: Option<Event>) {
-        if let Some(lost) = lost {
+    async fn give_up(&mut self, reason: String) {
+        if let Some(lost) = self.subscription.give_up(reason) {
             self.handle(lost).await;
         }
     }
 
-    async fn listen_to(&mut self, interest: Interest) {
-        self.interest = interest;
+    async fn listen_to(&mut self, interest: Interest, number: u32) {
+        (self.interest, self.number) = (interest, number);
         if !interest.updates {
             self.seen.clear();
         }
-        let topics = self.topics();
-        match self.subscriber.listen_to(topics.clone()).await {
+        match self.subscription.listen_to(interest).await {
             Ok(Listening::Confirmed) => self.confirmed(),
             Ok(Listening::Later) => {}
-            // It is of no use without its topics: the next connection asks again.
-            Ok(Listening::Refused(line)) => {
-                let lost = self.subscriber.give_up(format!("{}: {line}", self.options));
-                let _later = self.subscriber.listen_to(topics).await;
-                self.given_up(lost).await;
-            }
             Err(lost) => self.handle(lost).await,
         }
     }
 
-    fn topics(&self) -> Topics {
-        let one = |wanted: bool, name: String| BTreeSet::from_iter(wanted.then_some(name));
-        Topics {
-            channels: one(self.interest.updates, self.keys.updates_channel.clone()),
-            patterns: one(self.interest.web_socket, self.keys.ws_pattern()),
-        }
-    }
-
     fn confirmed(&self) {
-        self.audience.tell(FeedEvent::Confirmed { interest: self.interest.number });
+        self.audience.tell(FeedEvent::Confirmed { interest: self.number });
     }
 
     async fn handle(&mut self, event: Event) {
@@ -271,28 +237,21 @@ impl<A: Audience> Task<A> {
             Event::Confirmed { gap: None } => self.confirmed(),
             Event::Confirmed { gap: Some(lasted) } => match self.catch_up(lasted).await {
                 Ok(()) => self.confirmed(),
-                Err(Event::Lost { reason, .. }) => self.audience.tell(FeedEvent::Lost { reason }),
+                Err(Event::Lost { reason }) => self.audience.tell(FeedEvent::Lost { reason }),
                 Err(_) => {}
             },
-            Event::Lost { reason, .. } => self.audience.tell(FeedEvent::Lost { reason }),
-            Event::Message { channel, payload, .. } => self.message(channel, payload),
-            Event::Marker(marker) => self.superseded.retain(|_, until| *until > marker),
-        }
-    }
-
-    fn message(&mut self, channel: String, payload: Result<String, Vec<u8>>) {
-        let understood = payload.ok().and_then(|payload| {
-            if channel == self.keys.updates_channel {
-                self.update(Update::read(&payload)?)
-            } else {
-                let session_id = self.keys.session_of_ws_channel(&channel)?.to_owned();
-                let message = read_broadcast(&payload)?.to_owned();
-                self.audience.tell(FeedEvent::WebSocket { session_id, message });
-                Some(())
+            Event::Lost { reason } => self.audience.tell(FeedEvent::Lost { reason }),
+            Event::Update(update) => {
+                if self.update(update).is_none() {
+                    let channel = self.keys.updates_channel.clone();
+                    self.audience.tell(FeedEvent::Malformed { channel });
+                }
             }
-        });
-        if understood.is_none() {
-            self.audience.tell(FeedEvent::Malformed { channel });
+            Event::WebSocket { session_id, message } => {
+                self.audience.tell(FeedEvent::WebSocket { session_id, message });
+            }
+            Event::Malformed { channel } => self.audience.tell(FeedEvent::Malformed { channel }),
+            Event::Marker(marker) => self.superseded.retain(|_, until| *until > marker),
         }
     }
 
@@ -338,71 +297,27 @@ impl<A: Audience> Task<A> {
         let (mut reread, mut changed) = (0, 0);
         for ids in ids.chunks(REREAD_BATCH) {
             self.make_room().await;
-            // Refused (a user that may not read): what changed shows with the next update.
-            let Some(Value::Array(values)) = self.ask("MGET", ids).await? else { break };
+            self.markers += 1;
             let marker = self.markers;
+            let Some(stored) = self.subscription.reread(ids, marker).await? else { break };
             reread += ids.len();
-            let missing: Vec<&String> = ids
-                .iter()
-                .zip(&values)
-                .filter_map(|(id, value)| (*value == Value::Nil).then_some(id))
-                .collect();
-            let foreign = self.foreign(&missing).await?;
-            for (session_id, value) in ids.iter().zip(values) {
+            for (session_id, stored) in ids.iter().zip(stored) {
                 self.superseded.insert(session_id.clone(), marker);
-                let is_session = !foreign.contains(session_id);
-                changed += usize::from(is_session && self.compare(session_id, value));
+                changed += usize::from(self.compare(session_id, stored));
             }
         }
         self.audience.tell(FeedEvent::Gap { lasted, known: ids.len(), reread, changed });
-        self.subscriber.caught_up();
+        self.subscription.caught_up();
         Ok(())
-    }
-
-    /// Asks a question about the keys of sessions. `None` where Redis refuses.
-    async fn ask<T: AsRef<str>>(
-        &mut self,
-        question: &str,
-        ids: &[T],
-    ) -> Result<Option<Value>, Event> {
-        let mut command = redis::cmd(question);
-        for id in ids {
-            command.arg(self.keys.session(id.as_ref()));
-        }
-        self.markers += 1;
-        self.subscriber.ask(command, self.markers).await
-    }
-
-    /// Which of these sessions have a key of another type: `MGET` answers for those as for a key
-    /// that is missing.
-    async fn foreign(&mut self, missing: &[&String]) -> Result<Vec<String>, Event> {
-        let mut foreign = Vec::new();
-        if missing.is_empty() || !self.exists(missing).await? {
-            return Ok(foreign);
-        }
-        for id in missing {
-            if self.exists(&[id]).await? {
-                foreign.push((*id).clone());
-            }
-        }
-        Ok(foreign)
-    }
-
-    /// Whether any of the keys exists.
-    async fn exists<T: AsRef<str>>(&mut self, ids: &[T]) -> Result<bool, Event> {
-        let answer = self.ask("EXISTS", ids).await?;
-        Ok(matches!(answer, Some(Value::Int(count)) if count > 0))
     }
 
     /// Passes on a re-read session if it is another than the one passed on last. One that cannot
     /// be read is not passed on: nobody has deleted it.
-    fn compare(&mut self, session_id: &str, value: Value) -> bool {
-        let document = match value {
-            Value::Nil => None,
-            value => match redis::from_redis_value::<String>(value) {
-                Ok(document) => Some(document),
-                Err(_) => return false,
-            },
+    fn compare(&mut self, session_id: &str, stored: Stored) -> bool {
+        let document = match stored {
+            Stored::Document(document) => Some(document),
+            Stored::Nothing => None,
+            Stored::Foreign => return false,
         };
         let identity = document.as_deref().and_then(Identity::of);
         let is_unreadable = document.is_some() && identity.is_none();

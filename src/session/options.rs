@@ -1,6 +1,5 @@
 //! What a store is made with.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::keys::Keys;
@@ -8,7 +7,7 @@ use crate::keys::Keys;
 /// What holds for all calls of a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The names in Redis.
+    /// The names of the sessions and of the channels that tell of them.
     pub keys: Keys,
     /// How long a session lives after its last write or touch, seconds. Default 3600.
     pub ttl_seconds: u32,
@@ -28,5 +27,3 @@ impl Default for StoreOptions {
         }
     }
 }
-
-pub(crate) type Settings = Arc<StoreOptions>;

@@ -1,48 +1,44 @@
-//! The sessions of one Redis, as one service instance sees them.
+//! The sessions of one engine, as one service instance sees them.
 //!
-//! Each call hands one request to the connection and returns. `done` is called exactly once, by the
-//! call's deadline: on the I/O thread, or at once on the calling thread where the call is refused.
-//! No call spawns a task.
+//! Each call makes one operation, hands it to the engine and returns. `done` is called exactly once, by
+//! the call's deadline: on the engine's thread, or at once on the calling thread. No call spawns a task.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-pub use super::many::Documents;
-use super::many::{Again, GetMany};
-use super::options::Settings;
 pub use super::options::StoreOptions;
-use super::read::Get;
-pub use super::rule::Rule;
-use super::scripts::Scripts;
-use super::write::{Audit, Broadcast, Delete, Touch, Write, draft};
-pub use super::write::{Deleted, Written};
-use crate::audit::stream::Stream;
-use crate::error::Result;
+use crate::clock::Clock;
+use crate::document::{Draft, MAX_VERSION, iso_timestamp};
+use crate::engine::{Engine, Execute};
+use crate::error::{Error, Result};
 use crate::keys::check_session_id;
-use crate::redis::connection::Connection;
+use crate::operation::names::{Namespace, Stream};
+use crate::operation::record::new_id;
+pub use crate::operation::rule::Rule;
+use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
+pub use crate::operation::session::{Deleted, Documents, Written};
 
-/// The sessions of one Redis.
+const NO_VERSION: &str = "it is no version: 2^53 - 1 or more";
+
+/// The sessions of one engine.
 #[derive(Clone)]
-pub struct Store {
-    connection: Connection,
-    settings: Settings,
-    audit: Option<Arc<Stream>>,
-    scripts: Arc<Scripts>,
+pub struct Store<E: Engine> {
+    sessions: E::Sessions,
+    options: Arc<StoreOptions>,
+    clock: Clock,
+    is_audited: bool,
 }
 
-impl Store {
-    /// A store on a connection, which others may share.
-    pub fn new(connection: Connection, options: StoreOptions) -> Self {
-        let scripts = Arc::new(Scripts::new(&options, None));
-        Self { connection, settings: Arc::new(options), audit: None, scripts }
-    }
-
-    /// From now on each change appends its record to this stream, which is on the same Redis, in
-    /// the script that makes the change.
-    pub fn audit_to(&mut self, stream: Arc<Stream>) {
-        self.scripts = Arc::new(Scripts::new(&self.settings, Some(&stream)));
-        self.audit = Some(stream);
+impl<E: Engine> Store<E> {
+    /// A store. With a `stream`, which is of the same engine, each change appends its record there, in
+    /// the operation that makes the change.
+    pub fn new(engine: &E, options: StoreOptions, stream: Option<Arc<Stream>>) -> Self {
+        let is_audited = stream.is_some();
+        let (keys, ttl_seconds) = (options.keys.clone(), options.ttl_seconds);
+        let sessions = engine.sessions(Namespace { keys, ttl_seconds, audit: stream });
+        let (options, clock) = (Arc::new(options), engine.clock().clone());
+        Self { sessions, options, clock, is_audited }
     }
 
     /// The document of a session, or `None`.
@@ -64,35 +60,22 @@ impl Store {
         if let Err(error) = check_session_id(&session_id) {
             return done(Err(error));
         }
-        self.connection.submit(Box::new(Get {
-            settings: self.settings.clone(),
-            session: self.settings.keys.hash(&session_id),
-            session_id,
-            deadline,
-            done,
-        }));
+        self.sessions.execute(Get { session_id }, deadline, done);
     }
 
-    /// The documents of several sessions, in their order. One round trip where there are all.
+    /// The documents of several sessions, in their order.
     pub fn get_many(
         &self,
         session_ids: Vec<String>,
         done: impl FnOnce(Result<Documents>) + Send + 'static,
     ) {
         if session_ids.is_empty() {
-            return done(Ok(Vec::new())); // Redis refuses an MGET of nothing.
+            return done(Ok(Vec::new()));
         }
         if let Err(error) = session_ids.iter().try_for_each(|id| check_session_id(id)) {
             return done(Err(error));
         }
-        let again = Again {
-            connection: self.connection.clone(),
-            settings: self.settings.clone(),
-            sessions: session_ids.iter().map(|id| self.settings.keys.hash(id)).collect(),
-            session_ids,
-            deadline: self.deadline(),
-        };
-        self.connection.submit(Box::new(GetMany { again, done }));
+        self.sessions.execute(GetMany { session_ids }, self.deadline(), done);
     }
 
     /// Creates or updates a session from the JSON text of a state; its version and the dates of
@@ -118,22 +101,35 @@ impl Store {
         deadline: Instant,
         done: impl FnOnce(Result<Written>) + Send + 'static,
     ) {
-        let draft = match draft(&self.settings, &session_id, text, rule, now_ms) {
+        let draft = match self.draft(&session_id, text, rule, now_ms) {
             Ok(draft) => draft,
             Err(error) => return done(Err(error)),
         };
-        self.connection.submit(Box::new(Write {
-            settings: self.settings.clone(),
-            scripts: self.scripts.clone(),
-            audit: Audit::of(self.audit.as_ref(), now_ms),
-            session: self.settings.keys.hash(&session_id),
-            session_id,
-            draft,
-            rule,
-            now_ms,
-            deadline,
-            done,
-        }));
+        let record_id = self.record_id(now_ms);
+        let write = Write { session_id, draft, rule, record_id, now_ms };
+        self.sessions.execute(write, deadline, done);
+    }
+
+    /// The draft of a write, if the write is one that may be made.
+    fn draft(&self, session_id: &str, text: String, rule: Rule, now_ms: i64) -> Result<Draft> {
+        check_session_id(session_id)?;
+        let (size, most) = (text.len(), self.options.max_state_bytes);
+        if size > most {
+            let reason =
+                format!("it has {size} bytes as JSON, at most {most} are allowed (maxStateBytes)");
+            return Err(Error::invalid("state", reason));
+        }
+        if let Rule::Locked { expected } = rule
+            && expected >= MAX_VERSION
+        {
+            return Err(Error::invalid("expectedVersion", NO_VERSION));
+        }
+        Draft::new(text, session_id, rule.stamp(), &iso_timestamp(now_ms))
+    }
+
+    /// The id of the record of a change, which is the same for all attempts.
+    fn record_id(&self, now_ms: i64) -> Option<String> {
+        self.is_audited.then(|| new_id(now_ms))
     }
 
     /// Deletes a session and tells all instances, also where there is none.
@@ -146,16 +142,9 @@ impl Store {
         if let Err(error) = check_session_id(&session_id) {
             return done(Err(error));
         }
-        self.connection.submit(Box::new(Delete {
-            settings: self.settings.clone(),
-            scripts: self.scripts.clone(),
-            audit: Audit::of(self.audit.as_ref(), now_ms),
-            session: self.settings.keys.hash(&session_id),
-            session_id,
-            now_ms,
-            deadline: self.deadline(),
-            done,
-        }));
+        let record_id = self.record_id(now_ms);
+        let delete = Delete { session_id, record_id, now_ms };
+        self.sessions.execute(delete, self.deadline(), done);
     }
 
     /// Renews a session's TTL; `false` where there is no such session.
@@ -163,16 +152,10 @@ impl Store {
         if let Err(error) = check_session_id(&session_id) {
             return done(Err(error));
         }
-        self.connection.submit(Box::new(Touch {
-            settings: self.settings.clone(),
-            session: self.settings.keys.hash(&session_id),
-            session_id,
-            deadline: self.deadline(),
-            done,
-        }));
+        self.sessions.execute(Touch { session_id }, self.deadline(), done);
     }
 
-    /// Publishes a message (JSON text) to the session's WebSocket channel, at most once.
+    /// Publishes a message (JSON text) to the WebSocket clients of a session, at most once.
     pub fn broadcast(
         &self,
         session_id: String,
@@ -183,18 +166,11 @@ impl Store {
         if let Err(error) = check_session_id(&session_id) {
             return done(Err(error));
         }
-        self.connection.submit(Box::new(Broadcast {
-            settings: self.settings.clone(),
-            session: self.settings.keys.hash(&session_id),
-            session_id,
-            message,
-            now_ms,
-            deadline: self.deadline(),
-            done,
-        }));
+        let broadcast = Broadcast { session_id, message, now_ms };
+        self.sessions.execute(broadcast, self.deadline(), done);
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.command_timeout
+        self.clock.now() + self.options.command_timeout
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod postgres;
 pub mod records;
+pub mod sqlite;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -11,8 +12,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use synckairos_state::engine::Engine;
 use synckairos_state::error::Result;
 use synckairos_state::redis::connection::Connection;
+use synckairos_state::redis::engine::RedisEngine;
 use synckairos_state::redis::options::Options;
 use synckairos_state::redis::settings::Settings;
 use synckairos_state::session::store::{Rule, Store, StoreOptions};
@@ -45,8 +48,12 @@ impl RedisServer {
         connection
     }
 
-    pub fn store(&self) -> Store {
-        Store::new(self.connection(), StoreOptions::default())
+    pub fn engine(&self) -> RedisEngine {
+        RedisEngine::new(self.options(), self.connection())
+    }
+
+    pub fn store(&self) -> Store<RedisEngine> {
+        Store::new(&self.engine(), StoreOptions::default(), None)
     }
 
     /// A command by another connection.
@@ -106,14 +113,14 @@ pub async fn settled<T: Send + 'static>(
     receiver.await.expect("a call was dropped without an answer")
 }
 
-pub async fn write(store: &Store, id: &str, text: &str, rule: Rule) -> Result<u64> {
+pub async fn write(store: &Store<impl Engine>, id: &str, text: &str, rule: Rule) -> Result<u64> {
     let written = settled(|done| {
         store.write(id.into(), text.into(), rule, 1_767_323_045_006, done);
     });
     written.await.map(|written| written.version)
 }
 
-pub async fn get(store: &Store, id: &str) -> Result<Option<String>> {
+pub async fn get(store: &Store<impl Engine>, id: &str) -> Result<Option<String>> {
     settled(|done| store.get(id.into(), done)).await
 }
 

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
-use synckairos_state::audit::database::DatabaseOptions;
-use synckairos_state::audit::sink::Sink;
+use synckairos_state::audit::sink::{DatabaseOptions, Sink};
 
 /// The tables that services have today; the Jest tests use the same.
 pub const DEPLOYED: &str = include_str!("../../__test__/harness/deployed-schema.sql");
@@ -191,7 +190,7 @@ pub fn with_tls(url: &str, pool_max: u32, tls: serde_json::Value) -> DatabaseOpt
         "poolMin": 1,
         "poolMax": pool_max,
     });
-    serde_json::from_value(json).unwrap()
+    serde_json::from_value(serde_json::json!({ "postgres": json })).unwrap()
 }
 
 async fn run(connection: &mut PgConnection, sql: &str) {

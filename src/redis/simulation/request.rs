@@ -6,8 +6,9 @@ use redis::Value;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
+use crate::operation::Effect;
 use crate::redis::order::{Access, SessionHash};
-use crate::redis::request::{Attempt, Effect, Request};
+use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::Command;
 
 /// What is asked for.

@@ -1,0 +1,189 @@
+'use strict'
+
+const { randomUUID } = require('node:crypto')
+const { DBWriteQueue } = require('../audit/DBWriteQueue.js')
+const { MemoryStore } = require('../client/memoryUrl.js')
+const { RedisClient } = require('../client/RedisClient.js')
+const { checkId, stored } = require('../document/document.js')
+const { ClosedError, InvalidStateError } = require('../realm/errors.js')
+const { NativeTestStore } = require('../realm/native.js')
+const { Calls, close, nothing, open, unwrap } = require('../realm/settle.js')
+const { shown } = require('../report/inspect.js')
+const { RedisStateManager } = require('../session/RedisStateManager.js')
+const { checkInteger } = require('../settings/options.js')
+
+/** The longest time that a test may ask for, ms: 24 days. */
+const MAX_MS = 2 ** 31 - 1
+
+/** An outage that lasts until it is ended. */
+const UNTIL_ENDED = -1
+
+const CALLS = Object.freeze({ maxInFlight: 1000, maxInFlightBytes: 1 })
+
+/**
+ * A store in this process for the tests of a service. The public documentation is in
+ * `testing/index.d.ts`.
+ */
+class TestStore {
+  /** Keeps the store there. */
+  #client
+  #native
+  #calls
+  /** What was made here and is closed with the store. @type {(() => unknown)[]} */
+  #ends = []
+  /** @type {Promise<void> | undefined} */
+  #closing
+
+  constructor() {
+    const store = new MemoryStore(`test-${randomUUID()}`, { adjustable: true })
+    this.url = `memory://${store.name}`
+    this.#client = new RedisClient(store)
+    const client = RedisClient.native(this.#client)
+    this.#native = new NativeTestStore(open(), client)
+    this.#calls = new Calls(client, CALLS)
+    this.clock = new TestClock(this.#native, RedisClient.clock(this.#client))
+  }
+
+  client() {
+    this.#checkOpen()
+    const client = new RedisClient(this.url)
+    this.#ends.push(() => client.quit())
+    return client
+  }
+
+  /** @param {Record<string, unknown> & { queue?: unknown }} [options] */
+  manager({ queue, ...options } = {}) {
+    this.#checkOpen()
+    const manager = new RedisStateManager(this.url, null, queue, options)
+    this.#ends.push(() => manager.close())
+    return manager
+  }
+
+  /** @param {Record<string, unknown>} [options] */
+  queue(options) {
+    this.#checkOpen()
+    const queue = new DBWriteQueue(this.url, { worker: false, ...options })
+    this.#ends.push(() => queue.close())
+    return queue
+  }
+
+  /** @param {number} [ms] */
+  outage(ms) {
+    if (ms !== undefined) checkInteger('ms', ms, 1, MAX_MS)
+    this.#native.outage(ms ?? UNTIL_ENDED)
+    return () => this.#native.endOutage()
+  }
+
+  /** @param {number} [times] */
+  loseAnswers(times = 1) {
+    checkTimes(times)
+    this.#native.loseAnswers(times)
+  }
+
+  /** @param {number} ms */
+  delay(ms) {
+    checkInteger('ms', ms, 0, MAX_MS)
+    this.#native.delay(ms)
+  }
+
+  /** @param {() => unknown} [during] */
+  async gap(during = () => {}) {
+    this.#native.gapBegin()
+    try {
+      await during()
+    } finally {
+      this.#native.gapEnd()
+    }
+    await this.settled()
+  }
+
+  /** @param {string} sessionId */
+  conflict(sessionId) {
+    this.#native.conflict(checkId(sessionId))
+  }
+
+  /** @param {string} message @param {number} [times] */
+  refuse(message, times = 1) {
+    if (typeof message !== 'string' || message === '') {
+      throw new InvalidStateError('message', 'it is not a string, or empty')
+    }
+    checkTimes(times)
+    this.#native.refuse(message, times)
+  }
+
+  records() {
+    return JSON.parse(this.#native.records()).map(toRecord)
+  }
+
+  sessions() {
+    return JSON.parse(this.#native.sessions()).map((/** @type {string} */ text) => stored(text, {}))
+  }
+
+  async settled() {
+    this.#checkOpen()
+    const call = this.#calls.call(nothing)
+    this.#native.settled(call.slot)
+    return unwrap(await call.promise)
+  }
+
+  close() {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close() {
+    this.#native.endOutage() // What waits for its end would hold up the others.
+    await Promise.all(this.#ends.map((end) => end()))
+    await this.#client.quit()
+    close()
+  }
+
+  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    return this.close()
+  }
+
+  /** @param {import('../report/inspect.js').Inspection} inspection */
+  [Symbol.for('nodejs.util.inspect.custom')](...inspection) {
+    return shown(this, { url: this.url, status: this.#closing ? 'closed' : 'open' }, inspection)
+  }
+
+  #checkOpen() {
+    if (this.#closing) throw new ClosedError()
+  }
+}
+
+class TestClock {
+  #native
+  #now
+
+  /** @param {InstanceType<typeof NativeTestStore>} native @param {() => number} now */
+  constructor(native, now) {
+    this.#native = native
+    this.#now = now
+  }
+
+  /** @param {number} ms */
+  advance(ms) {
+    checkInteger('ms', ms, 0, MAX_MS)
+    this.#native.advance(ms)
+  }
+
+  now() {
+    return this.#now()
+  }
+}
+
+/** @param {number} times */
+function checkTimes(times) {
+  checkInteger('times', times, 0, MAX_MS)
+}
+
+/** @param {any[]} record as `src/node/test_store.rs` writes it */
+function toRecord([id, sessionId, eventType, atMs, text, status]) {
+  const state = text === null ? null : stored(text, {})
+  return { id, sessionId, eventType, state, at: new Date(atMs), status }
+}
+
+const createTestStore = () => new TestStore()
+
+module.exports = { createTestStore }

@@ -1,0 +1,155 @@
+//! Writes a batch in one transaction, and decides whose fault a refusal is.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::super::canary::canaries;
+use super::super::fault::{Cause, Fault};
+use super::super::row::Rows;
+use super::super::table::Tables;
+use super::batch::insert;
+use super::code::is_busy;
+use super::file::{File, Opened};
+use super::statement::run;
+use super::tables::{create_missing, lack, tables};
+use crate::operation::record::Record;
+
+/// The one writer of a sink.
+pub(super) struct Writer {
+    file: File,
+    tables: Tables,
+    /// The connection, while nothing goes on. It is opened when it is first needed.
+    idle: Option<Opened>,
+}
+
+impl Writer {
+    pub fn new(file: File) -> Self {
+        Self { file, tables: tables(), idle: None }
+    }
+
+    /// Stores all records or none.
+    pub async fn store(&mut self, records: &[Record]) -> Result<(), Fault> {
+        let mut opened = self.opened().await?;
+        let stored = self.store_or_judge(&mut opened.connection, records).await;
+        self.keep(opened, &stored);
+        stored
+    }
+
+    /// Creates the missing tables.
+    pub async fn migrate(&mut self) -> Result<(), Fault> {
+        let mut opened = self.opened().await?;
+        let migrated =
+            self.create_missing(&mut opened.connection).await.map_err(Fault::of_database);
+        self.keep(opened, &migrated);
+        migrated
+    }
+
+    /// Ends the connection, and SQLite's thread with it.
+    pub async fn close(&mut self) {
+        if let Some(opened) = self.idle.take() {
+            opened.close().await;
+        }
+    }
+
+    /// The idle connection, or a new one where the file is another one by now.
+    async fn opened(&mut self) -> Result<Opened, Fault> {
+        if let Some(opened) = self.idle.take() {
+            if self.file.is_that_of(&opened).await {
+                return Ok(opened);
+            }
+            opened.close().await;
+        }
+        self.file.open().await
+    }
+
+    /// Keeps a connection that still works. Any other is dropped, which ends it.
+    fn keep(&mut self, opened: Opened, outcome: &Result<(), Fault>) {
+        let works = match outcome {
+            Err(fault) => fault.cause != Cause::Database || is_busy(fault),
+            Ok(()) => true,
+        };
+        if works || self.file.is_in_memory() {
+            self.idle = Some(opened);
+        }
+    }
+
+    async fn store_or_judge(
+        &self,
+        connection: &mut SqliteConnection,
+        records: &[Record],
+    ) -> Result<(), Fault> {
+        let Err(fault) = self.insert(connection, records).await else { return Ok(()) };
+        if fault.cause == Cause::Database {
+            return Err(fault);
+        }
+        if let Some(lack) =
+            lack(connection, self.file.name()).await.map_err(|e| self.file.fault(&e))?
+        {
+            return Err(lack);
+        }
+        if !self.takes_canaries(connection).await? {
+            return Err(fault.of_tables());
+        }
+        match records {
+            // The tables may have been repaired between the refusal and the canaries.
+            [_] => self.insert(connection, records).await,
+            _ => Err(fault),
+        }
+    }
+
+    async fn insert(
+        &self,
+        connection: &mut SqliteConnection,
+        records: &[Record],
+    ) -> Result<(), Fault> {
+        let rows = Rows::of(records, &self.tables).await;
+        self.file.begin(connection).await?;
+        let inserted = match insert(connection, &rows).await {
+            Ok(()) => run(connection, "COMMIT").await,
+            Err(error) => Err(error),
+        };
+        self.ended(connection, inserted).await
+    }
+
+    async fn create_missing(&self, connection: &mut SqliteConnection) -> Result<(), Fault> {
+        self.file.begin(connection).await?;
+        let created = match create_missing(connection).await {
+            Ok(()) => run(connection, "COMMIT").await,
+            Err(error) => Err(error),
+        };
+        self.ended(connection, created).await
+    }
+
+    /// Whether the tables take records that are certainly valid. Leaves no trace.
+    async fn takes_canaries(&self, connection: &mut SqliteConnection) -> Result<bool, Fault> {
+        self.file.begin(connection).await?;
+        let mut inserted = Ok(());
+        for canary in canaries(&self.tables) {
+            if inserted.is_ok() {
+                let rows = Rows::of(std::slice::from_ref(&canary), &self.tables).await;
+                inserted = insert(connection, &rows).await;
+            }
+        }
+        let refused = inserted.map_err(|error| self.file.fault(&error));
+        self.roll_back(connection).await;
+        match refused {
+            Err(fault) if fault.cause == Cause::Database => Err(fault),
+            refused => Ok(refused.is_ok()),
+        }
+    }
+
+    /// Ends a transaction that failed.
+    async fn ended(
+        &self,
+        connection: &mut SqliteConnection,
+        outcome: sqlx::Result<()>,
+    ) -> Result<(), Fault> {
+        let Err(error) = outcome else { return Ok(()) };
+        self.roll_back(connection).await;
+        Err(self.file.fault(&error))
+    }
+
+    async fn roll_back(&self, connection: &mut SqliteConnection) {
+        // After some errors, such as a full disk, SQLite has rolled back already, and says so.
+        let _ = run(connection, "ROLLBACK").await;
+    }
+}

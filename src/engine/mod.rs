@@ -1,0 +1,110 @@
+//! An engine keeps sessions and records, executes operations on them, and tells of changes.
+//!
+//! - [`status`]: where it is in its life.
+//! - [`subscription`]: what it tells of changes.
+//! - [`claims`]: what it does for a worker that moves records to a database.
+
+pub mod claims;
+pub mod status;
+pub mod subscription;
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use self::claims::{Claims, Lost};
+use self::status::StatusSink;
+use self::subscription::Subscription;
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::keys::Keys;
+use crate::operation::Operation;
+use crate::operation::names::{Namespace, Stream};
+use crate::operation::queue::{Append, Count, ReadJobs, ReadLetters, Remove, Revive, TakeJobs};
+use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
+
+/// Executes one kind of operation.
+pub trait Execute<O: Operation> {
+    /// Executes an operation. `done` is called exactly once, by the deadline: on a thread of the
+    /// engine, or at once on the calling thread.
+    fn execute(
+        &self,
+        operation: O,
+        deadline: Instant,
+        done: impl FnOnce(Result<O::Outcome>) + Send + 'static,
+    );
+}
+
+/// The sessions of one namespace. Operations on a session are executed in the order in which they
+/// were asked.
+pub trait Sessions:
+    Execute<Get>
+    + Execute<GetMany>
+    + Execute<Write>
+    + Execute<Delete>
+    + Execute<Touch>
+    + Execute<Broadcast>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+/// The records of one audit queue.
+pub trait Records:
+    Execute<Append>
+    + Execute<Count>
+    + Execute<ReadLetters>
+    + Execute<Revive>
+    + Execute<Remove>
+    + Execute<ReadJobs>
+    + Execute<TakeJobs>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// A handle to the same for what is asked while an answer is handled.
+    fn direct(&self) -> Self;
+}
+
+/// An engine. Clones are handles to the same; its name in errors is how it is displayed.
+pub trait Engine: Clone + Display + Send + Sync + 'static {
+    /// Its sessions of one namespace.
+    type Sessions: Sessions;
+    /// Its records of one queue.
+    type Records: Records;
+    /// What it tells of changes.
+    type Subscription: Subscription;
+    /// What it does for a worker.
+    type Claims: Claims;
+
+    /// The sessions of a namespace.
+    fn sessions(&self, namespace: Namespace) -> Self::Sessions;
+
+    /// The records of a queue.
+    fn records(&self, stream: Arc<Stream>) -> Self::Records;
+
+    /// A subscription, to nothing yet, to what is published under these names.
+    fn subscription(&self, keys: Keys, status: StatusSink) -> Self::Subscription;
+
+    /// The claims of a worker of this name on the records of a queue.
+    fn claims(
+        &self,
+        stream: Arc<Stream>,
+        worker: String,
+    ) -> impl Future<Output = Result<Self::Claims, Lost>> + Send;
+
+    /// How long to wait between attempts to reach it.
+    fn backoff(&self) -> Backoff;
+
+    /// The clock by which it measures time.
+    fn clock(&self) -> &Clock;
+
+    /// Whether another one has the same sessions and records.
+    fn is_same(&self, other: &Self) -> bool;
+}

@@ -1,0 +1,109 @@
+//! What an engine tells of changes. Pulled, not pushed: [`Subscription::next`] is one loop of its
+//! owner's task.
+
+use std::future::Future;
+use std::time::Duration;
+
+/// What is listened to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Updates and deletions of sessions.
+    pub updates: bool,
+    /// WebSocket messages.
+    pub web_socket: bool,
+}
+
+/// A change of a session that was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// Which session.
+    pub session_id: String,
+    /// What comes before the id in the session's key. Old instances do not say it.
+    pub key_prefix: Option<String>,
+    /// The document; `None` where the session was deleted.
+    pub document: Option<String>,
+}
+
+/// What happened to a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// All that is listened to is confirmed, on a new connection.
+    Confirmed {
+        /// The time since the first connection was lost whose messages were not caught up on. `None`:
+        /// nothing was missed.
+        gap: Option<Duration>,
+    },
+    /// A session was changed.
+    Update(Update),
+    /// A message to the WebSocket clients of a session.
+    WebSocket {
+        /// Which session.
+        session_id: String,
+        /// JSON text.
+        message: String,
+    },
+    /// A message that is none.
+    Malformed {
+        /// Where it was published.
+        channel: String,
+    },
+    /// The moment of [`Subscription::reread`] with this number: what was told before it was
+    /// published before the sessions were read.
+    Marker(u64),
+    /// The connection was lost or could not be made; the next is on its way.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What has become of a change of the interest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listening {
+    /// It is confirmed.
+    Confirmed,
+    /// There is no connection: [`Event::Confirmed`] follows.
+    Later,
+}
+
+/// What is stored as a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// A document.
+    Document(String),
+    /// Nothing.
+    Nothing,
+    /// Something that is no session.
+    Foreign,
+}
+
+/// A subscription that is kept up. Dropping it ends it.
+pub trait Subscription: Send + 'static {
+    /// The next event. May be dropped and called again: nothing is lost.
+    fn next(&mut self) -> impl Future<Output = Event> + Send;
+
+    /// Listens to this and nothing else. `Err`, an [`Event::Lost`], when the connection was lost
+    /// over it.
+    fn listen_to(
+        &mut self,
+        interest: Interest,
+    ) -> impl Future<Output = Result<Listening, Event>> + Send;
+
+    /// Reads sessions after a gap, in their order, and marks the moment in the stream of events:
+    /// [`Event::Marker`] with this number follows. `None` where that is refused. `Err`, an
+    /// [`Event::Lost`], when the connection was lost over it.
+    fn reread(
+        &mut self,
+        session_ids: &[String],
+        marker: u64,
+    ) -> impl Future<Output = Result<Option<Vec<Stored>>, Event>> + Send;
+
+    /// To be called after a gap, once nothing of it is left to be told.
+    fn caught_up(&mut self);
+
+    /// Gives the connection up; `next` makes another. `None` where nothing is listened to.
+    fn give_up(&mut self, reason: String) -> Option<Event>;
+
+    /// Says that its owner has ended.
+    fn closed(&self);
+}

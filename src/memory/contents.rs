@@ -1,0 +1,49 @@
+//! What a store holds: sessions, audit queues, and who listens.
+
+use std::collections::HashMap;
+
+use super::entry::Entry;
+use super::log::Log;
+use super::moment::Moment;
+use super::queue::Queue;
+use super::sessions::Sessions;
+use super::topics::{Topics, Wakes};
+use crate::operation::names::Stream;
+
+/// What a store holds.
+#[derive(Default)]
+pub(super) struct Contents {
+    /// The sessions of all namespaces.
+    pub sessions: Sessions,
+    /// Who listens.
+    pub topics: Topics,
+    /// Every record that was appended, in a store for tests.
+    pub log: Option<Log>,
+    /// Whom to wake after the step.
+    pub wakes: Wakes,
+    queues: HashMap<String, Queue>,
+}
+
+impl Contents {
+    /// Nothing yet. With a log, every record that is appended is remembered.
+    pub fn new(has_log: bool) -> Self {
+        Self { log: has_log.then(Log::default), ..Self::default() }
+    }
+
+    /// A queue, by the name of its stream, with what its changes need.
+    pub fn queue(&mut self, stream: &Stream) -> (&mut Queue, &mut Option<Log>, &mut Wakes) {
+        let queue = self.queues.entry(stream.keys.stream.clone()).or_default();
+        (queue, &mut self.log, &mut self.wakes)
+    }
+
+    /// Appends a record. Returns `false` where the stream is full.
+    pub fn append(&mut self, stream: &Stream, mut entry: Entry, at: Moment) -> bool {
+        let (queue, log, wakes) = self.queue(stream);
+        if !queue.has_room(stream.limit()) {
+            return false;
+        }
+        entry.logged = log.as_mut().map(|log| log.append(entry.clone()));
+        queue.append(entry, at, wakes);
+        true
+    }
+}

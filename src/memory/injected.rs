@@ -1,0 +1,492 @@
+//! What goes wrong on purpose, and what becomes of the operations that meet it. Pure: operations and
+//! the time go in; answers, and the next time at which something is due, come out.
+//!
+//! - *An outage*: operations wait, in the order in which they were asked. What waits longer than its
+//!   deadline ends as not executed.
+//! - *A gap*: listeners are lost; operations go on.
+//! - *A refusal*: an operation is answered with an error, and not executed.
+//! - *A conflict*: another writer is first.
+//! - *A lost answer*: an operation is executed, and its caller does not learn what became of it.
+//! - *A delay*: answers are held back, in the order in which they were given.
+//!
+//! What waits and what is held back is bounded by the callers, who count the bytes of their calls in
+//! flight, as with any engine that does not answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::asked::{Answer, AnyAsked, AskerId};
+use super::contents::Contents;
+use super::moment::{Moment, later};
+use crate::error::Error;
+use crate::operation::Effect;
+
+/// An answer that is due: see [`Answer`].
+pub(super) type Due = (Answer, Option<Error>);
+
+/// What goes wrong on purpose.
+#[derive(Default)]
+pub(super) struct Injected {
+    /// The store's name in errors.
+    name: String,
+    outage: Option<Outage>,
+    /// How many outages there were.
+    outages: u64,
+    is_gap: bool,
+    refusals: u32,
+    refusal: String,
+    lost_answers: u32,
+    delay: Duration,
+    /// The sessions whose next locked write meets another writer.
+    conflicts: BTreeSet<String>,
+    /// What waits for the end of an outage, in the order in which it was asked.
+    waiting: BTreeMap<u64, Box<dyn AnyAsked>>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    /// Answers that are held back, by when they are due.
+    held: BTreeMap<(Instant, u64), Held>,
+    /// When the latest of them would be due without its deadline.
+    held_until: Option<Instant>,
+    /// How many operations have waited or were held back.
+    count: u64,
+    /// Whether an operation may meet something of all this.
+    is_active: bool,
+    /// Whether an outage has begun or ended, and nobody was told.
+    is_news: bool,
+}
+
+struct Outage {
+    ends_at: Option<Instant>,
+}
+
+struct Held {
+    asker: AskerId,
+    answer: Answer,
+    error: Option<Error>,
+}
+
+impl Injected {
+    /// Nothing goes wrong yet.
+    pub fn new(name: String) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// Whether an operation has to go through [`admit`](Self::admit).
+    pub fn is_active(&self) -> bool {
+        self.is_active
+    }
+
+    /// Whether the store cannot be reached, and why.
+    pub fn outage(&self) -> Option<String> {
+        self.outage.as_ref().map(|_| format!("{}: there is an outage", self.name))
+    }
+
+    /// Whether an outage has begun or ended since the last time.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_news)
+    }
+
+    /// How many outages there were: what was open before the latest is lost.
+    pub fn outages(&self) -> u64 {
+        self.outages
+    }
+
+    /// Begins an outage, or sets when the current one ends.
+    pub fn begin_outage(&mut self, lasts: Option<Duration>, contents: &mut Contents, at: Moment) {
+        let ends_at = lasts.map(|lasts| later(at.now, lasts));
+        if self.outage.replace(Outage { ends_at }).is_none() {
+            self.outages += 1;
+            self.is_news = true;
+        }
+        self.cut(contents, at);
+    }
+
+    /// Ends the outage: what waits is executed.
+    pub fn end_outage(&mut self, contents: &mut Contents, at: Moment, due: &mut Vec<Due>) {
+        if self.outage.take().is_none() {
+            return;
+        }
+        self.is_news = true;
+        self.deadlines.clear();
+        for asked in std::mem::take(&mut self.waiting).into_values() {
+            self.execute(asked, contents, at, due);
+        }
+        self.reach(contents);
+    }
+
+    /// Begins a gap.
+    pub fn begin_gap(&mut self, contents: &mut Contents, at: Moment) {
+        self.is_gap = true;
+        self.cut(contents, at);
+    }
+
+    /// Ends the gap.
+    pub fn end_gap(&mut self, contents: &mut Contents) {
+        self.is_gap = false;
+        self.reach(contents);
+    }
+
+    /// The next operations are refused.
+    pub fn refuse(&mut self, message: String, count: u32) {
+        (self.refusal, self.refusals) = (message, count);
+        self.note_activity();
+    }
+
+    /// The answers of the next changes are lost.
+    pub fn lose_answers(&mut self, count: u32) {
+        self.lost_answers = count;
+        self.note_activity();
+    }
+
+    /// Answers come so much later.
+    pub fn set_delay(&mut self, delay: Duration) {
+        self.delay = delay;
+        self.note_activity();
+    }
+
+    /// The next locked write of a session meets another writer.
+    pub fn conflict(&mut self, session_id: String) {
+        self.conflicts.insert(session_id);
+        self.note_activity();
+    }
+
+    /// Takes an operation: it waits, or is executed.
+    pub fn admit(
+        &mut self,
+        asked: Box<dyn AnyAsked>,
+        contents: &mut Contents,
+        at: Moment,
+        due: &mut Vec<Due>,
+    ) {
+        if self.outage.is_some() {
+            self.count += 1;
+            self.deadlines.insert((asked.deadline(), self.count));
+            self.waiting.insert(self.count, asked);
+        } else {
+            self.execute(asked, contents, at, due);
+        }
+        self.note_activity();
+    }
+
+    /// Does what is due by now.
+    pub fn lapse(&mut self, contents: &mut Contents, at: Moment, due: &mut Vec<Due>) {
+        let ends_at = self.outage.as_ref().and_then(|outage| outage.ends_at);
+        let until = ends_at.map_or(at.now, |ends_at| ends_at.min(at.now));
+        while let Some((_, number)) = pop_until(&mut self.deadlines, until) {
+            if let Some(asked) = self.waiting.remove(&number) {
+                due.push((asked.decline(), Some(self.unavailable())));
+            }
+        }
+        if ends_at.is_some_and(|ends_at| ends_at <= at.now) {
+            self.end_outage(contents, at, due);
+        }
+        while let Some(first) = self.held.first_entry().filter(|first| first.key().0 <= at.now) {
+            let Held { answer, error, .. } = first.remove();
+            due.push((answer, error));
+        }
+        self.note_activity();
+    }
+
+    /// Ends what a handle has asked: what waits is not executed, and what is held back is told.
+    pub fn forget(&mut self, asker: AskerId, due: &mut Vec<Due>) {
+        for (number, asked) in self.waiting.extract_if(.., |_, asked| asked.asker() == asker) {
+            self.deadlines.remove(&(asked.deadline(), number));
+            due.push((asked.decline(), Some(Error::Closed)));
+        }
+        let held = self.held.extract_if(.., |_, held| held.asker == asker);
+        due.extend(held.map(|(_, Held { answer, error, .. })| (answer, error)));
+        self.note_activity();
+    }
+
+    /// When something is due next.
+    pub fn next_due(&self) -> Option<Instant> {
+        let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let held = self.held.first_key_value().map(|((time, _), _)| *time);
+        let outage = self.outage.as_ref().and_then(|outage| outage.ends_at);
+        [deadline, held, outage].into_iter().flatten().min()
+    }
+
+    fn execute(
+        &mut self,
+        asked: Box<dyn AnyAsked>,
+        contents: &mut Contents,
+        at: Moment,
+        due: &mut Vec<Due>,
+    ) {
+        let (asker, effect, deadline) = (asked.asker(), asked.effect(), asked.deadline());
+        let (answer, error) = if self.refusals > 0 {
+            self.refusals -= 1;
+            (asked.decline(), Some(Error::Reply { message: self.refusal.clone() }))
+        } else {
+            self.apply(asked, contents, at)
+        };
+        let Some(time) = self.time_of_answer(at.now) else { return due.push((answer, error)) };
+        let error = if deadline < time { error.or(Some(self.too_late(effect))) } else { error };
+        self.count += 1;
+        self.held.insert((time.min(deadline), self.count), Held { asker, answer, error });
+    }
+
+    fn apply(&mut self, asked: Box<dyn AnyAsked>, contents: &mut Contents, at: Moment) -> Due {
+        if asked.contested().is_some_and(|session_id| self.conflicts.remove(session_id)) {
+            asked.lose_race(contents, at);
+        }
+        let is_lost = self.lost_answers > 0 && asked.effect() != Effect::Read;
+        self.lost_answers -= u32::from(is_lost);
+        (asked.apply(contents, at), is_lost.then(|| self.unknown("its answer was lost")))
+    }
+
+    /// When an answer is due; `None`: at once.
+    fn time_of_answer(&mut self, now: Instant) -> Option<Instant> {
+        if self.delay.is_zero() && self.held.is_empty() {
+            return None;
+        }
+        let earliest = later(now, self.delay);
+        let time = self.held_until.map_or(earliest, |until| until.max(earliest));
+        self.held_until = Some(time);
+        self.held_until
+    }
+
+    fn too_late(&self, effect: Effect) -> Error {
+        match effect {
+            Effect::Read => self.unavailable(),
+            _ => self.unknown("its answer came too late"),
+        }
+    }
+
+    fn cut(&mut self, contents: &mut Contents, at: Moment) {
+        let reason =
+            self.outage().unwrap_or_else(|| format!("{}: the connection was cut", self.name));
+        contents.topics.cut(&reason, at.now, &mut contents.wakes);
+        self.note_activity();
+    }
+
+    fn reach(&mut self, contents: &mut Contents) {
+        if self.outage.is_none() && !self.is_gap {
+            contents.topics.reach(&mut contents.wakes);
+        }
+        self.note_activity();
+    }
+
+    fn unavailable(&self) -> Error {
+        Error::unavailable(format!("{}: no answer by the deadline", self.name))
+    }
+
+    fn unknown(&self, what: &str) -> Error {
+        Error::unknown(format!("{}: {what}", self.name))
+    }
+
+    fn note_activity(&mut self) {
+        self.is_active = self.outage.is_some()
+            || self.refusals > 0
+            || self.lost_answers > 0
+            || !self.delay.is_zero()
+            || !self.conflicts.is_empty()
+            || !self.held.is_empty();
+    }
+}
+
+fn pop_until(deadlines: &mut BTreeSet<(Instant, u64)>, until: Instant) -> Option<(Instant, u64)> {
+    let first = *deadlines.first().filter(|(deadline, _)| *deadline <= until)?;
+    deadlines.remove(&first);
+    Some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::asked::Asked;
+    use super::*;
+    use crate::document::{Draft, Stamp};
+    use crate::keys::Keys;
+    use crate::operation::names::Namespace;
+    use crate::operation::rule::Rule;
+    use crate::operation::session::{Get, Write};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct World {
+        injected: Injected,
+        contents: Contents,
+        start: Instant,
+        namespace: Arc<Namespace>,
+        told: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let namespace = Namespace { keys: Keys::default(), ttl_seconds: 99, audit: None };
+            Self {
+                injected: Injected::new("memory:".into()),
+                contents: Contents::new(false),
+                start: Instant::now(),
+                namespace: Arc::new(namespace),
+                told: Arc::default(),
+            }
+        }
+
+        fn at(&self, seconds: u32) -> Moment {
+            Moment { now: self.start + seconds * SECOND, epoch_ms: 0 }
+        }
+
+        /// Writes `session`, whose deadline is after ten seconds.
+        fn write(&mut self, session: &str, rule: Rule, seconds: u32) {
+            let text = format!(
+                r#"{{"session_id":"{session}","sync_mode":"global","status":"running","participants":[]}}"#
+            );
+            let draft = Draft::new(text, session, Stamp::Updated, "now").unwrap();
+            let session_id = session.into();
+            let operation = Write { session_id, draft, rule, record_id: None, now_ms: 0 };
+            let (told, name) = (self.told.clone(), session.to_owned());
+            let done = move |outcome: crate::error::Result<crate::operation::session::Written>| {
+                let outcome = outcome.map(|written| written.version.to_string());
+                told.lock().unwrap().push(format!("{name} {}", shown(outcome)));
+            };
+            let deadline = self.start + 10 * SECOND;
+            let context = self.namespace.clone();
+            self.ask(Box::new(Asked { context, operation, deadline, asker: 1, done }), seconds);
+        }
+
+        fn get(&mut self, session: &str, seconds: u32) {
+            let operation = Get { session_id: session.into() };
+            let (told, name) = (self.told.clone(), session.to_owned());
+            let done = move |outcome: crate::error::Result<Option<String>>| {
+                let outcome = outcome.map(|found| found.is_some().to_string());
+                told.lock().unwrap().push(format!("get {name} {}", shown(outcome)));
+            };
+            let deadline = self.start + 10 * SECOND;
+            let context = self.namespace.clone();
+            self.ask(Box::new(Asked { context, operation, deadline, asker: 2, done }), seconds);
+        }
+
+        fn ask(&mut self, asked: Box<dyn AnyAsked>, seconds: u32) {
+            let at = self.at(seconds);
+            self.step(|injected, contents, due| injected.admit(asked, contents, at, due));
+        }
+
+        fn lapse(&mut self, seconds: u32) {
+            let at = self.at(seconds);
+            self.step(|injected, contents, due| injected.lapse(contents, at, due));
+        }
+
+        fn step(&mut self, step: impl FnOnce(&mut Injected, &mut Contents, &mut Vec<Due>)) {
+            let mut due = Vec::new();
+            step(&mut self.injected, &mut self.contents, &mut due);
+            for (answer, error) in due {
+                answer(error);
+            }
+        }
+
+        fn told(&self) -> Vec<String> {
+            std::mem::take(&mut *self.told.lock().unwrap())
+        }
+    }
+
+    fn shown(outcome: crate::error::Result<String>) -> String {
+        outcome.unwrap_or_else(|error| error.code().to_owned())
+    }
+
+    #[test]
+    fn what_waits_is_executed_in_order_or_ends_at_its_deadline() {
+        let mut world = World::new();
+        let at = world.at(0);
+        world.injected.begin_outage(None, &mut world.contents, at);
+        world.write("a", Rule::Any, 1);
+        world.write("a", Rule::Any, 1);
+        world.get("a", 1);
+        assert!(world.told().is_empty() && world.injected.is_active());
+        let at = world.at(5);
+        world.step(|injected, contents, due| injected.end_outage(contents, at, due));
+        assert_eq!(world.told(), ["a 1", "a 2", "get a true"]);
+        assert!(!world.injected.is_active());
+        world.injected.begin_outage(None, &mut world.contents, at);
+        world.write("a", Rule::Any, 6);
+        assert_eq!(world.injected.next_due(), Some(world.start + 10 * SECOND));
+        world.lapse(10);
+        assert_eq!(world.told(), ["a REDIS_UNAVAILABLE"]);
+    }
+
+    #[test]
+    fn an_outage_ends_by_the_clock_and_before_it_ends_deadlines_count() {
+        let mut world = World::new();
+        let at = world.at(0);
+        world.injected.begin_outage(Some(5 * SECOND), &mut world.contents, at);
+        world.write("a", Rule::Any, 1);
+        world.lapse(60);
+        assert_eq!(world.told(), ["a 1"]);
+        let at = world.at(0);
+        world.injected.begin_outage(Some(20 * SECOND), &mut world.contents, at);
+        world.write("a", Rule::Any, 1);
+        world.lapse(60);
+        assert_eq!(world.told(), ["a REDIS_UNAVAILABLE"]);
+        assert_eq!((world.injected.outage(), world.injected.outages()), (None, 2));
+    }
+
+    #[test]
+    fn answers_come_later_in_order_and_by_their_deadline() {
+        let mut world = World::new();
+        world.injected.set_delay(3 * SECOND);
+        world.write("a", Rule::Any, 0);
+        world.injected.set_delay(Duration::ZERO);
+        world.get("a", 1);
+        world.lapse(2);
+        assert!(world.told().is_empty());
+        world.lapse(3);
+        assert_eq!(world.told(), ["a 1", "get a true"]);
+        assert!(!world.injected.is_active());
+        world.injected.set_delay(60 * SECOND);
+        world.write("a", Rule::Any, 4);
+        world.get("a", 4);
+        world.lapse(10);
+        assert_eq!(world.told(), ["a OUTCOME_UNKNOWN", "get a REDIS_UNAVAILABLE"]);
+    }
+
+    #[test]
+    fn a_lost_answer_is_that_of_a_change_which_was_executed() {
+        let mut world = World::new();
+        world.injected.lose_answers(1);
+        world.get("a", 0);
+        world.write("a", Rule::Any, 0);
+        world.write("a", Rule::Any, 0);
+        assert_eq!(world.told(), ["get a false", "a OUTCOME_UNKNOWN", "a 2"]);
+        assert!(!world.injected.is_active());
+    }
+
+    #[test]
+    fn a_refused_operation_is_not_executed() {
+        let mut world = World::new();
+        world.injected.refuse("NO".into(), 1);
+        world.write("a", Rule::Any, 0);
+        world.write("a", Rule::Any, 0);
+        assert_eq!(world.told(), ["a REDIS_REPLY", "a 1"]);
+    }
+
+    #[test]
+    fn another_writer_is_first_once() {
+        let mut world = World::new();
+        world.injected.conflict("a".into());
+        world.write("a", Rule::Any, 0);
+        world.write("a", Rule::Locked { expected: 1 }, 0);
+        world.write("a", Rule::Locked { expected: 2 }, 0);
+        assert_eq!(world.told(), ["a 1", "a CONCURRENT_MODIFICATION", "a 3"]);
+        world.injected.conflict("b".into());
+        world.write("b", Rule::Locked { expected: 1 }, 0);
+        assert!(!world.injected.is_active());
+        assert_eq!(world.told(), ["b SESSION_NOT_FOUND"]);
+    }
+
+    #[test]
+    fn what_a_closed_handle_has_asked_ends() {
+        let mut world = World::new();
+        world.injected.set_delay(SECOND);
+        world.write("held", Rule::Any, 0);
+        let at = world.at(0);
+        world.injected.begin_outage(None, &mut world.contents, at);
+        world.write("waits", Rule::Any, 0);
+        world.get("held", 0);
+        world.step(|injected, _, due| injected.forget(1, due));
+        assert_eq!(world.told(), ["waits CLOSED", "held 1"]);
+        assert_eq!((world.injected.waiting.len(), world.injected.deadlines.len()), (1, 1));
+    }
+}

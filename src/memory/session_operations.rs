@@ -1,0 +1,209 @@
+//! The operations on sessions. `redis/sessions/scripts/` has the same rules for Redis.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apply::Apply;
+use super::contents::Contents;
+use super::entry::Entry;
+use super::message::{Content, Message};
+use super::moment::Moment;
+use crate::document::{Draft, MAX_VERSION, Stamp};
+use crate::error::{Error, Result};
+use crate::operation::names::Namespace;
+use crate::operation::record::new_id;
+use crate::operation::rule::Rule;
+use crate::operation::session::{
+    Broadcast, Delete, Deleted, Documents, Get, GetMany, Touch, Write, Written,
+};
+
+const CREATED: &str = "session_created";
+const UPDATED: &str = "session_updated";
+const DELETED: &str = "session_deleted";
+
+impl Apply for Get {
+    type Context = Namespace;
+
+    fn apply(
+        self,
+        namespace: &Namespace,
+        contents: &mut Contents,
+        at: Moment,
+    ) -> Result<Option<String>> {
+        Ok(document(namespace, contents, &self.session_id, at))
+    }
+}
+
+impl Apply for GetMany {
+    type Context = Namespace;
+
+    fn apply(
+        self,
+        namespace: &Namespace,
+        contents: &mut Contents,
+        at: Moment,
+    ) -> Result<Documents> {
+        let read = |id: &String| Ok(document(namespace, contents, id, at));
+        Ok(self.session_ids.iter().map(read).collect())
+    }
+}
+
+impl Apply for Write {
+    type Context = Namespace;
+
+    fn apply(self, namespace: &Namespace, contents: &mut Contents, at: Moment) -> Result<Written> {
+        let Self { session_id, draft, rule, record_id, now_ms } = self;
+        let key = namespace.keys.session(&session_id);
+        let stored = contents.sessions.get(&key, at.now);
+        let version = match (rule, stored) {
+            (Rule::Create, _) | (Rule::CreateIfAbsent, None) => 1,
+            (Rule::CreateIfAbsent, Some(_)) => return Err(Error::SessionExists { session_id }),
+            (Rule::Locked { .. }, None) => return Err(Error::SessionNotFound { session_id }),
+            (Rule::Locked { expected }, Some(stored)) if stored.version == expected => expected + 1,
+            (Rule::Any, None) => draft.version.unwrap_or(0) + 1,
+            (_, Some(stored)) if stored.version >= MAX_VERSION => {
+                return Err(Error::Deserialization { session_id, raw: (*stored.document).into() });
+            }
+            (Rule::Locked { expected }, Some(stored)) => {
+                let actual = stored.version;
+                return Err(Error::ConcurrentModification { session_id, expected, actual });
+            }
+            (Rule::Any, Some(stored)) => stored.version + 1,
+        };
+        let document = Arc::<str>::from(draft.document(version));
+        let event = match rule.stamp() {
+            Stamp::Created => CREATED,
+            Stamp::Updated => UPDATED,
+        };
+        let state = Some(document.clone());
+        let is_audited = announce(
+            namespace,
+            contents,
+            Change { session_id, state, event, record_id, now_ms },
+            at,
+        );
+        contents.sessions.put(&key, document, version, at.now + ttl(namespace));
+        Ok(Written { version, unaudited: !is_audited })
+    }
+
+    fn contested(&self) -> Option<&str> {
+        matches!(self.rule, Rule::Locked { .. }).then_some(&*self.session_id)
+    }
+
+    fn lose_race(&self, namespace: &Namespace, contents: &mut Contents, at: Moment) {
+        let key = namespace.keys.session(&self.session_id);
+        let Some(stored) = contents.sessions.get(&key, at.now) else { return };
+        let (before, version) = (Draft::head(stored.version), stored.version + 1);
+        let Some(rest) = stored.document.strip_prefix(&*before) else { return };
+        let document = Arc::<str>::from(Draft::head(version) + rest);
+        let change = Change {
+            session_id: self.session_id.clone(),
+            state: Some(document.clone()),
+            event: UPDATED,
+            record_id: Some(new_id(self.now_ms)),
+            now_ms: self.now_ms,
+        };
+        announce(namespace, contents, change, at);
+        contents.sessions.put(&key, document, version, at.now + ttl(namespace));
+    }
+}
+
+impl Apply for Delete {
+    type Context = Namespace;
+
+    fn apply(self, namespace: &Namespace, contents: &mut Contents, at: Moment) -> Result<Deleted> {
+        let Self { session_id, record_id, now_ms } = self;
+        let key = namespace.keys.session(&session_id);
+        let existed = contents.sessions.remove(&key, at.now);
+        let change = Change { session_id, state: None, event: DELETED, record_id, now_ms };
+        if !existed {
+            publish(namespace, contents, change.session_id, None, at);
+            return Ok(Deleted { existed, unaudited: false });
+        }
+        let is_audited = announce(namespace, contents, change, at);
+        Ok(Deleted { existed, unaudited: !is_audited })
+    }
+}
+
+impl Apply for Touch {
+    type Context = Namespace;
+
+    fn apply(self, namespace: &Namespace, contents: &mut Contents, at: Moment) -> Result<bool> {
+        let key = namespace.keys.session(&self.session_id);
+        Ok(contents.sessions.touch(&key, at.now + ttl(namespace), at.now))
+    }
+}
+
+impl Apply for Broadcast {
+    type Context = Namespace;
+
+    fn apply(self, namespace: &Namespace, contents: &mut Contents, at: Moment) -> Result<()> {
+        let channel = namespace.keys.ws_channel(&self.session_id);
+        let message =
+            || Message { channel: channel.clone(), content: Content::Broadcast(self.message) };
+        contents.topics.publish(&channel, message, at.now, &mut contents.wakes);
+        Ok(())
+    }
+}
+
+/// A change of a session.
+struct Change {
+    session_id: String,
+    /// The document after it.
+    state: Option<Arc<str>>,
+    event: &'static str,
+    record_id: Option<String>,
+    now_ms: i64,
+}
+
+/// Appends the record of a change, where the sessions are audited, and publishes it. Returns `false`
+/// if it was to be audited, and the backlog is full.
+fn announce(namespace: &Namespace, contents: &mut Contents, change: Change, at: Moment) -> bool {
+    let Change { session_id, state, event, record_id, now_ms } = change;
+    let is_audited = namespace.audit.as_deref().is_none_or(|stream| {
+        let entry = Entry {
+            record_id: record_id.unwrap_or_default(),
+            session_id: session_id.clone(),
+            event_type: Cow::Borrowed(event),
+            at_ms: now_ms,
+            is_write: state.is_some(),
+            state: state.clone(),
+            position: None,
+            logged: None,
+        };
+        contents.append(stream, entry, at)
+    });
+    publish(namespace, contents, session_id, state, at);
+    is_audited
+}
+
+fn publish(
+    namespace: &Namespace,
+    contents: &mut Contents,
+    session_id: String,
+    document: Option<Arc<str>>,
+    at: Moment,
+) {
+    let channel = &namespace.keys.updates_channel;
+    let message = || {
+        let key_prefix = namespace.keys.session_prefix.clone();
+        let content = Content::Update { session_id, key_prefix, document };
+        Message { channel: channel.clone(), content }
+    };
+    contents.topics.publish(channel, message, at.now, &mut contents.wakes);
+}
+
+fn document(
+    namespace: &Namespace,
+    contents: &Contents,
+    session_id: &str,
+    at: Moment,
+) -> Option<String> {
+    let session = contents.sessions.get(&namespace.keys.session(session_id), at.now)?;
+    Some((*session.document).to_owned())
+}
+
+fn ttl(namespace: &Namespace) -> Duration {
+    Duration::from_secs(namespace.ttl_seconds.into())
+}

@@ -1,0 +1,38 @@
+//! What a write demands of the stored session.
+
+use crate::document::Stamp;
+
+/// What a write demands of what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Nothing: a new life of the session begins with version 1.
+    Create,
+    /// That there is no such session.
+    CreateIfAbsent,
+    /// That exactly this version is stored.
+    Locked {
+        /// The expected version.
+        expected: u64,
+    },
+    /// Nothing: last writer wins in content, the version grows all the same.
+    Any,
+}
+
+impl Rule {
+    /// The dates that the write sets.
+    pub fn stamp(self) -> Stamp {
+        match self {
+            Self::Create | Self::CreateIfAbsent => Stamp::Created,
+            Self::Locked { .. } | Self::Any => Stamp::Updated,
+        }
+    }
+
+    /// The version that the write stores; `None` where that depends on the stored one.
+    pub fn version(self) -> Option<u64> {
+        match self {
+            Self::Create | Self::CreateIfAbsent => Some(1),
+            Self::Locked { expected } => Some(expected + 1),
+            Self::Any => None,
+        }
+    }
+}

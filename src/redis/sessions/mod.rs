@@ -1,0 +1,68 @@
+//! Sessions in Redis.
+//!
+//! - `read`, `many`, `write`: the operations on sessions as commands; `reply`: what is made of answers.
+//! - `context`: what these commands share; `scripts`: the Lua scripts behind the changes, which hold the
+//!   names of their sessions.
+//! - [`message`]: what is published about sessions, and how it is read.
+//! - `subscription`: what is published, with a connection of its own.
+
+mod context;
+mod many;
+pub(crate) mod message;
+mod read;
+mod reply;
+mod scripts;
+mod subscription;
+mod write;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use self::context::Context;
+use self::many::GetAll;
+pub use self::subscription::SessionSubscription;
+use crate::engine::{Execute, Sessions};
+use crate::error::Result;
+use crate::operation::names::Namespace;
+use crate::operation::session::{Documents, GetMany};
+use crate::redis::command::{AsCommand, Asked};
+use crate::redis::connection::Connection;
+
+/// The sessions of a namespace in Redis.
+#[derive(Clone)]
+pub struct RedisSessions {
+    connection: Connection,
+    context: Arc<Context>,
+}
+
+impl RedisSessions {
+    pub(crate) fn new(connection: Connection, namespace: Namespace) -> Self {
+        Self { connection, context: Arc::new(Context::new(namespace)) }
+    }
+}
+
+impl Sessions for RedisSessions {}
+
+impl<C: AsCommand<Context = Context>> Execute<C> for RedisSessions {
+    fn execute(
+        &self,
+        command: C,
+        deadline: Instant,
+        done: impl FnOnce(Result<C::Outcome>) + Send + 'static,
+    ) {
+        self.connection.submit(Asked::new(&self.context, command, deadline, done));
+    }
+}
+
+impl Execute<GetMany> for RedisSessions {
+    fn execute(
+        &self,
+        GetMany { session_ids }: GetMany,
+        deadline: Instant,
+        done: impl FnOnce(Result<Documents>) + Send + 'static,
+    ) {
+        let (connection, context) = (self.connection.clone(), self.context.clone());
+        self.connection.submit(GetAll::new(connection, context, session_ids, deadline, done));
+    }
+}

@@ -1,0 +1,154 @@
+//! The scripts that change sessions: one for each rule, with the constants of its namespace written
+//! into it, because Redis spends much of a call on the arguments.
+//!
+//! A script is the concatenation of the ledger's part ([`Script::noting`]), the constants, and the
+//! files in `scripts/`, each of which names its keys, arguments and answers.
+
+use crate::operation::names::{Namespace, Stream};
+use crate::operation::rule::Rule;
+use crate::redis::script::Script;
+
+const RIGHTS: &str = include_str!("scripts/rights.lua");
+const ANNOUNCE: &str = include_str!("scripts/announce.lua");
+const VERSION: &str = include_str!("scripts/version.lua");
+const CREATE: &str = include_str!("scripts/create.lua");
+const ABSENT: &str = include_str!("scripts/absent.lua");
+const LOCKED: &str = include_str!("scripts/locked.lua");
+const ANY: &str = include_str!("scripts/any.lua");
+const STORE: &str = include_str!("scripts/store.lua");
+const DELETE: &str = include_str!("scripts/delete.lua");
+
+/// The scripts of one namespace.
+pub(crate) struct Scripts {
+    create: Script,
+    absent: Script,
+    locked: Script,
+    any: Script,
+    delete: Script,
+}
+
+impl Scripts {
+    /// The scripts of a namespace.
+    pub fn new(namespace: &Namespace) -> Self {
+        let script = |event: &str, parts: &[&str]| {
+            let constants = constants(namespace, event);
+            Script::noting(&[&constants, RIGHTS, ANNOUNCE, &parts.concat()].concat())
+        };
+        Self {
+            create: script("session_created", &[CREATE, STORE]),
+            absent: script("session_created", &[ABSENT, STORE]),
+            locked: script("session_updated", &[VERSION, LOCKED, STORE]),
+            any: script("session_updated", &[VERSION, ANY, STORE]),
+            delete: script("session_deleted", &[DELETE]),
+        }
+    }
+
+    /// The script that writes by a rule.
+    pub fn write(&self, rule: Rule) -> &Script {
+        match rule {
+            Rule::Create => &self.create,
+            Rule::CreateIfAbsent => &self.absent,
+            Rule::Locked { .. } => &self.locked,
+            Rule::Any => &self.any,
+        }
+    }
+
+    /// The script that deletes.
+    pub fn delete(&self) -> &Script {
+        &self.delete
+    }
+}
+
+/// The constants, as the files in `scripts/` name them.
+fn constants(namespace: &Namespace, event: &str) -> String {
+    let Namespace { keys, ttl_seconds, audit } = namespace;
+    [
+        // Before the session id in a session's key.
+        ("KEY_PREFIX", quoted(&keys.session_prefix)),
+        // Where updates and deletions are published.
+        ("CHANNEL", quoted(&keys.updates_channel)),
+        // Of a session, seconds. A string: Redis formats each number that a command gets.
+        ("TTL", quoted(&ttl_seconds.to_string())),
+        // What the audit record says has happened.
+        ("EVENT", quoted(event)),
+        // How many audit records may wait; 0: any number.
+        ("BACKLOG_LIMIT", audit.as_deref().map_or(0, Stream::limit).to_string()),
+    ]
+    .map(|(name, literal)| format!("local {name} = {literal}\n"))
+    .concat()
+}
+
+/// A string as a Lua literal. Whatever is not plain ASCII becomes a decimal escape, byte by byte.
+fn quoted(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push('"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => literal.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => literal.push(char::from(byte)),
+            // Of three digits: the next character may be a digit, too.
+            _ => literal.push_str(&format!("\\{byte:03}")),
+        }
+    }
+    literal.push('"');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::keys::{AuditKeys, Keys};
+
+    fn namespace(session_prefix: &str) -> Namespace {
+        let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
+        Namespace { keys, ttl_seconds: 60, audit: None }
+    }
+
+    #[test]
+    fn a_literal_escapes_what_would_end_or_change_it() {
+        assert_eq!(quoted(""), r#""""#);
+        assert_eq!(quoted("session:a-b_c~"), r#""session:a-b_c~""#);
+        assert_eq!(quoted(r#"'"\n]]--"#), r#""'\"\\n]]--""#);
+        assert_eq!(quoted("a\nb\r\t\u{7f}"), r#""a\010b\013\009\127""#);
+        assert_eq!(quoted("\u{0}1é"), r#""\0001\195\169""#);
+    }
+
+    #[test]
+    fn the_constants_are_those_of_the_namespace() {
+        let stream = Stream { keys: AuditKeys::of("q"), max_backlog: Some(7) };
+        let namespace = Namespace { audit: Some(Arc::new(stream)), ..namespace("p:\n") };
+        assert_eq!(
+            constants(&namespace, "happened"),
+            r#"local KEY_PREFIX = "p:\010"
+local CHANNEL = "session-updates"
+local TTL = "60"
+local EVENT = "happened"
+local BACKLOG_LIMIT = 7
+"#
+        );
+    }
+
+    #[test]
+    fn each_rule_and_each_namespace_has_scripts_of_its_own() {
+        let rules = [Rule::Create, Rule::CreateIfAbsent, Rule::Locked { expected: 1 }, Rule::Any];
+        let namespaces = ["session:", "other:"].map(|prefix| Scripts::new(&namespace(prefix)));
+        let mut digests: Vec<&str> = namespaces
+            .iter()
+            .flat_map(|scripts| {
+                let writes = rules.map(|rule| scripts.write(rule).digest());
+                writes.into_iter().chain([scripts.delete().digest()])
+            })
+            .collect();
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), 2 * (rules.len() + 1));
+    }
+
+    #[test]
+    fn equal_namespaces_share_their_scripts() {
+        let [one, other] = [(); 2].map(|()| Scripts::new(&namespace("p:")));
+        assert_eq!(one.write(Rule::Any).digest(), other.write(Rule::Any).digest());
+    }
+}

@@ -1,0 +1,168 @@
+//! The commands that change: create and update, delete, touch, broadcast.
+
+use redis::Value;
+
+use super::context::Context;
+use super::message;
+use super::reply::{unexpected, wrong_type};
+use crate::document::Draft;
+use crate::error::{Error, Result};
+use crate::operation::rule::Rule;
+use crate::operation::session::{Broadcast, Delete, Deleted, Touch, Write, Written};
+use crate::redis::command::{About, AsCommand};
+use crate::redis::request::Attempt;
+use crate::redis::resp::encode::Command;
+use crate::redis::script::Script;
+
+/// Begins the command of a script about a session: its keys, and so many arguments and, with an
+/// audit, the record's id, which the caller appends last.
+fn begin<'a>(
+    out: &'a mut Vec<u8>,
+    (context, script): (&Context, &Script),
+    attempt: &Attempt,
+    session_id: &str,
+    arguments: usize,
+) -> Command<'a> {
+    let session = [context.prefix(), session_id];
+    match &context.namespace.audit {
+        None => script.noted(out, attempt, &[session], arguments),
+        Some(audit) => {
+            let stream = [&*audit.keys.stream, ""];
+            script.noted(out, attempt, &[session, stream], arguments + 1)
+        }
+    }
+}
+
+/// Appends the record's id, with an audit.
+fn end(mut command: Command<'_>, context: &Context, record_id: Option<&str>) {
+    if context.namespace.audit.is_some() {
+        command.word(record_id.unwrap_or_default());
+    }
+}
+
+impl AsCommand for Write {
+    type Context = Context;
+
+    fn encode(&self, context: &Context, attempt: &Attempt, out: &mut Vec<u8>) {
+        let Self { session_id, draft, rule, record_id, .. } = self;
+        let head = rule.version().map(Draft::head);
+        let version = match rule {
+            Rule::Create | Rule::CreateIfAbsent => None,
+            Rule::Locked { expected } => Some(*expected),
+            Rule::Any => Some(draft.version.unwrap_or(0) + 1), // Where nothing is stored.
+        };
+        let arguments = 2 + usize::from(version.is_some());
+        let script = context.scripts.write(*rule);
+        let mut command = begin(out, (context, script), attempt, session_id, arguments);
+        command.joined(head.iter().map(String::as_bytes).chain(draft.tail()));
+        command.number(self.now_ms.unsigned_abs());
+        if let Some(version) = version {
+            command.number(version);
+        }
+        end(command, context, record_id.as_deref());
+    }
+
+    fn about(&self, context: &Context) -> About {
+        About::Writes(context.hash(&self.session_id))
+    }
+
+    fn notes(&self) -> bool {
+        true
+    }
+
+    fn read(self, _context: &Context, reply: Result<Value>) -> Result<Written> {
+        let Self { session_id, rule, .. } = self;
+        let value = reply.map_err(|error| wrong_type(error, &session_id))?;
+        read_answer(value, session_id, rule)
+    }
+}
+
+/// The answer of a script that writes.
+fn read_answer(value: Value, session_id: String, rule: Rule) -> Result<Written> {
+    let parts = match value {
+        Value::Int(answer) => {
+            let version = rule.version().unwrap_or(answer.unsigned_abs());
+            return Ok(Written { version, unaudited: answer < 0 });
+        }
+        Value::Array(parts) => parts,
+        other => return Err(unexpected(&other)),
+    };
+    let mut parts = parts.into_iter();
+    let found = parts.next().and_then(|found| redis::from_redis_value::<String>(found).ok());
+    Err(match (found.as_deref(), rule, parts.next()) {
+        (Some("missing"), ..) => Error::SessionNotFound { session_id },
+        (Some("exists"), ..) => Error::SessionExists { session_id },
+        (Some("conflict"), Rule::Locked { expected }, Some(Value::Int(actual))) => {
+            let actual = u64::try_from(actual).unwrap_or_default();
+            Error::ConcurrentModification { session_id, expected, actual }
+        }
+        (Some("corrupt"), _, Some(Value::BulkString(raw))) => {
+            Error::Deserialization { session_id, raw: String::from_utf8_lossy(&raw).into_owned() }
+        }
+        _ => unexpected(&Value::Array(Vec::new())),
+    })
+}
+
+impl AsCommand for Delete {
+    type Context = Context;
+
+    fn encode(&self, context: &Context, attempt: &Attempt, out: &mut Vec<u8>) {
+        let script = context.scripts.delete();
+        let mut command = begin(out, (context, script), attempt, &self.session_id, 1);
+        command.number(self.now_ms.unsigned_abs());
+        end(command, context, self.record_id.as_deref());
+    }
+
+    fn about(&self, context: &Context) -> About {
+        About::Writes(context.hash(&self.session_id))
+    }
+
+    fn notes(&self) -> bool {
+        true
+    }
+
+    fn read(self, _context: &Context, reply: Result<Value>) -> Result<Deleted> {
+        reply.map(|answer| Deleted {
+            existed: answer != Value::Int(0),
+            unaudited: answer == Value::Int(-1),
+        })
+    }
+}
+
+impl AsCommand for Touch {
+    type Context = Context;
+
+    fn encode(&self, context: &Context, _attempt: &Attempt, out: &mut Vec<u8>) {
+        Command::new(out, 3)
+            .word("EXPIRE")
+            .named(context.prefix(), &self.session_id)
+            .number(context.namespace.ttl_seconds.into());
+    }
+
+    fn about(&self, context: &Context) -> About {
+        About::Writes(context.hash(&self.session_id))
+    }
+
+    fn read(self, _context: &Context, reply: Result<Value>) -> Result<bool> {
+        reply.map(|value| value == Value::Int(1))
+    }
+}
+
+impl AsCommand for Broadcast {
+    type Context = Context;
+
+    fn encode(&self, context: &Context, _attempt: &Attempt, out: &mut Vec<u8>) {
+        Command::new(out, 3)
+            .word("PUBLISH")
+            .named(&context.namespace.keys.ws_channel_prefix, &self.session_id)
+            .word(message::broadcast(&self.session_id, &self.message, self.now_ms));
+    }
+
+    fn about(&self, context: &Context) -> About {
+        About::Tells(context.hash(&self.session_id))
+    }
+
+    fn read(self, _context: &Context, reply: Result<Value>) -> Result<()> {
+        reply.map(drop)
+    }
+}
