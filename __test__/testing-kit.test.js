@@ -1,6 +1,7 @@
 'use strict'
 
 const { spawnSync } = require('node:child_process')
+const { randomUUID } = require('node:crypto')
 const path = require('node:path')
 const { inspect } = require('node:util')
 const {
@@ -129,7 +130,7 @@ describe('sessions()', () => {
 
 describe('records()', () => {
   test('are what was audited, in order, with dates', async () => {
-    const manager = store.manager({ queue: store.queue() })
+    const manager = store.manager({ queue: store.queue({ worker: false }) })
     const before = Date.now()
     await manager.createSession(state)
     await manager.updateSession(ID, { ...state, status: 'running' }, 1)
@@ -157,6 +158,15 @@ describe('records()', () => {
     expect(store.records()).toEqual([])
     await store.queue().queueWrite(ID, state, 'cycle_switched')
     expect(store.records()).toMatchObject([{ eventType: 'cycle_switched', sessionId: ID }])
+  })
+
+  test('are stored in a database in memory, or are dead letters, once the queue is drained', async () => {
+    const queue = store.queue({ logger: LOGGER.logger })
+    await queue.queueWrite(randomUUID(), state, 'custom')
+    await queue.queueWrite(randomUUID(), state, 'e'.repeat(51))
+    await queue.drained()
+    expect(store.records().map((record) => record.status)).toEqual(['stored', 'failed'])
+    expect(await queue.getMetrics()).toMatchObject({ completed: 1, failed: 1, waiting: 0 })
   })
 })
 
