@@ -1,7 +1,7 @@
 'use strict'
 
 const { once } = require('node:events')
-const { DBWriteQueue, DatabaseError, createRedisClient } = require('../index.js')
+const { DBWriteQueue, DatabaseError } = require('../index.js')
 const { Audit, running } = require('./harness/audit.js')
 const { until } = require('./harness/until.js')
 
@@ -64,30 +64,6 @@ test.each(POISON)('%s: a dead letter at once, its neighbours stored', async (_na
 })
 
 describe('dead letters', () => {
-  /** Three, oldest first. */
-  async function dead() {
-    await audit.deploy()
-    const queue = audit.queue()
-    const ids = []
-    for (const name of ['a', 'b', 'c']) {
-      const failed = once(queue, 'failed')
-      await queue.queueWrite(name, running(), 'x')
-      const [{ id }] = await failed
-      ids.push(id)
-    }
-    return { queue, ids }
-  }
-
-  test('come newest first, by page', async () => {
-    const { queue } = await dead()
-    const names = async (page) => (await queue.getFailed(page)).map((letter) => letter.sessionId)
-    expect(await names()).toEqual(['c', 'b', 'a'])
-    expect(await names({ limit: 2 })).toEqual(['c', 'b'])
-    expect(await names({ offset: 2, limit: 2 })).toEqual(['a'])
-    expect(await names({ offset: 3 })).toEqual([])
-    expect(await names({ limit: 0 })).toEqual([])
-  })
-
   /** Puts letters there, as Redis commands do, each with these fields. */
   async function put(letters) {
     const key = audit.stream.replace(/stream$/, 'dead')
@@ -134,30 +110,6 @@ describe('dead letters', () => {
     },
   )
 
-  test('are stored once when retried twice after the cause is gone', async () => {
-    const { queue, ids } = await dead()
-    await audit.rows('ALTER TABLE sync_events ALTER session_id TYPE text')
-    await audit.rows('ALTER TABLE sync_sessions ALTER session_id TYPE text')
-    expect(await Promise.all([queue.retryFailed([ids[1]]), queue.retryFailed([ids[1]])])).toEqual(
-      expect.arrayContaining([0, 1]),
-    )
-    await queue.drained()
-    expect((await audit.events()).map((event) => event.id)).toEqual([ids[1]])
-    expect(await queue.retryFailed()).toBe(2)
-    expect(await queue.retryFailed()).toBe(0)
-    await queue.drained()
-    expect((await audit.events()).map((event) => event.id).sort()).toEqual([...ids].sort())
-    expect(await queue.getMetrics()).toMatchObject({ completed: 3, failed: 0 })
-  })
-
-  test('that fail again are dead again, once', async () => {
-    const { queue, ids } = await dead()
-    const failed = once(queue, 'failed')
-    expect(await queue.retryFailed([ids[0]])).toBe(1)
-    await failed
-    expect((await queue.getFailed()).map((letter) => letter.id)).toEqual([ids[0], ids[2], ids[1]])
-  })
-
   test('of more than one portion are all retried, and only once', async () => {
     await audit.deploy()
     const queue = audit.queue()
@@ -166,13 +118,6 @@ describe('dead letters', () => {
     expect(await queue.retryFailed()).toBe(600)
     await until(async () => (await queue.getMetrics()).failed === 600, 30_000)
   }, 60_000)
-
-  test('can be thrown away', async () => {
-    const { queue, ids } = await dead()
-    expect(await queue.removeFailed([ids[0], ids[2], 'nobody'])).toBe(2)
-    expect((await queue.getFailed()).map((letter) => letter.id)).toEqual([ids[1]])
-    expect(await queue.retryFailed([ids[0]])).toBe(0)
-  })
 })
 
 test('a failure that is nobody’s clear fault is tried so often, then dead', async () => {
@@ -200,76 +145,6 @@ test('a failure that is nobody’s clear fault is tried so often, then dead', as
   expect(await queue.getMetrics()).toMatchObject({ completed: 2, failed: 1, delayed: 0, active: 0 })
 })
 
-test('each record is told of on its way', async () => {
-  const queue = audit.queue()
-  await queue.migrate()
-  const told = []
-  for (const name of ['active', 'completed', 'retrying', 'failed', 'drained']) {
-    queue.on(name, (record) => told.push([name, record?.eventType]))
-  }
-  const removed = () => told.push(['removed'])
-  queue.on('completed', removed).off('completed', removed)
-  const state = running()
-  const drained = once(queue, 'drained')
-  await queue.queueWrite(state.session_id, state, 'x')
-  await drained
-  expect(told).toEqual([
-    ['active', 'x'],
-    ['completed', 'x'],
-    ['drained', undefined],
-  ])
-})
-
-test('a listener that throws or rejects is reported, and the worker goes on', async () => {
-  const queue = audit.queue()
-  await queue.migrate()
-  queue.once('completed', () => {
-    throw new Error('mine')
-  })
-  queue.once('drained', async () => {
-    throw new Error('mine, later')
-  })
-  const state = running()
-  await queue.queueWrite(state.session_id, state, 'x')
-  await until(() => audit.logger.told.error.length === 2)
-  expect(audit.logger.told.error.map(({ err, message }) => [err.message, message])).toEqual([
-    ['mine', 'a listener of the queue failed'],
-    ['mine, later', 'a listener of the queue failed'],
-  ])
-  await queue.queueWrite(state.session_id, state, 'y')
-  await queue.drained()
-  expect(await audit.events()).toHaveLength(2)
-})
-
-describe('maxBacklog', () => {
-  test('past it queueWrite rejects, and the manager writes on and reports it', async () => {
-    const queue = audit.queue({ worker: false, maxBacklog: 2 })
-    const manager = audit.manage(queue, { logger: audit.logger })
-    const state = running()
-    const id = state.session_id
-    await manager.createSession(state)
-    await queue.queueWrite(id, state, 'x')
-    await expect(queue.queueWrite(id, state, 'y')).rejects.toMatchObject({
-      name: 'BacklogFullError',
-      code: 'BACKLOG_FULL',
-      sessionId: id,
-      maxBacklog: 2,
-    })
-    await manager.updateSession(id, state, 1)
-    expect((await manager.modifySession(id, (s) => s)).version).toBe(3)
-    await manager.deleteSession(id)
-    expect(await manager.getSession(id)).toBeNull()
-    await manager.createSession(state)
-    expect(await audit.left()).toBe(2)
-    expect(audit.logger.told.error.map(({ err, eventType }) => [err.code, eventType])).toEqual([
-      ['BACKLOG_FULL', 'session_updated'],
-      ['BACKLOG_FULL', 'session_updated'],
-      ['BACKLOG_FULL', 'session_deleted'],
-      ['BACKLOG_FULL', 'session_created'],
-    ])
-  })
-})
-
 describe('a Redis that may lose records', () => {
   afterEach(() => audit.redis.config('SET', 'maxmemory-policy', 'noeviction', 'appendonly', 'yes'))
 
@@ -284,61 +159,7 @@ describe('a Redis that may lose records', () => {
   })
 })
 
-test('a client that is passed in is shared and stays its owner’s', async () => {
-  const client = createRedisClient(audit.server.url)
-  const { databaseUrl, queueName } = audit
-  const queue = new DBWriteQueue(client, { databaseUrl, queueName, worker: false })
-  const state = running()
-  await queue.queueWrite(state.session_id, state, 'x')
-  await queue.close()
-  expect(await client.ping()).toBe('PONG')
-  const second = new DBWriteQueue(client, { databaseUrl, queueName })
-  await client.quit()
-  await expect(second.getMetrics()).rejects.toMatchObject({ code: 'CLOSED' })
-  await second.close()
-})
-
-test('after close every call rejects, and close may be called again', async () => {
-  const queue = audit.queue()
-  await queue.close()
-  await queue.close()
-  await queue.close(true)
-  const state = running()
-  for (const call of [
-    () => queue.queueWrite(state.session_id, state, 'x'),
-    () => queue.getMetrics(),
-    () => queue.getFailed(),
-    () => queue.retryFailed(),
-    () => queue.removeFailed([]),
-    () => queue.migrate(),
-    () => queue.drained(),
-  ]) {
-    await expect(call()).rejects.toMatchObject({ code: 'CLOSED' })
-  }
-})
-
-describe('bad input', () => {
-  test.each([
-    ['session_id', (queue, state) => queue.queueWrite('', state, 'x')],
-    ['session_id', (queue, state) => queue.queueWrite(5, state, 'x')],
-    ['session_id', (queue, state) => queue.queueWrite('x'.repeat(513), state, 'x')],
-    ['state', (queue) => queue.queueWrite('a', 'text', 'x')],
-    ['state', (queue) => queue.queueWrite('a', undefined, 'x')],
-    ['when', (queue, state) => queue.queueWrite('a', { ...state, when: new Date('') }, 'x')],
-    ['eventType', (queue, state) => queue.queueWrite('a', state, '')],
-    ['eventType', (queue, state) => queue.queueWrite('a', state)],
-    ['offset', (queue) => queue.getFailed({ offset: -1 })],
-    ['limit', (queue) => queue.getFailed({ limit: '5' })],
-    ['limit', (queue) => queue.getFailed({ limit: 1001 })],
-    ['ids', (queue) => queue.retryFailed('all')],
-    ['ids', (queue) => queue.removeFailed([5])],
-    ['ids', (queue) => queue.removeFailed()],
-  ])('%s: the promise rejects, and nothing is queued (%#)', async (field, call) => {
-    const queue = audit.queue({ worker: false })
-    await expect(call(queue, running())).rejects.toMatchObject({ code: 'INVALID_STATE', field })
-    expect(await audit.left()).toBe(0)
-  })
-
+describe('the constructor', () => {
   test.each([
     ['redis', [5]],
     ['url', ['http://localhost']],
@@ -354,7 +175,7 @@ describe('bad input', () => {
     ['databaseUrl', ['redis://localhost', { databaseUrl: 'http://u:secret@h/d' }]],
     ['databaseUrl', ['redis://localhost', { databaseUrl: 5 }]],
     ['logger', ['redis://localhost', { logger: {} }]],
-  ])('%s: the constructor throws (%#)', (field, args) => {
+  ])('refuses a bad %s with a throw (%#)', (field, args) => {
     let error
     try {
       new DBWriteQueue(...args)

@@ -250,21 +250,6 @@ test('the record is appended in the write script: one command from the client', 
   expect(await audit.left()).toBe(2)
 })
 
-test('a change that was refused leaves no record; nor does deleting nothing', async () => {
-  const queue = audit.queue({ worker: false })
-  const manager = audit.manage(queue)
-  const state = running()
-  await manager.createSession(state)
-  await expect(manager.updateSession(state.session_id, state, 7)).rejects.toMatchObject({
-    code: 'CONCURRENT_MODIFICATION',
-  })
-  await expect(manager.createSession(state, { ifAbsent: true })).rejects.toMatchObject({
-    code: 'SESSION_EXISTS',
-  })
-  await manager.deleteSession('nobody')
-  expect(await audit.left()).toBe(1)
-})
-
 test('a manager on another Redis appends after the write', async () => {
   const other = await RedisServer.start()
   try {

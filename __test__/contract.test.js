@@ -1,16 +1,9 @@
 'use strict'
 
-const {
-  ConcurrencyError,
-  SessionExistsError,
-  SessionNotFoundError,
-  StateError,
-  SyncMode,
-  SyncStatus,
-} = require('../index.js')
-const { eavesdrop, listen } = require('./harness/channel.js')
+// What the contract says of Redis alone: how long sessions live there, and with how many commands.
+
+const { eavesdrop } = require('./harness/channel.js')
 const { Managers } = require('./harness/managers.js')
-const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
 const { refusalOf } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
@@ -39,11 +32,9 @@ afterEach(async () => {
   await redis.flushall()
 })
 
-const stored = async (id) => JSON.parse(await redis.get(`session:${id}`))
-
 /** A stored session, as `getSession` gives it. */
-async function created(overrides) {
-  const state = makeState(overrides)
+async function created() {
+  const state = makeState()
   await manager.createSession(state)
   return manager.getSession(state.session_id)
 }
@@ -55,216 +46,36 @@ async function latestConnection() {
   return /(?:^| )addr=(\S+)/.exec(ours.at(-1))[1]
 }
 
-describe('getSession', () => {
-  it('resolves to null where there is no such session', async () => {
-    expect(await manager.getSession('nobody')).toBeNull()
-  })
+describe('the TTL of an hour', () => {
+  const ttlOf = (state) => redis.ttl(`session:${state.session_id}`)
 
-  it('resolves to the state that was created, with fields of the caller and dates', async () => {
-    const started = new Date('2026-01-02T03:04:05.006Z')
-    const state = makeState({ session_started_at: started, group_id: 'g', nested: { a: [] } })
-    await manager.createSession(state)
-    const read = await manager.getSession(state.session_id)
-    const { created_at, updated_at } = read
-    expect(read).toEqual({ ...state, version: 1, created_at, updated_at })
-    expect(read.session_started_at).toBeInstanceOf(Date)
-    expect(read.created_at).toBeInstanceOf(Date)
-  })
-
-  it('gives an object of its own each time', async () => {
-    const one = await created()
-    one.participants.length = 0
-    expect((await manager.getSession(one.session_id)).participants).toHaveLength(2)
-  })
-})
-
-describe('createSession', () => {
-  it('resolves to nothing, sets version 1, both dates and a TTL of an hour', async () => {
-    const state = makeState({ version: 41 })
-    const before = Date.now()
-    expect(await manager.createSession(state)).toBeUndefined()
-    const read = await manager.getSession(state.session_id)
-    expect(read.version).toBe(1)
-    expect(read.created_at.getTime()).toBeGreaterThanOrEqual(before)
-    expect(read.created_at.getTime()).toBeLessThanOrEqual(Date.now())
-    expect(read.updated_at).toEqual(read.created_at)
-    const ttl = await redis.ttl(`session:${state.session_id}`)
-    expect(ttl).toBeGreaterThanOrEqual(3599)
-    expect(ttl).toBeLessThanOrEqual(3600)
-  })
-
-  it('publishes the state that it stored', async () => {
-    const messages = await listen(server.client(), 'session-updates')
+  it.each([[{}], [{ ifAbsent: true }]])('is set by createSession: %j', async (options) => {
     const state = makeState()
-    await manager.createSession(state)
-    await until(() => messages.length === 1)
-    const message = JSON.parse(messages[0])
-    expect(message.sessionId).toBe(state.session_id)
-    expect(JSON.parse(message.state)).toEqual(await stored(state.session_id))
+    await manager.createSession(state, options)
+    expect(await ttlOf(state)).toBeGreaterThanOrEqual(3599)
+    expect(await ttlOf(state)).toBeLessThanOrEqual(3600)
   })
 
-  it('overwrites a session, whose life starts again at version 1', async () => {
-    const old = await created({ increment_ms: 1 })
-    await manager.updateSession(old.session_id, old)
-    await manager.createSession({ ...old, increment_ms: 2 })
-    expect(await manager.getSession(old.session_id)).toMatchObject({ version: 1, increment_ms: 2 })
+  it.each([
+    ['updateSession with an expected version', (state, id) => manager.updateSession(id, state, 1)],
+    ['updateSession without one', (state, id) => manager.updateSession(id, state)],
+    ['touchSession', (_state, id) => manager.touchSession(id)],
+  ])('is renewed by %s', async (_what, call) => {
+    const state = await created()
+    await redis.expire(`session:${state.session_id}`, 100)
+    await call(state, state.session_id)
+    expect(await ttlOf(state)).toBeGreaterThanOrEqual(3599)
   })
 
-  it('refuses with ifAbsent where there is a session, and leaves that one alone', async () => {
-    const old = await created({ increment_ms: 1 })
-    const messages = await listen(server.client(), 'session-updates')
-    const error = await refusalOf(() =>
-      manager.createSession({ ...old, increment_ms: 2 }, { ifAbsent: true }),
-    )
-    expect(error).toBeInstanceOf(SessionExistsError)
-    expect(error).toMatchObject({ code: 'SESSION_EXISTS', sessionId: old.session_id })
-    expect(await manager.getSession(old.session_id)).toEqual(old)
-    await manager.deleteSession(old.session_id)
-    await until(() => messages.length > 0)
-    expect(JSON.parse(messages[0]).deleted).toBe(true)
-  })
-
-  it('creates with ifAbsent where there is none, with a TTL', async () => {
-    const state = makeState({ version: 9 })
-    await manager.createSession(state, { ifAbsent: true })
-    expect((await stored(state.session_id)).version).toBe(1)
-    expect(await redis.ttl(`session:${state.session_id}`)).toBeGreaterThanOrEqual(3599)
-  })
-
-  it('takes the enums, which are real at run time', async () => {
-    for (const sync_mode of Object.values(SyncMode)) {
-      for (const status of Object.values(SyncStatus)) {
-        const state = makeState({ sync_mode, status })
-        await manager.createSession(state)
-        expect(await stored(state.session_id)).toMatchObject({ sync_mode, status })
-      }
-    }
-    expect(Object.values(SyncMode)).toHaveLength(5)
-    expect(Object.values(SyncStatus)).toHaveLength(6)
-  })
-
-  it("leaves the caller's object as it was", async () => {
-    const state = makeState({ version: 7, at: new Date(0) })
-    const copy = structuredClone(state)
-    await manager.createSession(state)
-    expect(state).toStrictEqual(copy)
+  it('is not renewed by a write that is refused', async () => {
+    const state = await created()
+    await redis.expire(`session:${state.session_id}`, 100)
+    await refusalOf(() => manager.updateSession(state.session_id, state, 2))
+    expect(await ttlOf(state)).toBeLessThanOrEqual(100)
   })
 })
 
 describe('updateSession', () => {
-  it('with the stored version writes that version + 1 and the time of the change', async () => {
-    const state = await created()
-    await redis.expire(`session:${state.session_id}`, 100)
-    const before = Date.now()
-    const next = { ...state, status: SyncStatus.RUNNING }
-    expect(await manager.updateSession(state.session_id, next, 1)).toBeUndefined()
-    const read = await manager.getSession(state.session_id)
-    expect(read).toEqual({ ...next, version: 2, updated_at: read.updated_at })
-    expect(read.updated_at.getTime()).toBeGreaterThanOrEqual(before)
-    expect(read.created_at).toEqual(state.created_at)
-    expect(await redis.ttl(`session:${state.session_id}`)).toBeGreaterThanOrEqual(3599)
-  })
-
-  it('without an expected version renews the TTL too', async () => {
-    const state = await created()
-    await redis.expire(`session:${state.session_id}`, 100)
-    await manager.updateSession(state.session_id, state)
-    expect(await redis.ttl(`session:${state.session_id}`)).toBeGreaterThanOrEqual(3599)
-  })
-
-  it.each([
-    ['locked', (version) => version],
-    ['unlocked', () => undefined],
-  ])('publishes what it stored (%s)', async (_name, expected) => {
-    const state = await created()
-    const messages = await listen(server.client(), 'session-updates')
-    await manager.updateSession(state.session_id, state, expected(state.version))
-    await until(() => messages.length === 1)
-    const message = JSON.parse(messages[0])
-    expect(message.sessionId).toBe(state.session_id)
-    expect(message.state).toBe(await redis.get(`session:${state.session_id}`))
-  })
-
-  it('ignores the version in the state where one is expected', async () => {
-    const state = await created()
-    await manager.updateSession(state.session_id, { ...state, version: 500 }, 1)
-    expect((await stored(state.session_id)).version).toBe(2)
-  })
-
-  it('without an expected version writes stored version + 1, whatever the caller has', async () => {
-    const state = await created()
-    for (let version = 2; version <= 4; version++) {
-      await manager.updateSession(state.session_id, { ...state, version: 1 })
-      expect((await stored(state.session_id)).version).toBe(version)
-    }
-    await manager.updateSession(state.session_id, { ...state, version: 1000 })
-    expect((await stored(state.session_id)).version).toBe(5)
-  })
-
-  it('without an expected version writes passed version + 1 where nothing is stored', async () => {
-    const state = makeState({ version: 7 })
-    await manager.updateSession(state.session_id, state)
-    expect((await stored(state.session_id)).version).toBe(8)
-    const { version: _, ...unversioned } = makeState()
-    await manager.updateSession(unversioned.session_id, unversioned)
-    expect((await stored(unversioned.session_id)).version).toBe(1)
-  })
-
-  it('with an expected version refuses where nothing is stored, and stores nothing', async () => {
-    const state = makeState()
-    const error = await refusalOf(() => manager.updateSession(state.session_id, state, 1))
-    expect(error).toBeInstanceOf(SessionNotFoundError)
-    expect(error).toMatchObject({
-      name: 'SessionNotFoundError',
-      code: 'SESSION_NOT_FOUND',
-      sessionId: state.session_id,
-      message: `Session ${state.session_id} not found`,
-    })
-    expect(await redis.dbsize()).toBe(0)
-  })
-
-  it.each([1, 3])('with the wrong version %i refuses, and changes nothing', async (expected) => {
-    const state = await created()
-    const id = state.session_id
-    await manager.updateSession(id, state, 1)
-    await redis.expire(`session:${id}`, 100)
-    const before = await redis.get(`session:${id}`)
-    const messages = await listen(server.client(), 'session-updates')
-    const error = await refusalOf(() => manager.updateSession(id, state, expected))
-    expect(error).toBeInstanceOf(ConcurrencyError)
-    expect(error).toMatchObject({
-      name: 'ConcurrencyError',
-      code: 'CONCURRENT_MODIFICATION',
-      sessionId: id,
-      expectedVersion: expected,
-      actualVersion: 2,
-      message: `Concurrent modification detected on session ${id}: expected version ${expected}, found 2`,
-    })
-    expect(await redis.get(`session:${id}`)).toBe(before)
-    expect(await redis.ttl(`session:${id}`)).toBeLessThanOrEqual(100)
-    await manager.deleteSession(id)
-    await until(() => messages.length > 0)
-    expect(JSON.parse(messages[0]).deleted).toBe(true)
-  })
-
-  it("leaves the caller's object as it was", async () => {
-    const state = await created()
-    const copy = structuredClone(state)
-    await manager.updateSession(state.session_id, state, 1)
-    await manager.updateSession(state.session_id, state)
-    expect(state).toStrictEqual(copy)
-  })
-
-  it('takes a state that the caller got, changed and passes back', async () => {
-    const state = await created()
-    state.status = SyncStatus.RUNNING
-    state.participants[1].is_active = true
-    state.session_started_at = new Date(5)
-    await manager.updateSession(state.session_id, state, state.version)
-    const read = await manager.getSession(state.session_id)
-    expect(read).toEqual({ ...state, version: 2, updated_at: read.updated_at })
-  })
-
   it('is one round trip', async () => {
     const state = await created()
     const own = managers.open(server.url)
@@ -279,50 +90,7 @@ describe('updateSession', () => {
   })
 })
 
-describe('deleteSession', () => {
-  it('deletes the session and publishes that', async () => {
-    const state = await created()
-    const messages = await listen(server.client(), 'session-updates')
-    expect(await manager.deleteSession(state.session_id)).toBeUndefined()
-    expect(await redis.exists(`session:${state.session_id}`)).toBe(0)
-    await until(() => messages.length === 1)
-    expect(JSON.parse(messages[0])).toMatchObject({ sessionId: state.session_id, deleted: true })
-  })
-
-  it('resolves for a session that does not exist, and publishes all the same', async () => {
-    const messages = await listen(server.client(), 'session-updates')
-    expect(await manager.deleteSession('nobody')).toBeUndefined()
-    await until(() => messages.length === 1)
-    expect(JSON.parse(messages[0])).toMatchObject({ sessionId: 'nobody', deleted: true })
-  })
-})
-
-describe('touchSession', () => {
-  it('renews the TTL, changes nothing else, and says true', async () => {
-    const state = await created()
-    await redis.expire(`session:${state.session_id}`, 100)
-    expect(await manager.touchSession(state.session_id)).toBe(true)
-    expect(await redis.ttl(`session:${state.session_id}`)).toBeGreaterThanOrEqual(3599)
-    expect(await manager.getSession(state.session_id)).toEqual(state)
-  })
-
-  it('says false where there is no such session', async () => {
-    expect(await manager.touchSession('nobody')).toBe(false)
-    expect(await redis.dbsize()).toBe(0)
-  })
-})
-
 describe('getSessions', () => {
-  it('resolves to the states in the order of the ids, null where there is none', async () => {
-    const [a, b] = [await created(), await created()]
-    const ids = [b.session_id, 'nobody', a.session_id, b.session_id]
-    expect(await manager.getSessions(ids)).toEqual([b, null, a, b])
-  })
-
-  it('resolves to an empty list for an empty list', async () => {
-    expect(await manager.getSessions([])).toEqual([])
-  })
-
   it('is one command where there are all', async () => {
     const own = managers.open(server.url)
     const ids = [await created(), await created(), await created()].map((one) => one.session_id)
@@ -334,110 +102,4 @@ describe('getSessions', () => {
     end()
     expect(heard).toHaveLength(1)
   })
-})
-
-describe('subscriptions', () => {
-  it('bring creations, updates and deletions, with their states', async () => {
-    const heard = []
-    manager.subscribeToUpdates((id, state) => heard.push([id, state]))
-    await manager.subscribed()
-    const one = await created()
-    const id = one.session_id
-    const two = await manager.modifySession(id, (state) => ({ ...state, status: 'running' }))
-    await manager.deleteSession(id)
-    await until(() => heard.length === 3)
-    expect(heard).toEqual([
-      [id, one],
-      [id, two],
-      [id, null],
-    ])
-  })
-
-  it('bring broadcasts to every manager, with the id from the channel', async () => {
-    const heard = []
-    const other = managers.open(server.url)
-    for (const one of [manager, other]) {
-      one.subscribeToWebSocket((id, message) => heard.push([id, message]))
-      await one.subscribed()
-    }
-    const message = { type: 'TIMER_TICK', timeRemaining: 295_000, at: '2026-01-01T00:00:00.000Z' }
-    expect(await manager.broadcastToSession('a:b', message)).toBeUndefined()
-    for (const plain of ['text', 0, null, [], false]) await other.broadcastToSession('c', plain)
-    await until(() => heard.length === 12)
-    for (const each of [
-      ['a:b', message],
-      ['c', 'text'],
-      ['c', 0],
-      ['c', null],
-      ['c', []],
-    ]) {
-      expect(heard).toContainEqual(each)
-    }
-    expect(heard.filter(([id]) => id === 'a:b')).toHaveLength(2)
-  })
-
-  it.each([
-    ['subscribeToUpdates', () => manager.deleteSession('x')],
-    ['subscribeToWebSocket', () => manager.broadcastToSession('x', 1)],
-  ])('%s returns a function that ends that one callback', async (method, send) => {
-    const [one, two] = [jest.fn(), jest.fn()]
-    const end = manager[method](one)
-    manager[method](two)
-    await manager.subscribed()
-    await send()
-    await until(() => two.mock.calls.length === 1)
-    end()
-    end()
-    await send()
-    await until(() => two.mock.calls.length === 2)
-    expect(one).toHaveBeenCalledTimes(1)
-  })
-
-  it('go on after a callback that throws or rejects, which is reported', async () => {
-    const logger = recordingLogger()
-    const own = managers.open(server.url, { logger })
-    const [thrown, rejected] = [new Error('thrown'), new Error('rejected')]
-    own.subscribeToUpdates(() => {
-      throw thrown
-    })
-    own.subscribeToUpdates(() => Promise.reject(rejected))
-    const heard = jest.fn()
-    own.subscribeToUpdates(heard)
-    await own.subscribed()
-    await own.deleteSession('x')
-    await own.deleteSession('y')
-    await until(() => heard.mock.calls.length === 2 && logger.entries.length === 4)
-    expect(heard.mock.calls).toEqual([
-      ['x', null],
-      ['y', null],
-    ])
-    expect(logger.entries.filter(([level]) => level === 'error')).toHaveLength(4)
-    expect(new Set(logger.entries.map(([, { err }]) => err))).toEqual(new Set([thrown, rejected]))
-  })
-})
-
-describe('errors', () => {
-  /** Each made by another way: in JavaScript, in the core, by Redis. */
-  const refusals = [
-    ['bad input', async () => await manager.getSession('')],
-    ['bad input found in JavaScript', async () => await manager.getSession(5)],
-    [
-      'no such session',
-      async () => await manager.updateSession('x', makeState({ session_id: 'x' }), 1),
-    ],
-    ['no session to modify', async () => await manager.modifySession('nobody', (state) => state)],
-    ['no subscription', async () => manager.subscribeToUpdates()],
-  ]
-
-  it.each(refusals)(
-    "are StateErrors, and their stack names the caller's line: %s",
-    async (_name, call) => {
-      const error = await refusalOf(call)
-      expect(error).toBeInstanceOf(StateError)
-      expect(error).toBeInstanceOf(Error)
-      expect(error.name).toBe(error.constructor.name)
-      expect(error.stack).toContain('contract.test.js')
-      expect(error.stack).toContain(error.message)
-    },
-  )
 })

@@ -9,9 +9,9 @@
  * @type {{ name: string, file: string, only?: string, on?: string }[]}
  */
 const CAPABILITIES = [
-  { name: 'sessions, versions, errors, subscriptions', file: 'contract.test.js' },
-  { name: '`modifySession`', file: 'modify.test.js' },
-  { name: 'callbacks', file: 'callbacks.test.js' },
+  { name: 'sessions, versions, errors, subscriptions', file: 'conformance/contract.test.js' },
+  { name: '`modifySession`', file: 'conformance/modify.test.js' },
+  { name: 'callbacks', file: 'conformance/callbacks.test.js' },
   { name: 'clients and `call()`', file: 'client.test.js' },
   { name: 'instances of ioredis and node-redis', file: 'adoption.test.js' },
   { name: '`import` and `require`', file: 'module-systems.test.js' },

@@ -363,6 +363,8 @@ mod tests {
     fn who_listens_to_nothing_misses_nothing() {
         let (now, mut topics) = (Instant::now(), Topics::default());
         let id = up(&mut topics, now);
+        topics.cut("cut", now, &mut Wakes::new());
+        topics.reach(&mut Wakes::new());
         assert!(topics.listen_to(id, Interest::default()));
         assert!(!topics.give_up(id, now));
         assert!(matches!(topics.next(id, now), Next::Nothing));

@@ -1,0 +1,101 @@
+'use strict'
+
+const { randomUUID } = require('node:crypto')
+const { Managers } = require('./managers.js')
+const { RedisServer } = require('./redis.js')
+
+/** Redis: a server of the test file's own. */
+class RedisEngine {
+  #server
+  #redis
+
+  async start() {
+    this.#server = await RedisServer.start()
+    this.#redis = this.#server.client()
+  }
+
+  get url() {
+    return this.#server.url
+  }
+
+  /** Forgets everything that is stored. */
+  async forget() {
+    await this.#redis.flushall()
+  }
+
+  stop() {
+    return this.#server.stop()
+  }
+}
+
+/** The engine in this process: a store of the test file's own, which ends with those who use it. */
+class MemoryEngine {
+  url = `memory://${randomUUID()}`
+
+  async start() {}
+  async forget() {}
+  async stop() {}
+}
+
+/**
+ * The managers of a test file on one engine. All see the same sessions until the test ends, which
+ * closes them and forgets the sessions.
+ */
+class Store {
+  #engine
+  #managers = new Managers()
+
+  constructor(engine) {
+    this.#engine = engine
+  }
+
+  get url() {
+    return this.#engine.url
+  }
+
+  /** A manager that is closed after the test. */
+  open(options) {
+    return this.#managers.open(this.url, options)
+  }
+
+  /** Closes this one too, after the test. */
+  keep(one) {
+    return this.#managers.keep(one)
+  }
+
+  /** What other instances hear of updates and deletions from now on, each as its id and state. */
+  async listen() {
+    const heard = []
+    const manager = this.open()
+    manager.subscribeToUpdates((id, state) => heard.push([id, state]))
+    await manager.subscribed()
+    return heard
+  }
+
+  /** To be called where a test file begins to use the engine. */
+  use() {
+    beforeAll(() => this.#engine.start())
+    afterAll(() => this.#engine.stop())
+    afterEach(async () => {
+      await this.#managers.close()
+      await this.#engine.forget()
+    })
+    return this
+  }
+}
+
+const ENGINES = { redis: RedisEngine, memory: MemoryEngine }
+
+const wanted = process.env.SYNCKAIROS_TEST_ENGINES?.split(',') ?? Object.keys(ENGINES)
+
+/**
+ * The engines that a conformance test runs on, for `describe.each`: those that
+ * `SYNCKAIROS_TEST_ENGINES` names, else all. A server is started only where its engine is used.
+ */
+const engines = wanted.map((name) => {
+  const Engine = ENGINES[name]
+  if (Engine === undefined) throw new Error(`SYNCKAIROS_TEST_ENGINES: there is no engine ${name}`)
+  return { engine: name, use: () => new Store(new Engine()).use() }
+})
+
+module.exports = { engines }
