@@ -83,12 +83,17 @@ describe('a store', () => {
     expect(store.close()).toBe(store.close())
   })
 
-  test('closes in an outage, too', async () => {
-    const manager = store.manager(LOGGER)
+  test('closes at once in an outage, too', async () => {
+    const queue = store.queue(LOGGER)
+    const manager = store.manager({ queue, ...LOGGER })
+    await manager.createSession(state)
+    await queue.drained()
     store.outage()
-    const writing = manager.createSession(state).catch((error) => error)
+    const writing = refusalOf(() => manager.createSession(state))
+    const began = performance.now()
     await store.close()
-    await writing
+    expect(performance.now() - began).toBeLessThan(3000)
+    expect(await writing).toBeInstanceOf(ClosedError)
   })
 
   test('is forgotten with its last user', async () => {
@@ -407,11 +412,16 @@ test('settled() waits until every callback was called, however many there are', 
   const { manager, heard } = await listening()
   const other = await listening()
   await manager.createSession(state)
+  for (let version = 1; version <= 100; version++) {
+    await store.settled()
+    expect([heard.length, other.heard.length]).toEqual([version, version])
+    await manager.updateSession(ID, state, version)
+  }
   const updates = Array.from({ length: 2000 }, () => manager.updateSession(ID, state))
   await Promise.all(updates)
   await store.settled()
-  expect(heard).toHaveLength(2001)
-  expect(other.heard).toHaveLength(2001)
+  expect(heard).toHaveLength(2101)
+  expect(other.heard).toHaveLength(2101)
 })
 
 test('a queue of its own may be audited by', async () => {

@@ -299,8 +299,8 @@ export interface TestStore extends AsyncDisposable {
   settled(): Promise<void>
 
   /**
-   * Closes the clients, managers and queues that the store has made, and the store. Ends an outage first. A
-   * second call returns the same promise.
+   * Closes the clients, managers and queues that the store has made, and the store. A second call returns
+   * the same promise.
    */
   close(): Promise<void>
 

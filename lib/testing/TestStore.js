@@ -137,7 +137,6 @@ class TestStore {
   }
 
   async #close() {
-    this.#native.endOutage() // What waits for its end would hold up the others.
     await Promise.all(this.#ends.map((end) => end()))
     await this.#client.quit()
     close()
