@@ -82,7 +82,8 @@ impl Entries {
     pub fn told(&mut self, answer: &Answer) -> String {
         match answer {
             Answer::Letters(Ok(LetterPage { letters, skip, next })) => {
-                let letters: Vec<String> = letters.iter().map(|letter| self.letter(letter)).collect();
+                let letters: Vec<String> =
+                    letters.iter().map(|letter| self.letter(letter)).collect();
                 format!("letters {letters:#?}, {skip} to skip, more: {}", next.is_some())
             }
             Answer::Revived(Ok(Revived { moved, more })) => {

@@ -76,10 +76,16 @@ pub enum Op {
     Append(Option<usize>, usize, Option<String>),
     Count,
     /// From the end of the page before, if that said where to go on.
-    Letters { goes_on: bool, skip: u32, limit: u32 },
+    Letters {
+        goes_on: bool,
+        skip: u32,
+        limit: u32,
+    },
     Revive(Vec<usize>),
     /// From where the one before said to go on, if it did.
-    ReviveAll { goes_on: bool },
+    ReviveAll {
+        goes_on: bool,
+    },
     Remove(Vec<usize>),
 }
 
@@ -104,7 +110,10 @@ pub enum Demand {
 #[derive(Debug, Clone)]
 pub enum Task {
     Fresh(usize),
-    Own { count: usize, goes_on: bool },
+    Own {
+        count: usize,
+        goes_on: bool,
+    },
     Abandoned(usize),
     Settle(Vec<Pick>),
     Delay(Vec<Pick>, u64, bool),
@@ -143,11 +152,13 @@ pub fn every_script() -> impl Iterator<Item = History> {
             Op::ReviveAll { goes_on: false },
             Op::Remove(vec![0]),
         ];
-        let of_sessions = (0..3).map(|namespace| Session { namespace, id: 0 }).flat_map(|session| {
-            let demands = [Demand::Create, Demand::CreateIfAbsent, Demand::Latest(0), Demand::Any];
-            let write = |demand| Op::Write(session, demand, Document::default());
-            demands.map(write).into_iter().chain([Op::Delete(session)])
-        });
+        let of_sessions =
+            (0..3).map(|namespace| Session { namespace, id: 0 }).flat_map(|session| {
+                let demands =
+                    [Demand::Create, Demand::CreateIfAbsent, Demand::Latest(0), Demand::Any];
+                let write = |demand| Op::Write(session, demand, Document::default());
+                demands.map(write).into_iter().chain([Op::Delete(session)])
+            });
         let ops = of_records.into_iter().chain(of_sessions);
         History { setup, steps: ops.map(|op| Step::Together(vec![(0, op)])).collect() }
     })

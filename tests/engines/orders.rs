@@ -21,7 +21,8 @@ pub fn orders(history: &History, names: &Names) -> Vec<Vec<Vec<usize>>> {
 
 fn of_step(ops: &[(usize, Op)], names: &Names) -> Vec<Vec<usize>> {
     let keys: Vec<Option<String>> = ops.iter().map(|(_, op)| key(op, names)).collect();
-    let is_same = |i: usize, j: usize| ops[i].0 == ops[j].0 && keys[i].is_some() && keys[i] == keys[j];
+    let is_same =
+        |i: usize, j: usize| ops[i].0 == ops[j].0 && keys[i].is_some() && keys[i] == keys[j];
     let waits_for = |i: usize, j: usize| {
         is_same(i, j) && (is_write(&ops[i].1) || is_message(&ops[i].1) && !is_read(&ops[j].1))
     };

@@ -241,7 +241,9 @@ impl<'a, S: Side> Play<'a, S> {
                 let delete = Delete { session_id: id(session), record_id, now_ms };
                 Asked::Delete(session.namespace, delete)
             }
-            Op::Touch(session) => Asked::Touch(session.namespace, Touch { session_id: id(session) }),
+            Op::Touch(session) => {
+                Asked::Touch(session.namespace, Touch { session_id: id(session) })
+            }
             Op::Broadcast(session, message) => {
                 let message = message.clone();
                 let tell = Broadcast { session_id: id(session), message, now_ms };
@@ -274,7 +276,9 @@ impl<'a, S: Side> Play<'a, S> {
                 let up_to = self.revived_up_to.take().filter(|_| *goes_on).unwrap_or_default();
                 Asked::Revive(Revive { selection: DeadLetterSelection::UpTo(up_to) })
             }
-            Op::Remove(numbers) => Asked::Remove(Remove { record_ids: self.old_record_ids(numbers) }),
+            Op::Remove(numbers) => {
+                Asked::Remove(Remove { record_ids: self.old_record_ids(numbers) })
+            }
         }
     }
 
@@ -285,7 +289,9 @@ impl<'a, S: Side> Play<'a, S> {
             Demand::CreateIfAbsent => Rule::CreateIfAbsent,
             Demand::Any => Rule::Any,
             // The store refuses what is no version.
-            Demand::Latest(more) => Rule::Locked { expected: (latest() + more).min(MAX_VERSION - 1) },
+            Demand::Latest(more) => {
+                Rule::Locked { expected: (latest() + more).min(MAX_VERSION - 1) }
+            }
             Demand::Version(expected) => Rule::Locked { expected },
         }
     }

@@ -50,7 +50,9 @@ pub async fn difference(redis: &mut Redis, names: &Names, history: &History) -> 
         }
         // The next order of the last step that can have made the difference.
         let upto = begun.get(step).copied().unwrap_or(orders.len());
-        let Some(at) = (0..upto).rev().find(|at| chosen[*at] + 1 < orders[*at].len()) else { break };
+        let Some(at) = (0..upto).rev().find(|at| chosen[*at] + 1 < orders[*at].len()) else {
+            break;
+        };
         chosen[at] += 1;
         chosen[at + 1..].fill(0);
     }
@@ -63,5 +65,8 @@ fn first_difference(told: &Story, replayed: &Story) -> Option<(usize, String)> {
     let (ours, theirs) = (of(told), of(replayed));
     let line = ours.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or_default();
     let at = |lines: &[String]| lines.get(line).cloned().unwrap_or_default();
-    Some((step, format!("step {step}, line {line}:\nRedis:  {}\nmemory: {}", at(&ours), at(&theirs))))
+    Some((
+        step,
+        format!("step {step}, line {line}:\nRedis:  {}\nmemory: {}", at(&ours), at(&theirs)),
+    ))
 }

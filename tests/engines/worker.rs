@@ -110,7 +110,8 @@ impl<C: Claims> Worker<C> {
             picks.iter().filter_map(|pick| self.picked(*pick, entries)).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let ids: Vec<String> = numbers.iter().map(|number| entries.seen[*number].0.clone()).collect();
+        let ids: Vec<String> =
+            numbers.iter().map(|number| entries.seen[*number].0.clone()).collect();
         (!ids.is_empty()).then_some(ids)
     }
 }
