@@ -184,12 +184,14 @@ describe('a store', () => {
 
   test('has what a cache would have: the option changes nothing', async () => {
     const url = aStore()
-    const [cached, other] = [manager(url, { cache: { maxSessions: 10 } }), manager(url)]
+    const logger = recordingLogger()
+    const [cached, other] = [manager(url, { cache: { maxSessions: 10 }, logger }), manager(url)]
     const state = makeState()
     await cached.createSession(state)
     await cached.getSession(state.session_id)
     await other.updateSession(state.session_id, state, 1)
     expect(await cached.getSession(state.session_id)).toMatchObject({ version: 2 })
+    expect(logger.entries).toEqual([])
   })
 
   test('is named by errors, and by what is shown', async () => {

@@ -1,6 +1,7 @@
 'use strict'
 
 const { spawnSync } = require('node:child_process')
+const { randomUUID } = require('node:crypto')
 const path = require('node:path')
 const { inspect } = require('node:util')
 const {
@@ -82,12 +83,17 @@ describe('a store', () => {
     expect(store.close()).toBe(store.close())
   })
 
-  test('closes in an outage, too', async () => {
-    const manager = store.manager(LOGGER)
+  test('closes at once in an outage, too', async () => {
+    const queue = store.queue(LOGGER)
+    const manager = store.manager({ queue, ...LOGGER })
+    await manager.createSession(state)
+    await queue.drained()
     store.outage()
-    const writing = manager.createSession(state).catch((error) => error)
+    const writing = refusalOf(() => manager.createSession(state))
+    const began = performance.now()
     await store.close()
-    await writing
+    expect(performance.now() - began).toBeLessThan(3000)
+    expect(await writing).toBeInstanceOf(ClosedError)
   })
 
   test('is forgotten with its last user', async () => {
@@ -129,7 +135,7 @@ describe('sessions()', () => {
 
 describe('records()', () => {
   test('are what was audited, in order, with dates', async () => {
-    const manager = store.manager({ queue: store.queue() })
+    const manager = store.manager({ queue: store.queue({ worker: false }) })
     const before = Date.now()
     await manager.createSession(state)
     await manager.updateSession(ID, { ...state, status: 'running' }, 1)
@@ -157,6 +163,15 @@ describe('records()', () => {
     expect(store.records()).toEqual([])
     await store.queue().queueWrite(ID, state, 'cycle_switched')
     expect(store.records()).toMatchObject([{ eventType: 'cycle_switched', sessionId: ID }])
+  })
+
+  test('are stored in a database in memory, or are dead letters, once the queue is drained', async () => {
+    const queue = store.queue({ logger: LOGGER.logger })
+    await queue.queueWrite(randomUUID(), state, 'custom')
+    await queue.queueWrite(randomUUID(), state, 'e'.repeat(51))
+    await queue.drained()
+    expect(store.records().map((record) => record.status)).toEqual(['stored', 'failed'])
+    expect(await queue.getMetrics()).toMatchObject({ completed: 1, failed: 1, waiting: 0 })
   })
 })
 
@@ -397,11 +412,16 @@ test('settled() waits until every callback was called, however many there are', 
   const { manager, heard } = await listening()
   const other = await listening()
   await manager.createSession(state)
+  for (let version = 1; version <= 100; version++) {
+    await store.settled()
+    expect([heard.length, other.heard.length]).toEqual([version, version])
+    await manager.updateSession(ID, state, version)
+  }
   const updates = Array.from({ length: 2000 }, () => manager.updateSession(ID, state))
   await Promise.all(updates)
   await store.settled()
-  expect(heard).toHaveLength(2001)
-  expect(other.heard).toHaveLength(2001)
+  expect(heard).toHaveLength(2101)
+  expect(other.heard).toHaveLength(2101)
 })
 
 test('a queue of its own may be audited by', async () => {

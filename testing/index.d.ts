@@ -29,7 +29,7 @@ export interface TestManagerOptions<S extends SessionFields = DefaultState>
  *
  * @example
  * const store = createTestStore()
- * const queue = store.queue()
+ * const queue = store.queue({ worker: false })
  * await queue.queueWrite('game-1', state, 'cycle_switched')
  * const [record]: TestRecord[] = store.records()
  * console.log(record?.id, record?.at) // a UUID, a Date
@@ -144,16 +144,20 @@ export interface TestStore extends AsyncDisposable {
   ): RedisStateManager<S>
 
   /**
-   * Makes a queue on the store. By default it has no worker: the records wait, and `records()` shows them.
-   * @param options those of a `DBWriteQueue`. Default: `{ worker: false }`.
+   * Makes a queue on the store. Without a `databaseUrl` it stores its records in an SQLite database in
+   * memory, which is its own and ends with it.
+   * @param options those of a `DBWriteQueue`. Default: `{ databaseUrl: 'sqlite::memory:', migrate: true }`.
    * @throws {InvalidStateError} if an option is invalid
    * @throws {ClosedError} if the store is closed
    * @example
    * const store = createTestStore()
-   * const manager = store.manager({ queue: store.queue() })
+   * const queue = store.queue()
+   * const manager = store.manager({ queue })
    * await manager.createSession(state)
    * await manager.deleteSession('game-1')
    * console.log(store.records().map((record) => record.eventType)) // session_created, session_deleted
+   * await queue.drained()
+   * console.log(store.records().every((record) => record.status === 'stored')) // true
    * await store.close()
    */
   queue(options?: DBWriteQueueOptions): DBWriteQueue
@@ -295,8 +299,8 @@ export interface TestStore extends AsyncDisposable {
   settled(): Promise<void>
 
   /**
-   * Closes the clients, managers and queues that the store has made, and the store. Ends an outage first. A
-   * second call returns the same promise.
+   * Closes the clients, managers and queues that the store has made, and the store. A second call returns
+   * the same promise.
    */
   close(): Promise<void>
 

@@ -42,8 +42,9 @@ impl Memory {
         Self::open(MemoryOptions { name, keep: false, adjustable: true }, None)
     }
 
-    fn audited(max_backlog: Option<u64>) -> (Self, Arc<Stream>) {
+    async fn audited(max_backlog: Option<u64>) -> (Self, Arc<Stream>) {
         let memory = Self::new();
+        memory.get("s").await.unwrap(); // Its first use tells everybody.
         let stream = Arc::new(Stream { keys: AuditKeys::of("q"), max_backlog });
         let store = Store::new(&memory.engine, StoreOptions::default(), Some(stream.clone()));
         (Self { store, ..memory }, stream)
@@ -392,7 +393,7 @@ async fn answers_are_delayed_by_the_clock_of_the_store() {
 
 #[tokio::test]
 async fn another_writer_that_is_first_is_heard_and_audited() {
-    let (memory, _) = Memory::audited(None);
+    let (memory, _) = Memory::audited(None).await;
     memory.write("s", Rule::Create).await.unwrap();
     let before = memory.get("s").await.unwrap().unwrap();
     let mut subscription = memory.listening().await;
@@ -431,7 +432,7 @@ fn record(id: &str) -> Record {
 
 #[tokio::test]
 async fn a_change_is_audited_in_the_step_that_makes_it() {
-    let (memory, stream) = Memory::audited(Some(2));
+    let (memory, stream) = Memory::audited(Some(2)).await;
     let records = memory.engine.records(stream.clone());
     memory.write("s", Rule::Create).await.unwrap();
     ask(&records, Append { record: record("own") }).await.unwrap();
@@ -455,7 +456,7 @@ async fn a_change_is_audited_in_the_step_that_makes_it() {
 
 #[tokio::test]
 async fn records_are_claimed_stored_buried_and_revived() {
-    let (memory, stream) = Memory::audited(None);
+    let (memory, stream) = Memory::audited(None).await;
     let records = memory.engine.records(stream.clone());
     for id in ["a", "b", "c"] {
         ask(&records, Append { record: record(id) }).await.unwrap();
@@ -498,7 +499,7 @@ async fn records_are_claimed_stored_buried_and_revived() {
 
 #[tokio::test]
 async fn two_workers_share_the_records() {
-    let (memory, stream) = Memory::audited(None);
+    let (memory, stream) = Memory::audited(None).await;
     let records = memory.engine.records(stream.clone());
     let work = async |worker: &str| {
         let mut claims = memory.claims(&stream, worker).await;
@@ -517,6 +518,7 @@ async fn two_workers_share_the_records() {
     let append = async {
         for n in 0..100 {
             ask(&records, Append { record: record(&n.to_string()) }).await.unwrap();
+            tokio::task::yield_now().await;
         }
         for _ in 0..2 {
             ask(&records, Append { record: record("end") }).await.unwrap();
@@ -529,7 +531,7 @@ async fn two_workers_share_the_records() {
 
 #[tokio::test]
 async fn a_dead_workers_records_are_taken_over_after_a_while() {
-    let (memory, stream) = Memory::audited(None);
+    let (memory, stream) = Memory::audited(None).await;
     memory.write("s", any()).await.unwrap();
     let mut claims = memory.claims(&stream, "dead").await;
     assert_eq!(claims.fresh(9, None).await.unwrap().len(), 1);
@@ -545,7 +547,7 @@ async fn a_dead_workers_records_are_taken_over_after_a_while() {
 
 #[tokio::test]
 async fn a_wait_for_records_ends_by_a_record_by_waking_and_by_the_clock() {
-    let (memory, stream) = Memory::audited(None);
+    let (memory, stream) = Memory::audited(None).await;
     let wait = async |how: &dyn Fn()| {
         let mut claims = memory.claims(&stream, "w").await;
         let waking = claims.waking();
@@ -567,7 +569,7 @@ async fn a_wait_for_records_ends_by_a_record_by_waking_and_by_the_clock() {
 
 #[tokio::test]
 async fn claims_are_lost_in_an_outage_and_resumed_after_it() {
-    let (memory, stream) = Memory::audited(None);
+    let (memory, stream) = Memory::audited(None).await;
     memory.write("s", any()).await.unwrap();
     let mut claims = memory.claims(&stream, "w").await;
     let batch = claims.fresh(9, None).await.unwrap();

@@ -146,7 +146,7 @@ class BacklogFullError extends StateError {
 class DatabaseError extends StateError {
   /** @param {string} reason @param {string | null} [sqlstate] its own code, where it answered */
   constructor(reason, sqlstate) {
-    const database = sqlstate?.startsWith('SQLITE_') ? 'SQLite' : 'PostgreSQL'
+    const database = /^SQLITE_/.test(sqlstate ?? '') ? 'SQLite' : 'PostgreSQL'
     super(`${database}: ${reason}`, 'DATABASE_ERROR')
     this.sqlstate = sqlstate ?? null
   }

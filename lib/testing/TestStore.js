@@ -15,6 +15,9 @@ const { checkInteger } = require('../settings/options.js')
 /** The longest time that a test may ask for, ms: 24 days. */
 const MAX_MS = 2 ** 31 - 1
 
+/** Where records are stored if a test names no database. */
+const DATABASE = 'sqlite::memory:'
+
 /** An outage that lasts until it is ended. */
 const UNTIL_ENDED = -1
 
@@ -59,10 +62,12 @@ class TestStore {
     return manager
   }
 
-  /** @param {Record<string, unknown>} [options] */
-  queue(options) {
+  /** @param {{ worker?: boolean, databaseUrl?: string }} [options] */
+  queue(options = {}) {
     this.#checkOpen()
-    const queue = new DBWriteQueue(this.url, { worker: false, ...options })
+    const { worker = true, databaseUrl } = options
+    const database = databaseUrl === undefined ? { databaseUrl: DATABASE, migrate: worker } : {}
+    const queue = new DBWriteQueue(this.url, { ...database, ...options })
     this.#ends.push(() => queue.close())
     return queue
   }
@@ -132,7 +137,6 @@ class TestStore {
   }
 
   async #close() {
-    this.#native.endOutage() // What waits for its end would hold up the others.
     await Promise.all(this.#ends.map((end) => end()))
     await this.#client.quit()
     close()

@@ -73,6 +73,12 @@ impl MemoryEngine {
         Faults::new(self.handle.store.clone())
     }
 
+    /// Whether every subscription has heard what was published so far, and its owner has handled that. In
+    /// an outage or a gap: what was published before.
+    pub fn is_heard(&self) -> bool {
+        self.handle.store.step(|state, _| state.contents.topics.is_heard())
+    }
+
     /// The key and the document of each session, in the order of the keys.
     pub fn sessions_stored(&self) -> Vec<(String, String)> {
         let stored = self.handle.store.step(|state, at| state.contents.sessions.all(at.now));

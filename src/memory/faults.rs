@@ -1,4 +1,5 @@
-//! What goes wrong on purpose, for tests.
+//! What goes wrong on purpose, for tests. Workers' claims know outages only; the rest is about the
+//! operations of managers and queues.
 
 use std::sync::Arc;
 use std::time::Duration;

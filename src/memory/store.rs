@@ -16,6 +16,7 @@ use super::asked::{Asked, Asker};
 use super::contents::Contents;
 use super::injected::{Due, Injected};
 use super::moment::Moment;
+use super::sessions::Session;
 use super::topics::Wakes;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -23,8 +24,12 @@ use crate::error::{Error, Result};
 /// How often expired sessions are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How many sessions are looked at while the lock is held.
-const SWEEP_PORTION: usize = 64;
+/// How many sessions are looked at while the lock is held: about 0.1 ms.
+const SWEEP_PORTION: usize = 256;
+
+/// The pause before the next portion. Without one, the lock would be held most of the time, and a caller
+/// would wait for a thread that has lost its core meanwhile.
+const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 
 /// A store, which all handles of its name share.
 pub(super) struct Store {
@@ -49,7 +54,8 @@ pub(super) struct State {
     pub injected: Injected,
     /// The answers of this step.
     pub due: Vec<Due>,
-    swept_at: Option<Instant>,
+    /// No session is removed before.
+    rests_until: Instant,
     /// When the housekeeping wakes up by itself.
     wakes_at: Option<Instant>,
 }
@@ -57,16 +63,17 @@ pub(super) struct State {
 impl Store {
     /// An empty store.
     pub fn new(display: String, is_adjustable: bool) -> Self {
+        let clock = if is_adjustable { Clock::adjustable() } else { Clock::default() };
         let state = State {
             contents: Contents::new(is_adjustable),
             injected: Injected::new(display.clone()),
             due: Vec::new(),
-            swept_at: None,
+            rests_until: clock.now(),
             wakes_at: None,
         };
         Self {
             display,
-            clock: if is_adjustable { Clock::adjustable() } else { Clock::default() },
+            clock,
             state: Mutex::new(state),
             earlier: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
@@ -121,9 +128,9 @@ impl Store {
     pub async fn keep_house(&self) {
         let _turn = self.turn.lock().await;
         loop {
-            let next = self.step(State::keep_house);
+            let (next, expired) = self.step(State::keep_house);
+            drop(expired); // Without the lock, as it takes longest.
             match next {
-                Some(time) if time <= self.clock.now() => tokio::task::yield_now().await,
                 Some(time) => tokio::select! {
                     () = self.clock.sleep_until(time) => {}
                     () = self.earlier.notified() => {}
@@ -160,18 +167,18 @@ impl Store {
 }
 
 impl State {
-    /// Does what is due. Returns when to come again.
-    fn keep_house(&mut self, at: Moment) -> Option<Instant> {
+    /// Does what is due. Returns when to come again, and the sessions that were removed.
+    fn keep_house(&mut self, at: Moment) -> (Option<Instant>, Vec<Session>) {
         let Self { contents, injected, due, .. } = self;
         injected.lapse(contents, at, due);
+        let mut expired = Vec::new();
         if self.next_sweep().is_some_and(|time| time <= at.now) {
-            drop(self.contents.sessions.sweep(SWEEP_PORTION, at.now));
-            // Right away, if the portion was not enough.
+            expired = self.contents.sessions.sweep(SWEEP_PORTION, at.now);
             let is_done = self.contents.sessions.next_sweep().is_none_or(|time| time > at.now);
-            self.swept_at = is_done.then_some(at.now);
+            self.rests_until = at.now + if is_done { SWEEP_INTERVAL } else { SWEEP_PAUSE };
         }
         self.wakes_at = self.next_due();
-        self.wakes_at
+        (self.wakes_at, expired)
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -183,7 +190,7 @@ impl State {
 
     fn next_sweep(&self) -> Option<Instant> {
         let time = self.contents.sessions.next_sweep()?;
-        Some(self.swept_at.map_or(time, |swept_at| time.max(swept_at + SWEEP_INTERVAL)))
+        Some(time.max(self.rests_until))
     }
 }
 

@@ -63,6 +63,8 @@ struct Listener {
     lost_at: Option<Instant>,
     waiting: VecDeque<Heard>,
     waiting_bytes: usize,
+    /// Whether its owner was told that nothing is next, and nothing has come since.
+    is_idle: bool,
     wake: Arc<Notify>,
 }
 
@@ -90,6 +92,7 @@ impl Topics {
             lost_at: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            is_idle: false,
             wake: wake.clone(),
         };
         self.listeners.insert(self.last_id, listener);
@@ -118,22 +121,17 @@ impl Topics {
     /// What is next for a listener.
     pub fn next(&mut self, id: ListenerId, now: Instant) -> Next {
         let Some(listener) = self.listeners.get_mut(&id) else { return Next::Nothing };
-        if !listener.waiting.is_empty() {
-            return Next::Heard(listener.portion());
-        }
-        match std::mem::replace(&mut listener.line, Line::Down) {
-            Line::Up => {
-                listener.line = Line::Up;
-                Next::Nothing
-            }
-            Line::Breaking(reason) => Next::Lost(reason),
-            Line::Down if self.is_cut || !listener.listens() => Next::Nothing,
-            Line::Down => {
-                listener.line = Line::Up;
-                let gap = listener.lost_at.map(|at| now.saturating_duration_since(at));
-                Next::Up { gap }
-            }
-        }
+        let next = listener.next(self.is_cut, now);
+        listener.is_idle = matches!(next, Next::Nothing);
+        next
+    }
+
+    /// Whether every listener has heard what it can hear, and has handled it.
+    pub fn is_heard(&self) -> bool {
+        self.listeners.values().filter(|listener| listener.listens()).all(|listener| {
+            let is_caught_up = listener.lost_at.is_none() && matches!(listener.line, Line::Up);
+            listener.is_idle && (is_caught_up || self.is_cut)
+        })
     }
 
     /// Marks the moment for a listener. `false` where it is not up.
@@ -142,6 +140,7 @@ impl Topics {
         let listener = listener.filter(|listener| matches!(listener.line, Line::Up));
         listener.is_some_and(|listener| {
             listener.waiting.push_back(Heard::Marker(marker));
+            listener.is_idle = false;
             true
         })
     }
@@ -210,6 +209,25 @@ impl Listener {
         self.interest != Interest::default()
     }
 
+    fn next(&mut self, is_cut: bool, now: Instant) -> Next {
+        if !self.waiting.is_empty() {
+            return Next::Heard(self.portion());
+        }
+        match std::mem::replace(&mut self.line, Line::Down) {
+            Line::Up => {
+                self.line = Line::Up;
+                Next::Nothing
+            }
+            Line::Breaking(reason) => Next::Lost(reason),
+            Line::Down if is_cut || !self.listens() => Next::Nothing,
+            Line::Down => {
+                self.line = Line::Up;
+                let gap = self.lost_at.map(|at| now.saturating_duration_since(at));
+                Next::Up { gap }
+            }
+        }
+    }
+
     /// How often it hears what is published on a channel: by the channel's name, and as a channel of
     /// WebSocket messages. `None`: not at all.
     fn copies(&self, channel: &str) -> Option<usize> {
@@ -224,6 +242,7 @@ impl Listener {
         if self.waiting.is_empty() {
             wakes.push(self.wake.clone());
         }
+        self.is_idle = false;
         self.waiting_bytes += message.bytes();
         self.waiting.push_back(Heard::Message(message.clone()));
         if self.waiting_bytes > MAX_WAITING_BYTES {
@@ -236,6 +255,7 @@ impl Listener {
     fn lose(&mut self, reason: &str, now: Instant, wakes: &mut Wakes) {
         if matches!(self.line, Line::Up) {
             self.line = Line::Breaking(reason.to_owned());
+            self.is_idle = false;
             self.lost_at.get_or_insert(now);
             wakes.push(self.wake.clone());
         }
@@ -343,6 +363,8 @@ mod tests {
     fn who_listens_to_nothing_misses_nothing() {
         let (now, mut topics) = (Instant::now(), Topics::default());
         let id = up(&mut topics, now);
+        topics.cut("cut", now, &mut Wakes::new());
+        topics.reach(&mut Wakes::new());
         assert!(topics.listen_to(id, Interest::default()));
         assert!(!topics.give_up(id, now));
         assert!(matches!(topics.next(id, now), Next::Nothing));

@@ -121,10 +121,12 @@ impl NativeClient {
     }
 
     /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`; `tls`, a
-    /// boolean; `username`, `password`, `db`. Of a store in this process nothing.
+    /// boolean; `username`, `password`, `db`. A store in this process has neither address nor user.
     #[napi(getter)]
     pub fn settings(&self) -> String {
-        let Server::Redis(redis) = &self.server else { return "{}".into() };
+        let Server::Redis(redis) = &self.server else {
+            return serde_json::json!({ "username": null, "password": null, "db": 0 }).to_string();
+        };
         let login = &redis.options.login;
         let mut settings = match &redis.options.address {
             Address::Tcp { host, port, tls } => {
@@ -136,6 +138,12 @@ impl NativeClient {
         settings["password"] = login.password.as_deref().into();
         settings["db"] = login.db.into();
         settings.to_string()
+    }
+
+    /// How far the engine's clock is ahead of the system's, milliseconds.
+    #[napi(getter)]
+    pub fn ahead_ms(&self) -> f64 {
+        self.engine.clock().ahead().as_secs_f64() * 1000.0
     }
 
     /// The caller's own commands, sent together; as a transaction, between `MULTI` and `EXEC`.

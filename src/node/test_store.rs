@@ -1,5 +1,6 @@
 //! `NativeTestStore`: what a test does to the store in this process that its managers and queues use.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use napi::bindgen_prelude::Result;
@@ -7,37 +8,38 @@ use napi_derive::napi;
 use serde_json::{Value as Json, json};
 
 use super::client::NativeClient;
-use crate::engine::Engine as _;
+use super::completions::{Completions, Lane};
+use super::runtime::IO;
+use crate::error::Error;
 use crate::memory::engine::MemoryEngine;
 use crate::memory::faults::Faults;
 use crate::memory::log::{Appended, Fate};
+
+/// How often to look whether all is heard, and for how long.
+const LOOK: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A store in this process, in the hands of a test.
 #[napi]
 pub struct NativeTestStore {
     engine: MemoryEngine,
     faults: Faults,
+    lane: Rc<Lane>,
 }
 
 #[napi]
 impl NativeTestStore {
     /// The store of a client, whose clock must be adjustable.
     #[napi(constructor)]
-    pub fn new(client: &NativeClient) -> Result<Self> {
+    pub fn new(completions: &Completions, client: &NativeClient) -> Result<Self> {
         let engine = client.memory()?.clone();
-        Ok(Self { faults: engine.faults(), engine })
+        Ok(Self { faults: engine.faults(), engine, lane: completions.lane.clone() })
     }
 
     /// Sets the clock ahead.
     #[napi]
     pub fn advance(&self, ms: f64) {
         self.faults.advance(duration(ms));
-    }
-
-    /// How far the clock is ahead, milliseconds.
-    #[napi]
-    pub fn ahead(&self) -> f64 {
-        self.engine.clock().ahead().as_secs_f64() * 1000.0
     }
 
     /// From now on nothing is answered: for so long, or with a negative number until `end_outage`.
@@ -86,6 +88,27 @@ impl NativeTestStore {
     #[napi]
     pub fn refuse(&self, message: String, count: u32) {
         self.faults.refuse(&message, count);
+    }
+
+    /// Done when every subscription has heard what was published so far. On the way to JavaScript it is
+    /// behind what the subscriptions of this thread have heard.
+    #[napi]
+    pub fn settled(&self, slot: u32) -> Result<()> {
+        let (ticket, engine) = (self.lane.ticket(slot), self.engine.clone());
+        IO.spawn(async move {
+            let heard = async {
+                while !engine.is_heard() {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            match tokio::time::timeout(PATIENCE, heard).await {
+                Ok(()) => ticket.done(0.0),
+                Err(_) => ticket.failed(&Error::unavailable(format!(
+                    "{engine}: after {} s there are updates or messages that were not heard",
+                    PATIENCE.as_secs()
+                ))),
+            }
+        })
     }
 
     /// Every record that was appended, in order, as JSON: `[id, session id, event type, at (ms), document

@@ -56,7 +56,7 @@ impl Lane {
         let history = history(STEPS).new_tree(&mut runner).map_err(|reason| reason.to_string())?;
         let ran = runner.run_one(history, |history| {
             let mut redis = self.redis.borrow_mut();
-            let difference = difference(&mut *redis, &self.names, &history);
+            let difference = difference(&mut redis, &self.names, &history);
             match self.runtime.block_on(difference) {
                 None => Ok(()),
                 Some(words) => Err(TestCaseError::fail(words)),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Row};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row};
 use synckairos_state::audit::sink::{DatabaseOptions, Sink};
 
 pub struct SqliteFile {
@@ -29,18 +29,22 @@ impl SqliteFile {
         Sink::new(options(self.path.to_str())).unwrap()
     }
 
-    pub async fn connect(&self) -> SqliteConnection {
+    async fn connect(&self) -> SqliteConnection {
         SqliteConnectOptions::new().filename(&self.path).connect().await.unwrap()
     }
 
     pub async fn run(&self, sql: &str) {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connect().await).await.unwrap();
+        let mut connection = self.connect().await;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap(); // Dropped, it would end at some time.
     }
 
     /// The rows of a query, as JSON.
     pub async fn rows(&self, query: &str) -> Vec<Value> {
-        let rows = sqlx::raw_sql(AssertSqlSafe(query)).fetch_all(&mut self.connect().await).await;
-        rows.unwrap().iter().map(to_json).collect()
+        let mut connection = self.connect().await;
+        let rows = sqlx::raw_sql(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        rows.iter().map(to_json).collect()
     }
 }
 

@@ -4,12 +4,14 @@ const assert = require('node:assert/strict')
 const { randomUUID } = require('node:crypto')
 
 /**
- * A session's life on a real Redis, with the classes that a way of loading the module gave.
+ * A session's life, with the classes that a way of loading the module gave.
  *
  * @param {typeof import('synckairos-state')} api
+ * @param {string} [url] that of a real Redis if none is given
  */
-module.exports = async function exercise({ RedisStateManager, ConcurrencyError, StateError }) {
-  const manager = new RedisStateManager(process.env.REDIS_URL)
+module.exports = async function exercise(api, url = process.env.REDIS_URL) {
+  const { RedisStateManager, ConcurrencyError, StateError } = api
+  const manager = new RedisStateManager(url)
   const id = randomUUID()
   const now = new Date()
   await manager.createSession({

@@ -1,2 +1,2 @@
-declare function exercise(api: typeof import('synckairos-state')): Promise<void>
+declare function exercise(api: typeof import('synckairos-state'), url?: string): Promise<void>
 export = exercise

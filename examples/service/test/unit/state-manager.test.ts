@@ -6,7 +6,7 @@ import { StateManager } from '@/state/StateManager'
 test('the gauge counts the sessions that were created and not deleted, and no failure', async () => {
   const store = createTestStore()
   const gauge = new Gauge({ name: 'sessions', help: 'Sessions', registers: [] })
-  const manager = new StateManager(gauge, store.client())
+  const manager = new StateManager(gauge, store.client(), null, null)
   const sessions = async () => (await gauge.get()).values[0]?.value
 
   for (const id of ['a', 'b']) {
