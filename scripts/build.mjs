@@ -43,9 +43,13 @@ export async function build(profile, step) {
     CARGO_TERM_PROGRESS_WHEN: 'always',
     CARGO_TERM_PROGRESS_WIDTH: '120',
   }
-  const onLine = (line) => step.waitFor(progressOf(line) ?? line.trim())
+  const isProgress = (line) => {
+    const progress = progressOf(line)
+    if (progress) step.waitFor(progress)
+    return progress !== undefined
+  }
   await (profile === 'unoptimized' ? withCargo : withNapi)(profile, (name, args) =>
-    step.run(name, args, { env, onLine }),
+    step.run(name, args, { env, isProgress }),
   )
   fs.mkdirSync(path.dirname(STAMP), { recursive: true })
   fs.writeFileSync(STAMP, profile)
@@ -73,10 +77,11 @@ async function withCargo(profile, run) {
   fs.renameSync(`${binary}.new`, binary)
 }
 
-/** How far Cargo is, and what it compiles: of `Building [==> ] 120/276: tokio, syn`. */
+/** How far Cargo is, and what it does: of `Building [==> ] 120/276: tokio, syn` and lines of one crate. */
 function progressOf(line) {
   const [, done, all, names] = /Building \[.*\] (\d+)\/(\d+): (.*)/.exec(line) ?? []
-  return done && `${done} of ${all} units, compiling ${names.trim()}`
+  if (done) return `${done} of ${all} units, compiling ${names.trim()}`
+  return /^ *(?:[A-Z][a-z]+ing|Downloaded|Finished|Fresh|Locked) .*/.exec(line)?.[0].trim()
 }
 
 function newest(entry) {

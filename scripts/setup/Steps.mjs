@@ -8,7 +8,7 @@ import process from 'node:process'
 const TERMINAL_MS = 250
 const LOG_MS = 10_000
 
-/** How much a failed command shows of what it printed, in characters. */
+/** How much of what a command printed is shown, in characters. */
 const SHOWN = 10_000
 
 /** Steps that run one after the other or side by side. The first that fails stops the others. */
@@ -31,7 +31,9 @@ export class Steps {
     this.#timer ??= setInterval(() => this.#show(), this.#isTerminal ? TERMINAL_MS : LOG_MS)
     this.say(`${name} …`)
     try {
-      const result = await action(new Step((text) => this.#running.set(name, text), this.#stop))
+      const waitFor = (text) => this.#running.set(name, text)
+      const say = (text) => this.say(text)
+      const result = await action(new Step(waitFor, say, this.#stop.signal))
       this.#running.delete(name)
       this.say(`${name}: done`)
       return result
@@ -63,47 +65,47 @@ export class Steps {
 
 /** One of them: tells what it waits for, and runs commands. */
 export class Step {
-  #stop
+  #say
+  #signal
 
-  constructor(waitFor, stop) {
+  constructor(waitFor, say, signal) {
     /** @type {(text: string) => void} */
     this.waitFor = waitFor
-    this.#stop = stop
+    this.#say = say
+    this.#signal = signal
   }
 
   /**
-   * Runs a command to its end. Rejects, with the last of what it printed, where it fails.
+   * Runs a command to its end. What it wrote to stderr is shown then, without its progress: as
+   * remarks, or in the error where it failed.
    *
    * @param {string} name
    * @param {string[]} args
-   * @param {{ env?: NodeJS.ProcessEnv, onLine?: (line: string) => void }} [options] `onLine` gets
-   *   each line of stderr
+   * @param {{ env?: NodeJS.ProcessEnv, isProgress?: (line: string) => boolean }} [options]
    * @returns {Promise<string>} what it wrote to stdout
    */
-  run(name, args, { env = process.env, onLine = () => {} } = {}) {
+  run(name, args, { env = process.env, isProgress = () => false } = {}) {
     const shell = process.platform === 'win32' && name === 'npm' // A batch file there.
-    const child = spawn(name, args, {
-      env,
-      shell,
-      signal: this.#stop.signal,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let [stdout, stderr, line] = ['', '', '']
+    const stdio = ['ignore', 'pipe', 'pipe']
+    const child = spawn(name, args, { env, shell, signal: this.#signal, stdio })
+    let [stdout, remarks, line] = ['', '', '']
     child.stdout.setEncoding('utf8').on('data', (text) => {
       stdout += text
     })
     child.stderr.setEncoding('utf8').on('data', (text) => {
-      stderr = (stderr + text).slice(-SHOWN)
       const lines = (line + text).split(/[\r\n]+/)
       line = lines.pop()
-      for (const one of lines) onLine(one)
+      const kept = lines.filter((one) => !isProgress(one)).map((one) => `${one}\n`)
+      remarks = (remarks + kept.join('')).slice(-SHOWN)
     })
     return new Promise((resolve, reject) => {
       child.once('error', reject)
       child.once('close', (code, signal) => {
-        if (code === 0) return resolve(stdout)
+        const said = (remarks + line).trim()
         const command = [name, ...args].join(' ')
-        reject(new Error(`\`${command}\` ended with ${signal ?? code}:\n${stderr.trim()}`))
+        if (code !== 0) reject(new Error(`\`${command}\` ended with ${signal ?? code}:\n${said}`))
+        if (code === 0 && said) this.#say(said)
+        resolve(stdout)
       })
     })
   }
