@@ -20,7 +20,6 @@ const {
 const { runScript } = require('./harness/child.js')
 const { Managers } = require('./harness/managers.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
-const { RedisServer } = require('./harness/redis.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
@@ -208,30 +207,14 @@ describe('a store', () => {
   })
 })
 
-describe('two stores', () => {
-  let server
-  beforeAll(async () => {
-    server = await RedisServer.start()
-  })
-  afterAll(() => server.stop())
-
-  test.each([
-    ['another store', aStore, aStore],
-    ['a Redis', aStore, () => server.url],
-    ['a store, of sessions on a Redis', () => server.url, aStore],
-  ])(
-    'a record goes to a queue on %s after its change, and the logger is warned',
-    async (_what, ofSessions, ofQueue) => {
-      const logger = recordingLogger()
-      const audit = queue(ofQueue(), { queueName: `memory-test-${++names}` })
-      const sessions = manager(ofSessions(), { queue: audit, logger })
-      await sessions.createSession(makeState())
-      await until(async () => (await audit.getMetrics()).waiting === 1)
-      expect(logger.told.warn).toEqual([
-        { message: expect.stringContaining('on another Redis or memory: store') },
-      ])
-    },
-  )
+test('a record goes to a queue on another store after its change, and the logger is warned', async () => {
+  const logger = recordingLogger()
+  const audit = queue(aStore())
+  await manager(aStore(), { queue: audit, logger }).createSession(makeState())
+  await until(async () => (await audit.getMetrics()).waiting === 1)
+  expect(logger.told.warn).toEqual([
+    { message: expect.stringContaining('on another Redis or memory: store') },
+  ])
 })
 
 describe('a client', () => {

@@ -15,6 +15,7 @@ const {
   RedisUnavailableError,
 } = require('..')
 const { createTestStore } = require('../testing/index.js')
+const { runScript } = require('./harness/child.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
@@ -279,6 +280,29 @@ describe('outage()', () => {
     end()
     await ready
     expect(await client.ping()).toBe('PONG')
+  })
+
+  test('is no reason to warn the process', async () => {
+    const ended = await runScript(`
+      const { createTestStore } = require('./testing/index.js')
+      const store = createTestStore()
+      const queue = store.queue()
+      const manager = store.manager({ queue })
+      manager.subscribeToUpdates(() => {})
+      ;(async () => {
+        await manager.subscribed()
+        await queue.drained()
+        const end = store.outage()
+        const reading = manager.getSession('a').catch((error) => console.log(error.code))
+        store.clock.advance(5000)
+        await reading
+        end()
+        await store.settled()
+        await manager.getSession('a')
+        await store.close()
+      })()
+    `)
+    expect(ended).toMatchObject({ code: 0, stdout: 'REDIS_UNAVAILABLE\n', stderr: '' })
   })
 
   test.each([0, -1, 1.5, '1', 2 ** 31])('of %p ms is refused', (ms) => {

@@ -25,6 +25,11 @@ impl Clock {
         }
     }
 
+    /// Whether it can be set ahead.
+    pub fn is_adjustable(&self) -> bool {
+        self.ahead.is_some()
+    }
+
     /// How far it is ahead of the system's clock.
     pub fn ahead(&self) -> Duration {
         self.ahead.as_ref().map_or(Duration::ZERO, |ahead| *ahead.borrow())

@@ -165,7 +165,8 @@ export interface TestStore extends AsyncDisposable {
   /**
    * Begins an outage, as if Redis were away. Calls wait, and end with `RedisUnavailableError` at their
    * deadline (`commandTimeoutMs`, by the store's clock). Those that still wait at its end are executed, in
-   * the order of the calls. Subscriptions are interrupted; after its end they catch up.
+   * the order of the calls. Subscriptions are interrupted; after its end they catch up. A logger and
+   * listeners for `error` are told as of a Redis; the process is not warned.
    * @param ms how long the outage lasts, in milliseconds by the store's clock, from 1 to 2147483647. Default:
    *   until it is ended.
    * @returns a function that ends the outage

@@ -369,9 +369,10 @@ class RedisClient extends ContextEmitter {
    * @returns {() => number}
    */
   static clock(client) {
-    const { isMemory, native } = client.#core
+    const { native } = client.#core
     // `Date` is looked up at each call: a test may replace it.
-    return isMemory ? () => Date.now() + native.aheadMs : () => Date.now()
+    if (native.aheadMs === null) return () => Date.now()
+    return () => Date.now() + /** @type {number} */ (native.aheadMs)
   }
 
   /** The core's client, for the classes of this module. @param {RedisClient} client */

@@ -140,10 +140,11 @@ impl NativeClient {
         settings.to_string()
     }
 
-    /// How far the engine's clock is ahead of the system's, milliseconds.
+    /// How far the engine's clock is ahead of the system's, milliseconds; null where nobody can set it.
     #[napi(getter)]
-    pub fn ahead_ms(&self) -> f64 {
-        self.engine.clock().ahead().as_secs_f64() * 1000.0
+    pub fn ahead_ms(&self) -> Option<f64> {
+        let clock = self.engine.clock();
+        clock.is_adjustable().then(|| clock.ahead().as_secs_f64() * 1000.0)
     }
 
     /// The caller's own commands, sent together; as a transaction, between `MULTI` and `EXEC`.
