@@ -10,6 +10,8 @@
  * @property {number} drains rounds of the drain
  * @property {number} records to drain
  * @property {number} few records to drain for the reference design, which takes as many times longer
+ * @property {number} sessions that a store in the process is filled with
+ * @property {number} expiring of them expire at once
  * @property {boolean} [each] each network and each mode once, in place of each network in each mode
  */
 
@@ -24,6 +26,8 @@ export const EFFORTS = {
     drains: 5,
     records: 50_000,
     few: 5000,
+    sessions: 100_000,
+    expiring: 10_000,
   },
   quick: {
     rounds: 5,
@@ -34,6 +38,8 @@ export const EFFORTS = {
     drains: 2,
     records: 20_000,
     few: 2000,
+    sessions: 100_000,
+    expiring: 10_000,
   },
   smoke: {
     rounds: 1,
@@ -44,6 +50,8 @@ export const EFFORTS = {
     drains: 1,
     records: 1000,
     few: 200,
+    sessions: 1000,
+    expiring: 1000,
     each: true,
   },
 }

@@ -5,17 +5,23 @@ import {
   IOREDIS,
   IOREDIS_AUTO,
   IOREDIS_SCRIPT,
+  OURS,
   OURS_CACHED,
+  OURS_MEMORY,
   REDIS_BENCHMARK,
   REFERENCE,
 } from './contenders/index.mjs'
+import { EXPIRY, FOOTPRINT, SQLITE_DRAIN } from './matrix.mjs'
 import { FREE } from './modes.mjs'
 import { PLAIN, TLS } from './networks.mjs'
 
 /** Whichever peer has the best median. */
 export const BEST_PEER = 'the best peer'
-/** For a goal that compares with nobody. */
+/** For goals that compare with nobody. */
 export const MICROSECOND = 'one µs'
+const ONE_A_SECOND = 'one a second'
+const MEGABYTE = 'one MB'
+export const UNITS = [MICROSECOND, ONE_A_SECOND, MEGABYTE]
 
 /**
  * A figure of ours, in each mode, as a multiple of the peer's.
@@ -143,10 +149,44 @@ const FLOOR = [
   }),
 ]
 
+/** Of the store in the process, and of SQLite. @type {Goal[]} */
+export const GOALS_OF_MEMORY = [
+  ofMemory('get, 1 in flight, p50', GET_1, 'p50', MICROSECOND, { atMost: onPlain(12) }),
+  ofMemory('get, 64 in flight, calls a second', GET_64, 'ops', OURS, { atLeast: onPlain(3) }),
+  ofMemory('audited update beside its worker, 1 in flight, p50', CARRIED_1, 'p50', MICROSECOND, {
+    atMost: onPlain(12),
+  }),
+  ofMemory(
+    'audited update beside its worker, 64 in flight, calls a second',
+    CARRIED_64,
+    'ops',
+    OURS,
+    { atLeast: onPlain(3) },
+  ),
+  ofMemory('process with 100 000 sessions of 1 KB', alone(FOOTPRINT), 'rss', MEGABYTE, {
+    atMost: onPlain(200),
+  }),
+  ofMemory('get held by 10 000 sessions that expire', alone(EXPIRY), 'held', MICROSECOND, {
+    atMost: onPlain(5000),
+  }),
+  ofMemory('drain into SQLite, records a second', alone(SQLITE_DRAIN), 'ops', ONE_A_SECOND, {
+    atLeast: onPlain(10_000),
+  }),
+]
+
 /** @type {Goal[]} */
 export const GOALS = [...OF_THE_CONNECTION, ...OF_THE_DESIGN, ...P99, ...FLOOR]
 
 export const RSS = { what: 'RSS after 5 million calls', to: 'after 100 000', atMost: 1.1 }
+
+function alone(operation) {
+  return { operation, inFlight: 0 }
+}
+
+/** @returns {Goal} */
+function ofMemory(what, cell, figure, peer, rest) {
+  return compare(what, cell, figure, peer, { whose: OURS_MEMORY, ...rest })
+}
 
 /** @returns {Goal} */
 function compare(what, cell, figure, peer, rest) {

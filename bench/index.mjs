@@ -1,7 +1,8 @@
 // Side by side, in one run: this module and what else there is.
 //
-//   node bench/index.mjs           some 20 minutes; keeps results/latest.json and its plot
-//     --quick                      some 4
+//   node bench/index.mjs           some 25 minutes; keeps results/latest.json, its plot and memory.json
+//     --quick                      some 5
+//     --memory                     only the store in the process and SQLite, beside Redis: memory.json
 //     --soak                       and five million calls, to look at the memory
 //     --smoke                      a moment, keeps nothing: whether everything can be measured
 //     --json                       prints the results as JSON
@@ -13,11 +14,12 @@ import { parseArgs } from 'node:util'
 import { deployedSchema } from '../__test__/harness/postgres.js'
 import { WAITING_QUEUE } from './contenders/index.mjs'
 import { EFFORTS } from './efforts.mjs'
-import { judge } from './judge.mjs'
+import { GOALS, GOALS_OF_MEMORY } from './goals.mjs'
+import { judge, judgeSoak } from './judge.mjs'
 import { NETWORKS } from './matrix.mjs'
 import { availableModes } from './modes.mjs'
 import { openNetwork, PLAIN } from './networks.mjs'
-import { saveResults } from './report/files.mjs'
+import { saveMemoryResults, saveResults } from './report/files.mjs'
 import { stale, writePage } from './report/page.mjs'
 import { report } from './report/text.mjs'
 import { Run } from './run.mjs'
@@ -27,7 +29,15 @@ import { captureUpdate } from './workload/captured-update.mjs'
 
 const flag = { type: 'boolean', default: false }
 const { values: options } = parseArgs({
-  options: { quick: flag, smoke: flag, soak: flag, json: flag, page: flag, check: flag },
+  options: {
+    quick: flag,
+    smoke: flag,
+    memory: flag,
+    soak: flag,
+    json: flag,
+    page: flag,
+    check: flag,
+  },
 })
 
 if (options.page) writePage()
@@ -50,10 +60,8 @@ async function bench() {
   let code = 0
   try {
     await servers.start()
-    const outcome = await measure(servers, effort)
-    // A smoke run is too short for its figures to be kept.
-    if (!options.smoke) saveResults(outcome)
-    console.log(options.json ? JSON.stringify(outcome, null, 2) : report(outcome))
+    if (!options.memory) tell(await measure(servers, effort, besidePeers), saveResults)
+    tell(await measure(servers, effort, besideRedis), saveMemoryResults)
   } catch (error) {
     console.error(error)
     code = 1
@@ -61,12 +69,32 @@ async function bench() {
   await stop(code)
 }
 
-async function measure(servers, name) {
+/** A smoke run is too short for its figures to be kept. */
+function tell(outcome, save) {
+  if (!options.smoke) save(outcome)
+  console.log(options.json ? JSON.stringify(outcome, null, 2) : report(outcome))
+}
+
+async function measure(servers, name, part) {
   const effort = EFFORTS[name]
   const started = performance.now()
   const { modes, noPinned } = availableModes()
-  const networks = NETWORKS.filter((network) => network === PLAIN || servers.tls)
   const run = new Run(servers, await settingOf(servers, modes[0]), effort, progress)
+  const outcome = await part(run, servers, modes, effort)
+  progress('')
+  const seconds = Math.round((performance.now() - started) / 1000)
+  const left = { noPinned: noPinned ?? null, noTls: !servers.tls }
+  return {
+    setting: { ...(await describe(servers)), modes, ...left, effort: name, ...effort, seconds },
+    ...outcome,
+    results: run.measurements.results(),
+    commands: run.commands,
+  }
+}
+
+/** This module on Redis beside what else there is. */
+async function besidePeers(run, servers, modes, effort) {
+  const networks = NETWORKS.filter((network) => network === PLAIN || servers.tls)
   for (const [at, mode] of modes.entries()) {
     for (const [place, network] of networks.entries()) {
       if (effort.each && at !== Math.min(place, modes.length - 1)) continue
@@ -75,16 +103,13 @@ async function measure(servers, name) {
     if (at === 0 || !effort.each) await run.drain(mode)
   }
   const soak = options.soak ? await run.soak(modes[0]) : undefined
-  progress('')
-  const seconds = Math.round((performance.now() - started) / 1000)
-  const left = { noPinned: noPinned ?? null, noTls: !servers.tls }
-  return {
-    setting: { ...(await describe(servers)), modes, ...left, effort: name, ...effort, seconds },
-    goals: judge(run.measurements, soak),
-    results: run.measurements.results(),
-    commands: run.commands,
-    soak: soak ?? null,
-  }
+  return { goals: [...judge(GOALS, run.measurements), judgeSoak(soak)], soak: soak ?? null }
+}
+
+/** This module on `memory:` beside itself on Redis, and SQLite. */
+async function besideRedis(run, _servers, modes, effort) {
+  for (const mode of effort.each ? modes.slice(0, 1) : modes) await run.memory(mode)
+  return { goals: judge(GOALS_OF_MEMORY, run.measurements), soak: null }
 }
 
 async function settingOf(servers, mode) {

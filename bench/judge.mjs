@@ -1,5 +1,5 @@
-import { FLOORS, OURS, OURS_CACHED } from './contenders/index.mjs'
-import { BEST_PEER, GOALS, MICROSECOND, RSS } from './goals.mjs'
+import { FLOORS, OURS, OURS_ALL } from './contenders/index.mjs'
+import { BEST_PEER, RSS, UNITS } from './goals.mjs'
 import { summarize } from './measures/statistics.mjs'
 import { MODES } from './modes.mjs'
 
@@ -7,19 +7,21 @@ import { MODES } from './modes.mjs'
  * Each goal on each network and in each mode that it names: the ratio within a round, its median
  * over the rounds, and whether that meets the goal.
  *
+ * @param {import('./goals.mjs').Goal[]} goals
  * @param {import('./measurements.mjs').Measurements} measurements
- * @param {{ rss: number }[] | undefined} soak after a few calls, and so on
  */
-export function judge(measurements, soak) {
-  const judged = GOALS.flatMap((goal) =>
+export function judge(goals, measurements) {
+  return goals.flatMap((goal) =>
     placesOf(goal).map(({ threshold, ...place }) => {
       const cell = { participants: 2, ...goal.cell, ...place }
       const { ratios, to } = ratiosOf(goal, cell, measurements)
       return verdict({ what: goal.what, ...place, to, ...threshold }, ratios)
     }),
   )
-  return [...judged, verdict(RSS, soak && [soak.at(-1).rss / soak[0].rss])]
 }
+
+/** @param {{ rss: number }[] | undefined} soak after a few calls, and so on */
+export const judgeSoak = (soak) => verdict(RSS, soak && [soak.at(-1).rss / soak[0].rss])
 
 function placesOf({ atMost, atLeast }) {
   return Object.entries(atMost ?? atLeast).flatMap(([network, value]) =>
@@ -34,7 +36,7 @@ function placesOf({ atMost, atLeast }) {
 
 function ratiosOf({ figure, whose = OURS, peer, atMost }, cell, measurements) {
   const ours = measurements.series(cell, whose, figure)
-  if (peer === MICROSECOND) return { ratios: ours, to: peer }
+  if (UNITS.includes(peer)) return { ratios: ours, to: peer }
   const name = peer === BEST_PEER ? bestOf(cell, figure, atMost, measurements) : peer
   const theirs = name && measurements.series(cell, name, figure)
   const to = name && peer === BEST_PEER ? `${peer} (${name})` : peer
@@ -50,7 +52,7 @@ function bestOf(cell, figure, lessIsBetter, measurements) {
   const sign = lessIsBetter ? 1 : -1
   return measurements
     .contendersOf(cell)
-    .filter((name) => ![OURS, OURS_CACHED, ...FLOORS].includes(name))
+    .filter((name) => ![...OURS_ALL, ...FLOORS].includes(name))
     .sort((one, other) => sign * (medianOf(one) - medianOf(other)))[0]
 }
 

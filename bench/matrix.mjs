@@ -9,6 +9,7 @@ import {
   NODE_REDIS,
   OURS,
   OURS_CACHED,
+  OURS_MEMORY,
   RAW_SOCKET,
   REDIS_BENCHMARK,
   REFERENCE,
@@ -16,6 +17,7 @@ import {
 import { PLAIN, TLS, TLS_DELAYED } from './networks.mjs'
 
 export const DESIGNS = [OURS, REFERENCE]
+export const ENGINES = [OURS, OURS_MEMORY]
 const CLIENTS = [IOREDIS, IOREDIS_AUTO, NODE_REDIS, GLIDE]
 const ALL = [...DESIGNS, ...CLIENTS]
 const WRITERS = [...ALL, IOREDIS_SCRIPT]
@@ -24,6 +26,9 @@ const WRITERS = [...ALL, IOREDIS_SCRIPT]
 export const ARRIVALS = 20_000
 
 export const LOOP_DELAY = 'event loop delay at 20 k updates a second'
+export const SQLITE_DRAIN = 'drain into SQLite'
+export const FOOTPRINT = 'hold sessions of 1 KB'
+export const EXPIRY = 'get while sessions expire'
 
 /**
  * In this order. `inFlight` 1 and 64 are what the goals are about, and get twice the time.
@@ -86,9 +91,22 @@ export const NETWORKS = Object.keys(ROWS)
  * @property {number} weight
  */
 
-/** @param {string} network @param {string} mode its name @returns {Cell[]} */
-export function cellsOf(network, mode) {
-  return ROWS[network].flatMap((row) => {
+/** The store in the process beside Redis. */
+const OF_MEMORY = ['get', 'update', 'update, carried'].map((operation) => ({
+  operation,
+  contenders: ENGINES,
+  inFlight: [1, 64],
+}))
+
+/** @param {string} network @param {string} mode its name */
+export const cellsOf = (network, mode) => cellsOfRows(ROWS[network], network, mode)
+
+/** @param {string} mode its name */
+export const memoryCells = (mode) => cellsOfRows(OF_MEMORY, PLAIN, mode)
+
+/** @returns {Cell[]} */
+function cellsOfRows(rows, network, mode) {
+  return rows.flatMap((row) => {
     const { operation, contenders, participants = 2, share = 1 } = row
     return row.inFlight.map((inFlight) => {
       const weight = share * (inFlight === 1 || inFlight === 64 ? 2 : 1)
@@ -97,11 +115,11 @@ export function cellsOf(network, mode) {
   })
 }
 
-/** @param {string} mode its name */
-export const drainCell = (mode) => ({
+/** Of what has no calls in flight. @param {string} operation @param {string} mode its name */
+export const cellOf = (operation, mode) => ({
   network: PLAIN,
   mode,
-  operation: 'drain',
+  operation,
   inFlight: 0,
   participants: 2,
 })

@@ -1,10 +1,29 @@
-import { COPY, OURS, REDIS_BENCHMARK, REFERENCE, WAITING_QUEUE } from './contenders/index.mjs'
+import {
+  COPY,
+  OURS,
+  OURS_MEMORY,
+  REDIS_BENCHMARK,
+  REFERENCE,
+  WAITING_QUEUE,
+} from './contenders/index.mjs'
 import { RedisBenchmark } from './contenders/redis-benchmark.mjs'
 import { SOAK } from './efforts.mjs'
-import { ARRIVALS, cellsOf, DESIGNS, drainCell, LOOP_DELAY } from './matrix.mjs'
+import {
+  ARRIVALS,
+  cellOf,
+  cellsOf,
+  DESIGNS,
+  ENGINES,
+  EXPIRY,
+  FOOTPRINT,
+  LOOP_DELAY,
+  memoryCells,
+  SQLITE_DRAIN,
+} from './matrix.mjs'
 import { Measurements } from './measurements.mjs'
 import { watchCommands } from './measures/commands.mjs'
 import { Drain } from './measures/drain.mjs'
+import { sqliteDrain } from './measures/sqlite-drain.mjs'
 import { FREE } from './modes.mjs'
 import { openNetwork, PLAIN } from './networks.mjs'
 import { ContenderProcess } from './processes/ContenderProcess.mjs'
@@ -14,6 +33,8 @@ import { sweep } from './workload/records.mjs'
 
 /** Whose commands are looked at: of the designs, in these operations. */
 const WATCHED = ['get', 'update', 'update, audited', 'create', 'delete']
+
+const KILOBYTE = 1024
 
 /**
  * One run of the bench. In each mode, on each network, all contenders are there at once, each in
@@ -65,7 +86,9 @@ export class Run {
     if (cells.some(({ operation }) => isDelivery(operation))) {
       await this.#open(this.#receivers, DESIGNS, mode, address)
     }
-    if (network === PLAIN && mode.name === FREE) await this.#watchCommands(cells)
+    if (names.includes(REFERENCE) && network === PLAIN && mode.name === FREE) {
+      await this.#watchCommands(cells)
+    }
     await this.#warmUp(cells, names, place, mode)
     for (let round = 0; round < rounds; round++) {
       for (const cell of cells) {
@@ -156,7 +179,7 @@ export class Run {
     const { drains, records, few } = this.#effort
     this.#servers.enter(mode)
     const drain = new Drain(this.#servers.postgres, this.#servers.redis.directory)
-    const cell = drainCell(mode.name)
+    const cell = cellOf('drain', mode.name)
     await this.#open(this.#contenders, DESIGNS, mode, this.#setting.redis)
     const turns = [
       [OURS, (contender) => drain.turn(contender, records)],
@@ -173,6 +196,40 @@ export class Run {
       }
     }
     await this.close()
+  }
+
+  /** The store in the process beside Redis. @param {import('./modes.mjs').Mode} mode */
+  async memory(mode) {
+    this.#servers.enter(mode)
+    try {
+      await this.#measure(memoryCells(mode.name), mode, this.#setting.redis)
+    } finally {
+      await this.close()
+    }
+    const { drains, records, sessions, expiring } = this.#effort
+    const { directory } = this.#servers.redis
+    const drain = (contender) => sqliteDrain(contender, records, directory)
+    const hold = (contender) => contender.role('footprint', sessions, KILOBYTE)
+    const expire = (contender) => contender.role('expiry', expiring)
+    for (let round = 0; round < drains; round++) {
+      for (const name of inTurns(ENGINES, round)) {
+        await this.#alone(SQLITE_DRAIN, name, mode, drain)
+      }
+      await this.#alone(FOOTPRINT, OURS_MEMORY, mode, hold)
+      await this.#alone(EXPIRY, OURS_MEMORY, mode, expire)
+    }
+  }
+
+  /** In a process that does nothing else. */
+  async #alone(operation, name, mode, measure) {
+    this.#progress(`${operation}, ${mode.name}: ${name}`)
+    await this.#open(this.#contenders, [name], mode, this.#setting.redis)
+    try {
+      const figures = await measure(this.#contenders.get(name))
+      this.measurements.add(cellOf(operation, mode.name), name, figures)
+    } finally {
+      await this.close()
+    }
   }
 
   /** @param {import('./modes.mjs').Mode} mode */

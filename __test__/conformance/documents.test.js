@@ -45,6 +45,26 @@ describe.each(engines)('$engine', ({ use }) => {
     }, 60_000)
   })
 
+  it('that was read is its reader’s own: what becomes of it, no later read sees', async () => {
+    const state = makeState({ own: { list: [{ at: new Date(5) }] } })
+    await manager.createSession(state)
+    const { session_id: id } = state
+    const [fresh] = await manager.getSessions([id])
+    for (let reads = 0; reads < 4; reads++) {
+      const read = await manager.getSession(id)
+      expectSame(read, fresh)
+      read.participants[0].time_used_ms = -1
+      read.own.list[0].at.setTime(0)
+      read.own.list.push(read.created_at)
+      read.created_at.setTime(1)
+      delete read.status
+    }
+    await manager.updateSession(id, fresh, 1)
+    const { version, updated_at } = await manager.getSession(id)
+    expectSame(await manager.getSession(id), { ...fresh, version: 2, updated_at })
+    expect(version).toBe(2)
+  })
+
   describe('a document with', () => {
     it('a version inside participants keeps those, whatever is written', async () => {
       const participants = [{ version: 7, x: { version: '8' } }, { version: null }]

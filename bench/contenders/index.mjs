@@ -24,6 +24,7 @@
 
 export const OURS = 'synckairos-state'
 export const OURS_CACHED = 'synckairos-state, near cache'
+export const OURS_MEMORY = 'synckairos-state, memory:'
 export const REFERENCE = 'reference design'
 export const IOREDIS = 'ioredis'
 export const IOREDIS_AUTO = 'ioredis, auto-pipelined'
@@ -39,6 +40,8 @@ export const COPY = 'COPY'
 const CONTENDERS = {
   [OURS]: { file: './synckairos-state.mjs', options: {} },
   [OURS_CACHED]: { file: './synckairos-state.mjs', options: { cache: {} } },
+  // The store is there until the contender ends, between a queue and the next as well.
+  [OURS_MEMORY]: { file: './synckairos-state.mjs', options: { url: 'memory:?keep' } },
   [REFERENCE]: { file: './reference.mjs' },
   [IOREDIS]: { file: './ioredis.mjs', options: {} },
   [IOREDIS_AUTO]: { file: './ioredis.mjs', options: { autoPipelining: true } },
@@ -47,6 +50,9 @@ const CONTENDERS = {
   [GLIDE]: { file: './valkey-glide.mjs' },
   [RAW_SOCKET]: { file: './raw-socket.mjs' },
 }
+
+/** This module, whichever way it is used. */
+export const OURS_ALL = [OURS, OURS_CACHED, OURS_MEMORY]
 
 /** These show how fast it could be done at all; no service would do it so. */
 export const FLOORS = [RAW_SOCKET, REDIS_BENCHMARK, COPY]

@@ -1,9 +1,9 @@
 // The figures that docs/performance.md shows, as a plot and as a table.
 
-import { OURS, OURS_CACHED } from '../contenders/index.mjs'
-import { LOOP_DELAY } from '../matrix.mjs'
+import { OURS, OURS_ALL, OURS_CACHED } from '../contenders/index.mjs'
+import { EXPIRY, FOOTPRINT, LOOP_DELAY, SQLITE_DRAIN } from '../matrix.mjs'
 import { PLAIN, TLS, TLS_DELAYED } from '../networks.mjs'
-import { perSecond, time } from './words.mjs'
+import { megabytes, perSecond, time } from './words.mjs'
 
 /** How a figure is written, and whether more of it is better. */
 const FIGURES = {
@@ -11,6 +11,9 @@ const FIGURES = {
   p99: { words: '99th percentile', write: time, more: false },
   ops: { words: 'a second', write: perSecond, more: true },
   jsCpu: { words: 'CPU of the JS thread', write: time, more: false },
+  rss: { words: 'RSS of the process', write: megabytes, more: false },
+  calm: { words: 'longest before', write: time, more: false },
+  busy: { words: 'longest meanwhile', write: time, more: false },
 }
 
 /** Title, operation, in flight, figure; then what is not plain and two participants. */
@@ -52,6 +55,19 @@ const TABLED = [
   ['event loop delay while 20 k updates/s arrive', LOOP_DELAY, 0, 'p99'],
 ]
 
+const OF_MEMORY = [
+  ['getSession, 1 in flight', 'get', 1, 'p50'],
+  ['getSession, 64 in flight', 'get', 64, 'ops'],
+  ['locked update, 1 in flight', 'update', 1, 'p50'],
+  ['locked update, 64 in flight', 'update', 64, 'ops'],
+  ['audited update beside its worker, 1 in flight', 'update, carried', 1, 'p50'],
+  ['audited update beside its worker, 64 in flight', 'update, carried', 64, 'ops'],
+  ['audit records into a SQLite file', SQLITE_DRAIN, 0, 'ops'],
+  ['100 000 sessions of 1 KB', FOOTPRINT, 0, 'rss'],
+  ['getSession while 10 000 sessions expire', EXPIRY, 0, 'calm'],
+  ['getSession while 10 000 sessions expire', EXPIRY, 0, 'busy'],
+]
+
 /**
  * @typedef {object} Highlight
  * @property {string} title
@@ -66,15 +82,22 @@ export const plotted = (outcome) => PLOTTED.flatMap((row) => find(outcome, row))
 /** @returns {Highlight[]} */
 export const tabled = (outcome) => TABLED.flatMap((row) => find(outcome, row))
 
-/** One for each mode in which it was measured. */
-function find({ results, setting }, [title, operation, inFlight, figure, options = {}]) {
+/** Of the store in the process, beside Redis. @returns {Highlight[]} */
+export const tabledOfMemory = (outcome) =>
+  OF_MEMORY.flatMap((row) => find(outcome, row, { hidden: [] }))
+
+/** One for each mode in which it was measured; ours is `whose` alone, unless nothing is hidden. */
+function find(
+  { results, setting },
+  [title, operation, inFlight, figure, options = {}],
+  { hidden = OURS_ALL } = {},
+) {
   const { whose = OURS, ...rest } = options
-  const ours = [OURS, OURS_CACHED]
   return setting.modes.flatMap(({ name: mode }) => {
     const cell = { network: PLAIN, mode, participants: 2, operation, inFlight, ...rest }
     const values = results
       .filter((one) => Object.keys(cell).every((name) => one[name] === cell[name]))
-      .filter(({ contender }) => contender === whose || !ours.includes(contender))
+      .filter(({ contender }) => contender === whose || !hidden.includes(contender))
       .filter(({ figures }) => figures[figure])
       .map(({ contender, figures }) => ({
         contender: contender === whose ? OURS : contender,

@@ -1,16 +1,19 @@
 import fs from 'node:fs'
-import { FLOORS } from '../contenders/index.mjs'
-import { PLOT, savedResults } from './files.mjs'
-import { tabled } from './highlights.mjs'
+import { FLOORS, OURS, OURS_MEMORY } from '../contenders/index.mjs'
+import { PLOT, savedMemoryResults, savedResults } from './files.mjs'
+import { tabled, tabledOfMemory } from './highlights.mjs'
 import { plot } from './plot.mjs'
-import { figureWords, headWords, modeWords } from './words.mjs'
+import { figureWords, goalWords, headWords, modeWords, ratioWords, verdictWord } from './words.mjs'
 
 const PAGE = new URL('../../docs/performance.md', import.meta.url)
 /** The picture is not packed: where the package's repository has it. */
 const PICTURE =
   'https://raw.githubusercontent.com/synckairos/synckairos-state/main/bench/results/latest.svg'
-const BEGIN = '<!-- bench -->'
-const END = '<!-- /bench -->'
+/** The parts of the page that are generated, by the names of their marks. */
+const PARTS = {
+  bench: () => figures(savedResults()),
+  memory: () => figuresOfMemory(savedMemoryResults()),
+}
 
 /** Puts the figures of the saved results into docs/performance.md, and draws the plot of them. */
 export function writePage() {
@@ -31,10 +34,37 @@ export function stale() {
 }
 
 function withFigures(text) {
-  const [before, rest] = text.split(BEGIN)
-  const after = rest?.split(END)[1]
-  if (after === undefined) throw new Error(`docs/performance.md has no place ${BEGIN} … ${END}`)
-  return `${before}${BEGIN}\n\n${figures(savedResults())}\n\n${END}${after}`
+  return Object.entries(PARTS).reduce((page, [name, write]) => {
+    const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
+    const [before, rest] = page.split(begin)
+    const after = rest?.split(end)[1]
+    if (after === undefined) throw new Error(`docs/performance.md has no place ${begin} … ${end}`)
+    return `${before}${begin}\n\n${write()}\n\n${end}${after}`
+  }, text)
+}
+
+function figuresOfMemory({ setting, results, goals }) {
+  const rows = tabledOfMemory({ setting, results }).map(({ title, mode, figure, values }) => {
+    const cell = (name) => {
+      const value = values.find(({ contender }) => contender === name)
+      return value ? figureWords(value, figure.write) : ''
+    }
+    return [`${title}: ${figure.words}`, mode, cell(OURS_MEMORY), cell(OURS)]
+  })
+  const verdicts = goals.map((goal) => [
+    goal.what,
+    goal.mode,
+    `${goalWords(goal)} × ${goal.to}`,
+    ratioWords(goal.ratio),
+    verdictWord(goal),
+  ])
+  return [
+    ...tableOf([['', 'mode', 'memory:', 'Redis'], ...rows]),
+    '',
+    ...tableOf([['goal', 'mode', '', 'measured: median [range]', ''], ...verdicts]),
+    '',
+    `${headWords(setting)}.`,
+  ].join('\n')
 }
 
 function figures(outcome) {

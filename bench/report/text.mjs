@@ -21,6 +21,10 @@ const COLUMNS = {
   settled: ['stored per second', (summary) => spread(summary, thousands)],
   jsCpu: ['JS µs', (summary) => figureWords(summary, tenths)],
   cpu: ['CPU µs', (summary) => figureWords(summary, tenths)],
+  rss: ['RSS, MB', spread],
+  calm: ['longest get, calm, µs', spread],
+  busy: ['longest get, µs', spread],
+  held: ['held for, µs', spread],
 }
 
 /** An outcome, as text for people. */
@@ -33,13 +37,17 @@ export function report({ setting, goals, results, commands, soak }) {
     "two. JS, CPU: of the thread that runs JavaScript, and of all threads of the contender's process, for each call.",
     'Absolute figures drift with the machine; ratios within a round hold.',
     '',
-    'What one operation sends to Redis, as MONITOR sees it',
-    ...commands.map(commandsOf),
+    ...commandsWords(commands),
     ...groupsOf(results).flatMap((group) => ['', figuresOf(group)]),
     ...(soak ?? []).map(({ calls, rss }) => `RSS after ${calls} calls: ${megabytes(rss)}`),
     '',
     goalsOf(goals),
   ].join('\n')
+}
+
+function commandsWords(commands) {
+  if (commands.length === 0) return []
+  return ['What one operation sends to Redis, as MONITOR sees it', ...commands.map(commandsOf)]
 }
 
 function commandsOf({ operation, contender, sent, inside }) {

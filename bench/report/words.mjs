@@ -5,7 +5,8 @@ import { PLAIN } from '../networks.mjs'
 
 const NUMBER = /^[\d.]+/
 
-export const factor = (value) => (value < 0.1 ? value.toPrecision(2) : value.toFixed(2))
+export const factor = (value) =>
+  value < 0.1 ? value.toPrecision(2) : value.toFixed(value < 100 ? 2 : 0)
 
 export const whole = (value) => value.toFixed(0)
 
@@ -13,6 +14,8 @@ export const thousands = (value) =>
   value < 1000 ? value.toFixed(0) : `${(value / 1000).toFixed(value < 9950 ? 1 : 0)} k`
 
 export const perSecond = (value) => `${thousands(value)}/s`
+
+export const megabytes = (value) => `${value.toFixed(0)} MB`
 
 /** Of microseconds. */
 export function time(micros) {

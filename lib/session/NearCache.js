@@ -2,6 +2,7 @@
 
 const { types } = require('node:util')
 const { now } = require('../realm/clock.js')
+const { copyOf } = require('../document/copy.js')
 const { RedisReplyError } = require('../realm/errors.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { Calls, Failure } = require('../realm/settle.js')
@@ -10,9 +11,6 @@ const { Calls, Failure } = require('../realm/settle.js')
 const LEASE = 4000
 /** From when on, ms, a read asks for the next. */
 const RENEWAL = 2000
-
-/** How deep a state may be for its copies to be made by recursion; one that is deeper is not kept. */
-const DEPTH = 100
 
 const REFUSED = 'Redis refuses to tell of changes (CLIENT TRACKING): sessions are not cached'
 
@@ -66,7 +64,7 @@ class NearCache {
    */
   get(sessionId) {
     const entry = this.#valid(sessionId)
-    return entry === undefined ? undefined : copyOf(entry.state, DEPTH)
+    return entry === undefined ? undefined : copyOf(entry.state)
   }
 
   /**
@@ -76,7 +74,7 @@ class NearCache {
    */
   reader(sessionId) {
     const state = this.#valid(sessionId)?.state
-    return state === undefined ? undefined : () => copyOf(state, DEPTH)
+    return state === undefined ? undefined : () => copyOf(state)
   }
 
   /** @param {string} sessionId */
@@ -135,7 +133,7 @@ class NearCache {
   #fill(sessionId, entry, state) {
     const isState = this.#tracked && state !== null && !(state instanceof Failure)
     const left = isState ? this.#lifeLeft(state) : 0
-    entry.state = left > 0 ? copyOf(state, DEPTH) : undefined
+    entry.state = left > 0 ? copyOf(state) : undefined
     entry.until = now() + left
     if (entry.state === undefined) this.#entries.delete(sessionId)
   }
@@ -194,39 +192,6 @@ class NearCache {
     this.#provenAt = Number.NEGATIVE_INFINITY
     this.#refused = false
   }
-}
-
-/**
- * A copy of what was read: in a fraction of the time in which its text is parsed.
- *
- * @param {any} value
- * @param {number} depth how deep it may be
- * @returns {any} undefined where it is deeper
- */
-function copyOf(value, depth) {
-  // Of what was parsed and revived only dates have methods; to ask what it is takes longer.
-  if (typeof value.getTime === 'function') return new Date(value.getTime())
-  if (depth === 0) return undefined
-  if (Array.isArray(value)) {
-    const copy = value.slice()
-    for (let index = 0; index < copy.length; index++) {
-      const part = copy[index]
-      if (typeof part !== 'object' || part === null) continue
-      const within = copyOf(part, depth - 1)
-      if (within === undefined) return undefined
-      copy[index] = within
-    }
-    return copy
-  }
-  const copy = { ...value }
-  for (const key in copy) {
-    const part = copy[key]
-    if (typeof part !== 'object' || part === null) continue
-    const within = copyOf(part, depth - 1)
-    if (within === undefined) return undefined
-    copy[key] = within
-  }
-  return copy
 }
 
 /** @typedef {InstanceType<typeof import('../realm/settle.js').Call>} Call */

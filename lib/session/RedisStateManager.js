@@ -6,6 +6,7 @@ const { DBWriteQueue } = require('../audit/DBWriteQueue.js')
 const clock = require('../realm/clock.js')
 const { after } = require('../realm/delay.js')
 const { checkId, read, stored, write } = require('../document/document.js')
+const { ParsedStates } = require('../document/ParsedStates.js')
 const {
   BacklogFullError,
   ClosedError,
@@ -47,6 +48,11 @@ class RedisStateManager {
   #feed
   /** @type {InstanceType<typeof NearCache> | undefined} */
   #cache
+  /** What makes a state of a stored document. @type {typeof read} */
+  #parse = read
+  /** What becomes of the answer to a read. @type {import('../realm/settle.js').Read} */
+  #readOne = (text, dates, call) =>
+    text === null ? null : this.#parse(text, dates, /** @type {string} */ (call.sessionId))
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
   #calls
@@ -108,9 +114,11 @@ class RedisStateManager {
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
     const isMemory = RedisClient.isMemory(this.#redis)
-    if (isMemory) warnOfMemory(logger)
-    // What is in memory needs no copy besides.
-    else if (cache)
+    if (isMemory) {
+      warnOfMemory(logger)
+      const parsed = new ParsedStates()
+      this.#parse = (text, dates, sessionId) => parsed.read(text, dates, sessionId)
+    } else if (cache)
       this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
     for (const one of [this.#redis, this.#pubSub]) RedisClient.use(one, this)
     this.#leaveRedis = RedisClient.dependOn(this.#redis, {
@@ -129,7 +137,7 @@ class RedisStateManager {
   async getSession(sessionId) {
     const known = this.#ended ? undefined : this.#cache?.get(sessionId)
     if (known !== undefined) return known
-    const call = this.#call(readOne, checkId(sessionId))
+    const call = this.#call(this.#readOne, checkId(sessionId))
     this.#cache?.keep(call)
     this.#store.get(call.slot, sessionId)
     return unwrap(await call.promise)
@@ -292,7 +300,7 @@ class RedisStateManager {
     if (known !== undefined) return { state: known(), again: known }
     let again = () => /** @type {any} */ (undefined)
     const call = this.#call((text, dates, call) => {
-      again = () => readOne(text, dates, call)
+      again = () => this.#readOne(text, dates, call)
       return again()
     }, sessionId)
     this.#cache?.keep(call)
@@ -452,11 +460,6 @@ class RedisStateManager {
       report(err)
     }
   }
-}
-
-/** @type {import('../realm/settle.js').Read} */
-function readOne(text, dates, call) {
-  return text === null ? null : read(text, dates, /** @type {string} */ (call.sessionId))
 }
 
 /** The states; a `Failure` in the place of what is no session. @param {string[]} ids @returns {import('../realm/settle.js').Read} */
