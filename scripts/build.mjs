@@ -81,7 +81,7 @@ async function withCargo(profile, run) {
 function progressOf(line) {
   const [, done, all, names] = /Building \[.*\] (\d+)\/(\d+): (.*)/.exec(line) ?? []
   if (done) return `${done} of ${all} units, compiling ${names.trim()}`
-  return /^ *(?:[A-Z][a-z]+ing|Downloaded|Finished|Fresh|Locked) .*/.exec(line)?.[0].trim()
+  return /^ *(?:[A-Z][a-z]+ing|Downloaded|Fetch|Finished|Fresh|Locked) .*/.exec(line)?.[0].trim()
 }
 
 function newest(entry) {
