@@ -1,4 +1,5 @@
-//! The core of `synckairos-state`: sessions that many service instances share through one Redis.
+//! The core of `synckairos-state`: sessions that many service instances share through one engine, Redis
+//! or the memory of the process.
 //!
 //! # Layout
 //!

@@ -28,7 +28,7 @@ use crate::engine::claims::Claims;
 use crate::operation::names::Stream;
 
 /// How many batches a worker processes at a time: one lane reads and prepares a batch while
-/// PostgreSQL stores that of the other.
+/// the database stores that of the other.
 const LANES: usize = 2;
 
 /// Closes a worker. Dropping it ends the worker at once.
@@ -124,7 +124,7 @@ impl<E: Engine, L: EventListener> Lane<E, L> {
         loop {
             let started = clock.now();
             // A panic ends the connection, never the lane. What the lane keeps is as good as after
-            // any other error: the next connection reads from Redis what was claimed.
+            // any other error: the next connection reads what was claimed.
             let stopped = AssertUnwindSafe(self.work()).catch_unwind().await;
             let WorkerContext { listener, shared, .. } = &self.context;
             match stopped {
@@ -156,7 +156,7 @@ impl<E: Engine, L: EventListener> Lane<E, L> {
     /// Works with one connection until it breaks or the lane is closed.
     async fn work(&mut self) -> StopReason {
         let engine = self.context.engine.clone();
-        let had_group = self.context.shared.has_group.load(Ordering::Relaxed);
+        let had_queue = self.context.shared.has_queue.load(Ordering::Relaxed);
         let claims = tokio::select! {
             biased;
             _ = requested(&mut self.context.closing, Closing::No) => return StopReason::Closing,
@@ -165,8 +165,8 @@ impl<E: Engine, L: EventListener> Lane<E, L> {
         match claims {
             Ok(claims) => {
                 // The group stays as long as the stream does.
-                self.context.shared.has_group.store(true, Ordering::Relaxed);
-                if claims.is_first() && had_group {
+                self.context.shared.has_queue.store(true, Ordering::Relaxed);
+                if claims.is_first() && had_queue {
                     self.context.report_vanished("it had to be created again");
                 }
                 WorkerConnection::new(&mut self.context, claims).work().await

@@ -28,7 +28,7 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(600);
 /// How often a worker looks whether another one stores in another database.
 const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long a closing worker waits for records that Redis may be sending already.
+/// How long a closing worker waits for records that the engine may be sending already.
 const LAST_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a worker stopped using a connection.
@@ -125,7 +125,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
         self.context.portion.arrived(portion.largest(), self.context.options.max_batch_bytes);
     }
 
-    /// Notes in Redis in which database this worker stores. Reports another worker of the queue that
+    /// Notes at the engine in which database this worker stores. Reports another worker of the queue that
     /// stores elsewhere.
     async fn note_database(&mut self) -> Result<(), StopReason> {
         let ours = self.context.sink.database().to_owned();
@@ -238,7 +238,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
                 biased;
                 batch = &mut fresh => batch?,
                 _ = requested(&mut self.context.closing, Closing::No) => {
-                    // Redis may have assigned records to this consumer already. Receive them:
+                    // The engine may have given records to this worker already. Receive them:
                     // otherwise nobody would process them until they count as abandoned.
                     let last_read = async {
                         waking.await;
@@ -306,7 +306,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
                 continue;
             };
             match fault.cause {
-                // PostgreSQL may store half of it in time.
+                // The database may store half of it in time.
                 Cause::Database if fault.is_slow() && batch.len() > 1 => {
                     batches.extend(batch.halves());
                 }
@@ -326,8 +326,8 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
         Ok(())
     }
 
-    /// Sends a batch to PostgreSQL, and renews the worker's claims, also to the `later` batches, until
-    /// PostgreSQL answers.
+    /// Sends a batch to the database, and renews the worker's claims, also to the `later` batches, until
+    /// the database answers.
     async fn store(
         &mut self,
         batch: &Batch,
@@ -356,7 +356,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
     }
 
     /// Waits before the batch is sent again, longer with each outage in a row, until the other lane
-    /// finds that PostgreSQL works again. Returns `true` if the worker closes meanwhile.
+    /// finds that the database works again. Returns `true` if the worker closes meanwhile.
     async fn wait_for_postgres(
         &mut self,
         batch: &mut Batch,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::operation::batch::Batch;
 
-/// Why the claims can no longer be used: the worker asks the engine for them anew, and resumes.
+/// Why the claims can no longer be used. The worker asks the engine for new ones and resumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// What happened, and where.
@@ -38,7 +38,7 @@ pub struct Burial<'a> {
     pub attempts: u32,
     /// The error message.
     pub error: &'a str,
-    /// The SQLSTATE, if PostgreSQL answered.
+    /// PostgreSQL's SQLSTATE, or the name of SQLite's result code, if the database answered.
     pub sqlstate: Option<&'a str>,
 }
 
@@ -54,8 +54,8 @@ pub trait Claims: Send + 'static {
         wait: Option<Duration>,
     ) -> impl Future<Output = Answer<Batch>> + Send;
 
-    /// Ends a wait of [`fresh`](Self::fresh) early, which answers at once, perhaps with records. To
-    /// drop the wait instead would be to lose records that are claimed already.
+    /// Ends a wait of [`fresh`](Self::fresh) early: it answers at once, perhaps with records. A caller
+    /// that drops the wait instead loses records that are claimed already.
     fn waking(&self) -> impl Future<Output = ()> + Send + use<Self>;
 
     /// The records that this worker had claimed before it lost its claims, after an entry id.

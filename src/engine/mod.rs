@@ -1,6 +1,6 @@
 //! An engine keeps sessions and records, executes operations on them, and tells of changes.
 //!
-//! - [`status`]: where it is in its life.
+//! - [`status`]: whether it can be reached.
 //! - [`subscription`]: what it tells of changes.
 //! - [`claims`]: what it does for a worker that moves records to a database.
 
@@ -38,8 +38,8 @@ pub trait Execute<O: Operation> {
     );
 }
 
-/// The sessions of one namespace. Operations on a session are executed in the order in which they
-/// were asked.
+/// The sessions of one namespace. An engine executes the operations on a session in the order of the
+/// calls.
 pub trait Sessions:
     Execute<Get>
     + Execute<GetMany>
@@ -68,19 +68,19 @@ pub trait Records:
     + Sync
     + 'static
 {
-    /// A handle to the same for what is asked while an answer is handled.
+    /// A handle to the same records, for operations that are asked while an answer is handled.
     fn direct(&self) -> Self;
 }
 
-/// An engine. Clones are handles to the same; its name in errors is how it is displayed.
+/// An engine. Clones are handles to the same engine. `Display` gives its name in errors.
 pub trait Engine: Clone + Display + Send + Sync + 'static {
-    /// Its sessions of one namespace.
+    /// The sessions of one namespace.
     type Sessions: Sessions;
-    /// Its records of one queue.
+    /// The records of one queue.
     type Records: Records;
-    /// What it tells of changes.
+    /// A subscription to changes.
     type Subscription: Subscription;
-    /// What it does for a worker.
+    /// The claims of one worker.
     type Claims: Claims;
 
     /// The sessions of a namespace.
@@ -89,10 +89,10 @@ pub trait Engine: Clone + Display + Send + Sync + 'static {
     /// The records of a queue.
     fn records(&self, stream: Arc<Stream>) -> Self::Records;
 
-    /// A subscription, to nothing yet, to what is published under these names.
+    /// A subscription to what is published under these names. It listens to nothing yet.
     fn subscription(&self, keys: Keys, status: StatusSink) -> Self::Subscription;
 
-    /// The claims of a worker of this name on the records of a queue.
+    /// The claims of the worker of this name on the records of a queue.
     fn claims(
         &self,
         stream: Arc<Stream>,
@@ -105,6 +105,6 @@ pub trait Engine: Clone + Display + Send + Sync + 'static {
     /// The clock by which it measures time.
     fn clock(&self) -> &Clock;
 
-    /// Whether another one has the same sessions and records.
+    /// Whether another engine has the same sessions and records.
     fn is_same(&self, other: &Self) -> bool;
 }

@@ -1,24 +1,24 @@
-//! Where a connection is in its life.
+//! The status of a connection to an engine.
 
 use std::sync::Arc;
 
-/// Where a connection is in its life.
+/// The status of a connection to an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// Nothing was asked of it yet.
+    /// Nothing was asked yet, and no connection was made.
     Idle,
     /// The first connection is being made.
     Connecting,
     /// Connected.
     Ready,
-    /// The connection was lost, or could not be made, and the next try is on its way.
+    /// The connection was lost or could not be made; the engine tries again.
     Reconnecting {
         /// What went wrong last.
         reason: String,
     },
-    /// Closed for good, by its owner.
+    /// The owner has closed it for good.
     Closed,
 }
 
-/// Where a connection tells of its status: called on the I/O thread, for every change.
+/// Hears of every change of the status, on whichever thread makes it.
 pub type StatusSink = Arc<dyn Fn(Status) + Send + Sync>;

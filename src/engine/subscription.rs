@@ -42,22 +42,22 @@ pub enum Event {
         /// JSON text.
         message: String,
     },
-    /// A message that is none.
+    /// A message that cannot be read.
     Malformed {
         /// Where it was published.
         channel: String,
     },
-    /// The moment of [`Subscription::reread`] with this number: what was told before it was
-    /// published before the sessions were read.
+    /// The moment of the [`Subscription::reread`] with this number. Events before it were published
+    /// before the sessions were read.
     Marker(u64),
-    /// The connection was lost or could not be made; the next is on its way.
+    /// The connection was lost or could not be made; the engine tries again.
     Lost {
         /// Why.
         reason: String,
     },
 }
 
-/// What has become of a change of the interest.
+/// The outcome of a change of the interest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listening {
     /// It is confirmed.
@@ -89,8 +89,8 @@ pub trait Subscription: Send + 'static {
         interest: Interest,
     ) -> impl Future<Output = Result<Listening, Event>> + Send;
 
-    /// Reads sessions after a gap, in their order, and marks the moment in the stream of events:
-    /// [`Event::Marker`] with this number follows. `None` where that is refused. `Err`, an
+    /// Reads sessions after a gap, in the order of the ids, and marks the moment in the stream of
+    /// events: [`Event::Marker`] with this number follows. `None` if the engine refuses to read. `Err`, an
     /// [`Event::Lost`], when the connection was lost over it.
     fn reread(
         &mut self,
@@ -98,10 +98,10 @@ pub trait Subscription: Send + 'static {
         marker: u64,
     ) -> impl Future<Output = Result<Option<Vec<Stored>>, Event>> + Send;
 
-    /// To be called after a gap, once nothing of it is left to be told.
+    /// Ends a gap: its owner calls this when it has caught up.
     fn caught_up(&mut self);
 
-    /// Gives the connection up; `next` makes another. `None` where nothing is listened to.
+    /// Gives the connection up; [`next`](Self::next) makes another. `None` if nothing is listened to.
     fn give_up(&mut self, reason: String) -> Option<Event>;
 
     /// Says that its owner has ended.

@@ -1,4 +1,4 @@
-//! What managers and queues ask of an engine, as data, and what each question is answered with.
+//! What managers and queues ask of an engine, as data: operations, and the outcome of each.
 //!
 //! - [`session`]: reads and changes of sessions. [`rule`]: what a write demands of what is stored.
 //! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters.
@@ -13,9 +13,9 @@ pub mod record;
 pub mod rule;
 pub mod session;
 
-/// What is asked of an engine.
+/// What a manager or a queue asks of an engine.
 pub trait Operation: Send + 'static {
-    /// What it is answered with where it is executed.
+    /// The answer, if the operation is executed.
     type Outcome: Send + 'static;
 
     /// What repeating it would do.
@@ -25,17 +25,17 @@ pub trait Operation: Send + 'static {
 /// What repeating an operation would do, which decides what happens when its answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Changes nothing. Repeated freely; without an answer nothing has changed.
+    /// Changes nothing. The engine repeats it freely; without an answer nothing has changed.
     Read,
-    /// Changes something. If the first try is executed after the repeat, it changes nothing more,
-    /// unless the session was created anew in between. The repeat waits for a fence where Redis
-    /// allows one, and is sent without a fence where Redis does not.
+    /// Changes something, once however often it is executed. If the first try is executed after the
+    /// repeat, it changes nothing more, unless the session was created anew in between. So an engine
+    /// that cannot keep the first try from being executed later may repeat it all the same.
     Idempotent,
-    /// Changes something. A repeat recognises by the ledger that the first try was executed, but the
-    /// first try must not be executed after the repeat: the repeat is sent only behind a fence.
+    /// Changes something. A repeat recognises that the first try was executed. The first try must not
+    /// be executed after the repeat, so an engine repeats only what it can keep from that.
     Recognised,
-    /// Never repeated once it may have been executed; sent again where Redis has refused it.
+    /// Never repeated once it may have been executed. Tried again if it was refused for now.
     Once,
-    /// The caller's own command: never sent twice, whatever the reply is, which is the caller's.
+    /// The caller's own command. Never sent twice; the caller gets the reply, whatever it is.
     Opaque,
 }

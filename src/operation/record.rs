@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One change of a session, for PostgreSQL.
+/// One change of a session, for the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// A UUID v7, generated with the record. The primary key of `sync_events`.
@@ -18,15 +18,15 @@ pub struct Record {
     pub state: Option<String>,
     /// Where the record was first queued. It stays the same when the record is queued again.
     pub position: Option<Position>,
-    /// Whether the script that wrote the session queued the record: then positions are in the order
-    /// in which Redis executed the writes.
+    /// Whether the write of the session queued the record itself: positions of such records are in the
+    /// order of the writes.
     pub is_write: bool,
 }
 
-/// A position in the stream: the id of an entry. Redis assigns growing ids.
+/// A position in the stream: the id of an entry. The engine assigns growing ids.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Milliseconds since the epoch, by the clock of Redis.
+    /// Milliseconds since the epoch, by the engine's clock.
     pub ms: u64,
     /// The number of the entry within this millisecond.
     pub number: u64,
@@ -41,7 +41,7 @@ impl Position {
 }
 
 impl fmt::Display for Position {
-    /// Writes a JSON array, which PostgreSQL compares member by member.
+    /// Writes a JSON array: databases compare it member by member.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{},{}]", self.ms, self.number)
     }
@@ -50,7 +50,7 @@ impl fmt::Display for Position {
 /// The timestamp (48 bits) and the counter (12 bits) of the latest id of this process.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// Generates a UUID v7 (RFC 9562) as text. 48 bits are a timestamp: ids sort by age, and PostgreSQL
+/// Generates a UUID v7 (RFC 9562) as text. 48 bits are a timestamp: ids sort by age, and a database
 /// appends them to its index. 12 bits are a counter: the ids that a process generates in one
 /// millisecond sort, too (the 4097th gets the timestamp of the next millisecond). The rest is random.
 pub fn new_id(now_ms: i64) -> String {

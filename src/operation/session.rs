@@ -27,7 +27,7 @@ pub type Documents = Vec<Result<Option<String>>>;
 pub struct Write {
     /// Which session.
     pub session_id: String,
-    /// What is written, but for its version.
+    /// The document, without its version.
     pub draft: Draft,
     /// What the write demands of what is stored.
     pub rule: Rule,
@@ -37,12 +37,12 @@ pub struct Write {
     pub now_ms: i64,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// The version that is stored now.
     pub version: u64,
-    /// Whether it was to be audited and was not: as many records wait as may.
+    /// Whether the audit record is missing, because the backlog is full.
     pub unaudited: bool,
 }
 
@@ -57,12 +57,12 @@ pub struct Delete {
     pub now_ms: i64,
 }
 
-/// What became of a deletion.
+/// The outcome of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deleted {
     /// Whether there was such a session.
     pub existed: bool,
-    /// Whether it was to be audited and was not: as many records wait as may.
+    /// Whether the audit record is missing, because the backlog is full.
     pub unaudited: bool,
 }
 
@@ -73,7 +73,7 @@ pub struct Touch {
     pub session_id: String,
 }
 
-/// Tells all instances a WebSocket message: at most once, as nothing would tell a repeat.
+/// Tells all instances a WebSocket message, at most once: a listener could not recognise a repeat.
 #[derive(Debug)]
 pub struct Broadcast {
     /// About which session.
@@ -105,7 +105,7 @@ impl Operation for Write {
 
     fn effect(&self) -> Effect {
         match self.rule {
-            // Overtaken by its own first try, the second of the two finds another version.
+            // Whichever of two tries is executed second finds another version and changes nothing.
             Rule::Locked { .. } => Effect::Idempotent,
             Rule::Create | Rule::CreateIfAbsent | Rule::Any => Effect::Recognised,
         }

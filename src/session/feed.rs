@@ -58,12 +58,12 @@ pub enum FeedEvent {
         lasted: Duration,
         /// How many sessions this feed knew of.
         known: usize,
-        /// How many of them were re-read: all, or what Redis did not refuse.
+        /// How many of them were re-read: all, unless the engine refused.
         reread: usize,
         /// How many of them had changed.
         changed: usize,
     },
-    /// A message that is none was skipped.
+    /// A message that cannot be read was skipped.
     Malformed {
         /// Where it was published.
         channel: String,
