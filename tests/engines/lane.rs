@@ -16,8 +16,9 @@ use crate::side::Redis;
 /// The most steps of a history.
 const STEPS: usize = 40;
 
-/// How often a history that shows a fault is made smaller, at most.
+/// How often a history that shows a fault is made smaller, at most, and how long that may take.
 const SHRINKS: u32 = 2000;
+const SHRINKING_MS: u32 = 120_000;
 
 pub struct Lane {
     runtime: Runtime,
@@ -50,8 +51,12 @@ impl Lane {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-        let config =
-            Config { failure_persistence: None, max_shrink_iters: SHRINKS, ..Config::default() };
+        let config = Config {
+            failure_persistence: None,
+            max_shrink_iters: SHRINKS,
+            max_shrink_time: SHRINKING_MS,
+            ..Config::default()
+        };
         let mut runner = TestRunner::new_with_rng(config, rng);
         let history = history(STEPS).new_tree(&mut runner).map_err(|reason| reason.to_string())?;
         let ran = runner.run_one(history, |history| {
