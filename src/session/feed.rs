@@ -58,7 +58,7 @@ pub enum FeedEvent {
         lasted: Duration,
         /// How many sessions this feed knew of.
         known: usize,
-        /// How many of them were re-read: all, or what Redis did not refuse.
+        /// How many of them were re-read: all, or what was not refused.
         reread: usize,
         /// How many of them had changed.
         changed: usize,
@@ -220,6 +220,7 @@ impl<A: Audience, S: Subscription> Task<A, S> {
         (self.interest, self.number) = (interest, number);
         if !interest.updates {
             self.seen.clear();
+            self.superseded.clear(); // Without a connection its markers would not come.
         }
         match self.subscription.listen_to(interest).await {
             Ok(Listening::Confirmed) => self.confirmed(),
