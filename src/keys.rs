@@ -95,7 +95,7 @@ pub(crate) const AUDIT_GROUP: &str = "workers";
 /// The names of one audit queue. They share a hash tag, as its scripts touch several of them.
 #[derive(Debug, Clone)]
 pub struct AuditKeys {
-    /// The stream of records that are not in PostgreSQL yet.
+    /// The stream of records that are not in the database yet.
     pub stream: String,
     /// A sorted set: the entries that wait for another try, by when it is due (milliseconds).
     pub delayed: String,
@@ -105,7 +105,7 @@ pub struct AuditKeys {
     pub dead: String,
     /// A hash: where in the stream of dead letters a record is.
     pub index: String,
-    /// How many records have reached PostgreSQL.
+    /// How many records have reached the database.
     pub completed: String,
     /// The name of the database in which the latest worker stores the records.
     pub database: String,

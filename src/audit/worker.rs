@@ -28,7 +28,7 @@ use crate::engine::claims::Claims;
 use crate::operation::names::Stream;
 
 /// How many batches a worker processes at a time: one lane reads and prepares a batch while
-/// PostgreSQL stores that of the other.
+/// the database stores that of the other.
 const LANES: usize = 2;
 
 /// Closes a worker. Dropping it ends the worker at once.
@@ -124,7 +124,7 @@ impl<E: Engine, L: EventListener> Lane<E, L> {
         loop {
             let started = clock.now();
             // A panic ends the connection, never the lane. What the lane keeps is as good as after
-            // any other error: the next connection reads from Redis what was claimed.
+            // any other error: the next claims hold what was claimed.
             let stopped = AssertUnwindSafe(self.work()).catch_unwind().await;
             let WorkerContext { listener, shared, .. } = &self.context;
             match stopped {

@@ -22,13 +22,13 @@ use crate::operation::batch::Batch;
 /// which its own claims count as abandoned.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// How often a worker removes the consumers of processes that have ended.
+/// How often a worker has the names of workers forgotten that have ended.
 const TIDY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How often a worker looks whether another one stores in another database.
 const NOTE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long a closing worker waits for records that Redis may be sending already.
+/// How long a closing worker waits for records that the engine may be sending already.
 const LAST_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a worker stopped using a connection.
@@ -125,7 +125,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
         self.context.portion.arrived(portion.largest(), self.context.options.max_batch_bytes);
     }
 
-    /// Notes in Redis in which database this worker stores. Reports another worker of the queue that
+    /// Notes with the engine in which database this worker stores. Reports another worker of the queue that
     /// stores elsewhere.
     async fn note_database(&mut self) -> Result<(), StopReason> {
         let ours = self.context.sink.database().to_owned();
@@ -167,7 +167,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
         Ok(())
     }
 
-    /// Processes what this consumer had claimed before it lost its connection.
+    /// Processes what this lane had claimed before it lost its connection.
     async fn resume(&mut self) -> Result<(), StopReason> {
         let mut after = String::from("0");
         let mut batch = Batch::default();
@@ -238,7 +238,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
                 biased;
                 batch = &mut fresh => batch?,
                 _ = requested(&mut self.context.closing, Closing::No) => {
-                    // Redis may have assigned records to this consumer already. Receive them:
+                    // The engine may have claimed records for this lane already. Receive them:
                     // otherwise nobody would process them until they count as abandoned.
                     let last_read = async {
                         waking.await;
@@ -306,12 +306,12 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
                 continue;
             };
             match fault.cause {
-                // PostgreSQL may store half of it in time.
+                // The database may store half of it in time.
                 Cause::Database if fault.is_slow() && batch.len() > 1 => {
                     batches.extend(batch.halves());
                 }
                 Cause::Database | Cause::Tables => {
-                    let closing = self.wait_for_postgres(&mut batch, &batches, &fault).await?;
+                    let closing = self.wait_for_database(&mut batch, &batches, &fault).await?;
                     batches.push(batch);
                     if closing {
                         return Err(self.release(&[&batches]).await?);
@@ -326,8 +326,8 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
         Ok(())
     }
 
-    /// Sends a batch to PostgreSQL, and renews the worker's claims, also to the `later` batches, until
-    /// PostgreSQL answers.
+    /// Sends a batch to the database, and renews the worker's claims, also to the `later` batches, until
+    /// the database answers.
     async fn store(
         &mut self,
         batch: &Batch,
@@ -356,8 +356,8 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
     }
 
     /// Waits before the batch is sent again, longer with each outage in a row, until the other lane
-    /// finds that PostgreSQL works again. Returns `true` if the worker closes meanwhile.
-    async fn wait_for_postgres(
+    /// finds that the database works again. Returns `true` if the worker closes meanwhile.
+    async fn wait_for_database(
         &mut self,
         batch: &mut Batch,
         later: &[Batch],

@@ -22,9 +22,9 @@ pub(super) struct WorkerContext<E, L> {
     pub listener: Arc<L>,
     pub shared: Arc<Shared>,
     pub closing: watch::Receiver<Closing>,
-    /// Changes when PostgreSQL has stored a batch after an outage.
+    /// Changes when the database has stored a batch after an outage.
     pub recovered: watch::Receiver<()>,
-    /// How many batches in a row PostgreSQL could not store.
+    /// How many batches in a row the database could not store.
     pub outages: u32,
     /// How much the lane reads at a time.
     pub portion: Portion,
@@ -32,18 +32,18 @@ pub(super) struct WorkerContext<E, L> {
 
 /// What the lanes of a worker share. A worker reports a problem once.
 pub(super) struct Shared {
-    /// How severe the reported outage of PostgreSQL is. 0: no outage; 1: PostgreSQL cannot be
+    /// How severe the reported outage of the database is. 0: no outage; 1: the database cannot be
     /// used; 2: its tables refuse every record, which needs somebody to change them.
     outage: AtomicU8,
-    /// Tells all lanes that PostgreSQL works again.
+    /// Tells all lanes that the database works again.
     recovered: watch::Sender<()>,
-    /// The connection to Redis is lost, and that was reported.
+    /// The claims are lost, and that was reported.
     pub lost: AtomicBool,
-    /// A connection to Redis could not be made, and that was reported.
+    /// Claims could not be had anew, and that was reported.
     pub unreachable: AtomicBool,
-    /// The consumer group is known to have been there.
+    /// The queue is known to have had a place for claims.
     pub has_group: AtomicBool,
-    /// The consumer group had vanished, and that was reported.
+    /// That place had vanished, and that was reported.
     pub vanished: AtomicBool,
     /// The server's settings put records at risk, and that was reported.
     pub warned: AtomicBool,
@@ -83,7 +83,7 @@ impl Shared {
 }
 
 impl<E: Engine, L: EventListener> WorkerContext<E, L> {
-    /// PostgreSQL has stored a batch. The end of an outage wakes up the other lanes, too.
+    /// The database has stored a batch. The end of an outage wakes up the other lanes, too.
     pub fn stored(&mut self) {
         self.outages = 0;
         if self.shared.outage.swap(0, Ordering::Relaxed) > 0 {
@@ -93,7 +93,7 @@ impl<E: Engine, L: EventListener> WorkerContext<E, L> {
         }
     }
 
-    /// PostgreSQL cannot be used: reports it, once an outage. What the tables refuse is reported even
+    /// The database cannot be used: reports it, once an outage. What the tables refuse is reported even
     /// after another outage was.
     pub fn report_outage(&self, fault: &Fault) {
         let severity = if fault.cause == Cause::Tables { 2 } else { 1 };
@@ -102,18 +102,18 @@ impl<E: Engine, L: EventListener> WorkerContext<E, L> {
         }
     }
 
-    /// The consumer group has vanished from Redis, and with it the records: reports it, once.
+    /// The place for claims has vanished, and with it the records: reports it, once.
     pub fn report_vanished(&self, reason: &str) {
         if !self.shared.vanished.swap(true, Ordering::Relaxed) {
             self.listener.on_event(WorkerEvent::RecordsLost(format!(
-                "audit records may be lost: the queue vanished from Redis at {} (FLUSHALL, or a \
+                "audit records may be lost: the queue vanished from {} (FLUSHALL, or a \
                  restart without its data): {reason}",
                 self.engine
             )));
         }
     }
 
-    /// How long to wait for PostgreSQL: longer with each outage in a row.
+    /// How long to wait for the database: longer with each outage in a row.
     pub fn outage_delay(&mut self) -> std::time::Duration {
         let delay = self.options.retry_delay(self.outages, fastrand::f64());
         self.outages = self.outages.saturating_add(1);

@@ -6,25 +6,25 @@ use crate::operation::record::Record;
 /// An event of a worker.
 #[derive(Debug)]
 pub enum WorkerEvent<'a> {
-    /// A batch is being sent to PostgreSQL.
+    /// A batch is being sent to the database.
     Active(Vec<RecordAttempt<'a>>),
-    /// PostgreSQL has committed a batch.
+    /// The database has committed a batch.
     Completed(Vec<RecordAttempt<'a>>),
     /// A record was moved to the dead letters.
     Failed(RecordAttempt<'a>, &'a Fault),
     /// The worker will retry these records.
     Retrying(Vec<RecordAttempt<'a>>, &'a Fault),
-    /// PostgreSQL cannot be used. Emitted once an outage.
+    /// The database cannot be used. Emitted once an outage.
     Outage(&'a Fault),
-    /// PostgreSQL has stored a batch after an outage.
+    /// The database has stored a batch after an outage.
     Recovered,
     /// The stream is empty.
     Drained,
-    /// The connection to Redis is lost or could not be made. Emitted once an outage.
+    /// The claims are lost or could not be had. Emitted once an outage.
     Lost(&'a str),
-    /// Redis was lost, and a try to connect to it has failed. Emitted once an outage.
+    /// The engine was lost, and a try to reach it has failed. Emitted once an outage.
     Unreachable(&'a str),
-    /// The worker reads from Redis again.
+    /// The worker reads records again.
     Reconnected,
     /// A risk that an operator should know.
     Warning(String),

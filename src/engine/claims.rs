@@ -38,7 +38,7 @@ pub struct Burial<'a> {
     pub attempts: u32,
     /// The error message.
     pub error: &'a str,
-    /// The SQLSTATE, if PostgreSQL answered.
+    /// PostgreSQL's SQLSTATE if it answered; the name of SQLite's result code.
     pub sqlstate: Option<&'a str>,
 }
 

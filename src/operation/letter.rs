@@ -9,7 +9,7 @@ pub struct DeadLetter {
     pub record: Record,
     /// The error message.
     pub error: String,
-    /// The SQLSTATE, if PostgreSQL answered.
+    /// PostgreSQL's SQLSTATE if it answered; the name of SQLite's result code.
     pub sqlstate: Option<String>,
     /// How many attempts there were to store it.
     pub attempts: u64,

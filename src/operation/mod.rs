@@ -28,13 +28,13 @@ pub enum Effect {
     /// Changes nothing. Repeated freely; without an answer nothing has changed.
     Read,
     /// Changes something. If the first try is executed after the repeat, it changes nothing more,
-    /// unless the session was created anew in between. The repeat waits for a fence where Redis
-    /// allows one, and is sent without a fence where Redis does not.
+    /// unless the session was created anew in between. The repeat waits for a fence where the
+    /// server allows one, and is sent without a fence where it does not.
     Idempotent,
     /// Changes something. A repeat recognises by the ledger that the first try was executed, but the
     /// first try must not be executed after the repeat: the repeat is sent only behind a fence.
     Recognised,
-    /// Never repeated once it may have been executed; sent again where Redis has refused it.
+    /// Never repeated once it may have been executed; sent again where it was refused.
     Once,
     /// The caller's own command: never sent twice, whatever the reply is, which is the caller's.
     Opaque,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One change of a session, for PostgreSQL.
+/// One change of a session, for a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// A UUID v7, generated with the record. The primary key of `sync_events`.
@@ -18,15 +18,15 @@ pub struct Record {
     pub state: Option<String>,
     /// Where the record was first queued. It stays the same when the record is queued again.
     pub position: Option<Position>,
-    /// Whether the script that wrote the session queued the record: then positions are in the order
-    /// in which Redis executed the writes.
+    /// Whether the write of the session queued the record: then positions are in the order in which the
+    /// writes were executed.
     pub is_write: bool,
 }
 
-/// A position in the stream: the id of an entry. Redis assigns growing ids.
+/// A position in the stream: the id of an entry. The engine assigns growing ids.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Milliseconds since the epoch, by the clock of Redis.
+    /// Milliseconds since the epoch, by the engine's clock.
     pub ms: u64,
     /// The number of the entry within this millisecond.
     pub number: u64,
