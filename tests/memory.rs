@@ -297,6 +297,16 @@ async fn a_subscription_comes_back_after_a_gap_and_rereads() {
 }
 
 #[tokio::test]
+async fn a_loss_that_a_reread_meets_is_told_once() {
+    let memory = Memory::new();
+    let mut subscription = memory.listening().await;
+    memory.engine.faults().outage(None);
+    assert!(matches!(subscription.reread(&[], 1).await, Err(Event::Lost { .. })));
+    memory.engine.faults().end_outage();
+    assert!(matches!(subscription.next().await, Event::Confirmed { gap: Some(_) }));
+}
+
+#[tokio::test]
 async fn a_waiting_subscription_is_woken() {
     let memory = Memory::new();
     let mut subscription = memory.listening().await;
@@ -565,6 +575,28 @@ async fn a_wait_for_records_ends_by_a_record_by_waking_and_by_the_clock() {
     let (waiting, waking) = wait(&|| {}).await;
     waking.await;
     assert_eq!(waiting.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_has_ended_passes_the_news_of_a_record_on() {
+    let (memory, stream) = Memory::audited(None).await;
+    let name = memory.engine.to_string().replace("memory://", "");
+    let other = Memory::open(MemoryOptions { name, keep: false, adjustable: true }, None);
+    other.get("s").await.unwrap();
+    let wait = |mut claims: MemoryClaims| {
+        tokio::spawn(
+            async move { claims.fresh(9, Some(60 * SECOND)).await.map(|batch| batch.len()) },
+        )
+    };
+    let ended = wait(other.claims(&stream, "ended").await);
+    tokio::task::yield_now().await;
+    let waiting = wait(memory.claims(&stream, "waits").await);
+    tokio::task::yield_now().await;
+    other.engine.close();
+    memory.write("s", any()).await.unwrap();
+    let got = tokio::time::timeout(10 * SECOND, waiting).await.expect("nobody told it");
+    assert_eq!(got.unwrap(), Ok(1));
+    assert!(ended.await.unwrap().is_err());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 mod harness;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use harness::postgres::PostgresServer;
@@ -36,6 +36,30 @@ struct Ears(mpsc::UnboundedSender<FeedEvent>);
 impl Audience for Ears {
     fn tell(&self, event: FeedEvent) {
         drop(self.0.send(event));
+    }
+
+    fn backlog(&self) -> usize {
+        0
+    }
+
+    fn backlog_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Listens to nothing for a moment, as soon as it is told of a gap.
+struct Restless {
+    events: mpsc::UnboundedSender<FeedEvent>,
+    feed: Arc<OnceLock<Feed>>,
+}
+
+impl Audience for Restless {
+    fn tell(&self, event: FeedEvent) {
+        if let (FeedEvent::Gap { .. }, Some(feed)) = (&event, self.feed.get()) {
+            feed.listen_to(Interest::default(), 2);
+            feed.listen_to(Interest { updates: true, web_socket: false }, 3);
+        }
+        drop(self.events.send(event));
     }
 
     fn backlog(&self) -> usize {
@@ -89,6 +113,33 @@ async fn after_a_gap_the_feed_tells_what_has_changed() {
     assert_eq!(next().await, FeedEvent::Confirmed { interest: 1 });
     settled(|done| store.delete("same".into(), 0, done)).await.unwrap();
     assert!(matches!(next().await, FeedEvent::Update { document: None, .. }));
+}
+
+#[tokio::test]
+async fn who_listens_again_right_after_a_gap_hears_every_update() {
+    let engine = open("restless");
+    let store = Store::new(&engine, StoreOptions::default(), None);
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let (_open, closed) = watch::channel(false);
+    let keys = Keys::default();
+    let subscription = engine.subscription(keys.clone(), Arc::new(|_| {}));
+    let handle = Arc::new(OnceLock::new());
+    let audience = Restless { events: sender, feed: handle.clone() };
+    let (feed, task) = Feed::new(subscription, keys, false, closed, audience, 64 << 20);
+    tokio::spawn(task);
+    let feed = handle.get_or_init(|| feed);
+    let mut next =
+        async || tokio::time::timeout(10 * SECOND, events.recv()).await.unwrap().unwrap();
+    feed.listen_to(Interest { updates: true, web_socket: false }, 1);
+    assert_eq!(next().await, FeedEvent::Confirmed { interest: 1 });
+    write(&store, "s", &state("s"), Rule::Create).await.unwrap();
+    assert!(matches!(next().await, FeedEvent::Update { .. }));
+    engine.faults().gap_begin();
+    assert!(matches!(next().await, FeedEvent::Lost { .. }));
+    engine.faults().gap_end();
+    while next().await != (FeedEvent::Confirmed { interest: 3 }) {}
+    write(&store, "s", &state("s"), Rule::Any).await.unwrap();
+    assert!(matches!(next().await, FeedEvent::Update { .. }));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use crate::operation::batch::Batch;
 /// which its own claims count as abandoned.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// How often a worker removes the consumers of processes that have ended.
+/// How often a worker has the names of workers forgotten that have ended.
 const TIDY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How often a worker looks whether another one stores in another database.
@@ -167,7 +167,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
         Ok(())
     }
 
-    /// Processes what this consumer had claimed before it lost its connection.
+    /// Processes what this lane had claimed before it lost its connection.
     async fn resume(&mut self) -> Result<(), StopReason> {
         let mut after = String::from("0");
         let mut batch = Batch::default();
@@ -311,7 +311,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
                     batches.extend(batch.halves());
                 }
                 Cause::Database | Cause::Tables => {
-                    let closing = self.wait_for_postgres(&mut batch, &batches, &fault).await?;
+                    let closing = self.wait_for_database(&mut batch, &batches, &fault).await?;
                     batches.push(batch);
                     if closing {
                         return Err(self.release(&[&batches]).await?);
@@ -357,7 +357,7 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
 
     /// Waits before the batch is sent again, longer with each outage in a row, until the other lane
     /// finds that the database works again. Returns `true` if the worker closes meanwhile.
-    async fn wait_for_postgres(
+    async fn wait_for_database(
         &mut self,
         batch: &mut Batch,
         later: &[Batch],

@@ -106,7 +106,7 @@ impl<E: Engine, L: EventListener> WorkerContext<E, L> {
     pub fn report_vanished(&self, reason: &str) {
         if !self.shared.vanished.swap(true, Ordering::Relaxed) {
             self.listener.on_event(WorkerEvent::RecordsLost(format!(
-                "audit records may be lost: the queue vanished from Redis at {} (FLUSHALL, or a \
+                "audit records may be lost: the queue vanished from {} (FLUSHALL, or a \
                  restart without its data): {reason}",
                 self.engine
             )));

@@ -66,14 +66,16 @@ impl Claims for MemoryClaims {
         let mut outages = self.store().outages.subscribe();
         let mut ends_at = later(clock.now(), wait.unwrap_or_default());
         loop {
-            let batch = self.step(|queue, worker, at| {
+            let claimed = self.step(|queue, worker, at| {
                 let batch = queue.stream.claim(worker, count, at.now);
                 // The next one who waits has the rest.
                 if queue.stream.has_new() {
                     queue.arrival.notify_one();
                 }
                 batch
-            })?;
+            });
+            // What these claims were told of a record, and can no longer use, another one is told.
+            let batch = claimed.inspect_err(|_| self.arrival.notify_one())?;
             let now = clock.now();
             if !batch.is_empty() || ends_at <= now {
                 return Ok(batch);

@@ -46,8 +46,6 @@ pub(super) struct Injected {
     deadlines: BTreeSet<(Instant, u64)>,
     /// Answers that are held back, by when they are due.
     held: BTreeMap<(Instant, u64), Held>,
-    /// When the latest of them would be due without its deadline.
-    held_until: Option<Instant>,
     /// How many operations have waited or were held back.
     count: u64,
     /// Whether an operation may meet something of all this.
@@ -236,15 +234,14 @@ impl Injected {
         (asked.apply(contents, at), is_lost.then(|| self.unknown("its answer was lost")))
     }
 
-    /// When an answer is due; `None`: at once.
-    fn time_of_answer(&mut self, now: Instant) -> Option<Instant> {
-        if self.delay.is_zero() && self.held.is_empty() {
+    /// When an answer is due, not before those that are held back; `None`: at once.
+    fn time_of_answer(&self, now: Instant) -> Option<Instant> {
+        let last = self.held.last_key_value().map(|((time, _), _)| *time);
+        if self.delay.is_zero() && last.is_none() {
             return None;
         }
         let earliest = later(now, self.delay);
-        let time = self.held_until.map_or(earliest, |until| until.max(earliest));
-        self.held_until = Some(time);
-        self.held_until
+        Some(last.map_or(earliest, |last| last.max(earliest)))
     }
 
     fn too_late(&self, effect: Effect) -> Error {
@@ -440,6 +437,20 @@ mod tests {
         world.get("a", 4);
         world.lapse(10);
         assert_eq!(world.told(), ["a OUTCOME_UNKNOWN", "get a REDIS_UNAVAILABLE"]);
+    }
+
+    #[test]
+    fn an_answer_that_ended_at_its_deadline_holds_up_no_later_one() {
+        let mut world = World::new();
+        world.injected.set_delay(60 * SECOND);
+        world.get("a", 0);
+        world.lapse(10);
+        assert_eq!(world.told(), ["get a REDIS_UNAVAILABLE"]);
+        world.injected.set_delay(SECOND);
+        world.start += 10 * SECOND;
+        world.get("b", 1);
+        world.lapse(2);
+        assert_eq!(world.told(), ["get b false"]);
     }
 
     #[test]

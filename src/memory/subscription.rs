@@ -88,11 +88,10 @@ impl Subscription for MemorySubscription {
                 session_ids.iter().map(document).collect::<Vec<_>>()
             })
         });
-        // The loss itself is told by `next`.
         let Some(stored) = stored else {
-            return Err(Event::Lost {
-                reason: format!("{} cannot be reached", self.store.display),
-            });
+            // It is told here; `next` is not to tell it once more.
+            let reason = format!("{} cannot be reached", self.store.display);
+            return Err(self.give_up(reason.clone()).unwrap_or(Event::Lost { reason }));
         };
         let stored_as = |document: Option<Arc<str>>| {
             document.map_or(Stored::Nothing, |document| Stored::Document((*document).into()))

@@ -47,7 +47,7 @@ impl NativeFeed {
         Ok(Self { feed })
     }
 
-    /// Listens to this and nothing else. `number` comes back when Redis has confirmed it.
+    /// Listens to this and nothing else. `number` comes back when that is confirmed.
     #[napi]
     pub fn listen_to(&self, updates: bool, web_socket: bool, number: u32) {
         self.feed.listen_to(Interest { updates, web_socket }, number);

@@ -32,7 +32,7 @@ use crate::keys::BullKeys;
 /// How long the batch in hand may take when the owner closes; then it is left to others.
 const GRACE: Duration = Duration::from_secs(9);
 
-/// How long the connections to PostgreSQL may take to end.
+/// How long the connections to the database may take to end.
 const END: Duration = Duration::from_millis(400);
 
 /// What the audit's thread may be late in telling that all has ended.
@@ -129,7 +129,7 @@ impl NativeQueue {
         Ok(Self { queue, engine, sink, lane, heard, worker })
     }
 
-    /// Done once Redis has the record. `document` is JSON text; null for a deletion.
+    /// Done once the record is queued. `document` is JSON text; null for a deletion.
     #[napi]
     pub fn enqueue(
         &self,
@@ -226,7 +226,7 @@ impl NativeQueue {
         self.heard.store(events, Ordering::Relaxed);
     }
 
-    /// Done when the worker has ended, and with it the connections to PostgreSQL.
+    /// Done when the worker has ended, and with it the connections to the database.
     #[napi]
     pub fn close(&self, slot: u32, at_once: bool) -> Result<()> {
         let ticket = self.lane.ticket(slot);

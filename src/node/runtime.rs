@@ -17,10 +17,10 @@ pub(crate) struct Runtime {
     handle: OnceLock<Handle>,
 }
 
-/// Answers Redis, for every client.
+/// Serves every client: the connections to Redis, the stores in this process, the feeds.
 pub(crate) static IO: Runtime = Runtime::new("synckairos-io", 61);
 
-/// Carries records to PostgreSQL: work enough to make those wait whom the other thread answers. It looks
+/// Carries records to a database: work enough to make those wait whom the other thread answers. It looks
 /// at its timers after each task: a PostgreSQL that sends notices without end keeps a task busy for a
 /// second a poll, and should not hold up the time limits for long.
 pub(crate) static AUDIT: Runtime = Runtime::new("synckairos-audit", 1);

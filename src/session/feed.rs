@@ -220,6 +220,7 @@ impl<A: Audience, S: Subscription> Task<A, S> {
         (self.interest, self.number) = (interest, number);
         if !interest.updates {
             self.seen.clear();
+            self.superseded.clear(); // Without a connection its markers would not come.
         }
         match self.subscription.listen_to(interest).await {
             Ok(Listening::Confirmed) => self.confirmed(),

@@ -1,4 +1,4 @@
--- Removes records from the stream that PostgreSQL has stored, and counts them.
+-- Removes records from the stream that the database has stored, and counts them.
 --
 -- KEYS[1]  the stream
 -- KEYS[2]  the due times of records that wait for a retry
