@@ -165,6 +165,7 @@ describe('the constructor', () => {
     ['url', ['http://localhost']],
     ['options.nonsense', ['redis://localhost', { nonsense: 1 }]],
     ['queueName', ['redis://localhost', { queueName: '' }]],
+    ['queueName', ['redis://localhost', { queueName: '\ud800' }]],
     ['attempts', ['redis://localhost', { attempts: 0 }]],
     ['backoffDelay', ['redis://localhost', { backoffDelay: -1 }]],
     ['batchSize', ['redis://localhost', { batchSize: 5001 }]],

@@ -291,10 +291,27 @@ describe('the URL', () => {
     ['sqlite:a#b.db', 'write # as %23'],
     ['sqlite:a%FF.db', 'write % as %25'],
     ['sqlite:a%00.db', 'null character'],
+    ['sqlite:\ud800.db', 'Invalid databaseUrl: it is not well-formed Unicode'],
     ['"sqlite:audit.db"', 'remove the quotes'],
     ['sqlit:audit.db', 'sqlite:'],
   ])('%s is refused', (databaseUrl, reason) => {
     expect(made({ databaseUrl })).toThrow(reason)
+  })
+
+  const onUnix = process.platform === 'win32' ? test.skip : test // Windows keeps it.
+  onUnix('is refused where it is relative to a directory that is gone', () => {
+    const script = `
+      const { DBWriteQueue } = require('./index.js')
+      const gone = require('fs').mkdtempSync(require('os').tmpdir() + '/synckairos-gone-')
+      process.chdir(gone)
+      require('fs').rmdirSync(gone)
+      try {
+        new DBWriteQueue('memory:', { databaseUrl: 'sqlite:audit.db', worker: false })
+      } catch ({ name, message }) {
+        console.log(name, message)
+      }`
+    const told = execFileSync(process.execPath, ['-e', script], { cwd: path.dirname(__dirname) })
+    expect(String(told)).toMatch(/^InvalidStateError .*the working directory is gone/)
   })
 
   test('takes no TLS, and leaves the sizes of the pool alone', async () => {

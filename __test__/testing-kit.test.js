@@ -80,6 +80,18 @@ describe('a store', () => {
     for (const make of ['manager', 'queue', 'client']) {
       expect(thrownBy(() => store[make]())).toBeInstanceOf(ClosedError)
     }
+    for (const call of [
+      () => store.records(),
+      () => store.sessions(),
+      () => store.outage(),
+      () => store.loseAnswers(),
+      () => store.delay(1),
+      () => store.conflict(ID),
+      () => store.refuse('OOM'),
+    ]) {
+      expect(thrownBy(call)).toBeInstanceOf(ClosedError)
+    }
+    await expect(store.gap()).rejects.toThrow(ClosedError)
     await expect(store.settled()).rejects.toThrow(ClosedError)
     expect(store.close()).toBe(store.close())
   })
@@ -370,6 +382,18 @@ describe('gap()', () => {
     await manager.updateSession(ID, state, 1)
     await store.settled()
     expect(heard).toEqual([1, 2])
+  })
+
+  test('ends with the last of those that overlap', async () => {
+    const { manager, heard } = await listening()
+    await manager.createSession(state)
+    await store.gap(async () => {
+      await store.gap(() => manager.updateSession(ID, state, 1))
+      await manager.updateSession(ID, state, 2)
+      await store.settled()
+      expect(heard).toEqual([1])
+    })
+    expect(heard).toEqual([1, 3])
   })
 
   test('ends also where what happens meanwhile fails', async () => {

@@ -377,7 +377,8 @@ export declare class DBWriteQueue
 
   /**
    * Ends the worker when it has stored its current batches, within ten seconds. The workers of other
-   * instances store the remaining records. A second call returns the same promise.
+   * instances store the remaining records. A `memory:` store that ends with this queue loses them: await
+   * `drained()` first. A second call returns the same promise.
    * @param force whether to end the worker at once, also in a second call. Default false.
    */
   close(force?: boolean): Promise<void>

@@ -215,9 +215,10 @@ export interface TestStore extends AsyncDisposable {
 
   /**
    * Interrupts all subscriptions. They miss what is published meanwhile, as when a connection is lost.
-   * Then they catch up: callbacks get the sessions that have changed, and no messages of that time.
+   * Then they catch up: callbacks get the sessions of theirs that have changed, not those that are new, and
+   * no messages of that time. Of gaps that overlap, the last one ends it.
    * @param during what happens meanwhile. Default: nothing.
-   * @returns a promise that resolves when the callbacks have caught up, and rejects if `during` does
+   * @returns a promise that resolves when the callbacks have caught up, and then rejects if `during` did
    * @example
    * const store = createTestStore()
    * const manager = store.manager()
@@ -301,7 +302,8 @@ export interface TestStore extends AsyncDisposable {
 
   /**
    * Closes the clients, managers and queues that the store has made, and the store. A second call returns
-   * the same promise.
+   * the same promise. After it every call throws `ClosedError`, also `records()` and `sessions()`: look
+   * at them before.
    */
   close(): Promise<void>
 

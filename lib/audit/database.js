@@ -49,6 +49,9 @@ function databaseSettings(options, env) {
   if (text !== undefined && typeof text !== 'string') {
     throw new InvalidStateError('databaseUrl', 'it is not a string')
   }
+  if (text?.isWellFormed() === false) {
+    throw new InvalidStateError('databaseUrl', 'it is not well-formed Unicode')
+  }
   return text !== undefined && isSqliteUrl(text)
     ? sqliteSettings(text, options)
     : postgresSettings(text ?? 'postgres://', options, env)

@@ -28,7 +28,16 @@ function parseSqliteUrl(text) {
   const file = decoded(rest.replace(/^\/\/(?=\/)/, '')).replace(/^\/(?=[a-z]:[\\/])/i, '')
   if (file === '') refuse('it names no file: write sqlite:audit.db, or sqlite::memory:')
   if (file.includes('\0')) refuse('its path has a null character')
-  return path.resolve(file)
+  return resolved(file)
+}
+
+/** @param {string} file */
+function resolved(file) {
+  try {
+    return path.resolve(file)
+  } catch {
+    refuse('its path is relative, and the working directory is gone')
+  }
 }
 
 /** The names of parameters, in words. @param {string} query */

@@ -102,6 +102,9 @@ function queueOptions(given) {
   if (typeof options.queueName !== 'string' || options.queueName === '') {
     throw new InvalidStateError('queueName', 'it is not a string, or empty')
   }
+  if (!options.queueName.isWellFormed()) {
+    throw new InvalidStateError('queueName', 'it is not well-formed Unicode')
+  }
   for (const name of /** @type {const} */ (['worker', 'migrate'])) {
     if (typeof options[name] !== 'boolean') throw new InvalidStateError(name, 'it is no boolean')
   }

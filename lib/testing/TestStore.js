@@ -32,6 +32,8 @@ class TestStore {
   #client
   #native
   #calls
+  /** How many gaps go on: subscriptions hear again after the last. */
+  #gaps = 0
   /** What was made here and is closed with the store. @type {(() => unknown)[]} */
   #ends = []
   /** @type {Promise<void> | undefined} */
@@ -74,6 +76,7 @@ class TestStore {
 
   /** @param {number} [ms] */
   outage(ms) {
+    this.#checkOpen()
     if (ms !== undefined) checkInteger('ms', ms, 1, MAX_MS)
     this.#native.outage(ms ?? UNTIL_ENDED)
     return () => this.#native.endOutage()
@@ -81,34 +84,39 @@ class TestStore {
 
   /** @param {number} [times] */
   loseAnswers(times = 1) {
+    this.#checkOpen()
     checkTimes(times)
     this.#native.loseAnswers(times)
   }
 
   /** @param {number} ms */
   delay(ms) {
+    this.#checkOpen()
     checkInteger('ms', ms, 0, MAX_MS)
     this.#native.delay(ms)
   }
 
   /** @param {() => unknown} [during] */
   async gap(during = () => {}) {
-    this.#native.gapBegin()
+    this.#checkOpen()
+    if (this.#gaps++ === 0) this.#native.gapBegin()
     try {
       await during()
     } finally {
-      this.#native.gapEnd()
+      if (--this.#gaps === 0) this.#native.gapEnd()
+      await this.settled()
     }
-    await this.settled()
   }
 
   /** @param {string} sessionId */
   conflict(sessionId) {
+    this.#checkOpen()
     this.#native.conflict(checkId(sessionId))
   }
 
   /** @param {string} message @param {number} [times] */
   refuse(message, times = 1) {
+    this.#checkOpen()
     if (typeof message !== 'string' || message === '') {
       throw new InvalidStateError('message', 'it is not a string, or empty')
     }
@@ -117,10 +125,12 @@ class TestStore {
   }
 
   records() {
+    this.#checkOpen()
     return JSON.parse(this.#native.records()).map(toRecord)
   }
 
   sessions() {
+    this.#checkOpen()
     return JSON.parse(this.#native.sessions()).map((/** @type {string} */ text) => stored(text, {}))
   }
 
