@@ -291,6 +291,8 @@ describe('the URL', () => {
     ['sqlite:a#b.db', 'write # as %23'],
     ['sqlite:a%FF.db', 'write % as %25'],
     ['sqlite:a%00.db', 'null character'],
+    ['sqlite::mem:', 'write sqlite::memory:'],
+    ['sqlite::MEMORY:', 'write sqlite::memory:'],
     ['"sqlite:audit.db"', 'remove the quotes'],
     ['sqlit:audit.db', 'sqlite:'],
   ])('%s is refused', (databaseUrl, reason) => {
