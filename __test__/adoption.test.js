@@ -251,11 +251,25 @@ describe.each(libraries)('an instance of $name', (library) => {
   })
 })
 
-test('a client that was made up for a test is refused in words that say so', () => {
-  const madeUp = { get() {}, setex() {}, on() {} }
-  const error = thrownBy(() => new RedisStateManager(madeUp))
+test.each([
+  ['a client that was made up for a test', { get() {}, setex() {}, on() {} }],
+  ['undefined', undefined],
+  ['null', null],
+  ['a number', 6379],
+])('%s is refused in words that say what is expected', (_name, given) => {
+  const error = thrownBy(() => new RedisStateManager(given))
   expect(error).toBeInstanceOf(InvalidStateError)
-  expect(error.message).toMatch(/expected a URL/)
+  expect(error.message).toMatch(/^Invalid redis: expected a URL .*memory:/)
+})
+
+test('a queue in the place of a server is refused in words that say where it belongs', async () => {
+  const queue = new DBWriteQueue('memory:', { worker: false })
+  const error = thrownBy(() => new RedisStateManager('memory:', queue))
+  await queue.close()
+  expect(error).toBeInstanceOf(InvalidStateError)
+  expect(error.message).toBe(
+    'Invalid pubSub: it is a queue: pass it as the third argument of RedisStateManager',
+  )
 })
 
 describe('an instance of ioredis', () => {

@@ -292,6 +292,8 @@ describe('the URL', () => {
     ['sqlite:a%FF.db', 'write % as %25'],
     ['sqlite:a%00.db', 'null character'],
     ['sqlite:\ud800.db', 'Invalid databaseUrl: it is not well-formed Unicode'],
+    ['sqlite::mem:', 'write sqlite::memory:'],
+    ['sqlite::MEMORY:', 'write sqlite::memory:'],
     ['"sqlite:audit.db"', 'remove the quotes'],
     ['sqlit:audit.db', 'sqlite:'],
   ])('%s is refused', (databaseUrl, reason) => {

@@ -204,8 +204,8 @@ export declare class DatabaseError extends StateError {
   constructor(reason: string, sqlstate?: string | null)
   readonly code: 'DATABASE_ERROR'
   /**
-   * PostgreSQL's error code, such as `'42501'`. Null if PostgreSQL did not answer. For SQLite, the name of its
-   * result code, such as `'SQLITE_FULL'`.
+   * PostgreSQL's error code, such as `'42501'`, or the name of SQLite's result code, such as `'SQLITE_FULL'`. Null
+   * if PostgreSQL did not answer.
    */
   readonly sqlstate: string | null
 }

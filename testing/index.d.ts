@@ -72,7 +72,10 @@ export interface TestClock {
    * @param ms milliseconds, an integer from 0 to 2147483647
    */
   advance(ms: number): void
-  /** The time, in milliseconds since 1970: `Date.now()`, plus what the clock was set ahead. */
+  /**
+   * The time of dates, in milliseconds since 1970: `Date.now()`, plus what the clock was set ahead. Fake timers
+   * that replace `Date` change it; whatever else goes by this clock follows the real time and `advance()`.
+   */
   now(): number
 }
 
@@ -81,7 +84,8 @@ export interface TestClock {
  * as on a Redis server, and a test decides what goes wrong and what time it is. It works in Jest, Vitest and
  * `node:test`, with real and with faked timers.
  *
- * A fault that was not used up stays. Make a store for each test.
+ * A fault that was not used up stays. Make a store for each test, and close it: while a store with a queue or a
+ * subscription is open, the process of the test does not end.
  *
  * @example
  * const store: TestStore = createTestStore()
@@ -116,7 +120,7 @@ export interface TestStore extends AsyncDisposable {
   readonly clock: TestClock
 
   /**
-   * Makes a client of the store, for a service that takes a client. The client has no commands: see
+   * Makes a client of the store, for a service that takes a client. The client runs no Redis commands: see
    * `RedisClient`.
    * @throws {ClosedError} if the store is closed
    * @example
@@ -144,7 +148,7 @@ export interface TestStore extends AsyncDisposable {
   ): RedisStateManager<S>
 
   /**
-   * Makes a queue on the store. Without a `databaseUrl` it stores its records in an SQLite database in
+   * Makes a queue on the store. Without a `databaseUrl` it stores its records in a SQLite database in
    * memory, which is its own and ends with it.
    * @param options those of a `DBWriteQueue`. Default: `{ databaseUrl: 'sqlite::memory:', migrate: true }`.
    * @throws {InvalidStateError} if an option is invalid
@@ -283,7 +287,7 @@ export interface TestStore extends AsyncDisposable {
 
   /**
    * Resolves when all updates and messages so far have reached the callbacks of this thread's managers. A
-   * write resolves before its callbacks are called.
+   * write does not wait for its callbacks.
    *
    * To wait until the database has the records, use `queue.drained()`.
    * @throws {ClosedError} if the store is closed

@@ -27,6 +27,9 @@ function parseSqliteUrl(text) {
   // After `//` a drive of Windows has a slash before it: sqlite:///C:/audit.db
   const file = decoded(rest.replace(/^\/\/(?=\/)/, '')).replace(/^\/(?=[a-z]:[\\/])/i, '')
   if (file === '') refuse('it names no file: write sqlite:audit.db, or sqlite::memory:')
+  if (file.startsWith(':')) {
+    refuse('its path begins with a colon: write sqlite::memory:, or sqlite:./ before such a path')
+  }
   if (file.includes('\0')) refuse('its path has a null character')
   return resolved(file)
 }

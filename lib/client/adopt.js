@@ -18,6 +18,9 @@ SOCKET_IGNORED.push('keepAlive', 'keepAliveInitialDelay', 'noDelay')
 /** One client for an instance, however many managers are given it. @type {WeakMap<object, AdoptedClient>} */
 const adopted = new WeakMap()
 
+const EXPECTED =
+  'expected a URL such as redis://localhost:6379 or memory:, `{ host, port }`, or a client of this module, of ioredis or of node-redis'
+
 /** The methods by which an owner ends an instance, for good. */
 const ENDINGS = ['quit', 'QUIT', 'disconnect', 'close', 'destroy', 'end']
 
@@ -82,17 +85,19 @@ class AdoptedClient extends RedisClient {
 function clientOf(name, value) {
   if (value instanceof RedisClient) return () => value
   if (typeof value === 'string') return () => new RedisClient(value)
-  if (typeof value !== 'object' || value === null) {
-    const reason = 'it is no URL, settings, client of this module, ioredis or node-redis'
-    throw new InvalidStateError(name, reason)
-  }
+  if (typeof value !== 'object' || value === null) throw new InvalidStateError(name, EXPECTED)
   if (RedisClient.isForeign(value)) {
     throw new InvalidStateError(name, 'it was made by another copy of this module, loaded besides')
   }
   if (!isInstance(value)) {
+    if (typeof value.queueWrite === 'function') {
+      throw new InvalidStateError(
+        name,
+        'it is a queue: pass it as the third argument of RedisStateManager',
+      )
+    }
     if (Object.values(value).some((member) => typeof member === 'function')) {
-      const reason = 'expected a URL, `{ host, port }`, or an ioredis or node-redis client'
-      throw new InvalidStateError(name, reason)
+      throw new InvalidStateError(name, EXPECTED)
     }
     return () => new RedisClient(value)
   }

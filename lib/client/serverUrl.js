@@ -9,7 +9,7 @@ const TLS = ['rediss:', 'valkeys:']
 const UNIX = ['unix:', 'redis+unix:', 'valkey+unix:']
 
 const EXPECTED =
-  'expected redis://user:***@host:6379/0, rediss:// for TLS, unix:///path?db=0, with special characters of the user name and the password percent-encoded, or memory:'
+  'expected redis://user:***@host:6379/0, rediss:// for TLS, unix:///path?db=0, or memory:, with special characters of the user name and the password percent-encoded'
 
 /** What ioredis reads in a query and is no matter here: of no effect on which sessions are meant, or ours to decide. */
 const IGNORED = ['family', 'connectTimeout', 'keepAlive', 'noDelay', 'lazyConnect']
@@ -40,10 +40,10 @@ ELSEWHERE.push('rejectUnauthorized', 'ca', 'sentinels', 'protocol', 'retryStrate
  */
 function partsOf(text) {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined) throw refused('it is none that can be read')
+  if (url === undefined) throw refused('it cannot be read')
   if (UNIX.includes(url.protocol)) return ofUnix(url)
   const isTls = TLS.includes(url.protocol)
-  if (!isTls && !TCP.includes(url.protocol)) throw refused('its protocol is none of Redis')
+  if (!isTls && !TCP.includes(url.protocol)) throw refused('its protocol is not one of Redis')
   if (url.hostname === '') throw refused('it names no host')
   if (url.hash !== '') throw refused('it has a fragment')
   const { db } = queryOf(url, ['db'])
