@@ -206,7 +206,7 @@ export class Run {
     } finally {
       await this.close()
     }
-    const { drains, records, sessions, restMs, expiring } = this.#effort
+    const { rounds, drains, records, sessions, restMs, expiring } = this.#effort
     const { directory } = this.#servers.redis
     const drain = (contender) => sqliteDrain(contender, records, directory)
     const hold = (contender) => contender.role('footprint', sessions, KILOBYTE, restMs)
@@ -216,6 +216,8 @@ export class Run {
         await this.#alone(SQLITE_DRAIN, name, mode, drain)
       }
       await this.#alone(FOOTPRINT, OURS_MEMORY, mode, hold)
+    }
+    for (let round = 0; round < rounds; round++) {
       await this.#alone(EXPIRY, OURS_MEMORY, mode, expire)
     }
   }
