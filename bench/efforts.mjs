@@ -11,7 +11,8 @@
  * @property {number} records to drain
  * @property {number} few records to drain for the reference design, which takes as many times longer
  * @property {number} sessions that a store in the process is filled with
- * @property {number} expiring of them expire at once
+ * @property {number} restMs how long that process rests then
+ * @property {number} expiring sessions that expire at once
  * @property {boolean} [each] each network and each mode once, in place of each network in each mode
  */
 
@@ -27,6 +28,7 @@ export const EFFORTS = {
     records: 50_000,
     few: 5000,
     sessions: 100_000,
+    restMs: 8000,
     expiring: 10_000,
   },
   quick: {
@@ -39,6 +41,7 @@ export const EFFORTS = {
     records: 20_000,
     few: 2000,
     sessions: 100_000,
+    restMs: 8000,
     expiring: 10_000,
   },
   smoke: {
@@ -51,6 +54,7 @@ export const EFFORTS = {
     records: 1000,
     few: 200,
     sessions: 1000,
+    restMs: 0,
     expiring: 1000,
     each: true,
   },

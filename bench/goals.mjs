@@ -163,7 +163,7 @@ export const GOALS_OF_MEMORY = [
     OURS,
     { atLeast: onPlain(3) },
   ),
-  ofMemory('process with 100 000 sessions of 1 KB', alone(FOOTPRINT), 'rss', MEGABYTE, {
+  ofMemory('process with 100 000 sessions of 1 KB, at rest', alone(FOOTPRINT), 'rss', MEGABYTE, {
     atMost: onPlain(200),
   }),
   ofMemory('get held by 10 000 sessions that expire', alone(EXPIRY), 'held', MICROSECOND, {

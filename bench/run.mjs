@@ -206,16 +206,18 @@ export class Run {
     } finally {
       await this.close()
     }
-    const { drains, records, sessions, expiring } = this.#effort
+    const { rounds, drains, records, sessions, restMs, expiring } = this.#effort
     const { directory } = this.#servers.redis
     const drain = (contender) => sqliteDrain(contender, records, directory)
-    const hold = (contender) => contender.role('footprint', sessions, KILOBYTE)
+    const hold = (contender) => contender.role('footprint', sessions, KILOBYTE, restMs)
     const expire = (contender) => contender.role('expiry', expiring)
     for (let round = 0; round < drains; round++) {
       for (const name of inTurns(ENGINES, round)) {
         await this.#alone(SQLITE_DRAIN, name, mode, drain)
       }
       await this.#alone(FOOTPRINT, OURS_MEMORY, mode, hold)
+    }
+    for (let round = 0; round < rounds; round++) {
       await this.#alone(EXPIRY, OURS_MEMORY, mode, expire)
     }
   }

@@ -15,7 +15,7 @@ export async function open({ redis, databaseUrl }, { url = redis, ...managerOpti
   })
   const roles = {
     ...design.roles,
-    footprint: (count, bytes) => footprint(openManager(), count, bytes),
+    footprint: (...sizes) => footprint(openManager(), ...sizes),
     expiry: (count) => expiry((ttlSeconds) => openManager(null, { ttlSeconds }), count),
     async migrate(databaseUrl) {
       const queue = new DBWriteQueue(url, { databaseUrl, worker: false })

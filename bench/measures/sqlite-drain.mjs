@@ -2,8 +2,6 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from '@photostructure/sqlite'
 
-const QUEUE = 'bench-sqlite'
-
 /**
  * How fast records that wait in a queue get into a file of SQLite, from the moment that a worker is
  * started.
@@ -15,10 +13,11 @@ const QUEUE = 'bench-sqlite'
 export async function sqliteDrain(contender, records, parent) {
   const directory = fs.mkdtempSync(path.join(parent, 'sqlite-'))
   const file = path.join(directory, 'audit.db')
+  const queue = `bench-${path.basename(directory)}`
   try {
     await contender.role('migrate', `sqlite:${file}`)
-    await contender.role('enqueue', QUEUE, records)
-    const seconds = await contender.role('drain', QUEUE, `sqlite:${file}`)
+    await contender.role('enqueue', queue, records)
+    const seconds = await contender.role('drain', queue, `sqlite:${file}`)
     const stored = countEvents(file)
     if (stored !== records) throw new Error(`${stored} of ${records} records reached SQLite`)
     return { count: records, ops: records / seconds }

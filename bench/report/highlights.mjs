@@ -11,7 +11,8 @@ const FIGURES = {
   p99: { words: '99th percentile', write: time, more: false },
   ops: { words: 'a second', write: perSecond, more: true },
   jsCpu: { words: 'CPU of the JS thread', write: time, more: false },
-  rss: { words: 'RSS of the process', write: megabytes, more: false },
+  peak: { words: 'RSS at once', write: megabytes, more: false },
+  rss: { words: 'RSS at rest', write: megabytes, more: false },
   calm: { words: 'longest before', write: time, more: false },
   busy: { words: 'longest meanwhile', write: time, more: false },
 }
@@ -63,6 +64,7 @@ const OF_MEMORY = [
   ['audited update beside its worker, 1 in flight', 'update, carried', 1, 'p50'],
   ['audited update beside its worker, 64 in flight', 'update, carried', 64, 'ops'],
   ['audit records into a SQLite file', SQLITE_DRAIN, 0, 'ops'],
+  ['100 000 sessions of 1 KB', FOOTPRINT, 0, 'peak'],
   ['100 000 sessions of 1 KB', FOOTPRINT, 0, 'rss'],
   ['getSession while 10 000 sessions expire', EXPIRY, 0, 'calm'],
   ['getSession while 10 000 sessions expire', EXPIRY, 0, 'busy'],
