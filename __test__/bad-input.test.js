@@ -5,14 +5,13 @@ const {
   RedisStateManager,
   SessionExistsError,
   StateDeserializationError,
-  StateError,
   createRedisClient,
 } = require('../index.js')
 const { listen } = require('./harness/channel.js')
 const { Managers } = require('./harness/managers.js')
 const { keysIn } = require('./harness/keys.js')
 const { RedisServer } = require('./harness/redis.js')
-const { refusalOf, thrownBy } = require('./harness/refusal.js')
+const { expectInvalid, refusalOf, thrownBy } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
@@ -61,10 +60,7 @@ async function refusalBeforeSending(call) {
   const before = await snapshot()
   const error = await refusalOf(call)
   expect(await snapshot()).toEqual(before)
-  expect(error).toBeInstanceOf(InvalidStateError)
-  expect(error).toBeInstanceOf(StateError)
-  expect(error).toMatchObject({ name: 'InvalidStateError', code: 'INVALID_STATE' })
-  expect(error.message).toContain(error.field)
+  expectInvalid(error)
   return error
 }
 

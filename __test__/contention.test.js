@@ -7,7 +7,7 @@ const { Managers } = require('./harness/managers.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
 const { refusalOf } = require('./harness/refusal.js')
-const { makeState } = require('./harness/sessions.js')
+const { counterOf, increment } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
 let server
@@ -20,18 +20,10 @@ afterAll(() => server.stop())
 afterEach(() => managers.close())
 
 const open = (options) => managers.open(server.url, options)
-const increment = (state) => ({ ...state, count: state.count + 1 })
 const never = () => new Promise(() => {})
 
-/** The id of a session that counts from 0. */
-async function counter(manager) {
-  const state = makeState({ count: 0 })
-  await manager.createSession(state)
-  return state.session_id
-}
-
 test('200 writers of one session in four processes: each increments once', async () => {
-  const id = await counter(open())
+  const id = await counterOf(open())
   const source = `
     const { RedisStateManager } = require('./index.js')
     const manager = new RedisStateManager(process.env.REDIS_URL)
@@ -58,7 +50,7 @@ test('200 writers of one session in four processes: each increments once', async
 test('callers of one manager are told that Redis may be slow, and not only a callback', async () => {
   const logger = recordingLogger()
   const manager = open({ logger })
-  const id = await counter(manager)
+  const id = await counterOf(manager)
   server.pause()
   const both = [manager.modifySession(id, increment), manager.modifySession(id, increment)]
   await until(() => logger.told.warn.some(({ sessionId }) => sessionId === id))
@@ -70,7 +62,7 @@ test('callers of one manager are told that Redis may be slow, and not only a cal
 
 test('a caller waits no longer for Redis than its time, wherever it is', async () => {
   const manager = open({ commandTimeoutMs: 800 })
-  const id = await counter(manager)
+  const id = await counterOf(manager)
   manager.modifySession(id, never)
   const started = performance.now()
   const waiting = refusalOf(() => manager.modifySession(id, increment))

@@ -26,7 +26,10 @@ export async function open(name, sessionId) {
   }
 }
 
-/** Of a session. The file is closed by the module: two SQLite libraries in one process undo each other's locks. */
+/**
+ * The rows of a session. By now the module has closed the file: two SQLite libraries in one process undo
+ * each other's locks.
+ */
 function rowsOf(file, table, sessionId) {
   const database = new DatabaseSync(file, { readOnly: true })
   try {

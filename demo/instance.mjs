@@ -5,7 +5,7 @@
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConcurrencyError, DBWriteQueue, RedisStateManager } from '../index.js'
-import { leave, onAct, setting, tell } from './director.mjs'
+import { leave, onAct, setting, tell } from './channel.mjs'
 import * as rules from './game.mjs'
 import { line } from './lines.mjs'
 import { machineMs, Stopwatch } from './stopwatch.mjs'

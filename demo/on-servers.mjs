@@ -10,7 +10,7 @@ import { startRedis } from './redis.mjs'
 
 export const words = { instances: 'processes', store: 'Redis', database: 'PostgreSQL' }
 
-/** @param {string} name what its keys are known by in a Redis that is not ours @param {string} sessionId */
+/** @param {string} name a part of its keys, unique in a shared Redis @param {string} sessionId */
 export async function open(name, sessionId) {
   const starting = [startRedis(name, sessionId), startPostgres(sessionId)]
   const close = () => closeAll(starting)

@@ -29,7 +29,7 @@ export function isBuilt(profile = 'release') {
 }
 
 /**
- * Builds it. Unoptimized, Cargo alone does, without a package of npm and without the types.
+ * Builds the module. The unoptimized build needs Cargo alone: no npm package, and it makes no types.
  *
  * @param {(typeof PROFILES)[number]} profile
  * @param {import('./setup/Steps.mjs').Step} step
@@ -37,7 +37,7 @@ export function isBuilt(profile = 'release') {
 export async function build(profile, step) {
   const begun = new Date()
   fs.rmSync(STAMP, { force: true })
-  // Cargo tells how far it is, also where nobody watches it on a terminal.
+  // Makes Cargo show its progress without a terminal, too.
   const env = {
     ...process.env,
     CARGO_TERM_PROGRESS_WHEN: 'always',
@@ -45,7 +45,7 @@ export async function build(profile, step) {
   }
   const isProgress = (line) => {
     const progress = progressOf(line)
-    if (progress) step.waitFor(progress)
+    if (progress) step.progress(progress)
     return progress !== undefined
   }
   await (profile === 'unoptimized' ? withCargo : withNapi)(profile, (name, args) =>

@@ -1,5 +1,5 @@
-// Makes a clone ready: checks what must be there, installs and builds what can be. Run again it does
-// nothing and is quick. `npm test`, `npm run bench` and others begin with `node scripts/setup.mjs`;
+// Makes a clone ready: checks Node.js and Rust, installs packages and servers, builds the native module.
+// A second run does nothing and is quick. `npm test`, `npm run bench` and others begin with `node scripts/setup.mjs`;
 // `--for-quick-tests` leaves out the servers and the optimizer.
 
 import { spawnSync } from 'node:child_process'
@@ -16,7 +16,7 @@ const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), '..')
 const EVERYTHING = { packages: '.', profile: 'release', servers: [redis, postgres, pgbouncer] }
 const FOR_QUICK_TESTS = { packages: '.', profile: 'unoptimized', servers: [] }
 
-/** The demo on engines in the process: a directory of its own has the one package that it reads with. */
+/** The demo without servers: `demo/package.json` has the one package that it needs, to read SQLite. */
 export const FOR_DEMO = { packages: 'demo', profile: 'unoptimized', servers: [] }
 
 /**
@@ -30,7 +30,7 @@ export function forDemoOnServers({ REDIS_URL, DATABASE_URL }) {
 }
 
 /**
- * Ends the process where something is missing that it cannot get.
+ * Ends the process if something is missing that it cannot install.
  *
  * @param {typeof EVERYTHING} needs
  */
@@ -40,7 +40,7 @@ export async function setUp({ packages, profile, servers }) {
   try {
     checkNode()
     checkRust()
-    // The optimizing build is napi's, which is one of the packages.
+    // The optimized build runs napi, which is one of the packages.
     const installed = installPackages(packages, steps)
     if (profile !== 'unoptimized') await installed
     await Promise.all([installed, buildModule(profile, steps)])

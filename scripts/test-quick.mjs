@@ -15,13 +15,13 @@ const JEST = path.join(ROOT, 'node_modules', 'jest', 'bin', 'jest.js')
 /** Whatever starts a real server loads this file. */
 const GUARD = '__test__/harness/real-servers.js'
 
-/** These run on each engine; here on the one that needs no server. */
+/** Its tests run on every engine; here on the memory engine alone. */
 const CONFORMANCE = path.join(ROOT, '__test__', 'conformance')
 
-/** How many histories the simulation invents: enough to notice, in a few seconds. */
+/** How many histories the simulation invents: a few seconds' worth. */
 const HISTORIES = '1000'
 
-/** The quick ones of all test files: those that load nothing that starts a server, and those of the engines. */
+/** The quick test files: those that load nothing that starts a server, and the conformance suite. */
 export function quickTests() {
   const startServers = new Set(list('--findRelatedTests', GUARD))
   const isQuick = (file) => !startServers.has(file) || file.startsWith(CONFORMANCE + path.sep)
@@ -36,7 +36,7 @@ function list(...args) {
   return JSON.parse(output)
 }
 
-/** Whether it says at its beginning that it waits for a minute. */
+/** Whether its first comment marks it as `@slow`: it waits for a minute. */
 function isSlow(file) {
   return /^\/\*\*(?:(?!\*\/)[\s\S])* @slow\b/.test(fs.readFileSync(file, 'utf8'))
 }

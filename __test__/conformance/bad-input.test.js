@@ -1,8 +1,8 @@
 'use strict'
 
-const { InvalidStateError, StateError } = require('../../index.js')
+const { InvalidStateError } = require('../../index.js')
 const { engines } = require('../harness/engines.js')
-const { refusalOf, thrownBy } = require('../harness/refusal.js')
+const { expectInvalid, refusalOf, thrownBy } = require('../harness/refusal.js')
 const { makeState } = require('../harness/sessions.js')
 const { until } = require('../harness/until.js')
 
@@ -25,10 +25,7 @@ describe.each(engines)('$engine', ({ use }) => {
     await manager.deleteSession('the end')
     await until(() => heard.length > 0)
     expect(heard[0][0]).toBe('the end')
-    expect(error).toBeInstanceOf(InvalidStateError)
-    expect(error).toBeInstanceOf(StateError)
-    expect(error).toMatchObject({ name: 'InvalidStateError', code: 'INVALID_STATE' })
-    expect(error.message).toContain(error.field)
+    expectInvalid(error)
     return error
   }
 

@@ -3,7 +3,7 @@
 const { ClosedError, ConcurrencyError, RedisUnavailableError } = require('../..')
 const { recordingLogger } = require('../harness/recording-logger.js')
 const { refusalOf } = require('../harness/refusal.js')
-const { makeState } = require('../harness/sessions.js')
+const { counterOf, increment, makeState } = require('../harness/sessions.js')
 const { until } = require('../harness/until.js')
 const { engines } = require('../harness/engines.js')
 
@@ -12,15 +12,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
   const open = (options) => store.open(options)
   const stored = (id) => open().getSession(id)
-  const increment = (state) => ({ ...state, count: state.count + 1 })
   const never = () => new Promise(() => {})
-
-  /** The id of a session that counts from 0. */
-  async function counter(manager) {
-    const state = makeState({ count: 0 })
-    await manager.createSession(state)
-    return state.session_id
-  }
 
   /** How these promises end: how many did well, and why the others did not. */
   async function endsOf(calls) {
@@ -38,7 +30,7 @@ describe.each(engines)('$engine', ({ use }) => {
       ['forty managers', 40, {}],
     ])('on %s: each increments once', async (_what, count, options) => {
       const some = Array.from({ length: count }, () => open(options))
-      const id = await counter(some[0])
+      const id = await counterOf(some[0])
       const calls = Array.from({ length: 200 }, (_, n) =>
         some[n % count].modifySession(id, increment),
       )
@@ -50,7 +42,7 @@ describe.each(engines)('$engine', ({ use }) => {
   describe('callers of one manager', () => {
     test('have their turns in the order of their calls, one at a time', async () => {
       const manager = open()
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       const order = []
       let running = 0
       const calls = Array.from({ length: 10 }, (_, n) =>
@@ -68,7 +60,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
     test('of different sessions do not wait for each other', async () => {
       const manager = open()
-      const [one, other] = [await counter(manager), await counter(manager)]
+      const [one, other] = [await counterOf(manager), await counterOf(manager)]
       manager.modifySession(one, never)
       const started = performance.now()
       await manager.modifySession(other, increment)
@@ -77,7 +69,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
     test('have their turn after a callback that fails', async () => {
       const manager = open()
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       const failing = refusalOf(() =>
         manager.modifySession(id, () => {
           throw new RangeError('mine')
@@ -92,7 +84,7 @@ describe.each(engines)('$engine', ({ use }) => {
     test('get along with callbacks that never return, within their own time', async () => {
       const logger = recordingLogger()
       const manager = open({ commandTimeoutMs: 2000, logger })
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       for (let n = 0; n < 3; n++) manager.modifySession(id, never)
       const started = performance.now()
       const calls = Array.from({ length: 20 }, () => manager.modifySession(id, increment))
@@ -105,7 +97,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
     test('may modify the same session within a callback', async () => {
       const manager = open({ commandTimeoutMs: 2000 })
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       const within = []
       const started = performance.now()
       const written = await manager.modifySession(id, async (state) => {
@@ -119,7 +111,7 @@ describe.each(engines)('$engine', ({ use }) => {
     test('that modify the same session later within a callback wait for a moment only', async () => {
       const logger = recordingLogger()
       const manager = open({ commandTimeoutMs: 2000, logger })
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       let nested = 0
       const written = await manager.modifySession(id, async (state) => {
         await manager.getSession(id)
@@ -132,7 +124,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
     test('that wait are as many as may be in flight', async () => {
       const manager = open({ maxInFlight: 5 })
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       let release
       const held = new Promise((resolve) => {
         release = resolve
@@ -153,7 +145,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
     test('that wait end when the manager is closed', async () => {
       const manager = open()
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       manager.modifySession(id, never)
       const waiting = Array.from({ length: 3 }, () =>
         refusalOf(() => manager.modifySession(id, increment)),
@@ -169,7 +161,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
     test('that come after the end wait for nobody', async () => {
       const manager = open()
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       manager.modifySession(id, never)
       await manager.close()
       const error = await refusalOf(() => manager.modifySession(id, increment))
@@ -188,7 +180,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
     test('goes on until its deadline, and no longer', async () => {
       const [manager, writer] = [open({ commandTimeoutMs: 1000 }), open()]
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       const fn = overtaken(writer, id)
       const started = performance.now()
       const error = await refusalOf(() => manager.modifySession(id, fn))
@@ -202,7 +194,7 @@ describe.each(engines)('$engine', ({ use }) => {
 
     test('writes what a callback returned after the deadline, but does not run it again', async () => {
       const [manager, writer] = [open({ commandTimeoutMs: 300 }), open()]
-      const id = await counter(manager)
+      const id = await counterOf(manager)
       let runs = 0
       const late = (isOvertaken) => async (state) => {
         runs++
@@ -222,7 +214,7 @@ describe.each(engines)('$engine', ({ use }) => {
       'writes nothing, and the state that was read comes back: %j',
       async (options) => {
         const manager = open(options)
-        const id = await counter(manager)
+        const id = await counterOf(manager)
         const before = await stored(id)
         await manager.getSession(id)
         const messages = []

@@ -10,7 +10,7 @@ const {
 } = require('../..')
 const { recordingLogger } = require('../harness/recording-logger.js')
 const { refusalOf } = require('../harness/refusal.js')
-const { makeState } = require('../harness/sessions.js')
+const { createdBy, makeState } = require('../harness/sessions.js')
 const { until } = require('../harness/until.js')
 const { engines } = require('../harness/engines.js')
 
@@ -23,13 +23,7 @@ describe.each(engines)('$engine', ({ use }) => {
   })
 
   const stored = (id) => manager.getSession(id)
-
-  /** A stored session, as `getSession` gives it. */
-  async function created(overrides) {
-    const state = makeState(overrides)
-    await manager.createSession(state)
-    return manager.getSession(state.session_id)
-  }
+  const created = (overrides) => createdBy(manager, overrides)
 
   describe('getSession', () => {
     it('resolves to null where there is no such session', async () => {

@@ -2,7 +2,7 @@
 
 const { ConcurrencyError, SessionNotFoundError } = require('../..')
 const { refusalOf } = require('../harness/refusal.js')
-const { makeState } = require('../harness/sessions.js')
+const { createdBy } = require('../harness/sessions.js')
 const { engines } = require('../harness/engines.js')
 
 describe.each(engines)('$engine', ({ use }) => {
@@ -14,13 +14,7 @@ describe.each(engines)('$engine', ({ use }) => {
   })
 
   const stored = (id) => manager.getSession(id)
-
-  /** A stored session, as `getSession` gives it. */
-  async function created(overrides) {
-    const state = makeState(overrides)
-    await manager.createSession(state)
-    return manager.getSession(state.session_id)
-  }
+  const created = (overrides) => createdBy(manager, overrides)
 
   describe('modifySession', () => {
     it('resolves to the state written', async () => {

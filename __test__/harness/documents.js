@@ -162,4 +162,21 @@ function distinct() {
   return ([name]) => !seen.has(name) && seen.add(name)
 }
 
-module.exports = { DATE_FIELDS, document, expectSame, expected, revived, toObject }
+/** JSON objects whose texts are hard to keep: what is odd about each, and its text. */
+const HARD_OBJECTS = [
+  ['fields named like those of every object', '{"__proto__":{"a":1},"constructor":2,"toString":3}'],
+  ['empty lists and objects', '{"a":[],"b":{},"c":[[],{}],"d":[{"e":[]}]}'],
+  ['large and small numbers', `{"a":${2 ** 53 - 1},"b":1e21,"c":5e-324,"d":-1e308,"e":0.1}`],
+  ['half surrogate pairs', '{"a":"\\ud83e","b":{"\\udd8a":1}}'],
+  ['a thousand levels', `{"a":${'['.repeat(1500)}${']'.repeat(1500)}}`],
+]
+
+module.exports = {
+  DATE_FIELDS,
+  HARD_OBJECTS,
+  document,
+  expectSame,
+  expected,
+  revived,
+  toObject,
+}

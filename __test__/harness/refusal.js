@@ -1,5 +1,7 @@
 'use strict'
 
+const { InvalidStateError, StateError } = require('../../index.js')
+
 /**
  * What a call's promise is rejected with. A call that throws instead, or returns no promise, or
  * is not refused at all, fails the test.
@@ -34,4 +36,12 @@ function thrownBy(call) {
   throw new Error(`it did not throw: ${value}`)
 }
 
-module.exports = { refusalOf, thrownBy }
+/** Expects the error of an argument, option or state that is invalid. */
+function expectInvalid(error) {
+  expect(error).toBeInstanceOf(InvalidStateError)
+  expect(error).toBeInstanceOf(StateError)
+  expect(error).toMatchObject({ name: 'InvalidStateError', code: 'INVALID_STATE' })
+  expect(error.message).toContain(error.field)
+}
+
+module.exports = { expectInvalid, refusalOf, thrownBy }

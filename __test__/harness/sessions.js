@@ -35,4 +35,20 @@ function makeState(overrides = {}) {
   }
 }
 
-module.exports = { makeState }
+/** Creates a session. Resolves to it as `getSession` gives it. */
+async function createdBy(manager, overrides) {
+  const state = makeState(overrides)
+  await manager.createSession(state)
+  return manager.getSession(state.session_id)
+}
+
+/** Creates a session that counts from 0. Resolves to its id. */
+async function counterOf(manager) {
+  const { session_id } = await createdBy(manager, { count: 0 })
+  return session_id
+}
+
+/** A callback for `modifySession`: counts one more. */
+const increment = (state) => ({ ...state, count: state.count + 1 })
+
+module.exports = { counterOf, createdBy, increment, makeState }

@@ -1,10 +1,10 @@
-// What is being done, on stderr: a step a line, and what each waits for, with the seconds since the
-// start. stdout is for the command that comes after.
+// Shows on stderr which steps run and how far each is, with the seconds since the start. stdout is for the
+// command that comes after.
 
 import { spawn } from 'node:child_process'
 import process from 'node:process'
 
-/** How often a terminal shows what the steps wait for, and how often a log does. */
+/** How often the progress is shown on a terminal, and in a log. */
 const TERMINAL_MS = 250
 const LOG_MS = 10_000
 
@@ -16,7 +16,7 @@ export class Steps {
   #started = performance.now()
   #isTerminal = process.stderr.isTTY === true
   #stop = new AbortController()
-  /** What each running step waits for. @type {Map<string, string>} */
+  /** The progress of each running step. @type {Map<string, string>} */
   #running = new Map()
   #timer
 
@@ -31,9 +31,9 @@ export class Steps {
     this.#timer ??= setInterval(() => this.#show(), this.#isTerminal ? TERMINAL_MS : LOG_MS)
     this.say(`${name} …`)
     try {
-      const waitFor = (text) => this.#running.set(name, text)
+      const progress = (text) => this.#running.set(name, text)
       const say = (text) => this.say(text)
-      const result = await action(new Step(waitFor, say, this.#stop.signal))
+      const result = await action(new Step(progress, say, this.#stop.signal))
       this.#running.delete(name)
       this.say(`${name}: done`)
       return result
@@ -63,21 +63,21 @@ export class Steps {
   }
 }
 
-/** One of them: tells what it waits for, and runs commands. */
+/** A running step: shows its progress, and runs commands. */
 export class Step {
   #say
   #signal
 
-  constructor(waitFor, say, signal) {
+  constructor(progress, say, signal) {
     /** @type {(text: string) => void} */
-    this.waitFor = waitFor
+    this.progress = progress
     this.#say = say
     this.#signal = signal
   }
 
   /**
-   * Runs a command to its end. What it wrote to stderr is shown then, without its progress: as
-   * remarks, or in the error where it failed.
+   * Runs a command to its end. Then shows what it wrote to stderr, without its progress; if it failed,
+   * the error has that.
    *
    * @param {string} name
    * @param {string[]} args

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use crate::operation::batch::Batch;
 
+/// How long a worker must be silent before other workers take over its claims.
+pub const ABANDONED: Duration = Duration::from_secs(10);
+
 /// Why the claims can no longer be used. The worker asks the engine for new ones and resumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {

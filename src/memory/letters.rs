@@ -137,15 +137,7 @@ mod tests {
     fn letters(record_ids: &[&str]) -> Letters {
         let mut letters = Letters::default();
         for id in record_ids {
-            let record = Record {
-                id: (*id).into(),
-                session_id: "s".into(),
-                event_type: "e".into(),
-                at_ms: 0,
-                state: None,
-                position: None,
-                is_write: false,
-            };
+            let record = Record { id: (*id).into(), ..Record::default() };
             let (entry, error) = (Entry::from(record), "no".into());
             letters.add(id, Letter { entry, error, sqlstate: Some("".into()), attempts: 2 }, 1000);
         }

@@ -12,15 +12,11 @@ use super::moment::Moment;
 use crate::document::{Draft, MAX_VERSION, Stamp};
 use crate::error::{Error, Result};
 use crate::operation::names::Namespace;
-use crate::operation::record::new_id;
+use crate::operation::record::{CREATED, DELETED, UPDATED, new_id};
 use crate::operation::rule::Rule;
 use crate::operation::session::{
     Broadcast, Delete, Deleted, Documents, Get, GetMany, Touch, Write, Written,
 };
-
-const CREATED: &str = "session_created";
-const UPDATED: &str = "session_updated";
-const DELETED: &str = "session_deleted";
 
 impl Apply for Get {
     type Context = Namespace;

@@ -4,16 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::entry::{Entry, entry_id, position_after};
+use crate::engine::claims::ABANDONED;
 use crate::operation::batch::Batch;
 use crate::operation::record::Position;
-
-/// How long a worker must be silent before other workers take over its claims.
-const ABANDONED: Duration = Duration::from_secs(10);
 
 /// A worker's claim on an entry.
 struct Claim {
@@ -165,21 +162,15 @@ impl Stream {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::operation::record::Record;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn entry(record_id: &str) -> Entry {
-        Entry::from(Record {
-            id: record_id.into(),
-            session_id: "s".into(),
-            event_type: "e".into(),
-            at_ms: 0,
-            state: None,
-            position: None,
-            is_write: false,
-        })
+        Entry::from(Record { id: record_id.into(), ..Record::default() })
     }
 
     fn stream(records: usize) -> Stream {

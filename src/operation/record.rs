@@ -3,14 +3,21 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// The kinds of change that an engine records by itself.
+pub const CREATED: &str = "session_created";
+/// See [`CREATED`].
+pub const UPDATED: &str = "session_updated";
+/// See [`CREATED`].
+pub const DELETED: &str = "session_deleted";
+
 /// One change of a session, for the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     /// A UUID v7, generated with the record. The primary key of `sync_events`.
     pub id: String,
     /// The session that changed.
     pub session_id: String,
-    /// The kind of change: `session_created`, `session_updated`, or a name that the caller chose.
+    /// The kind of change: [`CREATED`], [`UPDATED`], [`DELETED`], or a name that the caller chose.
     pub event_type: String,
     /// When the record was queued, in milliseconds since the epoch.
     pub at_ms: i64,

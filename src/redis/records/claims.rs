@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use super::entries::{int, read_entries, text};
-use crate::engine::claims::{Answer, Burial, Claims, Lost};
+use crate::engine::claims::{ABANDONED, Answer, Burial, Claims, Lost};
 use crate::keys::{AUDIT_GROUP, AuditKeys};
 use crate::operation::batch::Batch;
 use crate::operation::names::Stream;
@@ -18,9 +18,6 @@ use crate::redis::link::{self, Link, within};
 use crate::redis::options::Options;
 use crate::redis::refusal::{Refusal, error_line, without_script};
 use crate::redis::script::Script;
-
-/// How long a worker must be silent before other workers take over its claims.
-const ABANDONED: Duration = Duration::from_secs(10);
 
 /// How long a consumer without claims must be silent before it is removed from the group.
 const FORGOTTEN: Duration = Duration::from_secs(3600);

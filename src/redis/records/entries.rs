@@ -30,15 +30,7 @@ pub(crate) fn read_entries(value: Value) -> Vec<(String, Record)> {
 /// Reads a record from the fields of an entry.
 pub(crate) fn read_record(fields: Value) -> Option<Record> {
     let Value::Array(fields) = fields else { return None };
-    let mut record = Record {
-        id: String::new(),
-        session_id: String::new(),
-        event_type: String::new(),
-        at_ms: 0,
-        state: None,
-        position: None,
-        is_write: false,
-    };
+    let mut record = Record::default();
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         let (name, value) = (text(name)?, text(value)?);

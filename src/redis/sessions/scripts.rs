@@ -5,6 +5,7 @@
 //! files in `scripts/`, each of which names its keys, arguments and answers.
 
 use crate::operation::names::{Namespace, Stream};
+use crate::operation::record;
 use crate::operation::rule::Rule;
 use crate::redis::script::Script;
 
@@ -35,11 +36,11 @@ impl Scripts {
             Script::noting(&[&constants, RIGHTS, ANNOUNCE, &parts.concat()].concat())
         };
         Self {
-            create: script("session_created", &[CREATE, STORE]),
-            absent: script("session_created", &[ABSENT, STORE]),
-            locked: script("session_updated", &[VERSION, LOCKED, STORE]),
-            any: script("session_updated", &[VERSION, ANY, STORE]),
-            delete: script("session_deleted", &[DELETE]),
+            create: script(record::CREATED, &[CREATE, STORE]),
+            absent: script(record::CREATED, &[ABSENT, STORE]),
+            locked: script(record::UPDATED, &[VERSION, LOCKED, STORE]),
+            any: script(record::UPDATED, &[VERSION, ANY, STORE]),
+            delete: script(record::DELETED, &[DELETE]),
         }
     }
 
