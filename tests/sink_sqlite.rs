@@ -9,6 +9,7 @@ use std::time::Duration;
 use harness::records::{OTHER, in_sqlite, of_session, record, state};
 use harness::sqlite::{SqliteFile, options};
 use serde_json::json;
+use sqlx::Connection as _;
 use synckairos_state::audit::sink::Sink;
 use synckairos_state::audit::sink::fault::Cause;
 use synckairos_state::operation::record::Record;
@@ -48,6 +49,7 @@ async fn tables_that_refuse_every_record_are_at_fault() {
         "CREATE TRIGGER none BEFORE UPDATE ON sync_sessions BEGIN SELECT RAISE(ABORT, 'no'); END",
         "ALTER TABLE sync_sessions DROP COLUMN max_time_ms",
         "DROP TABLE sync_events",
+        "DROP TABLE sync_events; CREATE VIEW sync_events AS SELECT * FROM gone",
     ] {
         let (file, sink) = in_sqlite().await;
         sink.store(&[record(Some(&state(1)))]).await.unwrap();
@@ -71,6 +73,63 @@ async fn a_file_that_is_deleted_is_made_again_and_nothing_goes_to_the_deleted_on
     sink.migrate().await.unwrap();
     sink.store(&records).await.unwrap();
     assert_eq!(events(&file).await, 1);
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_a_file_is_told_what_a_file_is() {
+    let file = SqliteFile::new();
+    for path in [file.directory.clone(), file.directory.join("e".repeat(600))] {
+        let fault = Sink::new(options(path.to_str())).unwrap().migrate().await.unwrap_err();
+        assert_eq!(fault.sqlstate.as_deref(), Some("SQLITE_CANTOPEN"), "{fault}");
+        assert!(fault.message.contains("it must be a file"), "{fault}");
+    }
+}
+
+#[cfg(unix)] // Windows lets nobody delete or empty a file that is open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_was_committed_to_a_file_that_is_gone_is_stored_again() {
+    let (file, sink) = in_sqlite().await;
+    sink.store(&[record(Some(&state(1)))]).await.unwrap();
+    let (held, records) = (file.lock().await, [record(Some(&state(2)))]);
+    let storing = sink.store(&records);
+    let replacing = async {
+        // By now the batch waits for the lock, in the old file.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", file.path.display()));
+        }
+        file.sink().migrate().await.unwrap();
+        held.close().await.unwrap();
+    };
+    let (stored, ()) = tokio::join!(storing, replacing);
+    stored.unwrap();
+    assert_eq!(events(&file).await, 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_stored_after_the_file_was_emptied_survives_a_kill() {
+    let (file, sink) = in_sqlite().await;
+    sink.store(&[record(Some(&state(1)))]).await.unwrap();
+    std::fs::File::create(&file.path).unwrap(); // Empties it.
+    sink.store(&[record(Some(&state(2)))]).await.unwrap();
+    // The next to open an empty file throws its WAL away.
+    assert!(std::fs::metadata(&file.path).unwrap().len() > 0);
+    assert_eq!(events(&file).await, 2);
+}
+
+#[tokio::test]
+async fn names_of_tables_and_columns_may_be_in_any_case() {
+    let (file, sink) = in_sqlite().await;
+    file.run(
+        "ALTER TABLE sync_events RENAME TO old; ALTER TABLE old RENAME TO SYNC_EVENTS;
+         ALTER TABLE SYNC_EVENTS RENAME COLUMN id TO ID",
+    )
+    .await;
+    sink.migrate().await.unwrap();
+    sink.store(&[record(Some(&state(1)))]).await.unwrap();
+    let long = Record { event_type: "e".repeat(51), ..record(None) };
+    assert_eq!(sink.store(&[long]).await.unwrap_err().cause, Cause::Record);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

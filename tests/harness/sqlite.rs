@@ -33,6 +33,13 @@ impl SqliteFile {
         SqliteConnectOptions::new().filename(&self.path).connect().await.unwrap()
     }
 
+    /// A connection that keeps all others from writing, until it is closed.
+    pub async fn lock(&self) -> SqliteConnection {
+        let mut connection = self.connect().await;
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+        connection
+    }
+
     pub async fn run(&self, sql: &str) {
         let mut connection = self.connect().await;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();

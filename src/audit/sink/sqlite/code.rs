@@ -99,7 +99,8 @@ fn advice(name: &str) -> Option<&'static str> {
     Some(match name {
         BUSY => "another process writes to it",
         "SQLITE_CANTOPEN" => {
-            "its directory must exist, and this user must be allowed to write there"
+            "it must be a file, in a directory that exists and where this user may write, with a path of \
+             at most 500 bytes"
         }
         "SQLITE_READONLY" => "this user must be allowed to write the file and its directory",
         _ => return None,

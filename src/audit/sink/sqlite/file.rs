@@ -122,7 +122,7 @@ impl File {
     }
 
     /// Whether the path still names the file of a connection: SQLite would go on writing to one that
-    /// somebody has deleted or replaced.
+    /// somebody has deleted, replaced or emptied.
     pub async fn is_that_of(&self, opened: &Opened) -> bool {
         self.identity().await == opened.identity
     }
@@ -134,6 +134,10 @@ impl File {
         let path = self.path.clone()?;
         let metadata = tokio::task::spawn_blocking(|| std::fs::metadata(path).ok());
         let metadata = metadata.await.ok().flatten()?;
+        // With a WAL, SQLite writes the first page as soon as it opens a file.
+        if metadata.len() == 0 {
+            return None;
+        }
         Some((metadata.dev(), metadata.ino()))
     }
 

@@ -15,10 +15,10 @@ const MIGRATIONS: [(&str, &str); 2] = [
     (EVENTS.table, include_str!("../../../../migrations/sqlite/0001_sync_events.sql")),
 ];
 
-/// The columns that are there, as `table.column`.
-const COLUMNS: &str = "SELECT m.name || '.' || c.name FROM sqlite_master AS m, \
+/// The columns that are there, as `table.column`. SQLite takes names in any case.
+const COLUMNS: &str = "SELECT lower(m.name || '.' || c.name) FROM sqlite_master AS m, \
                        pragma_table_info(m.name) AS c \
-                       WHERE m.name IN ('sync_sessions', 'sync_events')";
+                       WHERE lower(m.name) IN ('sync_sessions', 'sync_events')";
 
 /// The tables. SQLite keeps any value in any column, so the tables of others need no other values.
 pub(super) fn tables() -> Tables {

@@ -26,8 +26,20 @@ impl Writer {
         Self { file, tables: tables(), idle: None }
     }
 
-    /// Stores all records or none.
+    /// Stores all records or none. A file that was deleted or replaced meanwhile took with it what was
+    /// committed, so the records are stored again, where the path leads now. Once: a file system that
+    /// numbers its files anew each time would have no end of it.
     pub async fn store(&mut self, records: &[Record]) -> Result<(), Fault> {
+        self.store_in_file(records).await?;
+        match &self.idle {
+            Some(opened) if !self.file.is_that_of(opened).await => {
+                self.store_in_file(records).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn store_in_file(&mut self, records: &[Record]) -> Result<(), Fault> {
         let mut opened = self.opened().await?;
         let stored = self.store_or_judge(&mut opened.connection, records).await;
         self.keep(opened, &stored);
@@ -81,9 +93,7 @@ impl Writer {
         if fault.cause == Cause::Database {
             return Err(fault);
         }
-        if let Some(lack) =
-            lack(connection, self.file.name()).await.map_err(|e| self.file.fault(&e))?
-        {
+        if let Some(lack) = self.lack(connection).await? {
             return Err(lack);
         }
         if !self.takes_canaries(connection).await? {
@@ -94,6 +104,15 @@ impl Writer {
             [_] => self.insert(connection, records).await,
             _ => Err(fault),
         }
+    }
+
+    /// What the tables lack. That they cannot be looked at, as with a view of a table that is gone, is
+    /// no record's fault either.
+    async fn lack(&self, connection: &mut SqliteConnection) -> Result<Option<Fault>, Fault> {
+        lack(connection, self.file.name()).await.map_err(|error| match self.file.fault(&error) {
+            fault if fault.cause == Cause::Database => fault,
+            fault => fault.of_tables(),
+        })
     }
 
     async fn insert(
