@@ -1,6 +1,6 @@
 /**
  * Session state that many Node.js instances share through one Redis, with a record of every change in
- * PostgreSQL. The declarations are in the files of the subpaths, from which the same names can be imported:
+ * PostgreSQL or SQLite. The declarations are in the files of the subpaths, from which the same names can be imported:
  *
  * - `state/RedisStateManager`: `RedisStateManager` reads and writes sessions, and tells all instances.
  * - `state/DBWriteQueue`: `DBWriteQueue`, the audit, stores a record of every change in PostgreSQL or SQLite.

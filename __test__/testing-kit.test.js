@@ -279,6 +279,27 @@ describe('outage()', () => {
     )
   })
 
+  test('is no warning of the process', async () => {
+    const source = `
+      const { RedisStateManager } = require(${JSON.stringify(path.join(__dirname, '..'))})
+      const { createTestStore } = require(${JSON.stringify(path.join(__dirname, '../testing'))})
+      const store = createTestStore()
+      const client = store.client()
+      const manager = new RedisStateManager(client, null, store.queue())
+      const end = store.outage()
+      manager.subscribeToUpdates(() => {})
+      const reconnecting = new Promise((resolve) => client.once('reconnecting', resolve))
+      const reading = manager.getSession('a')
+      reconnecting
+        .then(end)
+        .then(() => reading)
+        .then(() => Promise.all([manager.close(), store.close()]))
+        .then(() => console.log('closed'))
+    `
+    const ended = await runScript(source)
+    expect(ended).toMatchObject({ code: 0, stdout: 'closed\n', stderr: '' })
+  })
+
   test('shows in the status of a client', async () => {
     const client = store.client()
     client.on('error', () => {})

@@ -17,7 +17,7 @@ const { warn } = require('./warnings.js')
 const outages = new Map()
 
 /**
- * Somebody could not connect to a server.
+ * Somebody could not connect to a server. An outage of a store in memory is no news: a test has asked for it.
  *
  * @param {Kind} kind
  * @param {string} server as all name it who speak to it; not shown
