@@ -20,7 +20,6 @@ const {
 const { runScript } = require('./harness/child.js')
 const { Managers } = require('./harness/managers.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
-const { RedisServer } = require('./harness/redis.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
@@ -208,32 +207,6 @@ describe('a store', () => {
   })
 })
 
-describe('two stores', () => {
-  let server
-  beforeAll(async () => {
-    server = await RedisServer.start()
-  })
-  afterAll(() => server.stop())
-
-  test.each([
-    ['another store', aStore, aStore],
-    ['a Redis', aStore, () => server.url],
-    ['a store, of sessions on a Redis', () => server.url, aStore],
-  ])(
-    'a record goes to a queue on %s after its change, and the logger is warned',
-    async (_what, ofSessions, ofQueue) => {
-      const logger = recordingLogger()
-      const audit = queue(ofQueue(), { queueName: `memory-test-${++names}` })
-      const sessions = manager(ofSessions(), { queue: audit, logger })
-      await sessions.createSession(makeState())
-      await until(async () => (await audit.getMetrics()).waiting === 1)
-      expect(logger.told.warn).toEqual([
-        { message: expect.stringContaining('on another Redis or memory: store') },
-      ])
-    },
-  )
-})
-
 describe('a client', () => {
   test.each([
     ['call', (client) => client.call('GET', 'a')],
@@ -376,6 +349,18 @@ describe('a process', () => {
     expect(line).toMatch(/^SYNCKAIROS_MEMORY_IN_PRODUCTION .*lost when this one ends.*Redis server/)
     expect(others).toEqual([])
     expect((await runScript(source)).stdout).toBe('')
+  })
+
+  test.each([
+    ['a manager', "new RedisStateManager('memory:')"],
+    ['a queue', "new DBWriteQueue('memory:', { worker: false })"],
+  ])('is warned in production of %s alone', async (_what, making) => {
+    const source = `${PRELUDE}
+      process.on('warning', ({ code }) => console.log(code))
+      ${making}
+    `
+    const ended = await runScript(source, { env: { NODE_ENV: 'production' } })
+    expect(ended).toMatchObject({ code: 0, stdout: 'SYNCKAIROS_MEMORY_IN_PRODUCTION\n' })
   })
 
   test('is not warned in production where a logger is', async () => {
