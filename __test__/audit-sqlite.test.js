@@ -84,6 +84,8 @@ describe('what is stored', () => {
     await writing
     await until(async () => (await audit.left()) === 0, 40_000)
     expect(await file.events()).toEqual({ stored: count, ids: count })
+    // What was stored before a worker was killed is no fault of the record.
+    expect(await queue.getMetrics()).toMatchObject({ completed: count, failed: 0 })
     const shares = await Promise.all([steady, unsteady].map((one) => one.call('completed')))
     expect(shares.every((share) => share > 0)).toBe(true)
     expect(await file.rows('PRAGMA integrity_check')).toEqual([{ integrity_check: 'ok' }])
@@ -193,6 +195,17 @@ describe('what is wrong with the file holds the records up, and is told once', (
   test('it is no database', async () => {
     fs.writeFileSync(file.path, 'This is a letter, not a database.\n'.repeat(100))
     await waits(audit.queue({ migrate: true }), 'SQLITE_NOTADB', () => fs.rmSync(file.path))
+    expect(await file.events()).toEqual({ stored: 20, ids: 20 })
+  }, 30_000)
+
+  test('it is corrupt', async () => {
+    const first = await migrated({ worker: false })
+    await first.close()
+    const sound = fs.readFileSync(file.path)
+    // The first page says what tables there are; their pages follow.
+    const pageSize = sound.readUInt16BE(16)
+    fs.writeFileSync(file.path, Buffer.from(sound).fill(0xff, pageSize))
+    await waits(audit.queue(), 'SQLITE_CORRUPT', () => fs.writeFileSync(file.path, sound))
     expect(await file.events()).toEqual({ stored: 20, ids: 20 })
   }, 30_000)
 

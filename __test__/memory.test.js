@@ -207,16 +207,6 @@ describe('a store', () => {
   })
 })
 
-test('a record goes to a queue on another store after its change, and the logger is warned', async () => {
-  const logger = recordingLogger()
-  const audit = queue(aStore())
-  await manager(aStore(), { queue: audit, logger }).createSession(makeState())
-  await until(async () => (await audit.getMetrics()).waiting === 1)
-  expect(logger.told.warn).toEqual([
-    { message: expect.stringContaining('on another Redis or memory: store') },
-  ])
-})
-
 describe('a client', () => {
   test.each([
     ['call', (client) => client.call('GET', 'a')],
@@ -359,6 +349,18 @@ describe('a process', () => {
     expect(line).toMatch(/^SYNCKAIROS_MEMORY_IN_PRODUCTION .*lost when this one ends.*Redis server/)
     expect(others).toEqual([])
     expect((await runScript(source)).stdout).toBe('')
+  })
+
+  test.each([
+    ['a manager', "new RedisStateManager('memory:')"],
+    ['a queue', "new DBWriteQueue('memory:', { worker: false })"],
+  ])('is warned in production of %s alone', async (_what, making) => {
+    const source = `${PRELUDE}
+      process.on('warning', ({ code }) => console.log(code))
+      ${making}
+    `
+    const ended = await runScript(source, { env: { NODE_ENV: 'production' } })
+    expect(ended).toMatchObject({ code: 0, stdout: 'SYNCKAIROS_MEMORY_IN_PRODUCTION\n' })
   })
 
   test('is not warned in production where a logger is', async () => {

@@ -6,10 +6,11 @@ const fs = require('node:fs')
 const path = require('node:path')
 const errors = require('../lib/realm/errors.js')
 const { clientOptions, managerOptions, queueOptions } = require('../lib/settings/options.js')
-const { files, homepage, scripts } = require('../package.json')
+const manifest = require('../package.json')
 const { blocksOf, pages, tableUnder, textOf } = require('./harness/documentation.js')
 
 const root = path.join(__dirname, '..')
+const { files, homepage, scripts } = manifest
 
 const blocks = pages().flatMap(blocksOf)
 const inLanguage = (language) => blocks.filter((block) => block.language === language)
@@ -17,6 +18,35 @@ const named = (some) => some.map((block) => [`${block.page}:${block.line}`, bloc
 
 test('what npm shows first is short', () => {
   expect(textOf('README.md').split('\n').length).toBeLessThanOrEqual(300)
+})
+
+test('npm links to one repository, its issues and its README', () => {
+  const [, place] = /^git\+(https:\/\/github\.com\/[\w-]+\/[\w-]+)\.git$/.exec(
+    manifest.repository.url,
+  )
+  expect(homepage).toBe(`${place}#readme`)
+  expect(manifest.bugs.url).toBe(`${place}/issues`)
+  expect(manifest.keywords).toEqual(
+    expect.arrayContaining(['session', 'redis', 'postgresql', 'sqlite']),
+  )
+})
+
+test('what a service may import is packed, with its types', () => {
+  const { './package.json': _itself, ...subpaths } = manifest.exports
+  const paths = Object.values(subpaths)
+    .flatMap(Object.values)
+    .map((file) => path.normalize(file))
+  const isPacked = (file) => files.some((some) => file === some || file.startsWith(`${some}/`))
+  expect(paths).toEqual(expect.arrayContaining(['testing/index.js', 'testing/index.d.ts']))
+  for (const file of paths) {
+    expect([file, isPacked(file) && fs.existsSync(path.join(root, file))]).toEqual([file, true])
+  }
+})
+
+test('every page that the README names is packed', () => {
+  const pages = [...textOf('README.md').matchAll(/\]\((docs\/[\w-]+\.md)\)/g)].map(([, to]) => to)
+  expect(pages.length).toBeGreaterThan(0)
+  expect(files).toEqual(expect.arrayContaining(pages))
 })
 
 describe('a packed page', () => {

@@ -39,7 +39,9 @@ describe('the quick tests', () => {
   })
 
   test('are those that start no server, whatever they load', () => {
-    expect(selected).toEqual(expect.arrayContaining(['dates.test.js', 'layering.test.js']))
+    expect(selected).toEqual(
+      expect.arrayContaining(['demo.test.js', 'memory.test.js', 'testing-kit.test.js']),
+    )
     // This one, one that starts a server, and one whose harness does.
     for (const name of ['quick-tests.test.js', 'client.test.js', 'readme.test.js']) {
       expect(selected).not.toContain(name)

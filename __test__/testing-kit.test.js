@@ -2,6 +2,9 @@
 
 const { spawnSync } = require('node:child_process')
 const { randomUUID } = require('node:crypto')
+const { once } = require('node:events')
+const fs = require('node:fs')
+const os = require('node:os')
 const path = require('node:path')
 const { inspect } = require('node:util')
 const {
@@ -19,6 +22,7 @@ const { runScript } = require('./harness/child.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
+const { until } = require('./harness/until.js')
 
 const HOUR = 3_600_000
 const LOGGER = { logger: { info() {}, warn() {}, error() {} } }
@@ -188,6 +192,19 @@ describe('records()', () => {
   })
 })
 
+test('a dead letter has the date of the clock, and waits when it is tried again', async () => {
+  const worker = store.queue(LOGGER)
+  store.clock.advance(HOUR)
+  await worker.queueWrite(ID, state, 'e'.repeat(51))
+  await worker.drained()
+  const [letter] = await worker.getFailed()
+  expect(letter.failedAt - Date.now()).toBeGreaterThan(HOUR - 10_000)
+  await worker.close()
+  expect(store.records().map((record) => record.status)).toEqual(['failed'])
+  expect(await store.queue({ worker: false }).retryFailed()).toBe(1)
+  expect(store.records().map((record) => record.status)).toEqual(['waiting'])
+})
+
 describe('the clock', () => {
   test('lets a session expire when its TTL is over, and not before', async () => {
     const manager = store.manager({ ttlSeconds: 60 })
@@ -195,6 +212,9 @@ describe('the clock', () => {
     store.clock.advance(59_000)
     expect(await manager.getSession(ID)).not.toBeNull()
     expect(await manager.touchSession(ID)).toBe(true)
+    store.clock.advance(59_000)
+    expect(await manager.getSession(ID)).not.toBeNull()
+    await manager.updateSession(ID, state, 1)
     store.clock.advance(59_000)
     expect(await manager.getSession(ID)).not.toBeNull()
     store.clock.advance(1_000)
@@ -215,6 +235,25 @@ describe('the clock', () => {
     expect(updated.at).toEqual(updated_at)
     expect(custom.at - updated_at).toBeGreaterThanOrEqual(0)
     expect(Math.abs(store.clock.now() - Date.now() - 600_000)).toBeLessThan(100)
+  })
+
+  test("is that of the audit's back-offs", async () => {
+    const directory = path.join(os.tmpdir(), randomUUID())
+    const databaseUrl = `sqlite:${path.join(directory, 'audit.db')}`
+    const queue = store.queue({ databaseUrl, migrate: true, backoffDelay: HOUR, ...LOGGER })
+    const failed = once(queue, 'error')
+    await queue.queueWrite(ID, state, 'custom')
+    expect((await failed)[0]).toMatchObject({ sqlstate: 'SQLITE_CANTOPEN' })
+    fs.mkdirSync(directory)
+    try {
+      await until(() => {
+        store.clock.advance(30_000)
+        return store.records()[0].status === 'stored'
+      })
+    } finally {
+      await store.close()
+      fs.rmSync(directory, { recursive: true })
+    }
   })
 
   test('is the same for those who use the URL', async () => {
@@ -491,6 +530,17 @@ test('settled() waits until every callback was called, however many there are', 
   await store.settled()
   expect(heard).toHaveLength(2101)
   expect(other.heard).toHaveLength(2101)
+})
+
+test('settled() waits for callbacks that are far behind, and then catch up', async () => {
+  const { manager, heard } = await listening()
+  await manager.createSession(state)
+  const large = { ...state, text: 'x'.repeat(900_000) }
+  // Nothing is called back meanwhile: more bytes than may wait for JavaScript.
+  const updates = Array.from({ length: 100 }, () => manager.updateSession(ID, large))
+  await store.settled()
+  expect(heard.at(-1)).toBe(101)
+  await Promise.all(updates)
 })
 
 test('a queue of its own may be audited by', async () => {
