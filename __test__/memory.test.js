@@ -377,3 +377,40 @@ describe('a process', () => {
     expect(others).toEqual([])
   })
 })
+
+describe('records that wait when a store ends with its last user', () => {
+  const ending = (steps) =>
+    runScript(`
+      const { DBWriteQueue, RedisStateManager } = require('.')
+      process.on('warning', ({ code, message }) => console.log(code, message))
+      async function main() { ${steps} }
+      main()
+    `)
+
+  test('are lost, and the process is told how many', async () => {
+    const { stdout } = await ending(`
+      const queue = new DBWriteQueue('memory:', { worker: false })
+      await queue.queueWrite('a', null, 'e')
+      await queue.queueWrite('b', null, 'e')
+      await queue.close()
+    `)
+    expect(stdout).toMatch(
+      /^SYNCKAIROS_RECORDS_LOST memory: has ended .* 2 audit records .*drained/,
+    )
+  })
+
+  test.each([
+    ['others use the store', "new RedisStateManager('memory:')", 'memory:'],
+    ['the store is kept', '', 'memory://kept?keep'],
+  ])('are there still if %s', async (_what, making, url) => {
+    const { stdout } = await ending(`
+      ${making}
+      const queue = new DBWriteQueue('${url}', { worker: false })
+      await queue.queueWrite('a', null, 'e')
+      await queue.close()
+      const other = new DBWriteQueue('${url.replace('?keep', '')}', { worker: false })
+      console.log((await other.getMetrics()).waiting)
+    `)
+    expect(stdout).toBe('1\n')
+  })
+})

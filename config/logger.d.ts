@@ -10,6 +10,7 @@
  *   outage is over.
  * - `SYNCKAIROS_MEMORY_IN_PRODUCTION`: `NODE_ENV` is `production`, and a manager or a queue uses `memory:`. The
  *   module warns once, the logger or else the process.
+ * - `SYNCKAIROS_RECORDS_LOST`: a `memory:` store has ended with its last user, and audit records waited in it.
  * - `SYNCKAIROS_UNHEARD`: an error, such as a callback that failed or a dead letter. The module warns once
  *   of each kind.
  *

@@ -2,6 +2,7 @@
 
 const { NativeClient } = require('../realm/native.js')
 const { Replies } = require('./replies.js')
+const { warnOfLostRecords } = require('../report/memory.js')
 const { pack } = require('./requests.js')
 const { Calls, Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
 
@@ -41,6 +42,8 @@ class CoreClient {
   /** The status of each connection, by its number. */
   #connections
   #isSharedLost = false
+  /** Whether it holds a store for tests, which looks at the records itself. */
+  #isOfTests
 
   /**
    * @param {object} place as `placeOf` gives it
@@ -48,7 +51,9 @@ class CoreClient {
    * @param {Hearer} hearer
    */
   constructor(place, options, hearer) {
-    this.isMemory = 'memory' in place
+    const { memory } = /** @type {{ memory?: { adjustable: boolean } }} */ (place)
+    this.isMemory = memory !== undefined
+    this.#isOfTests = memory?.adjustable === true
     const connections = this.isMemory ? [SHARED] : [SHARED, COMMANDS]
     this.#connections = new Map(connections.map((number) => [number, 'wait']))
     this.#timeoutMs = options.commandTimeoutMs
@@ -101,12 +106,12 @@ class CoreClient {
 
   /** Ends when what is in flight has ended, or in a second. */
   quit() {
-    this.#native.quit()
+    this.#lost(this.#native.quit())
   }
 
   /** Ends at once. */
   disconnect() {
-    this.#native.disconnect()
+    this.#lost(this.#native.disconnect())
   }
 
   /** Ends when what is in flight has ended, and is heard of no more. */
@@ -168,6 +173,11 @@ class CoreClient {
     if (this.#connections.size > 0) return
     this.#leave()
     this.#hearer.ended()
+  }
+
+  /** A store in this process has ended with so many audit records: somebody has to hear of it. @param {number} records */
+  #lost(records) {
+    if (records > 0 && !this.#isOfTests) warnOfLostRecords(this.#native.server, records)
   }
 
   #leave() {

@@ -1,6 +1,6 @@
 'use strict'
 
-const { tellOnce } = require('./warnings.js')
+const { tellOnce, warn } = require('./warnings.js')
 
 const CODE = 'SYNCKAIROS_MEMORY_IN_PRODUCTION'
 const MESSAGE =
@@ -11,4 +11,11 @@ function warnOfMemory(logger) {
   if (process.env.NODE_ENV === 'production') tellOnce(logger, CODE, MESSAGE)
 }
 
-module.exports = { warnOfMemory }
+/** Warns the process of audit records that a store has taken with it. @param {string} server @param {number} count */
+function warnOfLostRecords(server, count) {
+  const records = count === 1 ? '1 audit record' : `${count} audit records`
+  const message = `${server} has ended with its last user, and with it ${records} that no worker had stored. Await drained() of a queue before you close it, or name the store memory://name?keep.`
+  warn('SYNCKAIROS_RECORDS_LOST', message)
+}
+
+module.exports = { warnOfLostRecords, warnOfMemory }

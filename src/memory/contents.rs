@@ -36,6 +36,11 @@ impl Contents {
         (queue, &mut self.log, &mut self.wakes)
     }
 
+    /// How many records wait in all queues, or are being stored.
+    pub fn unsettled(&self) -> u64 {
+        self.queues.values().map(Queue::unsettled).sum()
+    }
+
     /// Appends a record. Returns `false` where the stream is full.
     pub fn append(&mut self, stream: &Stream, mut entry: Entry, at: Moment) -> bool {
         let (queue, log, wakes) = self.queue(stream);

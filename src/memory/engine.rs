@@ -58,9 +58,9 @@ impl MemoryEngine {
     }
 
     /// Accepts no more (`Error::Closed`), and lets go of the store, which ends with its last handle
-    /// unless one of them said `keep`. Idempotent.
-    pub fn close(&self) {
-        self.handle.close();
+    /// unless one of them said `keep`. Returns how many records were lost with it. Idempotent.
+    pub fn close(&self) -> u64 {
+        self.handle.close()
     }
 
     /// Whether the store answers, by the deadline.

@@ -77,15 +77,17 @@ impl Handle {
         self.presence.stage.load(Ordering::Acquire) == CLOSED
     }
 
-    /// Accepts no more, and lets go of the store.
-    pub fn close(&self) {
+    /// Accepts no more, and lets go of the store. Returns how many records were lost with the store, if
+    /// that was its end.
+    pub fn close(&self) -> u64 {
         if self.presence.stage.swap(CLOSED, Ordering::AcqRel) == CLOSED {
-            return;
+            return 0;
         }
         self.asker.is_closed.store(true, Ordering::Release);
         self.store.step(|state, _| state.injected.forget(self.asker.id, &mut state.due));
-        registry::close(&self.name);
+        let ended = registry::close(&self.name);
         self.closed.send_replace(true);
+        ended.map_or(0, |store| store.step(|state, _| state.contents.unsettled()))
     }
 
     fn begin(&self) {

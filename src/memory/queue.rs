@@ -108,6 +108,11 @@ impl Queue {
         Some(Revived { moved, more })
     }
 
+    /// How many records are not stored yet, nor dead.
+    pub fn unsettled(&self) -> u64 {
+        self.stream.len()
+    }
+
     /// How many records there are, by state.
     pub fn metrics(&self, at: Moment) -> Metrics {
         let counts = self.stream.counts(at.now);

@@ -28,14 +28,14 @@ pub(super) fn open(name: &str, keep: bool, new: impl FnOnce() -> Store) -> Arc<S
     entry.store.clone()
 }
 
-/// Lets go of the store of a name, for one handle.
-pub(super) fn close(name: &str) {
+/// Lets go of the store of a name, for one handle. Returns the store if that was its end.
+pub(super) fn close(name: &str) -> Option<Arc<Store>> {
     let mut stores = lock();
-    let Some(entry) = stores.get_mut(name) else { return };
+    let entry = stores.get_mut(name)?;
     entry.handles -= 1;
-    let ended = if entry.handles == 0 && !entry.keep { stores.remove(name) } else { None };
-    drop(stores);
-    drop(ended); // What it holds is freed without the lock.
+    let has_ended = entry.handles == 0 && !entry.keep;
+    // What it holds is freed by the caller, without the lock.
+    if has_ended { stores.remove(name).map(|entry| entry.store) } else { None }
 }
 
 fn lock() -> MutexGuard<'static, BTreeMap<String, Entry>> {

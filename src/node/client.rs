@@ -214,29 +214,32 @@ impl NativeClient {
         }
     }
 
-    /// Lets what is in flight end, then disconnects.
+    /// Lets what is in flight end, then disconnects. How many audit records are lost, as the store in
+    /// this process ends with its last client.
     #[napi]
-    pub fn quit(&self) {
+    pub fn quit(&self) -> u32 {
         self.closed.send_replace(true);
         match &self.server {
             Server::Redis(redis) => {
                 redis.connection.close();
                 redis.commands.close();
+                0
             }
-            Server::Memory(memory) => memory.close(),
+            Server::Memory(memory) => u32::try_from(memory.close()).unwrap_or(u32::MAX),
         }
     }
 
-    /// Disconnects at once.
+    /// The same, and disconnects at once.
     #[napi]
-    pub fn disconnect(&self) {
+    pub fn disconnect(&self) -> u32 {
         self.closed.send_replace(true);
         match &self.server {
             Server::Redis(redis) => {
                 redis.connection.abort();
                 redis.commands.abort();
+                0
             }
-            Server::Memory(memory) => memory.close(),
+            Server::Memory(memory) => u32::try_from(memory.close()).unwrap_or(u32::MAX),
         }
     }
 }

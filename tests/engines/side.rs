@@ -122,6 +122,8 @@ impl Side for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.handles.iter().for_each(MemoryEngine::close);
+        for handle in &self.handles {
+            handle.close();
+        }
     }
 }
