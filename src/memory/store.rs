@@ -203,3 +203,33 @@ fn tell(wakes: Wakes, due: Vec<Due>) {
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| answer(error)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn expired_sessions_are_removed_in_portions() {
+        let store = Arc::new(Store::new("memory:".into(), true));
+        let sessions = 2 * SWEEP_PORTION + 1;
+        store.step(|state, at| {
+            for n in 0..sessions {
+                let expires_at = at.now + Duration::from_secs(60);
+                state.contents.sessions.put(&n.to_string(), "{}".into(), 1, expires_at);
+            }
+        });
+        store.clock.advance(Duration::from_secs(60));
+        let (next, expired) = store.step(State::keep_house);
+        assert_eq!(expired.len(), SWEEP_PORTION);
+        assert!(next.is_some_and(|next| next < store.clock.now() + SWEEP_INTERVAL));
+        let keeper = store.clone();
+        let task = tokio::spawn(async move { keeper.keep_house().await });
+        let is_empty = async {
+            while store.step(|state, _| state.contents.sessions.next_sweep().is_some()) {
+                tokio::time::sleep(SWEEP_PAUSE).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), is_empty).await.unwrap();
+        task.abort();
+    }
+}

@@ -152,3 +152,39 @@ impl File {
         fault(error, self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sqlx::Row as _;
+
+    use super::*;
+
+    /// What a connection has set, by the names of the pragmas.
+    async fn settings(file: Option<String>) -> BTreeMap<&'static str, String> {
+        let mut opened = File::new(SqliteOptions { file }).open().await.unwrap();
+        let mut settings = BTreeMap::new();
+        for (name, text) in [
+            ("journal_mode", "SELECT CAST(journal_mode AS TEXT) FROM pragma_journal_mode"),
+            ("synchronous", "SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous"),
+            ("busy_timeout", "SELECT CAST(timeout AS TEXT) FROM pragma_busy_timeout"),
+        ] {
+            let row = sqlx::query(text).fetch_one(&mut opened.connection).await.unwrap();
+            settings.insert(name, row.get(0));
+        }
+        opened.close().await;
+        settings
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_on_the_disk_and_no_call_waits_long_for_a_lock() {
+        let name = format!("synckairos-settings-{}.db", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let settings = settings(Some(path.to_str().unwrap().to_owned())).await;
+        std::fs::remove_file(path).unwrap();
+        // 2: FULL.
+        let expected = [("busy_timeout", "200"), ("journal_mode", "wal"), ("synchronous", "2")];
+        assert_eq!(settings, expected.map(|(name, value)| (name, value.to_owned())).into());
+    }
+}
