@@ -507,11 +507,13 @@ test('refuse() refuses the next calls, unexecuted, with the message that it is g
   expect(error).toBeInstanceOf(RedisReplyError)
   expect(error.message).toBe('OOM command not allowed')
   expect(store.sessions()).toEqual([])
+  store.refuse(new Error('MISCONF no snapshots'))
+  await expect(manager.getSession(ID)).rejects.toThrow(RedisReplyError)
   store.refuse('NOPERM', 2)
   await expect(manager.getSession(ID)).rejects.toThrow('NOPERM')
   await expect(manager.touchSession(ID)).rejects.toThrow('NOPERM')
   await manager.createSession(state)
-  for (const args of [[''], [1], ['a', -1], ['a', '2']]) {
+  for (const args of [[''], [1], [null], [{}], ['a', -1], ['a', '2']]) {
     expect(thrownBy(() => store.refuse(...args))).toBeInstanceOf(InvalidStateError)
   }
 })

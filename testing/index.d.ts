@@ -258,7 +258,7 @@ export interface TestStore extends AsyncDisposable {
   /**
    * Refuses the next calls with `RedisReplyError`, as Redis does when its memory is full or the user has not
    * the right. Nothing changes.
-   * @param message the message of the error
+   * @param error the message of the error, or an error that has it
    * @param times the number of calls. Default 1.
    * @example
    * const store = createTestStore()
@@ -269,7 +269,7 @@ export interface TestStore extends AsyncDisposable {
    * })
    * await store.close()
    */
-  refuse(message: string, times?: number): void
+  refuse(error: string | Error, times?: number): void
 
   /** All records of all queues, in order, also those that the database has already. */
   records<S extends SessionFields = DefaultState>(): TestRecord<S>[]

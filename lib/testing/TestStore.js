@@ -114,11 +114,12 @@ class TestStore {
     this.#native.conflict(checkId(sessionId))
   }
 
-  /** @param {string} message @param {number} [times] */
-  refuse(message, times = 1) {
+  /** @param {any} error @param {number} [times] */
+  refuse(error, times = 1) {
     this.#checkOpen()
+    const message = typeof error === 'object' ? error?.message : error
     if (typeof message !== 'string' || message === '') {
-      throw new InvalidStateError('message', 'it is not a string, or empty')
+      throw new InvalidStateError('error', 'it is neither a message nor an error, or empty')
     }
     checkTimes(times)
     this.#native.refuse(message, times)
