@@ -1,7 +1,7 @@
 //! What goes wrong on purpose, and what becomes of the operations that meet it. Pure: operations and
 //! the time go in; answers, and the next time at which something is due, come out.
 //!
-//! - *An outage*: operations wait, in the order in which they were asked. What waits longer than its
+//! - *An outage*: operations wait, in the order in which they came. What waits longer than its
 //!   deadline ends as not executed.
 //! - *A gap*: listeners are lost; operations go on.
 //! - *A refusal*: an operation is answered with an error, and not executed.
@@ -17,18 +17,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::asked::{Answer, AnyAsked, AskerId};
-use super::contents::Contents;
-use super::moment::{Moment, later};
+use super::pending::{Answer, AnyPending};
 use crate::error::Error;
+use crate::memory::contents::Contents;
+use crate::memory::moment::{Moment, later};
+use crate::memory::origin::HandleId;
 use crate::operation::Effect;
 
 /// An answer that is due: see [`Answer`].
-pub(super) type Due = (Answer, Option<Error>);
+pub(in crate::memory) type Due = (Answer, Option<Error>);
 
 /// What goes wrong on purpose.
 #[derive(Default)]
-pub(super) struct Injected {
+pub(in crate::memory) struct Injected {
     /// The store's name in errors.
     name: String,
     outage: Option<Outage>,
@@ -41,8 +42,8 @@ pub(super) struct Injected {
     delay: Duration,
     /// The sessions whose next locked write meets another writer.
     conflicts: BTreeSet<String>,
-    /// What waits for the end of an outage, in the order in which it was asked.
-    waiting: BTreeMap<u64, Box<dyn AnyAsked>>,
+    /// What waits for the end of an outage, in the order in which it came.
+    waiting: BTreeMap<u64, Box<dyn AnyPending>>,
     deadlines: BTreeSet<(Instant, u64)>,
     /// Answers that are held back, by when they are due.
     held: BTreeMap<(Instant, u64), Held>,
@@ -59,7 +60,7 @@ struct Outage {
 }
 
 struct Held {
-    asker: AskerId,
+    handle_id: HandleId,
     answer: Answer,
     error: Option<Error>,
 }
@@ -107,8 +108,8 @@ impl Injected {
         }
         self.is_news = true;
         self.deadlines.clear();
-        for asked in std::mem::take(&mut self.waiting).into_values() {
-            self.execute(asked, contents, at, due);
+        for pending in std::mem::take(&mut self.waiting).into_values() {
+            self.execute(pending, contents, at, due);
         }
         self.reach(contents);
     }
@@ -152,17 +153,17 @@ impl Injected {
     /// Takes an operation: it waits, or is executed.
     pub fn admit(
         &mut self,
-        asked: Box<dyn AnyAsked>,
+        pending: Box<dyn AnyPending>,
         contents: &mut Contents,
         at: Moment,
         due: &mut Vec<Due>,
     ) {
         if self.outage.is_some() {
             self.count += 1;
-            self.deadlines.insert((asked.deadline(), self.count));
-            self.waiting.insert(self.count, asked);
+            self.deadlines.insert((pending.deadline(), self.count));
+            self.waiting.insert(self.count, pending);
         } else {
-            self.execute(asked, contents, at, due);
+            self.execute(pending, contents, at, due);
         }
         self.note_activity();
     }
@@ -172,8 +173,8 @@ impl Injected {
         let ends_at = self.outage.as_ref().and_then(|outage| outage.ends_at);
         let until = ends_at.map_or(at.now, |ends_at| ends_at.min(at.now));
         while let Some((_, number)) = pop_until(&mut self.deadlines, until) {
-            if let Some(asked) = self.waiting.remove(&number) {
-                due.push((asked.decline(), Some(self.unavailable())));
+            if let Some(pending) = self.waiting.remove(&number) {
+                due.push((pending.decline(), Some(self.unavailable())));
             }
         }
         if ends_at.is_some_and(|ends_at| ends_at <= at.now) {
@@ -186,13 +187,15 @@ impl Injected {
         self.note_activity();
     }
 
-    /// Ends what a handle has asked: what waits is not executed, and what is held back is told.
-    pub fn forget(&mut self, asker: AskerId, due: &mut Vec<Due>) {
-        for (number, asked) in self.waiting.extract_if(.., |_, asked| asked.asker() == asker) {
-            self.deadlines.remove(&(asked.deadline(), number));
-            due.push((asked.decline(), Some(Error::Closed)));
+    /// Ends the operations of a handle: what waits is not executed, and what is held back is told.
+    pub fn forget(&mut self, handle_id: HandleId, due: &mut Vec<Due>) {
+        for (number, pending) in
+            self.waiting.extract_if(.., |_, pending| pending.handle_id() == handle_id)
+        {
+            self.deadlines.remove(&(pending.deadline(), number));
+            due.push((pending.decline(), Some(Error::Closed)));
         }
-        let held = self.held.extract_if(.., |_, held| held.asker == asker);
+        let held = self.held.extract_if(.., |_, held| held.handle_id == handle_id);
         due.extend(held.map(|(_, Held { answer, error, .. })| (answer, error)));
         self.note_activity();
     }
@@ -207,31 +210,32 @@ impl Injected {
 
     fn execute(
         &mut self,
-        asked: Box<dyn AnyAsked>,
+        pending: Box<dyn AnyPending>,
         contents: &mut Contents,
         at: Moment,
         due: &mut Vec<Due>,
     ) {
-        let (asker, effect, deadline) = (asked.asker(), asked.effect(), asked.deadline());
+        let (handle_id, effect, deadline) =
+            (pending.handle_id(), pending.effect(), pending.deadline());
         let (answer, error) = if self.refusals > 0 {
             self.refusals -= 1;
-            (asked.decline(), Some(Error::Reply { message: self.refusal.clone() }))
+            (pending.decline(), Some(Error::Reply { message: self.refusal.clone() }))
         } else {
-            self.apply(asked, contents, at)
+            self.apply(pending, contents, at)
         };
         let Some(time) = self.time_of_answer(at.now) else { return due.push((answer, error)) };
         let error = if deadline < time { error.or(Some(self.too_late(effect))) } else { error };
         self.count += 1;
-        self.held.insert((time.min(deadline), self.count), Held { asker, answer, error });
+        self.held.insert((time.min(deadline), self.count), Held { handle_id, answer, error });
     }
 
-    fn apply(&mut self, asked: Box<dyn AnyAsked>, contents: &mut Contents, at: Moment) -> Due {
-        if asked.contested().is_some_and(|session_id| self.conflicts.remove(session_id)) {
-            asked.lose_race(contents, at);
+    fn apply(&mut self, pending: Box<dyn AnyPending>, contents: &mut Contents, at: Moment) -> Due {
+        if pending.contested().is_some_and(|session_id| self.conflicts.remove(session_id)) {
+            pending.lose_race(contents, at);
         }
-        let is_lost = self.lost_answers > 0 && asked.effect() != Effect::Read;
+        let is_lost = self.lost_answers > 0 && pending.effect() != Effect::Read;
         self.lost_answers -= u32::from(is_lost);
-        (asked.apply(contents, at), is_lost.then(|| self.unknown("its answer was lost")))
+        (pending.apply(contents, at), is_lost.then(|| self.unknown("its answer was lost")))
     }
 
     /// When an answer is due, not before those that are held back; `None`: at once.
@@ -293,10 +297,10 @@ fn pop_until(deadlines: &mut BTreeSet<(Instant, u64)>, until: Instant) -> Option
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use super::super::asked::Asked;
     use super::*;
     use crate::document::{Draft, Stamp};
     use crate::keys::Keys;
+    use crate::memory::faults::pending::Pending;
     use crate::operation::names::Namespace;
     use crate::operation::rule::Rule;
     use crate::operation::session::{Get, Write};
@@ -342,7 +346,10 @@ mod tests {
             };
             let deadline = self.start + 10 * SECOND;
             let context = self.namespace.clone();
-            self.ask(Box::new(Asked { context, operation, deadline, asker: 1, done }), seconds);
+            self.admit(
+                Box::new(Pending { context, operation, deadline, handle_id: 1, done }),
+                seconds,
+            );
         }
 
         fn get(&mut self, session: &str, seconds: u32) {
@@ -354,12 +361,15 @@ mod tests {
             };
             let deadline = self.start + 10 * SECOND;
             let context = self.namespace.clone();
-            self.ask(Box::new(Asked { context, operation, deadline, asker: 2, done }), seconds);
+            self.admit(
+                Box::new(Pending { context, operation, deadline, handle_id: 2, done }),
+                seconds,
+            );
         }
 
-        fn ask(&mut self, asked: Box<dyn AnyAsked>, seconds: u32) {
+        fn admit(&mut self, pending: Box<dyn AnyPending>, seconds: u32) {
             let at = self.at(seconds);
-            self.step(|injected, contents, due| injected.admit(asked, contents, at, due));
+            self.step(|injected, contents, due| injected.admit(pending, contents, at, due));
         }
 
         fn lapse(&mut self, seconds: u32) {
@@ -488,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_closed_handle_has_asked_ends() {
+    fn the_operations_of_a_closed_handle_end() {
         let mut world = World::new();
         world.injected.set_delay(SECOND);
         world.write("held", Rule::Any, 0);
