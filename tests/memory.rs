@@ -15,9 +15,9 @@ use synckairos_state::engine::subscription::{Event, Interest, Stored, Subscripti
 use synckairos_state::engine::{Engine, Execute, Records};
 use synckairos_state::error::{Error, Result};
 use synckairos_state::keys::{AuditKeys, Keys};
-use synckairos_state::memory::claims::MemoryClaims;
 use synckairos_state::memory::engine::{MemoryEngine, MemoryOptions};
-use synckairos_state::memory::log::Fate;
+use synckairos_state::memory::records::claims::MemoryClaims;
+use synckairos_state::memory::records::log::Fate;
 use synckairos_state::operation::letter::{DeadLetterSelection, LetterPage};
 use synckairos_state::operation::names::Stream;
 use synckairos_state::operation::queue::{Append, Count, Metrics, ReadLetters, Remove, Revive};

@@ -165,7 +165,16 @@ function running(overrides) {
 
 /** What a call of a script of the audit holds, for a proxy's `hold()`. */
 function callOf(script) {
-  const file = path.join(__dirname, '..', '..', 'src', 'audit', 'scripts', `${script}.lua`)
+  const file = path.join(
+    __dirname,
+    '..',
+    '..',
+    'src',
+    'redis',
+    'records',
+    'scripts',
+    `${script}.lua`,
+  )
   return createHash('sha1').update(fs.readFileSync(file)).digest('hex')
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::entry::Entry;
-use super::log::Log;
 use super::moment::Moment;
-use super::queue::Queue;
-use super::sessions::Sessions;
-use super::topics::{Topics, Wakes};
+use super::records::entry::Entry;
+use super::records::log::Log;
+use super::records::queue::Queue;
+use super::sessions::table::Sessions;
+use super::sessions::topics::Topics;
+use super::wakes::Wakes;
 use crate::operation::names::Stream;
 
 /// What a store holds.

@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::apply::Apply;
-use super::claims::MemoryClaims;
 use super::faults::Faults;
 use super::handle::Handle;
-use super::log::{Appended, Log};
 use super::ping::Ping;
+use super::records::claims::MemoryClaims;
+use super::records::log::{Appended, Log};
 use super::registry;
+use super::sessions::subscription::MemorySubscription;
 use super::store::Store;
-use super::subscription::MemorySubscription;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::engine::claims::Lost;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::apply::Apply;
-use super::asked::Asker;
+use super::origin::Origin;
 use super::registry;
 use super::store::Store;
 use crate::engine::status::{Status, StatusSink};
@@ -18,8 +18,7 @@ use crate::error::{Error, Result};
 pub(super) struct Handle {
     /// The store.
     pub store: Arc<Store>,
-    /// By which operations are asked.
-    pub asker: Asker,
+    origin: Origin,
     name: String,
     presence: Arc<Presence>,
     closed: watch::Sender<bool>,
@@ -51,9 +50,9 @@ impl Handle {
         let presence = Arc::new(Presence { stage: AtomicU8::new(UNUSED), status });
         let (closed, seen) = watch::channel(false);
         let task = run(store.clone(), presence.clone(), seen);
-        let id = HANDLES.fetch_add(1, Ordering::Relaxed);
-        let asker = Asker { id, is_closed: AtomicBool::new(false) };
-        (Self { store, asker, name, presence, closed }, task)
+        let handle_id = HANDLES.fetch_add(1, Ordering::Relaxed);
+        let origin = Origin { handle_id, is_closed: AtomicBool::new(false) };
+        (Self { store, origin, name, presence, closed }, task)
     }
 
     /// Executes an operation, unless the handle is closed.
@@ -69,7 +68,7 @@ impl Handle {
             CLOSED => return done(Err(Error::Closed)),
             _ => self.begin(),
         }
-        self.store.execute(context, operation, deadline, &self.asker, done);
+        self.store.execute(context, operation, deadline, &self.origin, done);
     }
 
     /// Whether it is closed.
@@ -83,8 +82,8 @@ impl Handle {
         if self.presence.stage.swap(CLOSED, Ordering::AcqRel) == CLOSED {
             return 0;
         }
-        self.asker.is_closed.store(true, Ordering::Release);
-        self.store.step(|state, _| state.injected.forget(self.asker.id, &mut state.due));
+        self.origin.is_closed.store(true, Ordering::Release);
+        self.store.step(|state, _| state.injected.forget(self.origin.handle_id, &mut state.due));
         let ended = registry::close(&self.name);
         self.closed.send_replace(true);
         ended.map_or(0, |store| store.step(|state, _| state.contents.unsettled()))

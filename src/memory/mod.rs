@@ -5,42 +5,33 @@
 //!
 //! # Layout
 //!
-//! Pure, told the time (`moment`):
+//! From the bottom up. Pure, told the time (`moment`):
 //!
-//! - `sessions`: sessions and their TTLs. `message`, `topics`: what is published, and who listens.
-//! - `entry`, `stream`, `letters`, `queue`: the records of an audit queue, their claims, dead letters.
-//!   [`log`]: every record, for tests.
-//! - `contents`: all of this. `apply`, `session_operations`, `record_operations`, `ping`: what an
-//!   operation does with it.
-//! - `asked`, `injected`: what goes wrong on purpose, and what becomes of operations then.
+//! - `records/`: an audit queue: `entry` < `stream`, `letters`, [`log`](records::log) < `queue`.
+//! - `sessions/`: sessions and their TTLs (`table`); what is published, and who listens: `message` <
+//!   `topics`.
+//! - `contents`: all of this. `apply`: what an operation does with it; in each room, `operations`;
+//!   `ping`.
+//! - `faults/`: what goes wrong on purpose, and what becomes of operations then: `pending` < `injected`.
 //!
 //! The shell:
 //!
 //! - `store`: the lock, and the housekeeping. `registry`: the stores by name. `handle`: one user of a
-//!   store.
-//! - [`engine`], [`subscription`], [`claims`]: the engine's parts. [`faults`]: what goes wrong on
-//!   purpose, for tests.
+//!   store. `origin`: the handle that an operation comes by; `wakes`: who is woken after a step.
+//! - In the rooms, what outlasts an operation: [`sessions::subscription`], [`records::claims`]; and
+//!   [`faults`], by which tests make things go wrong.
+//! - [`engine`]: memory as an engine.
 
 mod apply;
-mod asked;
-pub mod claims;
 mod contents;
 pub mod engine;
-mod entry;
 pub mod faults;
 mod handle;
-mod injected;
-mod letters;
-pub mod log;
-mod message;
 mod moment;
+mod origin;
 mod ping;
-mod queue;
-mod record_operations;
+pub mod records;
 mod registry;
-mod session_operations;
-mod sessions;
+pub mod sessions;
 mod store;
-mod stream;
-pub mod subscription;
-mod topics;
+mod wakes;

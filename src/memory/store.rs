@@ -12,12 +12,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::apply::Apply;
-use super::asked::{Asked, Asker};
 use super::contents::Contents;
-use super::injected::{Due, Injected};
+use super::faults::injected::{Due, Injected};
+use super::faults::pending::Pending;
 use super::moment::Moment;
-use super::sessions::Session;
-use super::topics::Wakes;
+use super::origin::Origin;
+use super::sessions::table::Session;
+use super::wakes::Wakes;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 
@@ -87,22 +88,22 @@ impl Store {
         context: &Arc<O::Context>,
         operation: O,
         deadline: Instant,
-        asker: &Asker,
+        origin: &Origin,
         done: impl FnOnce(Result<O::Outcome>) + Send + 'static,
     ) {
         let mut state = self.lock();
         let at = Moment::of(&self.clock);
         if state.injected.is_active() {
-            // Closed since it was asked: it would wait for ever.
-            if asker.is_closed.load(Ordering::Acquire) {
+            // Closed since it was called: the operation would wait for ever.
+            if origin.is_closed.load(Ordering::Acquire) {
                 drop(state);
                 return done(Err(Error::Closed));
             }
-            let (context, asker) = (context.clone(), asker.id);
-            let asked = Asked { context, operation, deadline, asker, done };
+            let (context, handle_id) = (context.clone(), origin.handle_id);
+            let pending = Pending { context, operation, deadline, handle_id, done };
             let State { contents, injected, due, .. } = &mut *state;
             injected.lapse(contents, at, due);
-            injected.admit(Box::new(asked), contents, at, due);
+            injected.admit(Box::new(pending), contents, at, due);
             return self.release(state);
         }
         let outcome = operation.apply(context, &mut state.contents, at);

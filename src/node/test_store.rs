@@ -13,7 +13,7 @@ use super::runtime::IO;
 use crate::error::Error;
 use crate::memory::engine::MemoryEngine;
 use crate::memory::faults::Faults;
-use crate::memory::log::{Appended, Fate};
+use crate::memory::records::log::{Appended, Fate};
 
 /// How often to look whether all is heard, and for how long.
 const LOOK: Duration = Duration::from_millis(1);

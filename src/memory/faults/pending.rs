@@ -1,33 +1,21 @@
-//! An operation that somebody has asked, of any kind: it can wait, and its answer can be held back.
+//! An operation that is not answered yet, of any kind: it can wait, and its answer can be held back.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
 
-use super::apply::Apply;
-use super::contents::Contents;
-use super::moment::Moment;
 use crate::error::{Error, Result};
+use crate::memory::apply::Apply;
+use crate::memory::contents::Contents;
+use crate::memory::moment::Moment;
+use crate::memory::origin::HandleId;
 use crate::operation::Effect;
 
-/// The number of a handle, which tells what it has asked from what others have.
-pub(super) type AskerId = u64;
-
-/// By which handle operations are asked.
-#[derive(Debug)]
-pub(super) struct Asker {
-    /// Its number.
-    pub id: AskerId,
-    /// Whether it is closed.
-    pub is_closed: AtomicBool,
-}
-
 /// Tells the caller the outcome; or the error, if there is one, in its place. Called without the lock.
-pub(super) type Answer = Box<dyn FnOnce(Option<Error>) + Send>;
+pub(in crate::memory) type Answer = Box<dyn FnOnce(Option<Error>) + Send>;
 
-/// An operation of any kind that somebody has asked.
-pub(super) trait AnyAsked: Send {
+/// A pending operation of any kind.
+pub(in crate::memory) trait AnyPending: Send {
     /// Applies it.
     fn apply(self: Box<Self>, contents: &mut Contents, at: Moment) -> Answer;
 
@@ -37,8 +25,8 @@ pub(super) trait AnyAsked: Send {
     /// By when it has to be answered.
     fn deadline(&self) -> Instant;
 
-    /// Who asked it.
-    fn asker(&self) -> AskerId;
+    /// The handle that it came by.
+    fn handle_id(&self) -> HandleId;
 
     /// What repeating it would do.
     fn effect(&self) -> Effect;
@@ -50,16 +38,16 @@ pub(super) trait AnyAsked: Send {
     fn lose_race(&self, contents: &mut Contents, at: Moment);
 }
 
-/// An operation that somebody has asked.
-pub(super) struct Asked<O: Apply, D> {
+/// An operation that is not answered yet.
+pub(in crate::memory) struct Pending<O: Apply, D> {
     pub context: Arc<O::Context>,
     pub operation: O,
     pub deadline: Instant,
-    pub asker: AskerId,
+    pub handle_id: HandleId,
     pub done: D,
 }
 
-impl<O: Apply, D: FnOnce(Result<O::Outcome>) + Send + 'static> AnyAsked for Asked<O, D> {
+impl<O: Apply, D: FnOnce(Result<O::Outcome>) + Send + 'static> AnyPending for Pending<O, D> {
     fn apply(self: Box<Self>, contents: &mut Contents, at: Moment) -> Answer {
         let Self { context, operation, done, .. } = *self;
         let outcome = operation.apply(&context, contents, at);
@@ -75,8 +63,8 @@ impl<O: Apply, D: FnOnce(Result<O::Outcome>) + Send + 'static> AnyAsked for Aske
         self.deadline
     }
 
-    fn asker(&self) -> AskerId {
-        self.asker
+    fn handle_id(&self) -> HandleId {
+        self.handle_id
     }
 
     fn effect(&self) -> Effect {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::store::Store;
 use super::topics::{Heard, ListenerId, Next};
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::{Event, Interest, Listening, Stored, Subscription};
 use crate::keys::Keys;
+use crate::memory::store::Store;
 
 /// A subscription to what is published under some names.
 pub struct MemorySubscription {
@@ -24,7 +24,7 @@ pub struct MemorySubscription {
 }
 
 impl MemorySubscription {
-    pub(super) fn new(store: Arc<Store>, keys: Keys, status: StatusSink) -> Self {
+    pub(in crate::memory) fn new(store: Arc<Store>, keys: Keys, status: StatusSink) -> Self {
         let (listener, wake) = store.step(|state, _| state.contents.topics.add(keys.clone()));
         let (interest, heard) = (Interest::default(), VecDeque::new());
         Self { store, keys, status, listener, wake, interest, heard }

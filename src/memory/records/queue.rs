@@ -7,17 +7,17 @@ use tokio::sync::Notify;
 use super::entry::Entry;
 use super::letters::{Letter, Letters};
 use super::log::{Fate, Log};
-use super::moment::Moment;
 use super::stream::Stream;
-use super::topics::Wakes;
 use crate::engine::claims::Burial;
+use crate::memory::moment::Moment;
+use crate::memory::wakes::Wakes;
 use crate::operation::letter::{DeadLetterSelection, Revived};
 use crate::operation::queue::Metrics;
 use crate::operation::record::Position;
 
 /// One audit queue.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(in crate::memory) struct Queue {
     /// The records that wait.
     pub stream: Stream,
     /// The records that could not be stored.

@@ -21,7 +21,7 @@ struct Claim {
 
 /// The entries and the claims on them.
 #[derive(Default)]
-pub(super) struct Stream {
+pub(in crate::memory) struct Stream {
     entries: BTreeMap<Position, Entry>,
     /// The position of the newest entry that there ever was.
     last: Position,
@@ -37,7 +37,7 @@ pub(super) struct Stream {
 }
 
 /// How many entries there are, by state.
-pub(super) struct Counts {
+pub(in crate::memory) struct Counts {
     /// All.
     pub entries: u64,
     /// Claimed.

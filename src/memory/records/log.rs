@@ -25,7 +25,7 @@ pub struct Appended {
 
 /// Every record that was appended, in order.
 #[derive(Default)]
-pub(super) struct Log {
+pub(in crate::memory) struct Log {
     entries: Vec<(Entry, Fate)>,
 }
 

@@ -14,7 +14,7 @@ const MAX_SEEN: usize = 500;
 const MAX_BYTES: usize = 4 << 20;
 
 /// A record that could not be stored.
-pub(super) struct Letter {
+pub(in crate::memory) struct Letter {
     /// The record, with its position.
     pub entry: Entry,
     /// The error message.
@@ -43,7 +43,7 @@ impl Letter {
 
 /// The dead letters, by when each came.
 #[derive(Default)]
-pub(super) struct Letters {
+pub(in crate::memory) struct Letters {
     letters: BTreeMap<Position, Letter>,
     last: Position,
     /// Where the letter of a record is.

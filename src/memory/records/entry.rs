@@ -7,7 +7,7 @@ use crate::operation::record::{Position, Record};
 
 /// A record, as the store keeps it: its state is shared with the session and the messages.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(in crate::memory) struct Entry {
     /// The record's id.
     pub record_id: String,
     /// The session that changed.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::handle::Handle;
-use super::moment::{Moment, later};
 use super::queue::Queue;
-use super::store::{State, Store};
 use crate::engine::claims::{Answer, Burial, Claims, Lost};
+use crate::memory::handle::Handle;
+use crate::memory::moment::{Moment, later};
+use crate::memory::store::{State, Store};
 use crate::operation::batch::Batch;
 use crate::operation::names::Stream;
 use crate::operation::record::Position;
@@ -31,7 +31,11 @@ pub struct MemoryClaims {
 }
 
 impl MemoryClaims {
-    pub(super) fn open(handle: &Arc<Handle>, stream: Arc<Stream>, worker: &str) -> Answer<Self> {
+    pub(in crate::memory) fn open(
+        handle: &Arc<Handle>,
+        stream: Arc<Stream>,
+        worker: &str,
+    ) -> Answer<Self> {
         let opened = handle.store.step(|state, _| -> Answer<_> {
             check(state, handle, state.injected.outages())?;
             let (queue, ..) = state.contents.queue(&stream);

@@ -1,11 +1,19 @@
 //! What goes wrong on purpose, for tests. Workers' claims know outages only; the rest is about the
 //! operations of managers and queues.
+//!
+//! [`Faults`] is how a test asks for it. Within the store, under its lock:
+//!
+//! - `pending`: an operation that is not answered yet.
+//! - `injected`: what goes wrong, and what becomes of the operations that meet it.
+
+pub(super) mod injected;
+pub(super) mod pending;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::moment::{CENTURY, Moment};
-use super::store::{State, Store};
+use crate::memory::moment::{CENTURY, Moment};
+use crate::memory::store::{State, Store};
 
 /// Makes things go wrong in a store, for all who use it.
 #[derive(Clone)]
@@ -27,7 +35,7 @@ impl Faults {
         });
     }
 
-    /// Ends the outage. What waits is executed, in the order in which it was asked.
+    /// Ends the outage. What waits is executed, in the order in which it came.
     pub fn end_outage(&self) {
         self.step(|State { contents, injected, due, .. }, at| {
             injected.end_outage(contents, at, due)

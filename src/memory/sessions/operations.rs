@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::apply::Apply;
-use super::contents::Contents;
-use super::entry::Entry;
 use super::message::{Content, Message};
-use super::moment::Moment;
 use crate::document::{Draft, MAX_VERSION, Stamp};
 use crate::error::{Error, Result};
+use crate::memory::apply::Apply;
+use crate::memory::contents::Contents;
+use crate::memory::moment::Moment;
+use crate::memory::records::entry::Entry;
 use crate::operation::names::Namespace;
 use crate::operation::record::{CREATED, DELETED, UPDATED, new_id};
 use crate::operation::rule::Rule;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::message::Message;
 use crate::engine::subscription::Interest;
 use crate::keys::Keys;
+use crate::memory::wakes::Wakes;
 
 /// How many bytes of messages may wait for a listener; past that it is lost.
 const MAX_WAITING_BYTES: usize = 64 << 20;
@@ -21,11 +22,11 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 const PORTION: usize = 64;
 
 /// The number of a listener.
-pub(super) type ListenerId = u64;
+pub(in crate::memory) type ListenerId = u64;
 
 /// What a listener hears.
 #[derive(Debug, Clone)]
-pub(super) enum Heard {
+pub(in crate::memory) enum Heard {
     /// What was published.
     Message(Arc<Message>),
     /// The moment with this number.
@@ -34,7 +35,7 @@ pub(super) enum Heard {
 
 /// What is next for a listener.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(in crate::memory) enum Next {
     /// It hears this.
     Heard(VecDeque<Heard>),
     /// It is lost.
@@ -70,15 +71,12 @@ struct Listener {
 
 /// All listeners.
 #[derive(Default)]
-pub(super) struct Topics {
+pub(in crate::memory) struct Topics {
     listeners: BTreeMap<ListenerId, Listener>,
     last_id: ListenerId,
     /// Whether no listener can come up.
     is_cut: bool,
 }
-
-/// Whom to wake after the step.
-pub(super) type Wakes = Vec<Arc<Notify>>;
 
 impl Topics {
     /// Adds a listener, to nothing yet, and returns its number and what wakes it.
@@ -280,8 +278,8 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::Content;
     use super::*;
+    use crate::memory::sessions::message::Content;
 
     const ALL: Interest = Interest { updates: true, web_socket: true };
     const SECOND: Duration = Duration::from_secs(1);

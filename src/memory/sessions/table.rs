@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A stored session.
-pub(super) struct Session {
+pub(in crate::memory) struct Session {
     /// Its JSON text.
     pub document: Arc<str>,
     /// The version in its document.
@@ -22,7 +22,7 @@ type Place = (Instant, u64);
 
 /// All sessions.
 #[derive(Default)]
-pub(super) struct Sessions {
+pub(in crate::memory) struct Sessions {
     by_key: HashMap<Arc<str>, Session>,
     /// When to look at each session. A write does not move a session here: `sweep` does, if it finds
     /// the session alive.

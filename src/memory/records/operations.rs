@@ -1,11 +1,11 @@
 //! The operations on the records of an audit queue. `redis/records/scripts/` has the same rules for
 //! Redis. There are no jobs of BullMQ.
 
-use super::apply::Apply;
-use super::contents::Contents;
 use super::entry::Entry;
-use super::moment::Moment;
 use crate::error::{Error, Result};
+use crate::memory::apply::Apply;
+use crate::memory::contents::Contents;
+use crate::memory::moment::Moment;
 use crate::operation::letter::{LetterPage, Revived};
 use crate::operation::names::Stream;
 use crate::operation::queue::{

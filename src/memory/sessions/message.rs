@@ -9,7 +9,7 @@ use crate::keys::Keys;
 
 /// What was published.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(in crate::memory) struct Message {
     /// Where.
     pub channel: String,
     /// What.
@@ -18,7 +18,7 @@ pub(super) struct Message {
 
 /// What a message says.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(in crate::memory) enum Content {
     /// A session was changed; deleted, where there is no document.
     Update {
         /// Which.
