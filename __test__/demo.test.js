@@ -8,7 +8,7 @@ const path = require('node:path')
 const { promisify } = require('node:util')
 
 const PLAY = `
-  import('./demo/index.mjs').then(async ({ play }) => {
+  import('./demo/director.mjs').then(async ({ play }) => {
     process.exit(await play(await import('./demo/in-process.mjs')))
   })
 `
