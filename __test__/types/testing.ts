@@ -4,13 +4,11 @@ import type { RedisClient } from 'synckairos-state/config/redis'
 import type { DBWriteQueue } from 'synckairos-state/state/DBWriteQueue'
 import { RedisStateManager } from 'synckairos-state/state/RedisStateManager'
 import { createTestStore, type TestRecord, type TestStore } from 'synckairos-state/testing'
-import type { createTestStore as bySuffix } from 'synckairos-state/testing.js'
 import type { SyncState } from 'synckairos-state/types/session'
 import type { SyncState as OwnState } from './own-session.js'
 import { same } from './same.js'
 
 export async function withTheModulesState(store: TestStore): Promise<void> {
-  same<typeof createTestStore, typeof bySuffix>(true)
   const queue = store.queue({ maxBacklog: 10 })
   same<typeof queue, DBWriteQueue>(true)
   const manager = store.manager({ queue, ttlSeconds: 60 })

@@ -8,7 +8,6 @@ import type { AuditRecord } from 'synckairos-state/state/DBWriteQueue.js'
 import { RedisStateManager } from 'synckairos-state/state/RedisStateManager'
 import type { RedisStateManagerOptions } from 'synckairos-state/state/RedisStateManager.js'
 import { createTestStore, type TestStore } from 'synckairos-state/testing'
-import { createTestStore as createByFile } from 'synckairos-state/testing.js'
 import type { SyncState } from 'synckairos-state/types/session'
 import { SyncStatus } from 'synckairos-state/types/session.js'
 import exercise from './exercise.cjs'
@@ -17,7 +16,7 @@ export const options: RedisStateManagerOptions & DBWriteQueueOptions = { command
 export const queue: typeof root.DBWriteQueue = DBWriteQueue
 export const client = (): RedisClient => createRedisClient(process.env.REDIS_URL)
 export const pubSub: typeof client = createRedisPubSubClient
-export const stores: (() => TestStore)[] = [createTestStore, createByFile]
+export const stores: (() => TestStore)[] = [createTestStore]
 export const sessionOf = (record: AuditRecord): string => record.sessionId
 
 export async function start(manager: RedisStateManager, state: SyncState): Promise<number | null> {
