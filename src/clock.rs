@@ -1,7 +1,5 @@
 //! What time it is, and waiting for it. The clock of a store for tests can be set ahead.
 
-use std::future::Future;
-
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
 
@@ -60,15 +58,6 @@ impl Clock {
     pub async fn sleep(&self, time: Duration) {
         self.sleep_until(self.now() + time).await;
     }
-
-    /// The outcome of some work; `None` where it takes longer than that.
-    pub async fn timeout<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            outcome = work => Some(outcome),
-            () = self.sleep(time) => None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -97,6 +86,5 @@ mod tests {
         let began = Instant::now();
         clock.sleep(Duration::from_secs(3)).await;
         assert_eq!(began.elapsed(), Duration::from_secs(3));
-        assert_eq!(clock.timeout(Duration::from_secs(1), std::future::pending::<()>()).await, None);
     }
 }

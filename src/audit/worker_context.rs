@@ -102,7 +102,7 @@ impl<E: Engine, L: EventListener> WorkerContext<E, L> {
         }
     }
 
-    /// The queue has vanished from Redis, and with it the records: reports it, once.
+    /// The queue has vanished from the engine, and with it the records: reports it, once.
     pub fn report_vanished(&self, reason: &str) {
         if !self.shared.vanished.swap(true, Ordering::Relaxed) {
             self.listener.on_event(WorkerEvent::RecordsLost(format!(

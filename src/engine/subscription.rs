@@ -4,6 +4,9 @@
 use std::future::Future;
 use std::time::Duration;
 
+/// Why a connection is given up after a panic of its owner, in which news may have been lost.
+pub const PANICKED: &str = "an internal error; please report it";
+
 /// What is listened to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Interest {

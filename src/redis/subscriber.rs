@@ -224,11 +224,6 @@ impl Subscriber {
         (!self.topics.is_empty()).then(|| self.lost(reason))
     }
 
-    /// The same after a panic of its owner, in which news may have been lost.
-    pub fn give_up_after_panic(&mut self) -> Option<Event> {
-        self.give_up("an internal error; please report it".to_owned())
-    }
-
     fn lost(&mut self, reason: String) -> Event {
         self.lost_by(reason, None)
     }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
 use crate::engine::status::{Status, StatusSink};
+use crate::engine::subscription::PANICKED;
 use crate::redis::options::Options;
 use crate::redis::subscriber::{Event, Listening, Subscriber, Topics};
 
@@ -94,7 +95,7 @@ impl<A: Audience> Task<A> {
                     Ok(true) => {}
                     Ok(false) => break,
                     // A panic costs the connection, and what was published until there is another.
-                    Err(_panic) => drop(self.subscriber.give_up_after_panic()),
+                    Err(_panic) => drop(self.subscriber.give_up(PANICKED.to_owned())),
                 }
             }
         };

@@ -13,7 +13,9 @@ use lru::LruCache;
 use tokio::sync::{mpsc, watch};
 
 use crate::document::Identity;
-use crate::engine::subscription::{Event, Interest, Listening, Stored, Subscription, Update};
+use crate::engine::subscription::{
+    Event, Interest, Listening, PANICKED, Stored, Subscription, Update,
+};
 use crate::keys::{DEFAULT_SESSION_PREFIX, Keys};
 
 /// How many sessions the feed remembers to re-read after a gap, deleted ones as well; the least
@@ -157,7 +159,7 @@ impl<A: Audience, S: Subscription> Task<A, S> {
                     Ok(false) => break,
                     // A panic costs the connection. The next one catches up.
                     Err(_panic) => {
-                        self.give_up("an internal error; please report it".into()).await;
+                        self.give_up(PANICKED.to_owned()).await;
                     }
                 }
             }
