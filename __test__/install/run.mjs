@@ -138,7 +138,7 @@ function onlyWhatIsNeeded(directory) {
 /** The best of many processes: what else a machine does only adds to it. */
 async function isQuick(node) {
   const times = []
-  while (times.length < 25) times.push((await node('require-time.cjs')).split(' ').map(Number))
+  while (times.length < 50) times.push((await node('require-time.cjs')).split(' ').map(Number))
   const [start, took] = [0, 1].map((at) => Math.min(...times.map((pair) => pair[at])))
   const said = `${took.toFixed(1)} ms at best; Node itself ${start.toFixed(1)} ms`
   const most = TOLERANCE * REQUIRE_MS * Math.max(1, start / START_MS)
