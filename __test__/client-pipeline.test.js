@@ -237,13 +237,12 @@ describe('a server that has become a replica', () => {
   let demoted
   let proxy
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     demoted = await RedisServer.start()
     proxy = await TcpProxy.start(demoted.port)
-    await demoted.client().replicaof('127.0.0.1', 1)
   })
 
-  afterAll(async () => {
+  afterEach(async () => {
     await proxy.stop()
     await demoted.stop()
   })
@@ -251,6 +250,7 @@ describe('a server that has become a replica', () => {
   it.each(['pipeline', 'multi'])('is left for another connection by a %s', async (how) => {
     const client = clients.keep(createRedisClient(proxy.url))
     await client.get('n')
+    await demoted.client().replicaof('127.0.0.1', 1)
     const before = proxy.connections
     const [first] = await Promise.allSettled([client[how]().set('n', 1).get('n').exec()])
     const { reason, value } = first

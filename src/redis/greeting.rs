@@ -1,10 +1,15 @@
 //! What a connection says first: which protocol it speaks, who is speaking, and in which database.
-//! The answers tell what the server knows the connection by.
+//! The answers tell what the server knows the connection by, and whether it is the right server: a
+//! replica and a part of a cluster are not.
 
 use redis::{Cmd, Value};
 
 use crate::keys;
 use crate::redis::refusal::{Refusal, error_line};
+
+const REPLICA: &str = "it is a replica: connect to its master";
+
+const CLUSTER: &str = "it is a part of a cluster, which this version does not support";
 
 /// Who is speaking, and in which database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,6 +79,9 @@ impl Greeting {
         let mut id = None;
         let mut is_named = false;
         for (at, answer) in answers.into_iter().enumerate() {
+            if at == 0 {
+                check_server(&answer)?;
+            }
             match answer {
                 Value::ServerError(error) => {
                     let line = error_line(&error);
@@ -89,6 +97,30 @@ impl Greeting {
         }
         Ok(id.filter(|_| is_named).map(|id| Identity { id, name: self.name }))
     }
+}
+
+/// Looks at what `HELLO` tells of the server. `Err`: why the server is not to be used.
+pub(crate) fn check_server(hello: &Value) -> Result<(), String> {
+    let tells = |field: &str| match hello {
+        Value::Map(fields) => {
+            fields.iter().find(|(name, _)| is(name, field)).map(|(_, value)| value)
+        }
+        Value::Array(fields) => {
+            fields.chunks_exact(2).find(|pair| is(&pair[0], field)).map(|pair| &pair[1])
+        }
+        _ => None,
+    };
+    if tells("role").is_some_and(|role| is(role, "replica") || is(role, "slave")) {
+        return Err(String::from(REPLICA));
+    }
+    if tells("mode").is_some_and(|mode| is(mode, "cluster")) {
+        return Err(String::from(CLUSTER));
+    }
+    Ok(())
+}
+
+fn is(value: &Value, text: &str) -> bool {
+    matches!(value, Value::BulkString(bytes) if bytes == text.as_bytes())
 }
 
 #[cfg(test)]
@@ -128,6 +160,24 @@ mod tests {
             finished(&["-WRONGPASS no\r\n", "+OK\r\n", ":7\r\n"]),
             Err("WRONGPASS no".into())
         );
+    }
+
+    #[test]
+    fn neither_a_replica_nor_a_part_of_a_cluster_is_used() {
+        let of = |role: &str, mode: &str| {
+            let (roles, modes) = (role.len(), mode.len());
+            let fields =
+                format!("$4\r\nrole\r\n${roles}\r\n{role}\r\n$4\r\nmode\r\n${modes}\r\n{mode}\r\n");
+            let [map, array] = [format!("%2\r\n{fields}"), format!("*4\r\n{fields}")];
+            let map = finished(&[&map, "+OK\r\n", ":7\r\n"]);
+            assert_eq!(map, finished(&[&array, "+OK\r\n", ":7\r\n"]));
+            map
+        };
+        assert_eq!(of("master", "standalone"), Ok(Some(7)));
+        assert_eq!(of("master", "sentinel"), Ok(Some(7)));
+        assert_eq!(of("replica", "standalone"), Err(REPLICA.into()));
+        assert_eq!(of("slave", "standalone"), Err(REPLICA.into()));
+        assert_eq!(of("master", "cluster"), Err(CLUSTER.into()));
     }
 
     #[test]
