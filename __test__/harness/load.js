@@ -1,0 +1,259 @@
+'use strict'
+
+const { RedisStateManager } = require('../../index.js')
+const { DBWriteQueue } = require('../../index.js')
+const { CallableProcess } = require('./callable-process.js')
+const { makeState } = require('./sessions.js')
+const { until } = require('./until.js')
+
+const PROCESSES = 3
+const SESSIONS = 8
+/** How much later than the server's own failover a caller may go on. */
+const LATE_MS = 500
+
+/**
+ * Three processes that write, read, hear and audit the same sessions, and the check that all of it was
+ * right whatever happened to the servers. Each write adds a token of its own to the list in a session,
+ * under `expectedVersion`: so what is stored tells which writes are in it, in which order.
+ */
+class Load {
+  #servers
+  #postgres
+  #databaseUrl
+  #processes = []
+  ids = Array.from({ length: SESSIONS }, (_, n) => `counter-${n}`)
+  /** When the last fault began and when all had settled again, by `Date.now()`. */
+  #faults = []
+  #connections
+
+  constructor({ servers, postgres }) {
+    this.#servers = servers
+    this.#postgres = postgres
+  }
+
+  /**
+   * @param {object} setting
+   * @param {{ url: string, servers: RedisServer[], master(): Promise<RedisServer> }} setting.servers
+   *   those of a `SentinelGroup`, for example
+   * @param {import('./postgres.js').PostgresServer} setting.postgres
+   * @param {object} [setting.options] of the managers that write
+   */
+  static async start({ servers, postgres, options }) {
+    const load = new Load({ servers, postgres })
+    try {
+      await load.#start(options)
+    } catch (error) {
+      await load.stop()
+      throw error
+    }
+    return load
+  }
+
+  async #start(options) {
+    const { url } = this.#servers
+    this.#databaseUrl = await this.#postgres.createDatabase()
+    const queue = new DBWriteQueue(url, { databaseUrl: this.#databaseUrl, worker: false })
+    const manager = new RedisStateManager(url, null, queue)
+    await queue.migrate()
+    for (const id of this.ids)
+      await manager.createSession(makeState({ session_id: id, tokens: [] }))
+    await manager.close()
+    await queue.close()
+    const { ids } = this
+    for (let n = 0; n < PROCESSES; n++) {
+      const settings = { url, name: `${n}`, databaseUrl: this.#databaseUrl, ids, options }
+      this.#processes.push(
+        new CallableProcess(
+          `require('./__test__/processes/loaded-service.js').serve(calls, ${JSON.stringify(settings)})`,
+          {},
+        ),
+      )
+    }
+    await this.#all('start')
+    await this.progress()
+    this.#connections = await this.#connectionsByServer()
+  }
+
+  /** Resolves when every process has read and written again. */
+  async progress() {
+    const before = await this.#all('progress')
+    await until(async () => {
+      const now = await this.#all('progress')
+      return now.every(
+        ({ reads, writes }, n) => reads > before[n].reads + 5 && writes > before[n].writes + 10,
+      )
+    }, 20_000)
+  }
+
+  /**
+   * Runs `fault`, which resolves when the servers have settled. From its beginning half of the sessions
+   * are not written any more: nothing but the truth of their servers can mend what is known of those.
+   */
+  async during(fault) {
+    await this.#all('writeOnly', this.ids.slice(SESSIONS / 2))
+    const began = Date.now()
+    await fault()
+    this.#faults.push({ began, ended: Date.now() })
+    await this.progress()
+  }
+
+  /**
+   * Ends the calls and checks everything.
+   *
+   * @param {string} name of the fault, for what is reported
+   * @param {{ ownMs: number, lost?: number }} limits `ownMs`: for how long the servers had no master of
+   *   their own; `lost`: how many acknowledged writes may be gone, by default any number
+   */
+  async check(name, { ownMs, lost = Number.POSITIVE_INFINITY }) {
+    const results = await this.#all('stop')
+    expect(results.flatMap(({ unexpected }) => unexpected)).toEqual([])
+    for (const { gaps, repeated } of results) {
+      expect(gaps.reads).toBeLessThan(ownMs + LATE_MS)
+      expect(gaps.writes).toBeLessThan(ownMs + LATE_MS)
+      expect(repeated).toBe(0)
+    }
+    const stored = await this.#stored()
+    const gone = this.#checkWrites(results, stored)
+    await this.#checkKnown(stored)
+    await this.#checkMessages()
+    await this.#checkAudit(results, stored)
+    await this.#checkConnections()
+
+    const count = results.reduce((sum, { acknowledged }) => sum + acknowledged.length, 0)
+    const gap = Math.max(...results.flatMap(({ gaps }) => [gaps.reads, gaps.writes]))
+    process.stderr.write(
+      `${name}: ${gone.length} of ${count} acknowledged writes lost; the servers were away for ` +
+        `${Math.round(ownMs)} ms, the longest gap of a caller was ${Math.round(gap)} ms\n`,
+    )
+    expect(gone.length).toBeLessThanOrEqual(lost)
+  }
+
+  /** No write is in twice, none that was refused, and what is gone went in a failover. */
+  #checkWrites(results, stored) {
+    for (const { tokens, version } of stored) {
+      expect(new Set(tokens).size).toBe(tokens.length)
+      expect(version).toBe(tokens.length + 1)
+    }
+    const all = new Set(stored.flatMap(({ tokens }) => tokens))
+    const refused = results.flatMap((result) => result.refused)
+    expect(refused.filter((token) => all.has(token))).toEqual([])
+
+    const acknowledged = results.flatMap((result) => result.acknowledged)
+    for (const { id, token, version } of acknowledged) {
+      if (!all.has(token)) continue
+      expect(stored[this.ids.indexOf(id)].tokens[version - 2]).toBe(token)
+    }
+    const gone = acknowledged.filter(({ token }) => !all.has(token))
+    const unexplained = gone.filter(
+      (write) =>
+        !this.#faults.some(
+          ({ began, ended }) => write.ended >= began - 100 && write.began <= ended,
+        ),
+    )
+    expect(unexplained).toEqual([])
+    return gone
+  }
+
+  /** Subscribers and caches know what is stored. */
+  async #checkKnown(stored) {
+    const truth = stored.map(({ version, tokens }) => [version, tokens.at(-1) ?? null])
+    let known
+    const right = async () => {
+      known = await this.#all('known')
+      const lists = known.flatMap(({ heard, cached }) => [heard, cached])
+      return lists.every((list) => JSON.stringify(list) === JSON.stringify(truth))
+    }
+    await until(right, 10_000).catch(() => {})
+    for (const { heard, cached } of known) {
+      expect(heard).toEqual(truth)
+      expect(cached).toEqual(truth)
+    }
+  }
+
+  /** What one process sends, all hear. */
+  async #checkMessages() {
+    for (const [n, one] of this.#processes.entries()) {
+      await one.call('send', `last-${n}`)
+      await until(async () => (await this.#all('hears', `last-${n}`)).every(Boolean))
+    }
+  }
+
+  /** Each change that is stored has one record, and none that was refused has any. */
+  async #checkAudit(results, stored) {
+    const expected = stored.flatMap(({ tokens }, n) =>
+      tokens.map((token) => `${this.ids[n]} ${token}`),
+    )
+    let events
+    const complete = async () => {
+      events = await this.#postgres.query(
+        this.#databaseUrl,
+        `SELECT session_id || ' ' || (state_snapshot -> 'tokens' ->> -1) AS write
+         FROM sync_events WHERE state_snapshot -> 'version' <> '1'`,
+      )
+      const there = new Set(events.map(({ write }) => write))
+      return expected.every((write) => there.has(write))
+    }
+    await until(complete, 15_000).catch(() => {})
+    const writes = events.map(({ write }) => write)
+    expect(expected.filter((write) => !writes.includes(write))).toEqual([])
+    expect(writes.filter((write, n) => writes.indexOf(write) !== n)).toEqual([])
+    const refused = new Set(results.flatMap((result) => result.refused))
+    expect(writes.filter((write) => refused.has(write.split(' ')[1]))).toEqual([])
+  }
+
+  /** As many connections as before, all to the master; and none after all is closed. */
+  async #checkConnections() {
+    const sum = (counts) => Object.values(counts).reduce((one, other) => one + other, 0)
+    const { port } = await this.#servers.master()
+    let now
+    await until(async () => {
+      now = await this.#connectionsByServer()
+      return now[port] === sum(this.#connections) && sum(now) === now[port]
+    }).catch(() => {})
+    expect(now[port]).toBe(sum(this.#connections))
+    expect(sum(now)).toBe(now[port])
+    await this.#all('close')
+    await until(async () => sum(await this.#connectionsByServer()) === 0)
+  }
+
+  /** How many of this module's connections each server has, by port. */
+  async #connectionsByServer() {
+    const counts = this.#servers.servers.map(async (server) => {
+      const client = server.client()
+      const list = await client.client('LIST')
+      client.disconnect()
+      return [
+        server.port,
+        list.split('\n').filter((line) => line.includes('name=synckairos')).length,
+      ]
+    })
+    return Object.fromEntries(await Promise.all(counts))
+  }
+
+  async #stored() {
+    const client = (await this.#servers.master()).client()
+    const texts = await client.mget(this.ids.map((id) => `session:${id}`))
+    client.disconnect()
+    return texts.map((text) => JSON.parse(text))
+  }
+
+  #all(name, ...args) {
+    return Promise.all(this.#processes.map((one) => this.#call(one, name, args)))
+  }
+
+  /** A process that has ended would never answer. */
+  #call(one, name, args) {
+    const died = one.ended.then(({ code, signal, stderr }) => {
+      throw new Error(`a process under load has ended (${code ?? signal}): ${stderr}`)
+    })
+    died.catch(() => {})
+    return Promise.race([one.call(name, ...args), died])
+  }
+
+  /** Ends the processes, whatever they do. */
+  async stop() {
+    await Promise.all(this.#processes.map((one) => one.kill()))
+  }
+}
+
+module.exports = { Load }

@@ -1,0 +1,70 @@
+'use strict'
+
+const { sleep } = require('./until.js')
+
+/** How long a master may take for an answer. One that takes longer is away. */
+const ANSWER_MS = 100
+
+/**
+ * Looks all the time whether the server that is named the master answers as one, as no client under
+ * test does: the longest time in which none did is the servers' own failover.
+ */
+class MasterWatch {
+  #servers
+  #clients = new Map()
+  #over = false
+  #ended
+  #last = performance.now()
+  #longest = 0
+
+  /** @param {{ servers: RedisServer[], master(): Promise<RedisServer> }} servers */
+  constructor(servers) {
+    this.#servers = servers
+    this.#ended = this.#look()
+  }
+
+  async #look() {
+    while (!this.#over) {
+      if (await this.#answers()) {
+        const now = performance.now()
+        this.#longest = Math.max(this.#longest, now - this.#last)
+        this.#last = now
+      }
+      await sleep(5)
+    }
+  }
+
+  async #answers() {
+    try {
+      const master = await this.#servers.master()
+      const [role] = await this.#clientOf(master).call('ROLE')
+      return role === 'master'
+    } catch {
+      return false // Its connection is lost, it is slow, or nobody names one.
+    }
+  }
+
+  #clientOf(server) {
+    const known = this.#clients.get(server)
+    if (known) return known
+    const impatient = {
+      commandTimeout: ANSWER_MS,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => 10,
+    }
+    const client = server.client(impatient)
+    this.#clients.set(server, client)
+    return client
+  }
+
+  /** Ends it. Returns the longest time without a master, in milliseconds. */
+  async stop() {
+    this.#over = true
+    await this.#ended
+    for (const client of this.#clients.values()) client.disconnect()
+    return this.#longest
+  }
+}
+
+module.exports = { MasterWatch }
