@@ -3,7 +3,6 @@
 // One server that dies and comes back, under the load that the tests of failovers use.
 
 const { Load } = require('./harness/load.js')
-const { MasterWatch } = require('./harness/master-watch.js')
 const { PostgresServer } = require('./harness/postgres.js')
 const { RedisServer } = require('./harness/redis.js')
 
@@ -21,16 +20,8 @@ afterAll(async () => {
 
 test('a server is killed and started again: nothing acknowledged is lost', async () => {
   const servers = { url: server.url, servers: [server], master: async () => server }
-  const load = await Load.start({ servers, postgres })
-  const watch = new MasterWatch(servers)
-  try {
-    await load.during(async () => {
-      await server.kill()
-      await server.up()
-    })
-    await load.check('a restart', { ownMs: await watch.stop(), lost: 0 })
-  } finally {
-    await watch.stop()
-    await load.stop()
-  }
+  await Load.run('a restart', { servers, postgres, lost: 0 }, async () => {
+    await server.kill()
+    await server.up()
+  })
 }, 60_000)

@@ -1,15 +1,17 @@
 'use strict'
 
-const { RedisStateManager } = require('../../index.js')
-const { DBWriteQueue } = require('../../index.js')
+const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { CallableProcess } = require('./callable-process.js')
+const { MasterWatch } = require('./master-watch.js')
 const { makeState } = require('./sessions.js')
-const { until } = require('./until.js')
+const { sleep, until } = require('./until.js')
 
 const PROCESSES = 3
 const SESSIONS = 8
 /** How much later than the server's own failover a caller may go on. */
 const LATE_MS = 500
+/** Between the last writes of two sessions, from a fault's beginning. */
+const QUIET_MS = 400
 
 /**
  * Three processes that write, read, hear and audit the same sessions, and the check that all of it was
@@ -21,9 +23,10 @@ class Load {
   #postgres
   #databaseUrl
   #processes = []
-  ids = Array.from({ length: SESSIONS }, (_, n) => `counter-${n}`)
-  /** When the last fault began and when all had settled again, by `Date.now()`. */
-  #faults = []
+  #ids = Array.from({ length: SESSIONS }, (_, n) => `counter-${n}`)
+  /** When the fault began and when all had settled again, by `Date.now()`. */
+  #fault
+  /** How many of this module's connections each server had, by port. */
   #connections
 
   constructor({ servers, postgres }) {
@@ -32,21 +35,31 @@ class Load {
   }
 
   /**
+   * Runs `fault` under load, which resolves when the servers have settled, and checks everything.
+   *
+   * @param {string} name of the fault, for what is reported
    * @param {object} setting
    * @param {{ url: string, servers: RedisServer[], master(): Promise<RedisServer> }} setting.servers
    *   those of a `SentinelGroup`, for example
    * @param {import('./postgres.js').PostgresServer} setting.postgres
    * @param {object} [setting.options] of the managers that write
+   * @param {number} [setting.lost] how many acknowledged writes may be gone; default: any number
+   * @param {() => Promise<void>} fault
    */
-  static async start({ servers, postgres, options }) {
+  static async run(name, { servers, postgres, options, lost }, fault) {
     const load = new Load({ servers, postgres })
     try {
       await load.#start(options)
-    } catch (error) {
-      await load.stop()
-      throw error
+      const watch = new MasterWatch(servers)
+      try {
+        await load.#during(fault)
+      } finally {
+        await watch.stop()
+      }
+      await load.#check(name, { ownMs: watch.longest, lost })
+    } finally {
+      await load.#kill()
     }
-    return load
   }
 
   async #start(options) {
@@ -55,11 +68,11 @@ class Load {
     const queue = new DBWriteQueue(url, { databaseUrl: this.#databaseUrl, worker: false })
     const manager = new RedisStateManager(url, null, queue)
     await queue.migrate()
-    for (const id of this.ids)
+    for (const id of this.#ids)
       await manager.createSession(makeState({ session_id: id, tokens: [] }))
     await manager.close()
     await queue.close()
-    const { ids } = this
+    const ids = this.#ids
     for (let n = 0; n < PROCESSES; n++) {
       const settings = { url, name: `${n}`, databaseUrl: this.#databaseUrl, ids, options }
       this.#processes.push(
@@ -70,12 +83,13 @@ class Load {
       )
     }
     await this.#all('start')
-    await this.progress()
+    await this.#progress()
     this.#connections = await this.#connectionsByServer()
+    expect(this.#open(this.#connections)).toBeGreaterThan(0)
   }
 
   /** Resolves when every process has read and written again. */
-  async progress() {
+  async #progress() {
     const before = await this.#all('progress')
     await until(async () => {
       const now = await this.#all('progress')
@@ -86,25 +100,23 @@ class Load {
   }
 
   /**
-   * Runs `fault`, which resolves when the servers have settled. From its beginning half of the sessions
-   * are not written any more: nothing but the truth of their servers can mend what is known of those.
+   * From the fault's beginning one session after the other is written for the last time: what is known
+   * of those, only the truth of their servers can mend.
    */
-  async during(fault) {
-    await this.#all('writeOnly', this.ids.slice(SESSIONS / 2))
+  async #during(fault) {
     const began = Date.now()
-    await fault()
-    this.#faults.push({ began, ended: Date.now() })
-    await this.progress()
+    const faulty = fault()
+    for (let quiet = 1; quiet <= SESSIONS - 2; quiet++) {
+      await this.#all('writeOnly', this.#ids.slice(quiet))
+      await sleep(QUIET_MS)
+    }
+    await faulty
+    this.#fault = { began, ended: Date.now() }
+    await this.#progress()
   }
 
-  /**
-   * Ends the calls and checks everything.
-   *
-   * @param {string} name of the fault, for what is reported
-   * @param {{ ownMs: number, lost?: number }} limits `ownMs`: for how long the servers had no master of
-   *   their own; `lost`: how many acknowledged writes may be gone, by default any number
-   */
-  async check(name, { ownMs, lost = Number.POSITIVE_INFINITY }) {
+  /** Ends the calls and checks everything. */
+  async #check(name, { ownMs, lost = Infinity }) {
     const results = await this.#all('stop')
     expect(results.flatMap(({ unexpected }) => unexpected)).toEqual([])
     for (const { gaps, repeated } of results) {
@@ -141,15 +153,11 @@ class Load {
     const acknowledged = results.flatMap((result) => result.acknowledged)
     for (const { id, token, version } of acknowledged) {
       if (!all.has(token)) continue
-      expect(stored[this.ids.indexOf(id)].tokens[version - 2]).toBe(token)
+      expect(stored[this.#ids.indexOf(id)].tokens[version - 2]).toBe(token)
     }
     const gone = acknowledged.filter(({ token }) => !all.has(token))
-    const unexplained = gone.filter(
-      (write) =>
-        !this.#faults.some(
-          ({ began, ended }) => write.ended >= began - 100 && write.began <= ended,
-        ),
-    )
+    const { began, ended } = this.#fault
+    const unexplained = gone.filter((one) => one.ended < began - 100 || one.began > ended)
     expect(unexplained).toEqual([])
     return gone
   }
@@ -181,7 +189,7 @@ class Load {
   /** Each change that is stored has one record, and none that was refused has any. */
   async #checkAudit(results, stored) {
     const expected = stored.flatMap(({ tokens }, n) =>
-      tokens.map((token) => `${this.ids[n]} ${token}`),
+      tokens.map((token) => `${this.#ids[n]} ${token}`),
     )
     let events
     const complete = async () => {
@@ -203,20 +211,23 @@ class Load {
 
   /** As many connections as before, all to the master; and none after all is closed. */
   async #checkConnections() {
-    const sum = (counts) => Object.values(counts).reduce((one, other) => one + other, 0)
     const { port } = await this.#servers.master()
+    const before = this.#open(this.#connections)
     let now
     await until(async () => {
       now = await this.#connectionsByServer()
-      return now[port] === sum(this.#connections) && sum(now) === now[port]
+      return now[port] === before && this.#open(now) === before
     }).catch(() => {})
-    expect(now[port]).toBe(sum(this.#connections))
-    expect(sum(now)).toBe(now[port])
+    expect(now[port]).toBe(before)
+    expect(this.#open(now)).toBe(before)
     await this.#all('close')
-    await until(async () => sum(await this.#connectionsByServer()) === 0)
+    await until(async () => this.#open(await this.#connectionsByServer()) === 0)
   }
 
-  /** How many of this module's connections each server has, by port. */
+  #open(connections) {
+    return Object.values(connections).reduce((sum, count) => sum + count, 0)
+  }
+
   async #connectionsByServer() {
     const counts = this.#servers.servers.map(async (server) => {
       const client = server.client()
@@ -232,7 +243,7 @@ class Load {
 
   async #stored() {
     const client = (await this.#servers.master()).client()
-    const texts = await client.mget(this.ids.map((id) => `session:${id}`))
+    const texts = await client.mget(this.#ids.map((id) => `session:${id}`))
     client.disconnect()
     return texts.map((text) => JSON.parse(text))
   }
@@ -251,7 +262,7 @@ class Load {
   }
 
   /** Ends the processes, whatever they do. */
-  async stop() {
+  async #kill() {
     await Promise.all(this.#processes.map((one) => one.kill()))
   }
 }

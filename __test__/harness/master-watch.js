@@ -14,8 +14,10 @@ class MasterWatch {
   #clients = new Map()
   #over = false
   #ended
+  #named
   #last = performance.now()
-  #longest = 0
+  /** The longest time without a master, in milliseconds. */
+  longest = 0
 
   /** @param {{ servers: RedisServer[], master(): Promise<RedisServer> }} servers */
   constructor(servers) {
@@ -27,7 +29,7 @@ class MasterWatch {
     while (!this.#over) {
       if (await this.#answers()) {
         const now = performance.now()
-        this.#longest = Math.max(this.#longest, now - this.#last)
+        this.longest = Math.max(this.longest, now - this.#last)
         this.#last = now
       }
       await sleep(5)
@@ -36,11 +38,12 @@ class MasterWatch {
 
   async #answers() {
     try {
-      const master = await this.#servers.master()
-      const [role] = await this.#clientOf(master).call('ROLE')
+      // While nobody names one, it is the last that was named.
+      this.#named = await this.#servers.master().catch(() => this.#named)
+      const [role] = await this.#clientOf(this.#named).call('ROLE')
       return role === 'master'
     } catch {
-      return false // Its connection is lost, it is slow, or nobody names one.
+      return false // Its connection is lost, or it is slow.
     }
   }
 
@@ -58,12 +61,10 @@ class MasterWatch {
     return client
   }
 
-  /** Ends it. Returns the longest time without a master, in milliseconds. */
   async stop() {
     this.#over = true
     await this.#ended
     for (const client of this.#clients.values()) client.disconnect()
-    return this.#longest
   }
 }
 
