@@ -207,12 +207,16 @@ class SentinelGroup {
     return { roles: await Promise.all(roles), sentinels: await Promise.all(sentinels) }
   }
 
-  /** What a sentinel tells of the master; nothing, if it does not answer. */
+  /**
+   * What a sentinel tells of the master; nothing, if it does not answer. While it leads a failover, it
+   * tells the new epoch with the old address, and only the short answer has the new one.
+   */
   async #masterOf(sentinel) {
     const fields = await this.#ask(sentinel, 'SENTINEL', 'MASTER', this.name)
-    if (!Array.isArray(fields)) return undefined
+    const address = await this.#ask(sentinel, 'SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.name)
+    if (!Array.isArray(fields) || !Array.isArray(address)) return undefined
     const pairs = fields.flatMap((name, at) => (at % 2 ? [] : [[name, fields[at + 1]]]))
-    return Object.fromEntries(pairs)
+    return { ...Object.fromEntries(pairs), port: address[1] }
   }
 
   /** The reply of a server; nothing, if it refuses or does not answer. */
