@@ -1,11 +1,13 @@
 /// <reference types="node" />
 import type { Logger } from '../config/logger.js'
 import type { RedisSource } from '../config/redis.js'
+import type { ReplicaOptions } from '../config/replicas.js'
 import type { StateDeserializationError } from '../errors/StateErrors.js'
 import type { DefaultState, ModifiedState, SessionFields, WritableState } from '../types/session.js'
 import type { DBWriteQueue } from './DBWriteQueue.js'
 
 export type { Logger } from '../config/logger.js'
+export type { ReplicaOptions } from '../config/replicas.js'
 
 /**
  * The options of a manager. The constructor throws `InvalidStateError` for an unknown option.
@@ -25,6 +27,7 @@ export type { Logger } from '../config/logger.js'
  *   wsChannelPrefix: 'app:ws:',
  *   logger: console,
  *   cache: { maxSessions: 50_000 },
+ *   replicas: { count: 1, timeoutMs: 500 },
  * })
  * await manager.close()
  */
@@ -96,6 +99,11 @@ export interface RedisStateManagerOptions {
   logger?: Logger
   /** A cache that answers `getSession`, and the reads of `modifySession`. Default: no cache. */
   cache?: SessionCacheOptions
+  /**
+   * How many replicas of Redis must have a write (create, update, delete, touch, and its audit record)
+   * before it is acknowledged. Default: none.
+   */
+  replicas?: ReplicaOptions
 }
 
 /**

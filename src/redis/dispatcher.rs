@@ -8,7 +8,8 @@
 //! - `ready`: to be sent; `again`: to be sent once more, before those;
 //! - `resting`: Redis has refused it for now, and it is tried again when its time has come;
 //! - `placeless`: a write that waits for a place in the ledger;
-//! - owed a reply, in the conversation.
+//! - owed a reply, in the conversation;
+//! - executed, in the [`Replication`]: replicas are to have it first.
 
 use std::collections::VecDeque;
 
@@ -18,12 +19,15 @@ use tokio::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::error::{Error, Result};
 use crate::operation::Effect;
+use crate::operation::replicas::Replicas;
 use crate::redis::conversation::{Conversation, Sending, Unanswered};
 use crate::redis::greeting::Identity;
 use crate::redis::ledger::{Entry, Ledger};
 use crate::redis::order::{Access, Order};
 use crate::redis::refusal::{Refusal, error_line, without_script};
+use crate::redis::replication::{Confirmed, Executed, Replication, encode_wait};
 use crate::redis::request::{Attempt, Request};
+use crate::redis::role::{Question, Role};
 
 /// How long a request rests that Redis has refused for now.
 const REST: Backoff =
@@ -31,6 +35,13 @@ const REST: Backoff =
 
 /// How often the deadlines are looked at, at most.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// How a command of the dispatcher's own is sent.
+const INTERNAL: Sending =
+    Sending { changes: false, documents: 0, replies: 1, blocks: Duration::ZERO };
+
+/// What to do where the server refuses `WAIT`.
+const CANNOT_WAIT: &str = "the option replicas needs the command WAIT";
 
 /// A request that is not settled.
 struct Pending {
@@ -55,6 +66,28 @@ impl Pending {
         let (documents, replies) = (self.request.documents(), self.request.replies());
         Sending { changes, documents, replies, blocks: self.request.blocks() }
     }
+}
+
+/// Who waits for a reply.
+enum Asker {
+    Call(Pending),
+    /// This dispatcher, for the server's role.
+    Role(Question),
+    /// This dispatcher, for how many replicas have what was written.
+    Replicas,
+}
+
+impl Asker {
+    fn call(self) -> Option<Pending> {
+        if let Self::Call(pending) = self { Some(pending) } else { None }
+    }
+}
+
+/// Why a server is not to be used any longer.
+struct Unfit {
+    /// What it has said.
+    reason: String,
+    since: Instant,
 }
 
 /// A request that has come to its end, to be told so when no lock is held.
@@ -92,12 +125,14 @@ pub(crate) struct Dispatcher {
     again: VecDeque<Pending>,
     resting: Vec<(Instant, Pending)>,
     placeless: VecDeque<Pending>,
-    conversation: Option<Conversation<Pending>>,
+    conversation: Option<Conversation<Asker>>,
+    replication: Replication<Pending>,
+    role: Role,
     /// What the server knows the connection by.
     identity: Option<Identity>,
     fence: Fence,
-    /// The refusal by which the server has shown that it is the wrong one: nothing more is sent.
-    unfit: Option<String>,
+    /// The server has shown that it is the wrong one: nothing more is sent.
+    unfit: Option<Unfit>,
     /// Why there is no connection.
     reason: String,
     ledger: Ledger,
@@ -119,6 +154,8 @@ impl Dispatcher {
             resting: Vec::new(),
             placeless: VecDeque::new(),
             conversation: None,
+            replication: Replication::new(),
+            role: Role::unknown(),
             identity: None,
             fence: Fence::NotNeeded,
             unfit: None,
@@ -132,6 +169,10 @@ impl Dispatcher {
 
     /// Takes a request in, which is prepared.
     pub fn submit(&mut self, request: Box<dyn Request>) {
+        if let (Some(refusal), Some(_)) = (self.replication.refusal(), request.replicas()) {
+            let message = format!("{refusal} ({}: {CANNOT_WAIT})", self.server);
+            return self.settled.push(Settled::new(request, Err(Error::Reply { message })));
+        }
         let deadline = request.deadline();
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
         let pending = Pending {
@@ -145,14 +186,21 @@ impl Dispatcher {
         self.ready.extend(self.order.enter(pending, Pending::access));
     }
 
-    /// There is a connection, which the server knows by `identity`. `fenced`: the server executes
-    /// nothing more that came by the last one.
-    pub fn connected(&mut self, identity: Option<Identity>, fenced: bool, now: Instant) {
+    /// There is a connection, which the server knows by `identity`; `greeted`: when it was not yet
+    /// asked for its role. `fenced`: the server executes nothing more that came by the last one.
+    pub fn connected(
+        &mut self,
+        identity: Option<Identity>,
+        fenced: bool,
+        greeted: Instant,
+        now: Instant,
+    ) {
         if self.fence != Fence::NotNeeded && !fenced {
             self.give_up_unfenced();
         }
         self.fence = Fence::NotNeeded;
         self.identity = identity;
+        self.role = Role::greeted(greeted);
         self.conversation = Some(Conversation::new(self.stall_timeout, now));
         self.pump(now);
     }
@@ -172,8 +220,11 @@ impl Dispatcher {
         if conversation.may_change() {
             self.fence = Fence::Needed(identity);
         }
-        let mut again = VecDeque::new();
-        for Unanswered { token: mut pending, sent } in conversation.end() {
+        // Whether replicas have it, its repeat finds out.
+        let mut again: VecDeque<Pending> = self.replication.end().into();
+        again.iter_mut().for_each(|pending| pending.repeated = true);
+        for Unanswered { token, sent } in conversation.end() {
+            let Some(mut pending) = token.call() else { continue };
             match pending.request.effect() {
                 Effect::Once | Effect::Opaque if sent => self.give_up(pending, sent),
                 effect => {
@@ -188,13 +239,27 @@ impl Dispatcher {
 
     /// Encodes what may be sent now.
     pub fn pump(&mut self, now: Instant) {
-        let Some(conversation) = self.conversation.as_mut().filter(|_| self.unfit.is_none()) else {
+        if self.unfit.is_some() {
             return;
-        };
+        }
+        self.send_calls(now);
+        let Some(conversation) = &mut self.conversation else { return };
+        if let Some(replicas) = self.replication.due() {
+            let sending = Sending { blocks: replicas.timeout, ..INTERNAL };
+            conversation.send(Asker::Replicas, sending, now, |_, out| encode_wait(replicas, out));
+        }
+    }
+
+    fn send_calls(&mut self, now: Instant) {
+        let Some(conversation) = &mut self.conversation else { return };
         while let Some(next) = self.again.front().or(self.ready.front()) {
             let sending = next.sending();
             if !conversation.has_room(sending) {
                 return;
+            }
+            if let Some(question) = self.role.due(next.request.proves(), now) {
+                let asker = Asker::Role(question);
+                conversation.send(asker, INTERNAL, now, |_, out| question.encode(out));
             }
             let Some(mut pending) = self.again.pop_front().or_else(|| self.ready.pop_front())
             else {
@@ -215,8 +280,13 @@ impl Dispatcher {
                 pending.number.map(|number| Entry { ledger: ledger.clone(), number, renews });
             let Pending { repeated, with_source, .. } = pending;
             let attempt = Attempt { repeated, with_source, entry };
-            conversation.send(pending, sending, now, |pending, out| {
-                pending.request.encode(&attempt, out);
+            if let Some(replicas) = pending.request.replicas() {
+                self.replication.sent(replicas);
+            }
+            conversation.send(Asker::Call(pending), sending, now, |asker, out| {
+                if let Asker::Call(pending) = asker {
+                    pending.request.encode(&attempt, out);
+                }
             });
         }
     }
@@ -251,30 +321,78 @@ impl Dispatcher {
     pub fn replied(&mut self, value: Value, bytes: usize, now: Instant) -> Result<(), String> {
         let Some(conversation) = &mut self.conversation else { return Ok(()) };
         if conversation.takes_part() {
-            if let Value::ServerError(error) = &value {
-                let line = error_line(error);
-                if Refusal::of(&line) == Refusal::WrongServer {
-                    self.unfit.get_or_insert(line);
-                }
-            }
-            if let Some(pending) = conversation.next_mut() {
+            let refusal = match &value {
+                Value::ServerError(error) => Some(error_line(error)),
+                _ => None,
+            };
+            if let Some(Asker::Call(pending)) = conversation.next_mut() {
                 pending.request.part(value);
+            }
+            if let Some(line) = refusal.filter(|line| Refusal::of(line) == Refusal::WrongServer) {
+                self.leave(line, now);
             }
             return Ok(());
         }
-        let Some(pending) = conversation.replied(bytes)? else { return Ok(()) };
-        match value {
-            Value::ServerError(error) => self.refused(pending, error_line(&error), now),
-            value => self.settle(pending, Ok(value)),
+        match conversation.replied(bytes)? {
+            None => {}
+            Some(Asker::Role(question)) => {
+                if let Err(reason) = self.role.answered(question, &value) {
+                    self.leave(reason, now);
+                }
+            }
+            Some(Asker::Replicas) => self.replicas_counted(&value),
+            Some(Asker::Call(pending)) => self.answered(pending, value, now),
         }
         Ok(())
+    }
+
+    /// Nothing more is sent to this server.
+    fn leave(&mut self, reason: String, now: Instant) {
+        self.unfit.get_or_insert(Unfit { reason, since: now });
+    }
+
+    fn answered(&mut self, pending: Pending, value: Value, now: Instant) {
+        match (value, &self.unfit) {
+            // What a wrong server has stored may be old.
+            (_, Some(unfit)) if pending.request.effect() == Effect::Read => {
+                let reason = unfit.reason.clone();
+                self.refused_for_now(pending, Refusal::WrongServer, reason, now);
+            }
+            (Value::ServerError(error), _) => self.refused(pending, error_line(&error), now),
+            (value, _) => match pending.request.replicas() {
+                Some(replicas) if pending.request.has_changed(&value) => {
+                    self.replication.executed(pending, value, replicas);
+                }
+                _ => self.settle(pending, Ok(value)),
+            },
+        }
+    }
+
+    /// So many replicas have the writes that were executed before.
+    fn replicas_counted(&mut self, answer: &Value) {
+        let (confirmed, executed) = self.replication.confirmed(answer);
+        for Executed { call: pending, answer, replicas: Replicas { count, timeout } } in executed {
+            let reason = match &confirmed {
+                Confirmed::By(some) if *some >= count => {
+                    self.settle(pending, Ok(answer));
+                    continue;
+                }
+                Confirmed::By(some) => {
+                    let ms = timeout.as_millis();
+                    format!("written, and {some} of {count} replicas had it within {ms} ms")
+                }
+                Confirmed::Unknown(refusal) => format!("written, and {refusal} ({CANNOT_WAIT})"),
+            };
+            self.give_up_because(pending, true, &reason);
+        }
     }
 
     /// When `expire` has something to do, unless something else happens before that.
     pub fn timeout(&self) -> Option<Instant> {
         let conversation = self.conversation.as_ref().and_then(Conversation::timeout);
         let rested = self.resting.iter().map(|(due, _)| *due).min();
-        [self.earliest, conversation, rested].into_iter().flatten().min()
+        let unfit = self.unfit.as_ref().map(|unfit| unfit.since + self.stall_timeout);
+        [self.earliest, conversation, rested, unfit].into_iter().flatten().min()
     }
 
     /// Settles what is past its deadline, and sends what has rested. `Err`: why the connection is
@@ -285,13 +403,17 @@ impl Dispatcher {
         }
         self.again.extend(self.resting.extract_if(.., |(due, _)| *due <= now).map(|(_, p)| p));
         self.pump(now);
-        self.conversation.as_ref().map_or(Ok(()), |conversation| conversation.check(now))
+        match &self.unfit {
+            // It may block on a command for a long time.
+            Some(unfit) if unfit.since + self.stall_timeout <= now => Err(unfit.reason.clone()),
+            _ => self.conversation.as_ref().map_or(Ok(()), |conversation| conversation.check(now)),
+        }
     }
 
     /// Why the server is not to be used any longer, once it has answered all that it was sent.
     pub fn unfit(&self) -> Option<&str> {
         let is_idle = self.conversation.as_ref().is_none_or(Conversation::is_idle);
-        self.unfit.as_deref().filter(|_| is_idle)
+        self.unfit.as_ref().filter(|_| is_idle).map(|unfit| unfit.reason.as_str())
     }
 
     /// Whether every request is settled.
@@ -300,15 +422,21 @@ impl Dispatcher {
             && self.ready.is_empty()
             && self.resting.is_empty()
             && self.placeless.is_empty()
+            && self.replication.is_idle()
             && self.order.holds_nothing()
             && self.conversation.as_ref().is_none_or(Conversation::is_idle)
     }
 
     /// Settles everything, because the owner has closed.
     pub fn close(&mut self) {
+        for pending in self.replication.end() {
+            self.closed(pending, true);
+        }
         if let Some(conversation) = self.conversation.take() {
             for Unanswered { token, sent } in conversation.end() {
-                self.closed(token, sent);
+                if let Some(pending) = token.call() {
+                    self.closed(pending, sent);
+                }
             }
         }
         let mut waiting = std::mem::take(&mut self.again);
@@ -326,12 +454,13 @@ impl Dispatcher {
         std::mem::take(&mut self.settled)
     }
 
+    /// Redis has refused a request.
     fn refused(&mut self, mut pending: Pending, line: String, now: Instant) {
         let is_opaque = pending.request.effect() == Effect::Opaque;
         let line = if is_opaque { line } else { without_script(line) };
         let refusal = Refusal::of(&line);
         if refusal == Refusal::WrongServer {
-            self.unfit.get_or_insert_with(|| line.clone());
+            self.leave(line.clone(), now);
         }
         match refusal {
             _ if is_opaque => self.settle(pending, Err(Error::Reply { message: line })),
@@ -340,9 +469,7 @@ impl Dispatcher {
                 self.again.push_back(pending);
             }
             Refusal::WrongServer | Refusal::NotNow => {
-                pending.refusal = Some(line);
-                pending.refusals = pending.refusals.saturating_add(1);
-                self.rest(pending, refusal, now);
+                self.refused_for_now(pending, refusal, line, now);
             }
             Refusal::UnknownScript | Refusal::Final => {
                 let outcome = if pending.repeated {
@@ -359,7 +486,15 @@ impl Dispatcher {
     }
 
     /// Keeps a request that was refused for now, for another try.
-    fn rest(&mut self, mut pending: Pending, refusal: Refusal, now: Instant) {
+    fn refused_for_now(
+        &mut self,
+        mut pending: Pending,
+        refusal: Refusal,
+        line: String,
+        now: Instant,
+    ) {
+        pending.refusal = Some(line);
+        pending.refusals = pending.refusals.saturating_add(1);
         // What was refused has noted nothing.
         if !pending.repeated
             && let Some(number) = pending.number.take()
@@ -442,7 +577,10 @@ impl Dispatcher {
         over.extend(extract(&mut self.placeless, &mut is_over));
         over.extend(self.resting.extract_if(.., |(_, p)| is_over(p)).map(|(_, pending)| pending));
         let conversation = self.conversation.as_mut();
-        let owed = conversation.map(|one| one.give_up(now, &mut is_over)).unwrap_or_default();
+        let mut is_asker_over =
+            |asker: &Asker| matches!(asker, Asker::Call(pending) if is_over(pending));
+        let owed = conversation.map(|one| one.give_up(now, &mut is_asker_over));
+        let unconfirmed = self.replication.give_up(&mut is_over);
         self.earliest = earliest.map(|earliest| earliest.max(now + LOOK));
         let refused =
             self.resting.iter().map(|(_, pending)| pending).chain(&self.again).chain(&over);
@@ -463,11 +601,15 @@ impl Dispatcher {
                 self.settle(pending, Err(error.clone()));
             }
         }
-        for Unanswered { token, sent } in owed {
-            if let (Access::Message(session), true) = (token.access(), sent) {
+        for pending in unconfirmed {
+            self.give_up_because(pending, true, "written, and no replica has confirmed it in time");
+        }
+        for Unanswered { token, sent } in owed.into_iter().flatten() {
+            let Some(pending) = token.call() else { continue };
+            if let (Access::Message(session), true) = (pending.access(), sent) {
                 self.order.lost_message(session);
             }
-            self.give_up_because(token, sent, "no answer came in time");
+            self.give_up_because(pending, sent, "no answer came in time");
         }
     }
 

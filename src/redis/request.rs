@@ -5,6 +5,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::operation::Effect;
+use crate::operation::replicas::Replicas;
 use crate::redis::ledger::Entry;
 use crate::redis::order::Access;
 
@@ -52,6 +53,22 @@ pub trait Request: Send {
     /// How long Redis may block on it, and send nothing meanwhile.
     fn blocks(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Whether its answer is to prove that the server is a master at this moment, however lately
+    /// that was confirmed.
+    fn proves(&self) -> bool {
+        false
+    }
+
+    /// How many replicas are to have it before its answer counts.
+    fn replicas(&self) -> Option<Replicas> {
+        None
+    }
+
+    /// Whether it has changed something, by its reply: else no replica has to have it.
+    fn has_changed(&self, _reply: &Value) -> bool {
+        true
     }
 
     /// Takes one of its replies before the last. An error is a value here.

@@ -129,11 +129,17 @@ impl Shared {
     }
 
     /// There is a connection.
-    pub fn connected(&self, writer: Writer, identity: Option<Identity>, fenced: bool) -> Watch {
+    pub fn connected(
+        &self,
+        writer: Writer,
+        identity: Option<Identity>,
+        fenced: bool,
+        greeted: Instant,
+    ) -> Watch {
         self.forget_connection();
         *lock(&self.outlet) = Outlet { writer: Some(writer), buffer: Vec::new() };
         self.update(|dispatcher, now| {
-            dispatcher.connected(identity, fenced, now);
+            dispatcher.connected(identity, fenced, greeted, now);
             Ok(())
         })
     }

@@ -103,12 +103,13 @@ impl Supervisor {
     /// Until closed: connects, serves, and starts over when the connection is lost.
     async fn keep_connected(&mut self) {
         loop {
+            let greeted = Instant::now();
             let ended = match self.connect().await {
                 None => return,
                 Some(Err(Lost { reason, .. })) => End::Broken(reason),
                 Some(Ok((link, fenced))) => {
                     let served = Instant::now();
-                    let end = self.serve(link, fenced).await;
+                    let end = self.serve(link, fenced, greeted).await;
                     // A connection that served for a while was a good one: the next try is prompt.
                     // One that answers LOADING or READONLY every time is not.
                     if served.elapsed() > self.options.backoff.ceiling {
@@ -168,12 +169,12 @@ impl Supervisor {
     }
 
     /// Takes in what the server sends, until the connection breaks or all is closed.
-    async fn serve(&mut self, link: Link, fenced: bool) -> End {
+    async fn serve(&mut self, link: Link, fenced: bool, greeted: Instant) -> End {
         let identity = link.identity.clone();
         let (mut reader, writer, mut decoder) = link.into_parts();
         let writable = writer.writable();
         (self.status)(Status::Ready);
-        let mut watch = self.shared.connected(writer, identity, fenced);
+        let mut watch = self.shared.connected(writer, identity, fenced, greeted);
         self.unasked = 0;
         let mut timer = Timer::new();
         loop {
