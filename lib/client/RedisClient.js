@@ -118,11 +118,13 @@ class RedisClient extends ContextEmitter {
     return this.#status
   }
 
-  /** Where the server is, and this client's options. The password is there, and not enumerable. */
+  /** Where the server is, and this client's options. Passwords are there, and not enumerable. */
   get options() {
-    const { password, ...settings } = this.#core.settings
-    const options = { ...settings, ...this.#options }
-    return Object.defineProperty(options, 'password', { value: password, enumerable: false })
+    const options = { ...this.#core.settings, ...this.#options }
+    for (const name of ['password', 'sentinelPassword']) {
+      if (name in options) Object.defineProperty(options, name, { enumerable: false })
+    }
+    return options
   }
 
   /** Connects, if there is no connection yet. @param {Callback} [callback] */
@@ -337,11 +339,25 @@ class RedisClient extends ContextEmitter {
 
   /** Where the server is, in parts. */
   #settings() {
-    const { host, port, path, username, password, db, tls } = this.options
+    const { host, port, path, sentinels, username, password, db, tls } = this.options
     const given = /** @type {any} */ (this.#server)
-    const where = path === undefined ? { host, port } : { path }
+    const place = path === undefined ? { host, port } : { path }
+    const where = sentinels === undefined ? place : this.#sentinels()
     const credentials = { username: username ?? undefined, password: password ?? undefined }
     return { ...where, ...credentials, db, tls: typeof given === 'string' ? tls : given.tls }
+  }
+
+  /** Who tells where the server is, in parts. */
+  #sentinels() {
+    const given = /** @type {any} */ (this.#server)
+    const { sentinels, name, sentinelUsername, sentinelPassword, sentinelTLS, natMap } =
+      typeof given === 'string' ? this.options : given
+    const credentials = {
+      sentinelUsername: sentinelUsername ?? undefined,
+      sentinelPassword: sentinelPassword ?? undefined,
+    }
+    const { enableTLSForSentinelMode } = given
+    return { sentinels, name, ...credentials, sentinelTLS, enableTLSForSentinelMode, natMap }
   }
 
   /** @param {import('../report/inspect.js').Inspection} inspection */

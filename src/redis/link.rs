@@ -47,7 +47,7 @@ enum Answer {
 /// An established connection.
 pub(crate) struct Link {
     /// The server's name in errors.
-    server: String,
+    pub server: String,
     /// What the server knows this connection by; `None` where the user may not ask.
     pub identity: Option<Identity>,
     reader: Reader,
@@ -74,20 +74,24 @@ pub(crate) async fn within<T>(
     }
     // A process that stood still learns of the time before it learns of what has arrived.
     yield_now().await;
-    let reason = String::from("it did not answer in time");
-    work.now_or_never().unwrap_or_else(|| Err(Lost { server: options.to_string(), reason }))
+    let reason = options.explained(String::from("it did not answer in time"));
+    work.now_or_never().unwrap_or_else(|| Err(Lost { server: options.present(), reason }))
 }
 
 impl Link {
     /// Connects and greets, within the time that the options give.
     pub async fn open(options: &Options) -> Result<Self, Lost> {
-        let server = options.to_string();
         within(options.connect_timeout, options, async {
-            let connected = connect(&options.address, options.connect_timeout).await;
-            let (reader, writer) = connected
-                .map_err(|error| Lost { server: server.clone(), reason: describe(&error) })?;
-            let mut link = Self {
+            let address = options.address().await;
+            let address = address.map_err(|reason| Lost { server: options.to_string(), reason })?;
+            let server = address.to_string();
+            let connected = connect(&address, options.connect_timeout).await;
+            let (reader, writer) = connected.map_err(|error| Lost {
                 server: server.clone(),
+                reason: options.explained(describe(&error)),
+            })?;
+            let mut link = Self {
+                server,
                 identity: None,
                 reader,
                 writer,
@@ -104,6 +108,7 @@ impl Link {
             }
             let answers = link.answers().await?;
             link.identity = greeting.finish(answers).map_err(|reason| link.lost(reason))?;
+            options.reached();
             Ok(link)
         })
         .await

@@ -13,6 +13,7 @@
 //! With a server:
 //!
 //! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`].
+//! - `topology`: where it is if sentinels tell.
 //! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
 //! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one;
 //!   [`subscription`]: topics that change, and who hears of them.
@@ -52,5 +53,6 @@ pub mod subscription;
 mod supervisor;
 mod timer;
 mod tls;
+pub(crate) mod topology;
 pub mod tracking;
 mod transport;

@@ -92,6 +92,8 @@ pub struct Subscriber {
     connected_at: Instant,
     failures: u32,
     retry_at: Instant,
+    /// The name of the server that was connected to last.
+    server: String,
 }
 
 impl Subscriber {
@@ -106,6 +108,7 @@ impl Subscriber {
             connected_at: Instant::now(),
             failures: 0,
             retry_at: Instant::now(),
+            server: String::new(),
         }
     }
 
@@ -117,7 +120,14 @@ impl Subscriber {
         }
         loop {
             let Some(link) = &mut self.link else { return self.connect().await };
-            match next_push(link, &self.options).await {
+            let pushed = tokio::select! {
+                biased;
+                reason = self.options.moved(&self.server) => {
+                    Err(Lost { server: self.server.clone(), reason })
+                }
+                pushed = next_push(link, &self.options) => pushed,
+            };
+            match pushed {
                 Ok(PushInfo { kind: PushKind::Message | PushKind::PMessage, data }) => {
                     if let Some(message) = message(data) {
                         return message;
@@ -198,7 +208,11 @@ impl Subscriber {
     }
 
     async fn connect(&mut self) -> Event {
-        tokio::time::sleep_until(self.retry_at).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(self.retry_at) => {}
+            () = self.options.moved_from(&self.server) => {}
+        }
+        self.server = self.options.present();
         let attempt = within(self.options.connect_timeout, &self.options, async {
             let mut link = Link::open(&self.options).await?;
             let confirmed = confirm(&mut link, SUBSCRIBE, &self.topics).await?;
@@ -210,6 +224,7 @@ impl Subscriber {
                 self.lost_by(format!("{}: {line}", self.options), refused)
             }
             Ok((link, Ok(()))) => {
+                self.server.clone_from(&link.server);
                 self.link = Some(link);
                 self.connected_at = Instant::now();
                 (self.status)(Status::Ready);

@@ -48,7 +48,7 @@ pub(crate) struct Supervisor {
 
 /// Why a connection is no longer served.
 enum End {
-    Broken(String),
+    Broken(Lost),
     Closed,
 }
 
@@ -104,9 +104,10 @@ impl Supervisor {
     async fn keep_connected(&mut self) {
         loop {
             let greeted = Instant::now();
+            let server = self.options.present();
             let ended = match self.connect().await {
                 None => return,
-                Some(Err(Lost { reason, .. })) => End::Broken(reason),
+                Some(Err(lost)) => End::Broken(lost),
                 Some(Ok((link, fenced))) => {
                     let served = Instant::now();
                     let end = self.serve(link, fenced, greeted).await;
@@ -118,13 +119,23 @@ impl Supervisor {
                     end
                 }
             };
-            let End::Broken(reason) = ended else { return };
+            let End::Broken(lost) = ended else { return };
+            let name = self.options.to_string();
+            // Where sentinels name the server, its address is part of the reason.
+            let reason = if lost.server == name { lost.reason } else { lost.to_string() };
             self.shared.lost(reason.clone());
-            let reason = Lost { server: self.options.to_string(), reason }.to_string();
+            let reason = Lost { server: name, reason }.to_string();
             (self.status)(Status::Reconnecting { reason });
             let delay = self.options.backoff.delay(self.failures, fastrand::f64());
             self.failures = self.failures.saturating_add(1);
-            if self.meanwhile(sleep(delay)).await.is_none() {
+            let options = self.options.clone();
+            let pause = async {
+                tokio::select! {
+                    () = sleep(delay) => {}
+                    () = options.moved_from(&server) => {}
+                }
+            };
+            if self.meanwhile(pause).await.is_none() {
                 return;
             }
         }
@@ -170,7 +181,10 @@ impl Supervisor {
 
     /// Takes in what the server sends, until the connection breaks or all is closed.
     async fn serve(&mut self, link: Link, fenced: bool, greeted: Instant) -> End {
-        let identity = link.identity.clone();
+        let (server, identity) = (link.server.clone(), link.identity.clone());
+        let broken = |reason: String| End::Broken(Lost { server: server.clone(), reason });
+        let options = self.options.clone();
+        let mut moved = pin!(options.moved(&server));
         let (mut reader, writer, mut decoder) = link.into_parts();
         let writable = writer.writable();
         (self.status)(Status::Ready);
@@ -179,7 +193,7 @@ impl Supervisor {
         let mut timer = Timer::new();
         loop {
             if let Some(reason) = watch.ended {
-                return End::Broken(reason);
+                return broken(reason);
             }
             if self.is_over(&watch) {
                 return End::Closed;
@@ -192,20 +206,21 @@ impl Supervisor {
                     Some(()) => self.shared.update(|_, _| Ok(())),
                     None => return End::Closed,
                 },
+                reason = &mut moved => return broken(reason),
                 () = std::future::ready(()), if timer.is_long_overdue() => self.shared.expire(),
                 read = reader.read(decoder.buffer()) => match read {
                     Ok(Received { is_open: false, .. }) => {
-                        return End::Broken(String::from("the connection was lost"));
+                        return broken(String::from("the connection was lost"));
                     }
                     Ok(Received { must_write, .. }) => {
                         let watch = self.received(&mut decoder);
                         if must_write { self.shared.writable() } else { watch }
                     }
-                    Err(error) => return End::Broken(describe(&error)),
+                    Err(error) => return broken(describe(&error)),
                 },
                 changed = writable.changed(), if watch.is_blocked => match changed {
                     Ok(()) => self.shared.writable(),
-                    Err(error) => return End::Broken(describe(&error)),
+                    Err(error) => return broken(describe(&error)),
                 },
                 () = self.shared.wake.notified() => self.shared.update(|_, _| Ok(())),
                 () = timer.elapsed() => {

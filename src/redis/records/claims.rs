@@ -144,14 +144,20 @@ impl RedisClaims {
 
     /// Sends a command. An error reply ends the connection, too: the worker reconnects and resumes.
     async fn ask(&mut self, command: &Cmd, blocks: Duration) -> Reply<Value> {
-        match within(blocks + ANSWER, &self.options, self.link.ask(command)).await? {
+        let server = self.link.server.clone();
+        let answer = tokio::select! {
+            biased;
+            reason = self.options.moved(&server) => return Err(self.lost(reason)),
+            answer = within(blocks + ANSWER, &self.options, self.link.ask(command)) => answer?,
+        };
+        match answer {
             Value::ServerError(error) => Err(self.lost(without_script(error_line(&error)))),
             value => Ok(value),
         }
     }
 
     fn lost(&self, reason: impl Into<String>) -> link::Lost {
-        link::Lost { server: self.options.to_string(), reason: reason.into() }
+        link::Lost { server: self.link.server.clone(), reason: reason.into() }
     }
 }
 

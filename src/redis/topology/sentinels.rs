@@ -1,0 +1,279 @@
+//! Which server is the master, by what the sentinels of its group report. Pure: reports and `now` go
+//! in; whom to ask, whom to listen to and the master come out.
+//!
+//! - The report with the highest epoch counts. An old master that came back, or a sentinel that was
+//!   cut off, has a lower epoch.
+//! - Without a report the last known master counts: a master may outlive its sentinels.
+//! - All sentinels are asked every 5 to 15 s, and whenever somebody wants a connection to the master;
+//!   then at intervals that grow while nothing new comes of it. A sentinel that tells by itself of a
+//!   change is asked at once. Each of these waits is random, as many clients learn of a failover at
+//!   the same moment.
+
+use tokio::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::report::Report;
+
+/// How long after the last time all sentinels are asked again: at least, and at most.
+const REFRESH: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
+
+/// The longest random wait before a sentinel is asked about what it has told.
+const SPREAD: Duration = Duration::from_millis(50);
+
+/// The intervals between two questions to one sentinel.
+const INTERVALS: Backoff =
+    Backoff { floor: Duration::from_millis(100), ceiling: Duration::from_secs(2) };
+
+/// How many sentinels are known at most, unless more are configured.
+const KNOWN: usize = 16;
+
+/// A sentinel that others have named is forgotten after so many failures in a row.
+const FAILURES: u32 = 8;
+
+/// How many sentinels `trouble` quotes.
+const QUOTED: usize = 3;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Ask this sentinel; `answered` or `failed` follows.
+    Ask(Endpoint),
+    /// Listen to what this sentinel tells; `told` may follow, and `silent` at the end.
+    Listen(Endpoint),
+}
+
+/// The sentinels of a group, and the master that they name.
+pub(crate) struct Sentinels {
+    known: Vec<Sentinel>,
+    master: Option<Named>,
+    /// When all are asked again; `None` before anybody has wanted the master.
+    refresh_at: Option<Instant>,
+    listening: Option<Endpoint>,
+    listen_at: Instant,
+    /// Attempts to listen in vain, since one of them has confirmed it.
+    unheard: u32,
+    random: fastrand::Rng,
+}
+
+/// The master by a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named {
+    master: Endpoint,
+    epoch: u64,
+}
+
+struct Sentinel {
+    endpoint: Endpoint,
+    is_configured: bool,
+    is_being_asked: bool,
+    /// When it was asked last.
+    asked_at: Option<Instant>,
+    /// When to ask it next.
+    due: Option<Instant>,
+    /// How often it was asked in short succession, and nothing new came of it.
+    fruitless: u32,
+    failures: u32,
+    has_answered: bool,
+    /// What came of asking last.
+    outcome: Option<Result<Named, String>>,
+}
+
+impl Sentinel {
+    fn new(endpoint: Endpoint, is_configured: bool) -> Self {
+        Self {
+            endpoint,
+            is_configured,
+            is_being_asked: false,
+            asked_at: None,
+            due: None,
+            fruitless: 0,
+            failures: 0,
+            has_answered: false,
+            outcome: None,
+        }
+    }
+
+    /// Asks at `at`, unless it is to be asked before, and not within `interval` of the last time.
+    fn ask_at(&mut self, at: Instant, interval: Duration) {
+        let at = self.asked_at.map_or(at, |asked| at.max(asked + interval));
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn answers(&self) -> bool {
+        matches!(self.outcome, Some(Ok(_)))
+    }
+}
+
+impl Sentinels {
+    /// The sentinels of the settings. None is asked before the master is `wanted`.
+    pub fn new(configured: &[Endpoint], now: Instant, random: fastrand::Rng) -> Self {
+        let known = configured.iter().map(|one| Sentinel::new(one.clone(), true)).collect();
+        Self {
+            known,
+            master: None,
+            refresh_at: None,
+            listening: None,
+            listen_at: now,
+            unheard: 0,
+            random,
+        }
+    }
+
+    /// The master, by the sentinels' own name for it.
+    pub fn master(&self) -> Option<&Endpoint> {
+        self.master.as_ref().map(|named| &named.master)
+    }
+
+    /// Why nobody tells where the master is: what came of asking each sentinel. `None` while one of
+    /// them answers, or may yet.
+    pub fn trouble(&self) -> Option<String> {
+        let failed = |one: &Sentinel| match &one.outcome {
+            Some(Err(reason)) => Some(format!("{}: {reason}", one.endpoint)),
+            _ => None,
+        };
+        let reasons: Option<Vec<_>> = self.known.iter().map(failed).collect();
+        let mut reasons = reasons?;
+        reasons.truncate(QUOTED);
+        Some(reasons.join("; "))
+    }
+
+    /// Somebody wants a connection to the master: the first, or since the last one was lost.
+    pub fn wanted(&mut self, now: Instant) {
+        if self.refresh_at.is_none() {
+            self.refresh_at = Some(now);
+            return;
+        }
+        let Self { known, random, .. } = self;
+        for one in known {
+            let interval = INTERVALS.delay(one.fruitless, random.f64());
+            one.ask_at(now + SPREAD.mul_f64(random.f64()), interval);
+        }
+    }
+
+    /// A sentinel says that something has changed, or has confirmed that it is listened to.
+    pub fn told(&mut self, by: &Endpoint, now: Instant) {
+        self.unheard = 0;
+        let at = now + SPREAD.mul_f64(self.random.f64());
+        if let Some(one) = self.find(by) {
+            one.ask_at(at, INTERVALS.floor);
+        }
+    }
+
+    /// A sentinel is no longer listened to, as it could not be, or the connection was lost.
+    pub fn silent(&mut self, now: Instant) {
+        self.listening = None;
+        self.listen_at = now + INTERVALS.delay(self.unheard, self.random.f64());
+        self.unheard = self.unheard.saturating_add(1);
+    }
+
+    /// A sentinel has answered.
+    pub fn answered(&mut self, by: &Endpoint, report: Report, now: Instant) {
+        let named = Named { master: report.master, epoch: report.epoch };
+        if let Some(one) = self.find(by) {
+            one.is_being_asked = false;
+            one.has_answered = true;
+            one.failures = 0;
+            one.fruitless = one.fruitless.saturating_add(1);
+            one.outcome = Some(Ok(named));
+        }
+        for endpoint in report.sentinels {
+            if self.known.len() < KNOWN && self.find(&endpoint).is_none() {
+                let mut one = Sentinel::new(endpoint, false);
+                one.ask_at(now + SPREAD.mul_f64(self.random.f64()), Duration::ZERO);
+                self.known.push(one);
+            }
+        }
+        self.choose();
+    }
+
+    /// A sentinel could not be asked, or its answer is of no use.
+    pub fn failed(&mut self, by: &Endpoint, reason: String, now: Instant) {
+        let is_unknown = self.master.is_none();
+        let random = self.random.f64();
+        let Some(one) = self.find(by) else { return };
+        one.is_being_asked = false;
+        one.failures = one.failures.saturating_add(1);
+        one.fruitless = one.fruitless.saturating_add(1);
+        one.outcome = Some(Err(reason));
+        if is_unknown {
+            one.ask_at(now, INTERVALS.delay(one.fruitless, random));
+        }
+        if self.known.iter().any(Sentinel::answers) {
+            self.known.retain(|one| one.is_configured || one.failures < FAILURES);
+        }
+    }
+
+    /// What is to be done now. To be called until there is nothing.
+    pub fn poll(&mut self, now: Instant) -> Option<Order> {
+        if self.refresh_at.is_some_and(|at| at <= now) {
+            let [least, most] = REFRESH;
+            self.refresh_at = Some(now + least + (most - least).mul_f64(self.random.f64()));
+            for one in &mut self.known {
+                one.ask_at(now, INTERVALS.floor);
+            }
+        }
+        let is_due =
+            |one: &&mut Sentinel| !one.is_being_asked && one.due.is_some_and(|due| due <= now);
+        if let Some(one) = self.known.iter_mut().find(is_due) {
+            if one.asked_at.is_some_and(|asked| now - asked >= REFRESH[0]) {
+                one.fruitless = 0;
+            }
+            one.is_being_asked = true;
+            one.asked_at = Some(now);
+            one.due = None;
+            return Some(Order::Ask(one.endpoint.clone()));
+        }
+        if self.may_listen() && self.listen_at <= now {
+            let answering: Vec<_> = self.known.iter().filter(|one| one.answers()).collect();
+            let chosen = self.random.choice(answering)?.endpoint.clone();
+            self.listening = Some(chosen.clone());
+            return Some(Order::Listen(chosen));
+        }
+        None
+    }
+
+    /// When to `poll` again, if nothing happens before.
+    pub fn timeout(&self) -> Option<Instant> {
+        let dues = self.known.iter().filter(|one| !one.is_being_asked).filter_map(|one| one.due);
+        let listen_at = self.may_listen().then_some(self.listen_at);
+        dues.chain(self.refresh_at).chain(listen_at).min()
+    }
+
+    fn may_listen(&self) -> bool {
+        self.listening.is_none() && self.known.iter().any(Sentinel::answers)
+    }
+
+    fn find(&mut self, endpoint: &Endpoint) -> Option<&mut Sentinel> {
+        self.known.iter_mut().find(|one| one.endpoint == *endpoint)
+    }
+
+    /// Follows the report with the highest epoch.
+    fn choose(&mut self) {
+        let reports = self.known.iter().filter_map(|one| one.outcome.as_ref()?.as_ref().ok());
+        let Some(latest) = reports.max_by_key(|named| named.epoch) else { return };
+        let is_newer = match &self.master {
+            None => true,
+            Some(master) => latest.epoch > master.epoch || self.is_forgotten(master),
+        };
+        if !is_newer {
+            return;
+        }
+        let has_moved = self.master() != Some(&latest.master);
+        self.master = Some(latest.clone());
+        if has_moved {
+            for one in &mut self.known {
+                one.fruitless = 0;
+            }
+        }
+    }
+
+    /// Whether every sentinel that has ever answered, and every configured one, now names another
+    /// master: somebody has set the sentinels up anew, and their epochs began again.
+    fn is_forgotten(&self, master: &Named) -> bool {
+        self.known
+            .iter()
+            .filter(|one| one.is_configured || one.has_answered)
+            .all(|one| matches!(&one.outcome, Some(Ok(named)) if named.master != master.master))
+    }
+}
