@@ -128,7 +128,7 @@ class Load {
     const gone = this.#checkWrites(results, stored)
     await this.#checkKnown(stored)
     await this.#checkMessages()
-    await this.#checkAudit(results, stored)
+    await this.#checkAudit(results, stored, lost > 0)
     await this.#checkConnections()
 
     const count = results.reduce((sum, { acknowledged }) => sum + acknowledged.length, 0)
@@ -148,7 +148,7 @@ class Load {
     }
     const all = new Set(stored.flatMap(({ tokens }) => tokens))
     const refused = results.flatMap((result) => result.refused)
-    expect(refused.filter((token) => all.has(token))).toEqual([])
+    expect(refused.filter(({ token }) => all.has(token))).toEqual([])
 
     const acknowledged = results.flatMap((result) => result.acknowledged)
     for (const { id, token, version } of acknowledged) {
@@ -186,8 +186,11 @@ class Load {
     }
   }
 
-  /** Each change that is stored has one record, and none that was refused has any. */
-  async #checkAudit(results, stored) {
+  /**
+   * Each change that is stored has one record, and none that was refused has any. But a write that a
+   * failover has undone before its answer came is tried again, may then be in conflict, and has a record.
+   */
+  async #checkAudit(results, stored, isAnyUndone) {
     const expected = stored.flatMap(({ tokens }, n) =>
       tokens.map((token) => `${this.#ids[n]} ${token}`),
     )
@@ -205,7 +208,9 @@ class Load {
     const writes = events.map(({ write }) => write)
     expect(expected.filter((write) => !writes.includes(write))).toEqual([])
     expect(writes.filter((write, n) => writes.indexOf(write) !== n)).toEqual([])
-    const refused = new Set(results.flatMap((result) => result.refused))
+    const refused = new Set()
+    for (const { token, code } of results.flatMap((result) => result.refused))
+      if (!isAnyUndone || code !== 'CONCURRENT_MODIFICATION') refused.add(token)
     expect(writes.filter((write) => refused.has(write.split(' ')[1]))).toEqual([])
   }
 

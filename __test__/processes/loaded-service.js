@@ -38,7 +38,7 @@ class LoadedService {
   #reader
   #cached
   /** What became of each write. A write adds a token of its own to the session's list. */
-  #writes = { acknowledged: [], refused: [], unknown: [] }
+  #writes = { acknowledged: [], refused: [] }
   #gaps = { reads: new Gap(), writes: new Gap() }
   #reads = 0
   #heard = new Map()
@@ -94,7 +94,7 @@ class LoadedService {
     } catch (error) {
       this.#told(error)
       const unknown = sent && error.code === 'OUTCOME_UNKNOWN'
-      this.#writes[unknown ? 'unknown' : 'refused'].push(token)
+      if (!unknown) this.#writes.refused.push({ token, code: error.code })
     }
   }
 
