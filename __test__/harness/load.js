@@ -7,7 +7,9 @@ const { makeState } = require('./sessions.js')
 const { sleep, until } = require('./until.js')
 
 const PROCESSES = 3
-const SESSIONS = 8
+const SESSIONS = 16
+/** How many of them are written for the last time when a fault has begun. */
+const QUIET = 6
 /** How much later than the server's own failover a caller may go on. */
 const LATE_MS = 500
 /** Between the last writes of two sessions, from a fault's beginning. */
@@ -106,7 +108,7 @@ class Load {
   async #during(fault) {
     const began = Date.now()
     const faulty = fault()
-    for (let quiet = 1; quiet <= SESSIONS - 2; quiet++) {
+    for (let quiet = 1; quiet <= QUIET; quiet++) {
       await this.#all('writeOnly', this.#ids.slice(quiet))
       await sleep(QUIET_MS)
     }
@@ -192,14 +194,15 @@ class Load {
    */
   async #checkAudit(results, stored, isAnyUndone) {
     const expected = stored.flatMap(({ tokens }, n) =>
-      tokens.map((token) => `${this.#ids[n]} ${token}`),
+      tokens.map((token, at) => `${this.#ids[n]} ${at + 2} ${token}`),
     )
     let events
     const complete = async () => {
       events = await this.#postgres.query(
         this.#databaseUrl,
-        `SELECT session_id || ' ' || (state_snapshot -> 'tokens' ->> -1) AS write
-         FROM sync_events WHERE state_snapshot -> 'version' <> '1'`,
+        `SELECT concat_ws(
+           ' ', session_id, state_snapshot ->> 'version', state_snapshot -> 'tokens' ->> -1
+         ) AS write FROM sync_events WHERE state_snapshot -> 'version' <> '1'`,
       )
       const there = new Set(events.map(({ write }) => write))
       return expected.every((write) => there.has(write))
@@ -211,7 +214,7 @@ class Load {
     const refused = new Set()
     for (const { token, code } of results.flatMap((result) => result.refused))
       if (!isAnyUndone || code !== 'CONCURRENT_MODIFICATION') refused.add(token)
-    expect(writes.filter((write) => refused.has(write.split(' ')[1]))).toEqual([])
+    expect(writes.filter((write) => refused.has(write.split(' ')[2]))).toEqual([])
   }
 
   /** As many connections as before, all to the master; and none after all is closed. */

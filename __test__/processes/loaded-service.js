@@ -8,7 +8,7 @@ const { DBWriteQueue, RedisStateManager, StateError } = require('../../index.js'
 /** What a caller may be told while a server is away; a read that has time enough is told nothing. */
 const TOLD = ['CONCURRENT_MODIFICATION', 'OUTCOME_UNKNOWN', 'REDIS_UNAVAILABLE']
 const WRITERS = 3
-const PAUSE_MS = 20
+const PAUSE_MS = 50
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const oneOf = (ids) => ids[Math.trunc(Math.random() * ids.length)]
