@@ -358,6 +358,9 @@ impl Dispatcher {
                 let reason = unfit.reason.clone();
                 self.refused_for_now(pending, Refusal::WrongServer, reason, now);
             }
+            (_, None) if self.role.is_unproven() && pending.request.effect() == Effect::Read => {
+                self.again.push_back(pending);
+            }
             (Value::ServerError(error), _) => self.refused(pending, error_line(&error), now),
             (value, _) => match pending.request.replicas() {
                 Some(replicas) if pending.request.has_changed(&value) => {

@@ -85,8 +85,8 @@ impl World {
             Duration::from_secs(2),
             fastrand::Rng::with_seed(seed),
         );
-        let mut may = || random.u8(..) > 25;
-        let rights = Rights { fence: may(), hello: may(), role: may(), wait: may() };
+        let mut may = |of_ten| random.u8(0..10) < of_ten;
+        let rights = Rights { fence: may(9), hello: may(6), role: may(9), wait: may(9) };
         let server = Server::new(rights);
         let mut world = Self {
             random,
