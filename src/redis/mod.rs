@@ -54,6 +54,6 @@ pub mod subscription;
 mod supervisor;
 mod timer;
 mod tls;
-pub(crate) mod topology;
+pub mod topology;
 pub mod tracking;
 mod transport;

@@ -58,8 +58,8 @@ pub(crate) struct News {
 
 /// The master of a group. Clones share what is known of it.
 #[derive(Clone)]
-pub(crate) struct Master {
-    pub group: Arc<Group>,
+pub struct Master {
+    pub(crate) group: Arc<Group>,
     news: Arc<watch::Sender<News>>,
     wanted: Arc<Notify>,
     /// Whether there ever was a connection to the master.
@@ -67,7 +67,7 @@ pub(crate) struct Master {
 }
 
 impl Master {
-    pub fn new(group: Group) -> Self {
+    pub(crate) fn new(group: Group) -> Self {
         Self {
             group: Arc::new(group),
             news: Arc::new(watch::Sender::new(News::default())),
@@ -78,7 +78,7 @@ impl Master {
 
     /// Where the master is, once a sentinel has told. The sentinels are asked, whether that is known or
     /// not. `Err`: no sentinel answers, and why. Bounded in time by the caller.
-    pub async fn endpoint(&self) -> Result<Endpoint, String> {
+    pub(crate) async fn endpoint(&self) -> Result<Endpoint, String> {
         self.wanted.notify_one();
         let told = |news: &News| news.master.is_some() || news.trouble.is_some();
         let mut news = self.news.subscribe();
@@ -91,12 +91,12 @@ impl Master {
     }
 
     /// The master that was named last.
-    pub fn named(&self) -> Option<Endpoint> {
+    pub(crate) fn named(&self) -> Option<Endpoint> {
         self.news.borrow().master.clone()
     }
 
     /// Resolves when another server than `server` is named.
-    pub async fn moved_from(&self, server: &str) {
+    pub(crate) async fn moved_from(&self, server: &str) {
         let is_other =
             |news: &News| news.master.as_ref().is_some_and(|master| master.to_string() != server);
         if self.news.subscribe().wait_for(is_other).await.is_err() {
@@ -105,12 +105,12 @@ impl Master {
     }
 
     /// There is a connection to the master.
-    pub fn reached(&self) {
+    pub(crate) fn reached(&self) {
         self.was_reached.store(true, Ordering::Relaxed);
     }
 
     /// Adds to the reason why there is no connection to the master what may be the cause.
-    pub fn explained(&self, reason: String) -> String {
+    pub(crate) fn explained(&self, reason: String) -> String {
         let News { master, trouble } = self.news.borrow().clone();
         match (master, trouble) {
             (_, Some(trouble)) => format!("{reason}; and no sentinel answers: {trouble}"),

@@ -5,7 +5,7 @@
 //! - `master`: what is known, for those who connect to it; `watcher`: the task that finds it out.
 
 pub(crate) mod endpoint;
-pub(crate) mod master;
+pub mod master;
 mod report;
 mod sentinels;
-pub(crate) mod watcher;
+pub mod watcher;

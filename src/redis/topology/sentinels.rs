@@ -15,6 +15,9 @@ use crate::backoff::Backoff;
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::report::Report;
 
+#[cfg(test)]
+mod simulation;
+
 /// How long after the last time all sentinels are asked again: at least, and at most.
 const REFRESH: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 
@@ -74,7 +77,8 @@ struct Sentinel {
     /// How often it was asked in short succession, and nothing new came of it.
     fruitless: u32,
     failures: u32,
-    has_answered: bool,
+    /// The highest epoch that it has ever reported.
+    highest: Option<u64>,
     /// What came of asking last.
     outcome: Option<Result<Named, String>>,
 }
@@ -89,7 +93,7 @@ impl Sentinel {
             due: None,
             fruitless: 0,
             failures: 0,
-            has_answered: false,
+            highest: None,
             outcome: None,
         }
     }
@@ -172,7 +176,7 @@ impl Sentinels {
         let named = Named { master: report.master, epoch: report.epoch };
         if let Some(one) = self.find(by) {
             one.is_being_asked = false;
-            one.has_answered = true;
+            one.highest = one.highest.max(Some(named.epoch));
             one.failures = 0;
             one.fruitless = one.fruitless.saturating_add(1);
             one.outcome = Some(Ok(named));
@@ -180,7 +184,9 @@ impl Sentinels {
         for endpoint in report.sentinels {
             if self.known.len() < KNOWN && self.find(&endpoint).is_none() {
                 let mut one = Sentinel::new(endpoint, false);
-                one.ask_at(now + SPREAD.mul_f64(self.random.f64()), Duration::ZERO);
+                // It may have been asked a moment ago, and forgotten.
+                one.asked_at = Some(now);
+                one.ask_at(now, INTERVALS.floor + SPREAD.mul_f64(self.random.f64()));
                 self.known.push(one);
             }
         }
@@ -268,12 +274,13 @@ impl Sentinels {
         }
     }
 
-    /// Whether every sentinel that has ever answered, and every configured one, now names another
-    /// master: somebody has set the sentinels up anew, and their epochs began again.
+    /// Whether somebody has set the sentinels up anew, so that their epochs began again: one that has
+    /// reported this master names another, and so do all that are configured or have ever answered.
     fn is_forgotten(&self, master: &Named) -> bool {
-        self.known
-            .iter()
-            .filter(|one| one.is_configured || one.has_answered)
-            .all(|one| matches!(&one.outcome, Some(Ok(named)) if named.master != master.master))
+        let names_another = |one: &&Sentinel| matches!(&one.outcome, Some(Ok(named)) if named.master != master.master);
+        let counts = |one: &&Sentinel| one.is_configured || one.highest.is_some();
+        let mut counting = self.known.iter().filter(counts);
+        counting.all(|one| names_another(&one))
+            && self.known.iter().any(|one| one.highest >= Some(master.epoch))
     }
 }

@@ -25,7 +25,7 @@ const CHANNELS: [&str; 2] = ["+switch-master", "+reboot"];
 type Outcome = (Endpoint, Result<Report, String>);
 
 /// Keeps `master` up to date, from the first connection to it until `closed`.
-pub(crate) async fn keep_watch(master: Master, mut closed: watch::Receiver<bool>) {
+pub async fn keep_watch(master: Master, mut closed: watch::Receiver<bool>) {
     tokio::select! {
         _ = closed.wait_for(|closed| *closed) => {}
         () = Watcher::new(master).run() => {}
