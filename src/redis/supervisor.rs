@@ -15,6 +15,7 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
 use crate::redis::dispatcher::Fence;
+use crate::redis::limits::limits;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -103,7 +104,9 @@ impl Supervisor {
     /// Until closed: connects, serves, and starts over when the connection is lost.
     async fn keep_connected(&mut self) {
         loop {
-            let ended = match self.connect().await {
+            let connected = self.connect().await;
+            let was_connected = matches!(connected, Some(Ok(_)));
+            let ended = match connected {
                 None => return,
                 Some(Err(Lost { reason, .. })) => End::Broken(reason),
                 Some(Ok((link, fenced))) => {
@@ -118,9 +121,14 @@ impl Supervisor {
                 }
             };
             let End::Broken(reason) = ended else { return };
+            let is_replaced = was_connected && self.shared.update(|_, _| Ok(())).is_idle;
             self.shared.lost(reason.clone());
-            let reason = Lost { server: self.options.to_string(), reason }.to_string();
-            (self.status)(Status::Reconnecting { reason });
+            (self.status)(if is_replaced {
+                Status::Replacing
+            } else {
+                let reason = Lost { server: self.options.to_string(), reason }.to_string();
+                Status::Reconnecting { reason }
+            });
             let delay = self.options.backoff.delay(self.failures, fastrand::f64());
             self.failures = self.failures.saturating_add(1);
             if self.meanwhile(sleep(delay)).await.is_none() {
@@ -170,9 +178,10 @@ impl Supervisor {
     /// Takes in what the server sends, until the connection breaks or all is closed.
     async fn serve(&mut self, link: Link, fenced: bool) -> End {
         let identity = link.identity.clone();
+        let limits = limits(fenced && identity.is_some(), link.tells_role);
         let (mut reader, writer, mut decoder) = link.into_parts();
         let writable = writer.writable();
-        (self.status)(Status::Ready);
+        (self.status)(limits.map_or(Status::Ready, |limits| Status::Limited { limits }));
         let mut watch = self.shared.connected(writer, identity, fenced);
         self.unasked = 0;
         let mut timer = Timer::new();
