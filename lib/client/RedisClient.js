@@ -36,8 +36,10 @@ const BRAND = Symbol.for('synckairos-state:client')
  * would warn of a leak.
  *
  * @typedef {object} Dependent
- * @property {(error: Error) => void} [lost] there is no connection, or none any more
- * @property {() => void} [regained] there is one again
+ * @property {() => void} [lost] there is no connection any more
+ * @property {(error: Error) => void} [away] there is none, and that is missed
+ * @property {() => void} [back] there is one again, after that
+ * @property {(message: string) => void} [limited] the server cannot promise all that it should
  * @property {() => boolean} [hears] whether it tells somebody of that
  * @property {(key: string | null) => void} [invalidated] a key that was read has changed; null: all have
  * @property {() => void} [ending] the owner has closed the client: no call is accepted any more
@@ -460,30 +462,39 @@ class RedisClient extends ContextEmitter {
   }
 
   /** @param {import('./CoreClient.js').Change} change */
-  #moved({ status, reason, isUnreachable, isSharedLost, isSharedRegained }) {
+  #moved({ status, isLost, reason, isUnreachable, isSharedLost, isSharedAway, isSharedBack }) {
     const wasReady = this.#status === 'ready'
     this.#status = status
     const { server } = this.#core.native
-    if (reason !== null) {
-      const error = new RedisUnavailableError(reason)
-      // Told once an outage, not at every attempt.
-      if (isSharedLost) for (const { lost } of this.#dependents) lost?.(error)
-      // The first try after a loss may succeed; and who is closing needs no server.
-      if (isUnreachable && !this.#ending && !this.#isHeard()) {
-        outageBegan('REDIS', server, this, `${error.message}; reconnecting`)
-      }
-      if (this.listenerCount('error') > 0) this.emit('error', error)
+    if (isLost) {
+      if (isSharedLost) for (const { lost } of this.#dependents) lost?.()
+      if (reason !== null) this.#missed(reason, isUnreachable, isSharedAway)
       if (wasReady) this.emit('close')
       this.emit('reconnecting')
       return
     }
-    if (isSharedRegained) for (const { regained } of this.#dependents) regained?.()
+    if (isSharedBack) for (const { back } of this.#dependents) back?.()
+    if (reason !== null)
+      for (const { limited } of this.#dependents) limited?.(`${server}: ${reason}`)
     if (status === 'wait') outageLeft('REDIS', server, this)
     if (status === 'ready' && !wasReady) {
       outageEnded('REDIS', server, this, `Redis is available again: ${server}`)
       this.emit('connect')
       this.emit('ready')
     }
+  }
+
+  /** @param {string} reason @param {boolean} isUnreachable @param {boolean} isSharedAway */
+  #missed(reason, isUnreachable, isSharedAway) {
+    const error = new RedisUnavailableError(reason)
+    // Told once an outage, not at every attempt.
+    if (isSharedAway) for (const { away } of this.#dependents) away?.(error)
+    // The first try after a loss may succeed; and who is closing needs no server.
+    if (isUnreachable && !this.#ending && !this.#isHeard()) {
+      const { server } = this.#core.native
+      outageBegan('REDIS', server, this, `${error.message}; reconnecting`)
+    }
+    if (this.listenerCount('error') > 0) this.emit('error', error)
   }
 
   #ended() {

@@ -328,6 +328,8 @@ impl StatusNews {
                 Status::Idle => ("wait", None),
                 Status::Connecting => ("connecting", None),
                 Status::Ready => ("ready", None),
+                Status::Limited { limits } => ("ready", Some(limits)),
+                Status::Replacing => ("reconnecting", None),
                 Status::Reconnecting { reason } => ("reconnecting", Some(reason)),
                 Status::Closed => ("end", None),
             };

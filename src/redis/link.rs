@@ -234,10 +234,11 @@ impl Link {
         }
     }
 
-    /// Ends what the connection `other` waits for in a blocking command, as if its time were up.
-    pub async fn unblock(&mut self, other: &Identity) -> Result<(), Lost> {
-        let command = redis::cmd("CLIENT").arg("UNBLOCK").arg(other.id).to_owned();
-        self.ask(&command).await.map(drop)
+    /// Ends what a connection waits for in a blocking command, as if its time were up. `false` where
+    /// the server does not let this user do that.
+    pub async fn unblock(&mut self, connection: &Identity) -> Result<bool, Lost> {
+        let command = redis::cmd("CLIENT").arg("UNBLOCK").arg(connection.id).to_owned();
+        Ok(!matches!(self.ask(&command).await?, Value::ServerError(_)))
     }
 
     /// Only a missing right means that there is no fence; any other refusal, that this connection

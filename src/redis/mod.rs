@@ -3,7 +3,8 @@
 //! Pure, without a socket, a task or a clock:
 //!
 //! - [`resp`]: the protocol's bytes.
-//! - `greeting`: what a connection says first; `refusal`: what an error reply means.
+//! - `greeting`: what a connection says first; `refusal`: what an error reply means; `limits`: what a
+//!   server's refusals mean for its users.
 //! - [`request`]: what a command must say about itself; [`order`]: the order of the calls about a
 //!   session; [`ledger`]: where a write notes that it was applied.
 //! - `role`: whether the server is still a master; `replication`: which writes wait for replicas.
@@ -33,6 +34,7 @@ mod dispatcher;
 pub mod engine;
 mod greeting;
 pub mod ledger;
+mod limits;
 pub(crate) mod link;
 pub mod options;
 pub mod order;

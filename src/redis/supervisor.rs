@@ -15,6 +15,7 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
 use crate::redis::dispatcher::Fence;
+use crate::redis::limits::limits;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -105,7 +106,9 @@ impl Supervisor {
         loop {
             let greeted = Instant::now();
             let server = self.options.present();
-            let ended = match self.connect().await {
+            let connected = self.connect().await;
+            let was_connected = matches!(connected, Some(Ok(_)));
+            let ended = match connected {
                 None => return,
                 Some(Err(lost)) => End::Broken(lost),
                 Some(Ok((link, fenced))) => {
@@ -120,12 +123,17 @@ impl Supervisor {
                 }
             };
             let End::Broken(lost) = ended else { return };
+            let is_replaced = was_connected && self.shared.update(|_, _| Ok(())).is_idle;
             let name = self.options.to_string();
             // Where sentinels name the server, its address is part of the reason.
             let reason = if lost.server == name { lost.reason } else { lost.to_string() };
             self.shared.lost(reason.clone());
-            let reason = Lost { server: name, reason }.to_string();
-            (self.status)(Status::Reconnecting { reason });
+            (self.status)(if is_replaced {
+                Status::Replacing
+            } else {
+                let reason = Lost { server: name, reason }.to_string();
+                Status::Reconnecting { reason }
+            });
             let delay = self.options.backoff.delay(self.failures, fastrand::f64());
             self.failures = self.failures.saturating_add(1);
             let options = self.options.clone();
@@ -182,12 +190,13 @@ impl Supervisor {
     /// Takes in what the server sends, until the connection breaks or all is closed.
     async fn serve(&mut self, link: Link, fenced: bool, greeted: Instant) -> End {
         let (server, identity) = (link.server.clone(), link.identity.clone());
+        let limits = limits(fenced && identity.is_some(), link.tells_role);
         let broken = |reason: String| End::Broken(Lost { server: server.clone(), reason });
         let options = self.options.clone();
         let mut moved = pin!(options.moved(&server));
         let (mut reader, writer, mut decoder) = link.into_parts();
         let writable = writer.writable();
-        (self.status)(Status::Ready);
+        (self.status)(limits.map_or(Status::Ready, |limits| Status::Limited { limits }));
         let mut watch = self.shared.connected(writer, identity, fenced, greeted);
         self.unasked = 0;
         let mut timer = Timer::new();
