@@ -15,6 +15,8 @@ class MasterWatch {
   #over = false
   #ended
   #named
+  /** Whether another master was named meanwhile. */
+  hasChanged = false
   #last = performance.now()
   /** The longest time without a master, in milliseconds. */
   longest = 0
@@ -39,7 +41,9 @@ class MasterWatch {
   async #answers() {
     try {
       // While nobody names one, it is the last that was named.
-      this.#named = await this.#servers.master().catch(() => this.#named)
+      const before = this.#named
+      this.#named = await this.#servers.master().catch(() => before)
+      this.hasChanged ||= before !== undefined && before !== this.#named
       const [role] = await this.#clientOf(this.#named).call('ROLE')
       return role === 'master'
     } catch {

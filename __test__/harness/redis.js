@@ -138,7 +138,8 @@ class RedisServer {
   async stop() {
     for (const client of this.#clients) client.disconnect()
     await this.kill()
-    fs.rmSync(this.directory, { recursive: true, force: true })
+    // A child that rewrites a file outlives its server for a moment.
+    fs.rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 

@@ -150,11 +150,13 @@ class SentinelGroup {
   async failover() {
     const before = await this.master()
     await until(async () => {
+      if ((await this.master()) !== before) return true
+      // Refused while one goes on, and where no replica is known to be good yet. Sentinel gives up
+      // where the replica that it has chosen takes too long to become the master.
       const sentinel = this.sentinels.find(({ works }) => works)
-      // Refused where no replica is known to be good yet, or the failover before goes on.
-      return (await this.#ask(sentinel, 'SENTINEL', 'FAILOVER', this.name)) === 'OK'
-    })
-    await until(async () => (await this.master()) !== before)
+      await this.#ask(sentinel, 'SENTINEL', 'FAILOVER', this.name)
+      return false
+    }, 20_000)
     return this.settled()
   }
 
