@@ -34,7 +34,7 @@ const KNOWN: usize = 16;
 /// A sentinel that others have named is forgotten after so many failures in a row.
 const FAILURES: u32 = 8;
 
-/// How many sentinels `trouble` quotes.
+/// How many different reasons `trouble` quotes.
 const QUOTED: usize = 3;
 
 /// What is to be done.
@@ -132,14 +132,18 @@ impl Sentinels {
     /// Why nobody tells where the master is: what came of asking each sentinel. `None` while one of
     /// them answers, or may yet.
     pub fn trouble(&self) -> Option<String> {
-        let failed = |one: &Sentinel| match &one.outcome {
-            Some(Err(reason)) => Some(format!("{}: {reason}", one.endpoint)),
-            _ => None,
-        };
-        let reasons: Option<Vec<_>> = self.known.iter().map(failed).collect();
-        let mut reasons = reasons?;
-        reasons.truncate(QUOTED);
-        Some(reasons.join("; "))
+        let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+        for one in &self.known {
+            let Some(Err(reason)) = &one.outcome else { return None };
+            let sentinel = one.endpoint.to_string();
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, sentinels)) => sentinels.push(sentinel),
+                None => reasons.push((reason, vec![sentinel])),
+            }
+        }
+        let quoted = reasons.iter().take(QUOTED);
+        let told = quoted.map(|(reason, sentinels)| format!("{}: {reason}", sentinels.join(", ")));
+        Some(told.collect::<Vec<_>>().join("; "))
     }
 
     /// Somebody wants a connection to the master: the first, or since the last one was lost.
@@ -282,5 +286,68 @@ impl Sentinels {
         let mut counting = self.known.iter().filter(counts);
         counting.all(|one| names_another(&one))
             && self.known.iter().any(|one| one.highest >= Some(master.epoch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> Endpoint {
+        Endpoint { host: "h".into(), port }
+    }
+
+    fn report(port: u16, epoch: u64) -> Report {
+        Report { master: at(port), epoch, sentinels: Vec::new() }
+    }
+
+    /// The client of sentinels 1 to 3, which all have named a master.
+    fn following(port: u16, epoch: u64) -> Sentinels {
+        let now = Instant::now();
+        let configured = [at(1), at(2), at(3)];
+        let mut sentinels = Sentinels::new(&configured, now, fastrand::Rng::with_seed(7));
+        for sentinel in &configured {
+            sentinels.answered(sentinel, report(port, epoch), now);
+        }
+        sentinels
+    }
+
+    #[test]
+    fn a_master_that_stays_away_is_asked_about_ever_more_seldom() {
+        let mut sentinels = following(6, 1);
+        let (start, mut asked) = (Instant::now(), 0);
+        sentinels.wanted(start);
+        for step in 0..2000 {
+            let now = start + Duration::from_millis(10) * step;
+            sentinels.wanted(now);
+            while let Some(order) = sentinels.poll(now) {
+                if let Order::Ask(sentinel) = order {
+                    sentinels.answered(&sentinel, report(6, 1), now);
+                    asked += u32::from(sentinel == at(1));
+                }
+            }
+        }
+        assert!((10..40).contains(&asked), "{asked} times in 20 s");
+    }
+
+    #[test]
+    fn sentinels_that_were_set_up_anew_are_followed_once_all_agree() {
+        let (mut sentinels, now) = (following(6, 9), Instant::now());
+        for (number, followed) in [(1, 6), (2, 6), (3, 7)] {
+            sentinels.answered(&at(number), report(7, 0), now);
+            assert_eq!(sentinels.master(), Some(&at(followed)));
+        }
+    }
+
+    #[test]
+    fn the_last_master_counts_while_no_sentinel_answers() {
+        let (mut sentinels, now) = (following(6, 1), Instant::now());
+        assert_eq!(sentinels.trouble(), None);
+        for number in 1..=3 {
+            sentinels.failed(&at(number), "connection refused".into(), now);
+        }
+        assert_eq!(sentinels.master(), Some(&at(6)));
+        let trouble = sentinels.trouble().expect("trouble");
+        assert_eq!(trouble, "h:1, h:2, h:3: connection refused");
     }
 }
