@@ -72,6 +72,8 @@ struct Sentinel {
     is_being_asked: bool,
     /// When it was asked last.
     asked_at: Option<Instant>,
+    /// When it may be asked again, unless it tells something by itself.
+    rested_at: Option<Instant>,
     /// When to ask it next.
     due: Option<Instant>,
     /// How often it was asked in short succession, and nothing new came of it.
@@ -90,6 +92,7 @@ impl Sentinel {
             is_configured,
             is_being_asked: false,
             asked_at: None,
+            rested_at: None,
             due: None,
             fruitless: 0,
             failures: 0,
@@ -98,10 +101,30 @@ impl Sentinel {
         }
     }
 
-    /// Asks at `at`, unless it is to be asked before, and not within `interval` of the last time.
-    fn ask_at(&mut self, at: Instant, interval: Duration) {
-        let at = self.asked_at.map_or(at, |asked| at.max(asked + interval));
+    /// To be asked at `at`, unless that is before.
+    fn ask_at(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// The same, but not before it has rested.
+    fn ask_rested_at(&mut self, at: Instant) {
+        self.ask_at(self.rested_at.map_or(at, |rested| at.max(rested)));
+    }
+
+    /// The same, but not at once after the last time.
+    fn ask_soon_at(&mut self, at: Instant) {
+        self.ask_at(self.asked_at.map_or(at, |asked| at.max(asked + INTERVALS.floor)));
+    }
+
+    /// It is asked now.
+    fn ask(&mut self, now: Instant, random: f64) {
+        if self.asked_at.is_some_and(|asked| now - asked >= REFRESH[0]) {
+            self.fruitless = 0;
+        }
+        self.is_being_asked = true;
+        self.asked_at = Some(now);
+        self.rested_at = Some(now + INTERVALS.delay(self.fruitless, random));
+        self.due = None;
     }
 
     fn answers(&self) -> bool {
@@ -154,8 +177,7 @@ impl Sentinels {
         }
         let Self { known, random, .. } = self;
         for one in known {
-            let interval = INTERVALS.delay(one.fruitless, random.f64());
-            one.ask_at(now + SPREAD.mul_f64(random.f64()), interval);
+            one.ask_rested_at(now + SPREAD.mul_f64(random.f64()));
         }
     }
 
@@ -164,7 +186,7 @@ impl Sentinels {
         self.unheard = 0;
         let at = now + SPREAD.mul_f64(self.random.f64());
         if let Some(one) = self.find(by) {
-            one.ask_at(at, INTERVALS.floor);
+            one.ask_soon_at(at);
         }
     }
 
@@ -190,7 +212,8 @@ impl Sentinels {
                 let mut one = Sentinel::new(endpoint, false);
                 // It may have been asked a moment ago, and forgotten.
                 one.asked_at = Some(now);
-                one.ask_at(now, INTERVALS.floor + SPREAD.mul_f64(self.random.f64()));
+                one.rested_at = Some(now + INTERVALS.floor + SPREAD.mul_f64(self.random.f64()));
+                one.ask_rested_at(now);
                 self.known.push(one);
             }
         }
@@ -200,14 +223,13 @@ impl Sentinels {
     /// A sentinel could not be asked, or its answer is of no use.
     pub fn failed(&mut self, by: &Endpoint, reason: String, now: Instant) {
         let is_unknown = self.master.is_none();
-        let random = self.random.f64();
         let Some(one) = self.find(by) else { return };
         one.is_being_asked = false;
         one.failures = one.failures.saturating_add(1);
         one.fruitless = one.fruitless.saturating_add(1);
         one.outcome = Some(Err(reason));
         if is_unknown {
-            one.ask_at(now, INTERVALS.delay(one.fruitless, random));
+            one.ask_rested_at(now);
         }
         if self.known.iter().any(Sentinel::answers) {
             self.known.retain(|one| one.is_configured || one.failures < FAILURES);
@@ -220,18 +242,13 @@ impl Sentinels {
             let [least, most] = REFRESH;
             self.refresh_at = Some(now + least + (most - least).mul_f64(self.random.f64()));
             for one in &mut self.known {
-                one.ask_at(now, INTERVALS.floor);
+                one.ask_soon_at(now);
             }
         }
         let is_due =
             |one: &&mut Sentinel| !one.is_being_asked && one.due.is_some_and(|due| due <= now);
         if let Some(one) = self.known.iter_mut().find(is_due) {
-            if one.asked_at.is_some_and(|asked| now - asked >= REFRESH[0]) {
-                one.fruitless = 0;
-            }
-            one.is_being_asked = true;
-            one.asked_at = Some(now);
-            one.due = None;
+            one.ask(now, self.random.f64());
             return Some(Order::Ask(one.endpoint.clone()));
         }
         if self.may_listen() && self.listen_at <= now {
