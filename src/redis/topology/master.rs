@@ -87,7 +87,9 @@ impl Master {
             Ok(news) => news.clone(),
             Err(_) => News::default(),
         };
-        master.ok_or_else(|| format!("no sentinel knows it: {}", trouble.unwrap_or_default()))
+        master.ok_or_else(|| {
+            format!("no sentinel tells where the master is: {}", trouble.unwrap_or_default())
+        })
     }
 
     /// The master that was named last.

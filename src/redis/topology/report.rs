@@ -56,10 +56,15 @@ pub(crate) fn read(name: &str, [master, address, sentinels]: [Value; 3]) -> Resu
 
 /// Adds to the reason why a sentinel refused a connection what to change.
 pub(crate) fn advised(reason: String) -> String {
-    let is_login = ["NOAUTH", "WRONGPASS", "ERR AUTH", "ERR invalid password"]
-        .iter()
-        .any(|code| reason.starts_with(code));
-    if is_login { format!("{reason}; check sentinelUsername and sentinelPassword") } else { reason }
+    let begins = |code: &str| reason.starts_with(code);
+    if begins("NOAUTH") {
+        // Redis' own text is about `HELLO`.
+        String::from("NOAUTH it requires a password: set sentinelPassword")
+    } else if begins("WRONGPASS") || begins("ERR AUTH") || begins("NOPERM") {
+        format!("{reason}: check sentinelUsername and sentinelPassword")
+    } else {
+        reason
+    }
 }
 
 fn fields(name: &str, value: Value) -> Result<HashMap<String, String>, String> {

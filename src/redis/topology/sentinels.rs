@@ -34,7 +34,7 @@ const KNOWN: usize = 16;
 /// A sentinel that others have named is forgotten after so many failures in a row.
 const FAILURES: u32 = 8;
 
-/// How many sentinels `trouble` quotes.
+/// How many different reasons `trouble` quotes.
 const QUOTED: usize = 3;
 
 /// What is to be done.
@@ -72,6 +72,8 @@ struct Sentinel {
     is_being_asked: bool,
     /// When it was asked last.
     asked_at: Option<Instant>,
+    /// When it may be asked again, unless it tells something by itself.
+    rested_at: Option<Instant>,
     /// When to ask it next.
     due: Option<Instant>,
     /// How often it was asked in short succession, and nothing new came of it.
@@ -90,6 +92,7 @@ impl Sentinel {
             is_configured,
             is_being_asked: false,
             asked_at: None,
+            rested_at: None,
             due: None,
             fruitless: 0,
             failures: 0,
@@ -98,10 +101,30 @@ impl Sentinel {
         }
     }
 
-    /// Asks at `at`, unless it is to be asked before, and not within `interval` of the last time.
-    fn ask_at(&mut self, at: Instant, interval: Duration) {
-        let at = self.asked_at.map_or(at, |asked| at.max(asked + interval));
+    /// To be asked at `at`, unless that is before.
+    fn ask_at(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// The same, but not before it has rested.
+    fn ask_rested_at(&mut self, at: Instant) {
+        self.ask_at(self.rested_at.map_or(at, |rested| at.max(rested)));
+    }
+
+    /// The same, but not at once after the last time.
+    fn ask_soon_at(&mut self, at: Instant) {
+        self.ask_at(self.asked_at.map_or(at, |asked| at.max(asked + INTERVALS.floor)));
+    }
+
+    /// It is asked now.
+    fn ask(&mut self, now: Instant, random: f64) {
+        if self.asked_at.is_some_and(|asked| now - asked >= REFRESH[0]) {
+            self.fruitless = 0;
+        }
+        self.is_being_asked = true;
+        self.asked_at = Some(now);
+        self.rested_at = Some(now + INTERVALS.delay(self.fruitless, random));
+        self.due = None;
     }
 
     fn answers(&self) -> bool {
@@ -132,14 +155,18 @@ impl Sentinels {
     /// Why nobody tells where the master is: what came of asking each sentinel. `None` while one of
     /// them answers, or may yet.
     pub fn trouble(&self) -> Option<String> {
-        let failed = |one: &Sentinel| match &one.outcome {
-            Some(Err(reason)) => Some(format!("{}: {reason}", one.endpoint)),
-            _ => None,
-        };
-        let reasons: Option<Vec<_>> = self.known.iter().map(failed).collect();
-        let mut reasons = reasons?;
-        reasons.truncate(QUOTED);
-        Some(reasons.join("; "))
+        let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+        for one in &self.known {
+            let Some(Err(reason)) = &one.outcome else { return None };
+            let sentinel = one.endpoint.to_string();
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, sentinels)) => sentinels.push(sentinel),
+                None => reasons.push((reason, vec![sentinel])),
+            }
+        }
+        let quoted = reasons.iter().take(QUOTED);
+        let told = quoted.map(|(reason, sentinels)| format!("{}: {reason}", sentinels.join(", ")));
+        Some(told.collect::<Vec<_>>().join("; "))
     }
 
     /// Somebody wants a connection to the master: the first, or since the last one was lost.
@@ -150,8 +177,7 @@ impl Sentinels {
         }
         let Self { known, random, .. } = self;
         for one in known {
-            let interval = INTERVALS.delay(one.fruitless, random.f64());
-            one.ask_at(now + SPREAD.mul_f64(random.f64()), interval);
+            one.ask_rested_at(now + SPREAD.mul_f64(random.f64()));
         }
     }
 
@@ -160,7 +186,7 @@ impl Sentinels {
         self.unheard = 0;
         let at = now + SPREAD.mul_f64(self.random.f64());
         if let Some(one) = self.find(by) {
-            one.ask_at(at, INTERVALS.floor);
+            one.ask_soon_at(at);
         }
     }
 
@@ -186,7 +212,8 @@ impl Sentinels {
                 let mut one = Sentinel::new(endpoint, false);
                 // It may have been asked a moment ago, and forgotten.
                 one.asked_at = Some(now);
-                one.ask_at(now, INTERVALS.floor + SPREAD.mul_f64(self.random.f64()));
+                one.rested_at = Some(now + INTERVALS.floor + SPREAD.mul_f64(self.random.f64()));
+                one.ask_rested_at(now);
                 self.known.push(one);
             }
         }
@@ -196,14 +223,13 @@ impl Sentinels {
     /// A sentinel could not be asked, or its answer is of no use.
     pub fn failed(&mut self, by: &Endpoint, reason: String, now: Instant) {
         let is_unknown = self.master.is_none();
-        let random = self.random.f64();
         let Some(one) = self.find(by) else { return };
         one.is_being_asked = false;
         one.failures = one.failures.saturating_add(1);
         one.fruitless = one.fruitless.saturating_add(1);
         one.outcome = Some(Err(reason));
         if is_unknown {
-            one.ask_at(now, INTERVALS.delay(one.fruitless, random));
+            one.ask_rested_at(now);
         }
         if self.known.iter().any(Sentinel::answers) {
             self.known.retain(|one| one.is_configured || one.failures < FAILURES);
@@ -216,18 +242,13 @@ impl Sentinels {
             let [least, most] = REFRESH;
             self.refresh_at = Some(now + least + (most - least).mul_f64(self.random.f64()));
             for one in &mut self.known {
-                one.ask_at(now, INTERVALS.floor);
+                one.ask_soon_at(now);
             }
         }
         let is_due =
             |one: &&mut Sentinel| !one.is_being_asked && one.due.is_some_and(|due| due <= now);
         if let Some(one) = self.known.iter_mut().find(is_due) {
-            if one.asked_at.is_some_and(|asked| now - asked >= REFRESH[0]) {
-                one.fruitless = 0;
-            }
-            one.is_being_asked = true;
-            one.asked_at = Some(now);
-            one.due = None;
+            one.ask(now, self.random.f64());
             return Some(Order::Ask(one.endpoint.clone()));
         }
         if self.may_listen() && self.listen_at <= now {
@@ -282,5 +303,68 @@ impl Sentinels {
         let mut counting = self.known.iter().filter(counts);
         counting.all(|one| names_another(&one))
             && self.known.iter().any(|one| one.highest >= Some(master.epoch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> Endpoint {
+        Endpoint { host: "h".into(), port }
+    }
+
+    fn report(port: u16, epoch: u64) -> Report {
+        Report { master: at(port), epoch, sentinels: Vec::new() }
+    }
+
+    /// The client of sentinels 1 to 3, which all have named a master.
+    fn following(port: u16, epoch: u64) -> Sentinels {
+        let now = Instant::now();
+        let configured = [at(1), at(2), at(3)];
+        let mut sentinels = Sentinels::new(&configured, now, fastrand::Rng::with_seed(7));
+        for sentinel in &configured {
+            sentinels.answered(sentinel, report(port, epoch), now);
+        }
+        sentinels
+    }
+
+    #[test]
+    fn a_master_that_stays_away_is_asked_about_ever_more_seldom() {
+        let mut sentinels = following(6, 1);
+        let (start, mut asked) = (Instant::now(), 0);
+        sentinels.wanted(start);
+        for step in 0..2000 {
+            let now = start + Duration::from_millis(10) * step;
+            sentinels.wanted(now);
+            while let Some(order) = sentinels.poll(now) {
+                if let Order::Ask(sentinel) = order {
+                    sentinels.answered(&sentinel, report(6, 1), now);
+                    asked += u32::from(sentinel == at(1));
+                }
+            }
+        }
+        assert!((10..40).contains(&asked), "{asked} times in 20 s");
+    }
+
+    #[test]
+    fn sentinels_that_were_set_up_anew_are_followed_once_all_agree() {
+        let (mut sentinels, now) = (following(6, 9), Instant::now());
+        for (number, followed) in [(1, 6), (2, 6), (3, 7)] {
+            sentinels.answered(&at(number), report(7, 0), now);
+            assert_eq!(sentinels.master(), Some(&at(followed)));
+        }
+    }
+
+    #[test]
+    fn the_last_master_counts_while_no_sentinel_answers() {
+        let (mut sentinels, now) = (following(6, 1), Instant::now());
+        assert_eq!(sentinels.trouble(), None);
+        for number in 1..=3 {
+            sentinels.failed(&at(number), "connection refused".into(), now);
+        }
+        assert_eq!(sentinels.master(), Some(&at(6)));
+        let trouble = sentinels.trouble().expect("trouble");
+        assert_eq!(trouble, "h:1, h:2, h:3: connection refused");
     }
 }
