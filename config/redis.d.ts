@@ -401,8 +401,9 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
  * addition to `commandTimeoutMs`. It delays the other commands of its client, so give it a client of its
  * own with `duplicate()`.
  *
- * Events: `connect`, `ready`, `close`, `reconnecting`, `error` (which needs no listener) and `end`. Events of
- * subscriptions: `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and
+ * Events: `connect`, `ready`, `close`, `reconnecting`, `error` (which needs no listener) and `end`. `error`
+ * says why the client cannot connect, or has lost a connection that owed an answer or messages; an idle
+ * connection that the server has cut is replaced without one. Events of subscriptions: `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and
  * `pmessageBuffer` (channel and text as buffers). A listener for `connect` or `ready` makes the client
  * connect.
  *

@@ -122,8 +122,8 @@ export interface RedisStateManagerOptions {
  * missing sessions, states that are nested more than 100 levels deep, or states whose last update is more
  * than `ttlSeconds` ago.
  *
- * If an ACL forbids `client|tracking`, the manager works without a cache and warns the logger once. With
- * `memory:` the option has no effect: the sessions are in the memory of this process already.
+ * If Redis refuses `CLIENT TRACKING` or `HELLO`, the manager works without a cache and warns the logger
+ * once. With `memory:` the option has no effect: the sessions are in the memory of this process already.
  *
  * @example
  * const cache = { maxSessions: 50_000 }
