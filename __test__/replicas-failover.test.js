@@ -62,6 +62,28 @@ test('a listener is told the older version after the gap, and nothing else is le
   expect(gap).toMatchObject({ changed: 3 })
 })
 
+test('a listener is told another state, though the version that was lost is there again', async () => {
+  const [manager, listener] = [open(), open()]
+  const heard = []
+  listener.subscribeToUpdates((_id, state) => heard.push([state.version, state.status]))
+  await listener.subscribed()
+  const state = makeState()
+  const id = state.session_id
+  await manager.createSession(state)
+  await pair.inSync()
+  await pair.part()
+  await manager.updateSession(id, { ...state, status: 'running' })
+  await managers.open(pair.replica.url).updateSession(id, { ...state, status: 'paused' })
+  await until(() => heard.length === 2)
+  await failover()
+  await until(() => heard.length === 3)
+  expect(heard).toEqual([
+    [1, 'pending'],
+    [2, 'running'],
+    [2, 'paused'],
+  ])
+})
+
 test('a locked update with a version that is lost is a conflict', async () => {
   const manager = open()
   const state = makeState()

@@ -340,7 +340,7 @@ impl Dispatcher {
                     self.leave(reason, now);
                 }
             }
-            Some(Asker::Replicas) => self.replicas_counted(&value),
+            Some(Asker::Replicas) => self.replicas_counted(&value, now),
             Some(Asker::Call(pending)) => self.answered(pending, value, now),
         }
         Ok(())
@@ -372,9 +372,17 @@ impl Dispatcher {
     }
 
     /// So many replicas have the writes that were executed before.
-    fn replicas_counted(&mut self, answer: &Value) {
-        let (confirmed, executed) = self.replication.confirmed(answer);
-        for Executed { call: pending, answer, replicas: Replicas { count, timeout } } in executed {
+    fn replicas_counted(&mut self, answer: &Value, now: Instant) {
+        let confirmed = self.replication.confirmed(answer);
+        if let Confirmed::Unknown(line) = &confirmed
+            && Refusal::of(line) == Refusal::WrongServer
+        {
+            // The next connection's server may have what was written here, or not.
+            return self.leave(line.clone(), now);
+        }
+        for executed in self.replication.take_executed() {
+            let Executed { call: pending, answer, replicas: Replicas { count, timeout } } =
+                executed;
             let reason = match &confirmed {
                 Confirmed::By(some) if *some >= count => {
                     self.settle(pending, Ok(answer));
@@ -384,7 +392,12 @@ impl Dispatcher {
                     let ms = timeout.as_millis();
                     format!("written, and {some} of {count} replicas had it within {ms} ms")
                 }
-                Confirmed::Unknown(refusal) => format!("written, and {refusal} ({CANNOT_WAIT})"),
+                Confirmed::Unknown(refusal) if self.replication.refusal().is_some() => {
+                    format!("written, and {refusal} ({CANNOT_WAIT})")
+                }
+                Confirmed::Unknown(refusal) => {
+                    format!("written, and nobody knows by how many replicas: {refusal}")
+                }
             };
             self.give_up_because(pending, true, &reason);
         }
