@@ -1,5 +1,6 @@
 'use strict'
 
+const { createHash } = require('node:crypto')
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { CallableProcess } = require('./callable-process.js')
 const { MasterWatch } = require('./master-watch.js')
@@ -192,17 +193,18 @@ class Load {
   /**
    * Each change that is stored has one record, and none that was refused has any. But a write that a
    * failover has undone before its answer came is tried again, may then be in conflict, and has a record.
+   * A write is known by all tokens up to its own, as `modifySession` repeats one after such a conflict.
    */
   async #checkAudit(results, stored, hasChanged) {
     const expected = stored.flatMap(({ tokens }, n) =>
-      tokens.map((token, at) => `${this.#ids[n]} ${at + 2} ${token}`),
+      tokens.map((token, at) => `${this.#ids[n]} ${hashOf(tokens.slice(0, at + 1))} ${token}`),
     )
     let events
     const complete = async () => {
       events = await this.#postgres.query(
         this.#databaseUrl,
         `SELECT concat_ws(
-           ' ', session_id, state_snapshot ->> 'version', state_snapshot -> 'tokens' ->> -1
+           ' ', session_id, md5(state_snapshot ->> 'tokens'), state_snapshot -> 'tokens' ->> -1
          ) AS write FROM sync_events WHERE state_snapshot -> 'version' <> '1'`,
       )
       const there = new Set(events.map(({ write }) => write))
@@ -274,6 +276,12 @@ class Load {
   async #kill() {
     await Promise.all(this.#processes.map((one) => one.kill()))
   }
+}
+
+/** As PostgreSQL's `md5()` of these tokens in its `jsonb`. */
+function hashOf(tokens) {
+  const text = tokens.map((token) => `"${token}"`).join(', ')
+  return createHash('md5').update(`[${text}]`).digest('hex')
 }
 
 module.exports = { Load }
