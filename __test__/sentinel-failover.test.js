@@ -111,6 +111,28 @@ test('the death of the master is followed, under reads and locked updates', asyn
   expect(read.longest).toBeLessThan(took + SLACK)
 }, 60_000)
 
+test('a master that stands still is left, and not followed when it goes on as one', async () => {
+  const { manager, reads, updates } = await load()
+  const master = await group.master()
+  const at = performance.now()
+  master.pause()
+  let took
+  try {
+    await until(async () => (await group.master()) !== master, 20_000)
+    took = performance.now() - at
+    await manager.updateSession('b', await manager.getSession('b'))
+  } finally {
+    master.resume()
+  }
+  const { version } = await manager.getSession('b')
+  await group.settled()
+  expect((await manager.getSession('b')).version).toBeGreaterThanOrEqual(version)
+  const [read, updated] = [await reads.stop(), await updates.stop()]
+  expect(read.errors).toEqual([])
+  expectTyped(updated.errors)
+  expect(read.longest).toBeLessThan(took + SLACK)
+}, 60_000)
+
 test('who knows one sentinel, which dies, follows the others', async () => {
   const [known] = group.sentinels
   const { host, port } = known

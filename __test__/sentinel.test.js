@@ -1,8 +1,14 @@
 'use strict'
 
+const fs = require('node:fs')
+const net = require('node:net')
+const path = require('node:path')
+const tls = require('node:tls')
+const { inspect } = require('node:util')
 const { RedisStateManager, DBWriteQueue, createRedisClient } = require('../index.js')
 const { Managers } = require('./harness/managers.js')
 const { TcpProxy } = require('./harness/proxy.js')
+const { refusalOf } = require('./harness/refusal.js')
 const { SentinelGroup } = require('./harness/sentinel.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
@@ -119,6 +125,61 @@ describe('who names sentinels talks to the master', () => {
   })
 })
 
+describe('with TLS', () => {
+  const ca = fs.readFileSync(path.join(__dirname, 'harness', 'tls', 'cert.pem'))
+  const key = fs.readFileSync(path.join(__dirname, 'harness', 'tls', 'key.pem'))
+  const sockets = new Set()
+  const proxies = []
+  let natMap
+
+  /** Takes TLS off what goes to that port. */
+  async function startProxy(port) {
+    const server = tls.createServer({ cert: ca, key }, (near) => {
+      const far = net.connect(port, '127.0.0.1')
+      for (const socket of [near, far]) sockets.add(socket.on('error', () => near.destroy()))
+      near.pipe(far).pipe(near)
+    })
+    server.on('tlsClientError', () => {})
+    proxies.push(server)
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return { host: 'localhost', port: server.address().port }
+  }
+
+  beforeAll(async () => {
+    natMap = {}
+    for (const { host, port } of [...group.servers, ...group.sentinels]) {
+      natMap[`${host}:${port}`] = await startProxy(port)
+    }
+  })
+
+  afterAll(() => {
+    for (const socket of sockets) socket.destroy()
+    for (const proxy of proxies) proxy.close()
+  })
+
+  test('to the sentinels and the master', async () => {
+    const client = connect(settings({ natMap, tls: { ca }, sentinelTLS: { ca } }))
+    await client.set('a', 1)
+    expect(await (await group.master()).client().get('a')).toBe('1')
+    const other = managers.keep(client.duplicate({ db: 1 }))
+    expect(await other.ping()).toBe('PONG')
+  })
+
+  test.each([
+    ['the sentinels', { tls: { ca: String(ca) }, sentinelTLS: true }],
+    ['the master', { tls: true, sentinelTLS: { ca: String(ca) } }],
+  ])('verifies the certificate of %s', async (_whose, trust) => {
+    const client = connect(settings({ natMap, ...trust }), { commandTimeoutMs: 500 })
+    client.on('error', () => {})
+    expect((await refusalOf(() => client.ping())).message).toMatch(/certificate/)
+  })
+
+  test('is for both where the URL says so', () => {
+    const client = connect('rediss-sentinel://h/m')
+    expect(client.options).toMatchObject({ tls: true, sentinelTLS: true })
+  })
+})
+
 describe('a client of sentinels', () => {
   test('has a duplicate with the same sentinels, and may select a database', async () => {
     for (const server of [url(), settings()]) {
@@ -136,7 +197,7 @@ describe('a client of sentinels', () => {
     expect(options).toMatchObject({ ...settings(), db: 1, sentinelTLS: false })
     expect(options.password).toBe(PASSWORD)
     expect(options.sentinelPassword).toBe(SENTINEL_PASSWORD)
-    const shown = `${JSON.stringify(options)}${require('node:util').inspect([client, options])}`
+    const shown = `${JSON.stringify(options)}${inspect([client, options])}`
     expect(shown).not.toContain(PASSWORD)
     expect(shown).not.toContain(SENTINEL_PASSWORD)
   })

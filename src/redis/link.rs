@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
 use crate::redis::greeting::{Greeting, Identity, Next, Protocol};
-use crate::redis::options::Options;
+use crate::redis::options::{Address, Options};
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::transport::{Reader, Writer, connect, describe};
@@ -92,30 +92,39 @@ impl Link {
             let address = options.address().await;
             let address = address.map_err(|reason| Lost { server: options.to_string(), reason })?;
             let server = address.to_string();
-            let connected = connect(&address, options.connect_timeout).await;
-            let (reader, writer) = connected.map_err(|error| Lost {
-                server: server.clone(),
-                reason: options.explained(describe(&error)),
-            })?;
-            let mut link = Self {
-                server,
-                identity: None,
-                protocol: options.protocol,
-                tells_role: false,
-                reader,
-                writer,
-                decoder: Decoder::default(),
-                conversation: Conversation::new(options.stall_timeout, Instant::now()),
-                unsent: Vec::new(),
-                replies: Vec::new(),
-                pushes: VecDeque::new(),
-                pushed_bytes: 0,
-            };
-            link.greet(Greeting::new(&options.login, options.protocol)).await?;
-            options.reached();
-            Ok(link)
+            tokio::select! {
+                biased;
+                reason = options.moved(&server) => Err(Lost { server: server.clone(), reason }),
+                opened = Self::open_at(&address, options) => opened,
+            }
         })
         .await
+    }
+
+    async fn open_at(address: &Address, options: &Options) -> Result<Self, Lost> {
+        let server = address.to_string();
+        let connected = connect(address, options.connect_timeout).await;
+        let (reader, writer) = connected.map_err(|error| Lost {
+            server: server.clone(),
+            reason: options.explained(describe(&error)),
+        })?;
+        let mut link = Self {
+            server,
+            identity: None,
+            protocol: options.protocol,
+            tells_role: false,
+            reader,
+            writer,
+            decoder: Decoder::default(),
+            conversation: Conversation::new(options.stall_timeout, Instant::now()),
+            unsent: Vec::new(),
+            replies: Vec::new(),
+            pushes: VecDeque::new(),
+            pushed_bytes: 0,
+        };
+        link.greet(Greeting::new(&options.login, options.protocol)).await?;
+        options.reached();
+        Ok(link)
     }
 
     async fn greet(&mut self, mut greeting: Greeting) -> Result<(), Lost> {
