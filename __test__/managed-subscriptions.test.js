@@ -47,7 +47,34 @@ const of = (heard, id) => heard.filter(([about]) => about === id).map(([, versio
 
 const gaps = ({ told }) => told.warn.map(({ gap }) => gap).filter(Boolean)
 
+/** What is heard of a session that was changed while it was re-read after a gap, when `held` is held up. */
+async function changedMeanwhile(refuses, held) {
+  const writer = managers.open(server.url)
+  const state = await createdBy(writer)
+  const { session_id: id } = state
+  let changed
+  const change = (request) => {
+    if (!request.includes('MGET')) return undefined
+    changed ??= writer.updateSession(id, state)
+    return changed
+  }
+  const proxy = await managed({ refuses, [held]: change })
+  const { heard, logger } = await subscriber(proxy.url)
+  await writer.updateSession(id, state)
+  await until(() => of(heard, id).length === 1)
+  proxy.cut()
+  await until(() => gaps(logger).length === 1)
+  expect(changed).toBeDefined()
+  await writer.updateSession(id, state)
+  await until(() => of(heard, id).includes(4))
+  return of(heard, id)
+}
+
 describe('a subscription in RESP2', () => {
+  test('that re-reads a session hears of its change right before that once', async () => {
+    expect(await changedMeanwhile(RESP2, 'asking')).toEqual([2, 3, 4])
+  })
+
   test('that was cut is told of what changed meanwhile, once', async () => {
     const proxy = await managed({ refuses: RESP2 })
     const { heard, logger } = await subscriber(proxy.url)
@@ -148,6 +175,10 @@ describe.each([
   ['RESP3', []],
   ['RESP2', RESP2],
 ])('a subscription in %s', (_protocol, refuses) => {
+  test('that re-reads a session hears of its change right after that', async () => {
+    expect(await changedMeanwhile(refuses, 'answering')).toEqual([2, 3, 4])
+  })
+
   test.each([
     ['where nothing is published', false],
     ['where messages keep coming', true],
