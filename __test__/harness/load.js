@@ -87,6 +87,8 @@ class Load {
     }
     await this.#all('start')
     await this.#progress()
+    // A subscriber catches up on what it has heard of.
+    await until(async () => (await this.#all('known')).every(({ heard }) => heard.every(Boolean)))
     this.#connections = await this.#connectionsByServer()
     expect(this.#open(this.#connections)).toBeGreaterThan(0)
   }
