@@ -3,6 +3,7 @@
 const { createHash } = require('node:crypto')
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { CallableProcess } = require('./callable-process.js')
+const { connectionsTo, sumOf } = require('./connections.js')
 const { MasterWatch } = require('./master-watch.js')
 const { makeState } = require('./sessions.js')
 const { sleep, until } = require('./until.js')
@@ -29,7 +30,7 @@ class Load {
   #ids = Array.from({ length: SESSIONS }, (_, n) => `counter-${n}`)
   /** When the fault began and when all had settled again, by `Date.now()`. */
   #fault
-  /** How many of this module's connections each server had, by port. */
+  /** How many connections there were before the fault. */
   #connections
 
   constructor({ servers, postgres }) {
@@ -42,8 +43,7 @@ class Load {
    *
    * @param {string} name of the fault, for what is reported
    * @param {object} setting
-   * @param {{ url: string, servers: RedisServer[], master(): Promise<RedisServer> }} setting.servers
-   *   those of a `SentinelGroup`, for example
+   * @param {Servers} setting.servers
    * @param {import('./postgres.js').PostgresServer} setting.postgres
    * @param {object} [setting.options] of the managers that write
    * @param {number} [setting.lost] how many acknowledged writes may be gone; default: any number
@@ -89,8 +89,9 @@ class Load {
     await this.#progress()
     // A subscriber catches up on what it has heard of.
     await until(async () => (await this.#all('known')).every(({ heard }) => heard.every(Boolean)))
-    this.#connections = await this.#connectionsByServer()
-    expect(this.#open(this.#connections)).toBeGreaterThan(0)
+    const { port } = await this.#servers.master()
+    this.#connections = await this.#countConnections(port)
+    expect(this.#connections.toMaster).toBeGreaterThan(0)
   }
 
   /** Resolves when every process has read and written again. */
@@ -222,36 +223,33 @@ class Load {
     expect(writes.filter((write) => refused.has(write.split(' ')[2]))).toEqual([])
   }
 
-  /** As many connections as before, all to the master; and none after all is closed. */
+  /**
+   * As many connections as before, all to the master; and none after all is closed. Sentinels that were
+   * all away are listened to again when they are asked the next time.
+   */
   async #checkConnections() {
     const { port } = await this.#servers.master()
-    const before = this.#open(this.#connections)
+    const { all, toMaster, toSentinels } = this.#connections
     let now
     await until(async () => {
-      now = await this.#connectionsByServer()
-      return now[port] === before && this.#open(now) === before
+      now = await this.#countConnections(port)
+      return now.all === all && now.toMaster === toMaster && now.toSentinels <= toSentinels
     }).catch(() => {})
-    expect(now[port]).toBe(before)
-    expect(this.#open(now)).toBe(before)
+    expect(now).toMatchObject({ all, toMaster })
+    expect(now.toSentinels).toBeLessThanOrEqual(toSentinels)
     await this.#all('close')
-    await until(async () => this.#open(await this.#connectionsByServer()) === 0)
-  }
-
-  #open(connections) {
-    return Object.values(connections).reduce((sum, count) => sum + count, 0)
-  }
-
-  async #connectionsByServer() {
-    const counts = this.#servers.servers.map(async (server) => {
-      const client = server.client()
-      const list = await client.client('LIST')
-      client.disconnect()
-      return [
-        server.port,
-        list.split('\n').filter((line) => line.includes('name=synckairos')).length,
-      ]
+    await until(async () => {
+      const left = await this.#countConnections(port)
+      return left.all + left.toSentinels === 0
     })
-    return Object.fromEntries(await Promise.all(counts))
+  }
+
+  /** Of this module. `port` is the master's. */
+  async #countConnections(port) {
+    const { servers, sentinels = [] } = this.#servers
+    const open = await connectionsTo(servers)
+    const toSentinels = sumOf(await connectionsTo(sentinels))
+    return { all: sumOf(open), toMaster: open.get(port), toSentinels }
   }
 
   async #stored() {
@@ -279,6 +277,12 @@ class Load {
     await Promise.all(this.#processes.map((one) => one.kill()))
   }
 }
+
+/**
+ * Those of a `SentinelGroup`, or one alone.
+ *
+ * @typedef {{ url: string, servers: RedisServer[], sentinels?: RedisServer[], master(): Promise<RedisServer> }} Servers
+ */
 
 /** As PostgreSQL's `md5()` of these tokens in its `jsonb`. */
 function hashOf(tokens) {

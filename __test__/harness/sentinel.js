@@ -19,6 +19,7 @@ const PERIODS = { 'info-period': 100, 'ask-period': 100, 'publish-period': 500 }
 const IMPATIENT = {
   commandTimeout: 500,
   enableOfflineQueue: false,
+  enableReadyCheck: false,
   maxRetriesPerRequest: 0,
   retryStrategy: () => 20,
 }
