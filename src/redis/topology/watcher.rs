@@ -18,8 +18,9 @@ use crate::redis::topology::master::{Group, Master, News};
 use crate::redis::topology::report::{self, Report};
 use crate::redis::topology::sentinels::{Order, Sentinels};
 
-/// The channels on which a sentinel tells that a server has become the master, or was restarted.
-const CHANNELS: [&str; 2] = ["+switch-master", "+reboot"];
+/// The channels on which a sentinel tells that a server has become the master, or was restarted. The one
+/// that leads a failover tells `+switch-master` when all is over, about a second after the new master.
+const CHANNELS: [&str; 3] = ["+failover-state-reconf-slaves", "+switch-master", "+reboot"];
 
 /// What came of asking a sentinel.
 type Outcome = (Endpoint, Result<Report, String>);
