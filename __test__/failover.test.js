@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(() => group.stop())
 
 /** Resolves when the sentinels name another master than this one. */
-const replaced = (master) => until(async () => (await group.master()) !== master)
+const replaced = (master) => until(async () => (await group.master()) !== master, 20_000)
 
 describe('the master is killed', () => {
   test.each([
