@@ -1,12 +1,12 @@
 'use strict'
 
-const { createHash } = require('node:crypto')
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { CallableProcess } = require('./callable-process.js')
 const { connectionsTo, sumOf } = require('./connections.js')
 const { MasterWatch } = require('./master-watch.js')
 const { makeState } = require('./sessions.js')
 const { sleep, until } = require('./until.js')
+const { checkRecords, checkWrites } = require('./write-history.js')
 
 const PROCESSES = 3
 const SESSIONS = 16
@@ -132,10 +132,12 @@ class Load {
       expect(repeated).toBe(0)
     }
     const stored = await this.#stored()
-    const gone = this.#checkWrites(results, stored)
+    const history = { ids: this.#ids, results, stored }
+    const gone = checkWrites(history, this.#fault)
     await this.#checkKnown(stored)
     await this.#checkMessages()
-    await this.#checkAudit(results, stored, watch.hasChanged)
+    const query = (sql) => this.#postgres.query(this.#databaseUrl, sql)
+    await checkRecords(history, { query, hasChanged: watch.hasChanged })
     await this.#checkConnections()
 
     const count = results.reduce((sum, { acknowledged }) => sum + acknowledged.length, 0)
@@ -145,28 +147,6 @@ class Load {
         `${Math.round(ownMs)} ms, the longest gap of a caller was ${Math.round(gap)} ms\n`,
     )
     expect(gone.length).toBeLessThanOrEqual(lost)
-  }
-
-  /** No write is in twice, none that was refused, and what is gone went in a failover. */
-  #checkWrites(results, stored) {
-    for (const { tokens, version } of stored) {
-      expect(new Set(tokens).size).toBe(tokens.length)
-      expect(version).toBe(tokens.length + 1)
-    }
-    const all = new Set(stored.flatMap(({ tokens }) => tokens))
-    const refused = results.flatMap((result) => result.refused)
-    expect(refused.filter(({ token }) => all.has(token))).toEqual([])
-
-    const acknowledged = results.flatMap((result) => result.acknowledged)
-    for (const { id, token, version } of acknowledged) {
-      if (!all.has(token)) continue
-      expect(stored[this.#ids.indexOf(id)].tokens[version - 2]).toBe(token)
-    }
-    const gone = acknowledged.filter(({ token }) => !all.has(token))
-    const { began, ended } = this.#fault
-    const unexplained = gone.filter((one) => one.ended < began - 100 || one.began > ended)
-    expect(unexplained).toEqual([])
-    return gone
   }
 
   /** Subscribers and caches know what is stored. */
@@ -191,36 +171,6 @@ class Load {
       await one.call('send', `last-${n}`)
       await until(async () => (await this.#all('hears', `last-${n}`)).every(Boolean))
     }
-  }
-
-  /**
-   * Each change that is stored has one record, and none that was refused has any. But a write that a
-   * failover has undone before its answer came is tried again, may then be in conflict, and has a record.
-   * A write is known by all tokens up to its own, as `modifySession` repeats one after such a conflict.
-   */
-  async #checkAudit(results, stored, hasChanged) {
-    const expected = stored.flatMap(({ tokens }, n) =>
-      tokens.map((token, at) => `${this.#ids[n]} ${hashOf(tokens.slice(0, at + 1))} ${token}`),
-    )
-    let events
-    const complete = async () => {
-      events = await this.#postgres.query(
-        this.#databaseUrl,
-        `SELECT concat_ws(
-           ' ', session_id, md5(state_snapshot ->> 'tokens'), state_snapshot -> 'tokens' ->> -1
-         ) AS write FROM sync_events WHERE state_snapshot -> 'version' <> '1'`,
-      )
-      const there = new Set(events.map(({ write }) => write))
-      return expected.every((write) => there.has(write))
-    }
-    await until(complete, 15_000).catch(() => {})
-    const writes = events.map(({ write }) => write)
-    expect(expected.filter((write) => !writes.includes(write))).toEqual([])
-    expect(writes.filter((write, n) => writes.indexOf(write) !== n)).toEqual([])
-    const refused = new Set()
-    for (const { token, code } of results.flatMap((result) => result.refused))
-      if (!hasChanged || code !== 'CONCURRENT_MODIFICATION') refused.add(token)
-    expect(writes.filter((write) => refused.has(write.split(' ')[2]))).toEqual([])
   }
 
   /**
@@ -283,11 +233,5 @@ class Load {
  *
  * @typedef {{ url: string, servers: RedisServer[], sentinels?: RedisServer[], master(): Promise<RedisServer> }} Servers
  */
-
-/** As PostgreSQL's `md5()` of these tokens in its `jsonb`. */
-function hashOf(tokens) {
-  const text = tokens.map((token) => `"${token}"`).join(', ')
-  return createHash('md5').update(`[${text}]`).digest('hex')
-}
 
 module.exports = { Load }
