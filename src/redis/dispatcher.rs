@@ -19,15 +19,15 @@ use tokio::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::error::{Error, Result};
 use crate::operation::Effect;
-use crate::operation::replicas::Replicas;
 use crate::redis::conversation::{Conversation, Sending, Unanswered};
 use crate::redis::greeting::Identity;
 use crate::redis::ledger::{Entry, Ledger};
 use crate::redis::order::{Access, Order};
+use crate::redis::pending::{Asker, Pending, Settled};
 use crate::redis::refusal::{Refusal, error_line, without_script};
 use crate::redis::replication::{Confirmed, Executed, Replication, encode_wait};
 use crate::redis::request::{Attempt, Request};
-use crate::redis::role::{Question, Role};
+use crate::redis::role::Role;
 
 /// How long a request rests that Redis has refused for now.
 const REST: Backoff =
@@ -40,70 +40,11 @@ const LOOK: Duration = Duration::from_millis(5);
 const INTERNAL: Sending =
     Sending { changes: false, documents: 0, replies: 1, blocks: Duration::ZERO };
 
-/// What to do where the server refuses `WAIT`.
-const CANNOT_WAIT: &str = "the option replicas needs the command WAIT";
-
-/// A request that is not settled.
-struct Pending {
-    request: Box<dyn Request>,
-    /// Its number in the ledger, from the first try on.
-    number: Option<u64>,
-    /// A try was sent and its answer lost.
-    repeated: bool,
-    with_source: bool,
-    /// How often Redis has refused it for now, and why it did last.
-    refusals: u32,
-    refusal: Option<String>,
-}
-
-impl Pending {
-    fn access(&self) -> Access<'_> {
-        self.request.access()
-    }
-
-    fn sending(&self) -> Sending {
-        let changes = self.request.effect() != Effect::Read;
-        let (documents, replies) = (self.request.documents(), self.request.replies());
-        Sending { changes, documents, replies, blocks: self.request.blocks() }
-    }
-}
-
-/// Who waits for a reply.
-enum Asker {
-    Call(Pending),
-    /// This dispatcher, for the server's role.
-    Role(Question),
-    /// This dispatcher, for how many replicas have what was written.
-    Replicas,
-}
-
-impl Asker {
-    fn call(self) -> Option<Pending> {
-        if let Self::Call(pending) = self { Some(pending) } else { None }
-    }
-}
-
 /// Why a server is not to be used any longer.
 struct Unfit {
     /// What it has said.
     reason: String,
     since: Instant,
-}
-
-/// A request that has come to its end, to be told so when no lock is held.
-pub(crate) struct Settled {
-    request: Box<dyn Request>,
-    outcome: Result<Value>,
-}
-
-impl Settled {
-    pub fn new(request: Box<dyn Request>, outcome: Result<Value>) -> Self {
-        Self { request, outcome }
-    }
-
-    pub fn tell(self) {
-        self.request.settle(self.outcome);
-    }
 }
 
 /// What is to be done about the last connection before anything is sent on the next one.
@@ -170,20 +111,12 @@ impl Dispatcher {
     /// Takes a request in, which is prepared.
     pub fn submit(&mut self, request: Box<dyn Request>) {
         if let (Some(refusal), Some(_)) = (self.replication.refusal(), request.replicas()) {
-            let message = format!("{refusal} ({}: {CANNOT_WAIT})", self.server);
+            let message = format!("{refusal} at {}", self.server);
             return self.settled.push(Settled::new(request, Err(Error::Reply { message })));
         }
         let deadline = request.deadline();
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-        let pending = Pending {
-            request,
-            number: None,
-            repeated: false,
-            with_source: false,
-            refusals: 0,
-            refusal: None,
-        };
-        self.ready.extend(self.order.enter(pending, Pending::access));
+        self.ready.extend(self.order.enter(Pending::new(request), Pending::access));
     }
 
     /// There is a connection, which the server knows by `identity`; `greeted`: when it was not yet
@@ -380,26 +313,11 @@ impl Dispatcher {
             // The next connection's server may have what was written here, or not.
             return self.leave(line.clone(), now);
         }
-        for executed in self.replication.take_executed() {
-            let Executed { call: pending, answer, replicas: Replicas { count, timeout } } =
-                executed;
-            let reason = match &confirmed {
-                Confirmed::By(some) if *some >= count => {
-                    self.settle(pending, Ok(answer));
-                    continue;
-                }
-                Confirmed::By(some) => {
-                    let ms = timeout.as_millis();
-                    format!("written, and {some} of {count} replicas had it within {ms} ms")
-                }
-                Confirmed::Unknown(refusal) if self.replication.refusal().is_some() => {
-                    format!("written, and {refusal} ({CANNOT_WAIT})")
-                }
-                Confirmed::Unknown(refusal) => {
-                    format!("written, and nobody knows by how many replicas: {refusal}")
-                }
-            };
-            self.give_up_because(pending, true, &reason);
+        for Executed { call, answer, replicas } in self.replication.take_executed() {
+            match confirmed.satisfies(replicas) {
+                Ok(()) => self.settle(call, Ok(answer)),
+                Err(reason) => self.give_up_because(call, true, &reason),
+            }
         }
     }
 

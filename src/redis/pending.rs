@@ -1,0 +1,71 @@
+//! A request on its way through the dispatcher, from its submission until it is settled.
+
+use redis::Value;
+
+use crate::error::Result;
+use crate::operation::Effect;
+use crate::redis::conversation::Sending;
+use crate::redis::order::Access;
+use crate::redis::request::Request;
+use crate::redis::role::Question;
+
+/// A request that is not settled.
+pub(crate) struct Pending {
+    pub request: Box<dyn Request>,
+    /// Its number in the ledger, from the first try on.
+    pub number: Option<u64>,
+    /// A try was sent and its answer lost.
+    pub repeated: bool,
+    pub with_source: bool,
+    /// How often Redis has refused it for now, and why it did last.
+    pub refusals: u32,
+    pub refusal: Option<String>,
+}
+
+impl Pending {
+    pub fn new(request: Box<dyn Request>) -> Self {
+        let (number, repeated, with_source) = (None, false, false);
+        Self { request, number, repeated, with_source, refusals: 0, refusal: None }
+    }
+
+    pub fn access(&self) -> Access<'_> {
+        self.request.access()
+    }
+
+    pub fn sending(&self) -> Sending {
+        let changes = self.request.effect() != Effect::Read;
+        let (documents, replies) = (self.request.documents(), self.request.replies());
+        Sending { changes, documents, replies, blocks: self.request.blocks() }
+    }
+}
+
+/// Who waits for a reply.
+pub(crate) enum Asker {
+    Call(Pending),
+    /// This dispatcher, for the server's role.
+    Role(Question),
+    /// This dispatcher, for how many replicas have what was written.
+    Replicas,
+}
+
+impl Asker {
+    pub fn call(self) -> Option<Pending> {
+        if let Self::Call(pending) = self { Some(pending) } else { None }
+    }
+}
+
+/// A request that has come to its end, to be told so when no lock is held.
+pub(crate) struct Settled {
+    request: Box<dyn Request>,
+    outcome: Result<Value>,
+}
+
+impl Settled {
+    pub fn new(request: Box<dyn Request>, outcome: Result<Value>) -> Self {
+        Self { request, outcome }
+    }
+
+    pub fn tell(self) {
+        self.request.settle(self.outcome);
+    }
+}
