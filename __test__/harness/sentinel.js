@@ -12,9 +12,16 @@ const PARTS = 3
 /**
  * How often sentinels look after servers and each other, in milliseconds; by default 1 to 10 s. They
  * give a server that says it is the master four `publish-period`s until it has to become a replica:
- * that must be longer than the second in which they learn of a promotion.
+ * that must be longer than the second in which they learn of a promotion. A sentinel that stood still
+ * for longer than `tilt-trigger` does nothing for half a minute; by default 2 s, which happens to a busy
+ * machine.
  */
-const PERIODS = { 'info-period': 100, 'ask-period': 100, 'publish-period': 500 }
+const PERIODS = {
+  'info-period': 100,
+  'ask-period': 100,
+  'publish-period': 500,
+  'tilt-trigger': 20_000,
+}
 /** A client that tells at once that its server does not answer. */
 const IMPATIENT = {
   commandTimeout: 500,
