@@ -49,5 +49,6 @@ pub mod subscription;
 mod supervisor;
 mod timer;
 mod tls;
+mod topology;
 pub mod tracking;
 mod transport;
