@@ -69,9 +69,13 @@ impl Keys {
     }
 }
 
-/// The key of a connection's ledger, where its writes note that they were applied.
-pub(crate) fn ledger(connection: u128) -> String {
-    format!("synckairos:ledger:{connection:032x}")
+/// The key of a connection's ledger, where its writes note that they were applied. `tag`: the hash tag of
+/// its partition, in a cluster.
+pub(crate) fn ledger(tag: Option<&str>, connection: u128) -> String {
+    match tag {
+        None => format!("synckairos:ledger:{connection:032x}"),
+        Some(tag) => format!("synckairos:ledger:{{{tag}}}:{connection:032x}"),
+    }
 }
 
 /// What a connection is called in `CLIENT LIST`.

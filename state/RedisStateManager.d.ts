@@ -1,6 +1,6 @@
 /// <reference types="node" />
 import type { Logger } from '../config/logger.js'
-import type { RedisSource } from '../config/redis.js'
+import type { RedisSource, ReplicaOptions } from '../config/redis.js'
 import type { StateDeserializationError } from '../errors/StateErrors.js'
 import type { DefaultState, ModifiedState, SessionFields, WritableState } from '../types/session.js'
 import type { DBWriteQueue } from './DBWriteQueue.js'
@@ -25,6 +25,7 @@ export type { Logger } from '../config/logger.js'
  *   wsChannelPrefix: 'app:ws:',
  *   logger: console,
  *   cache: { maxSessions: 50_000 },
+ *   replicas: { count: 1, timeoutMs: 500 },
  * })
  * await manager.close()
  */
@@ -96,6 +97,8 @@ export interface RedisStateManagerOptions {
   logger?: Logger
   /** A cache that answers `getSession`, and the reads of `modifySession`. Default: no cache. */
   cache?: SessionCacheOptions
+  /** How many replicas of Redis must have a write before it is acknowledged. Default: none must. */
+  replicas?: ReplicaOptions
 }
 
 /**

@@ -45,7 +45,7 @@ impl Memory {
     async fn audited(max_backlog: Option<u64>) -> (Self, Arc<Stream>) {
         let memory = Self::new();
         memory.get("s").await.unwrap(); // Its first use tells everybody.
-        let stream = Arc::new(Stream { keys: AuditKeys::of("q"), max_backlog });
+        let stream = Arc::new(Stream { keys: AuditKeys::of("q"), max_backlog, replicas: None });
         let store = Store::new(&memory.engine, StoreOptions::default(), Some(stream.clone()));
         (Self { store, ..memory }, stream)
     }
@@ -629,7 +629,7 @@ async fn claims_are_lost_in_an_outage_and_resumed_after_it() {
 #[tokio::test]
 async fn only_a_store_for_tests_remembers_every_record() {
     let memory = Memory::open(options("forgets", false), None);
-    let stream = Arc::new(Stream { keys: AuditKeys::of("q"), max_backlog: None });
+    let stream = Arc::new(Stream { keys: AuditKeys::of("q"), max_backlog: None, replicas: None });
     let records = memory.engine.records(stream);
     ask(&records, Append { record: record(&new_id(0)) }).await.unwrap();
     assert!(memory.engine.records_appended().is_empty());

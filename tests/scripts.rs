@@ -32,7 +32,7 @@ fn odd_store(server: &RedisServer, audit: Option<Stream>) -> Store<RedisEngine> 
 }
 
 fn stream(max_backlog: Option<u64>) -> Stream {
-    Stream { keys: AuditKeys::of(ODD), max_backlog }
+    Stream { keys: AuditKeys::of(ODD), max_backlog, replicas: None }
 }
 
 /// Publications on a channel, in order.

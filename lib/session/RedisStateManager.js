@@ -89,7 +89,7 @@ class RedisStateManager {
     }
     const keyPrefix = keyPrefixOf(this.#redis) + this.#options.keyPrefix
     const { updatesChannel, wsChannelPrefix } = this.#options
-    const { ttlSeconds, commandTimeoutMs, maxStateBytes, logger } = this.#options
+    const { ttlSeconds, commandTimeoutMs, maxStateBytes, replicas, logger } = this.#options
     const client = RedisClient.native(this.#redis)
     this.#calls = new Calls(client, this.#options)
     this.#now = RedisClient.clock(this.#redis)
@@ -105,6 +105,8 @@ class RedisStateManager {
       ttlSeconds,
       commandTimeoutMs,
       maxStateBytes,
+      replicas?.count ?? 0,
+      replicas?.timeoutMs ?? 0,
     )
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))

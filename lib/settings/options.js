@@ -29,6 +29,12 @@ const MANAGER = Object.freeze({
   validate: /** @type {boolean | 'strict'} */ (true),
   logger: /** @type {import('../../config/logger.js').Logger} */ (unheard),
   cache: /** @type {{ maxSessions?: number } | undefined} */ (undefined),
+  replicas: /** @type {unknown} */ (undefined),
+})
+
+const REPLICAS = Object.freeze({
+  count: /** @type {number} */ (/** @type {unknown} */ (undefined)),
+  timeoutMs: 500,
 })
 
 const CACHE = Object.freeze({ maxSessions: 10_000 })
@@ -47,6 +53,7 @@ const QUEUE = Object.freeze({
   maxHeldBytes: 32 << 20,
   migrate: false,
   maxBacklog: /** @type {number | undefined} */ (undefined),
+  replicas: /** @type {unknown} */ (undefined),
   commandTimeoutMs: 5000,
   maxInFlight: 10_000,
   maxInFlightBytes: MAX_IN_FLIGHT_BYTES,
@@ -84,7 +91,25 @@ function managerOptions(given) {
   if (options.updatesChannel.startsWith(options.wsChannelPrefix)) {
     throw new InvalidStateError('updatesChannel', 'it begins with wsChannelPrefix')
   }
-  return { ...options, logger: guarded(options.logger), cache: cacheOptions(options.cache) }
+  return {
+    ...options,
+    logger: guarded(options.logger),
+    cache: cacheOptions(options.cache),
+    replicas: replicaOptions(options),
+  }
+}
+
+/**
+ * @param {{ replicas: unknown, commandTimeoutMs: number }} options `replicas` is undefined where no
+ *   replica has to have a write
+ */
+function replicaOptions({ replicas, commandTimeoutMs }) {
+  if (replicas == null) return undefined
+  const options = withDefaults(REPLICAS, replicas, 'replicas')
+  checkInteger('replicas.count', options.count, 1, 100)
+  // A call that waits longer would end by its own time-out.
+  checkInteger('replicas.timeoutMs', options.timeoutMs, 1, commandTimeoutMs)
+  return options
 }
 
 /** @param {unknown} given undefined where no cache is wanted */
@@ -120,7 +145,7 @@ function queueOptions(given) {
   checkPositive(options, 'maxInFlight')
   checkPositive(options, 'maxInFlightBytes')
   if (options.maxBacklog !== undefined) checkPositive(options, 'maxBacklog')
-  return { ...options, logger: guarded(options.logger) }
+  return { ...options, logger: guarded(options.logger), replicas: replicaOptions(options) }
 }
 
 /**

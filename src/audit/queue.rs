@@ -15,6 +15,7 @@ use crate::operation::names::Stream;
 pub use crate::operation::queue::Metrics;
 use crate::operation::queue::{Append, Count, ReadLetters, Remove, Revive};
 use crate::operation::record::{Record, new_id};
+use crate::operation::replicas::Replicas;
 
 /// The options of a queue.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct QueueOptions {
     pub name: String,
     /// The most records that the stream may hold. Default: no limit.
     pub max_backlog: Option<u64>,
+    /// How many replicas are to have a record before it is queued. Default: none has to.
+    pub replicas: Option<Replicas>,
     /// The time limit of a call. Default 5 s.
     pub command_timeout: Duration,
 }
@@ -32,6 +35,7 @@ impl Default for QueueOptions {
         Self {
             name: "db-writes".into(),
             max_backlog: None,
+            replicas: None,
             command_timeout: Duration::from_millis(5000),
         }
     }
@@ -50,7 +54,8 @@ impl<E: Engine> Queue<E> {
     /// Makes a queue of an engine.
     pub fn new(engine: &E, options: &QueueOptions) -> Self {
         let keys = AuditKeys::of(&options.name);
-        let stream = Arc::new(Stream { keys, max_backlog: options.max_backlog });
+        let QueueOptions { max_backlog, replicas, .. } = *options;
+        let stream = Arc::new(Stream { keys, max_backlog, replicas });
         let (records, clock) = (engine.records(stream.clone()), engine.clock().clone());
         Self { records, stream, clock, command_timeout: options.command_timeout }
     }

@@ -28,6 +28,7 @@ use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, Worke
 use crate::audit::worker_options::WorkerOptions;
 use crate::error::Error as CoreError;
 use crate::keys::BullKeys;
+use crate::operation::replicas::Replicas;
 
 /// How long the batch in hand may take when the owner closes; then it is left to others.
 const GRACE: Duration = Duration::from_secs(9);
@@ -66,9 +67,17 @@ struct QueueSettings {
     max_held_bytes: usize,
     migrate: bool,
     max_backlog: Option<u64>,
+    replicas: Option<ReplicaSettings>,
     command_timeout_ms: u64,
     worker: bool,
     database: DatabaseOptions,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReplicaSettings {
+    count: u32,
+    timeout_ms: u64,
 }
 
 /// One queue of audit records.
@@ -104,6 +113,10 @@ impl NativeQueue {
         let options = QueueOptions {
             name: settings.queue_name,
             max_backlog: settings.max_backlog,
+            replicas: settings.replicas.map(|ReplicaSettings { count, timeout_ms }| Replicas {
+                count,
+                timeout: Duration::from_millis(timeout_ms),
+            }),
             command_timeout: Duration::from_millis(settings.command_timeout_ms),
         };
         let queue = Queue::new(&client.engine, &options);

@@ -14,6 +14,7 @@ use crate::document::count_iso_strings;
 use crate::engine::Engine as _;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
+use crate::operation::replicas::Replicas;
 use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one engine.
@@ -27,7 +28,8 @@ pub struct NativeStore {
 
 #[napi]
 impl NativeStore {
-    /// The store of one manager.
+    /// The store of one manager. So many `replicas` are to have a write before it is acknowledged;
+    /// 0: none has to.
     #[napi(constructor)]
     #[allow(clippy::too_many_arguments)] // Objects do not cross the boundary.
     pub fn new(
@@ -39,10 +41,14 @@ impl NativeStore {
         ttl_seconds: u32,
         command_timeout_ms: u32,
         max_state_bytes: u32,
+        replicas: u32,
+        replicas_timeout_ms: u32,
     ) -> Self {
+        let timeout = Duration::from_millis(replicas_timeout_ms.into());
         let options = StoreOptions {
             keys: Keys { session_prefix, updates_channel, ws_channel_prefix },
             ttl_seconds,
+            replicas: (replicas > 0).then_some(Replicas { count: replicas, timeout }),
             command_timeout: Duration::from_millis(command_timeout_ms.into()),
             max_state_bytes: usize::try_from(max_state_bytes).unwrap_or(usize::MAX),
         };

@@ -3,6 +3,7 @@
 //! - [`session`]: reads and changes of sessions. [`rule`]: what a write demands of what is stored.
 //! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters.
 //! - [`record`]: one audit record; [`batch`]: records that a worker has claimed.
+//! - [`replicas`]: how many replicas are to have a write before it is acknowledged.
 //! - [`names`]: where the sessions of a manager and the records of a queue are.
 
 pub mod batch;
@@ -10,6 +11,7 @@ pub mod letter;
 pub mod names;
 pub mod queue;
 pub mod record;
+pub mod replicas;
 pub mod rule;
 pub mod session;
 

@@ -2,26 +2,32 @@
 
 use std::sync::Arc;
 
+use super::replicas::Replicas;
 use crate::keys::{AuditKeys, Keys};
 
-/// Where the sessions of one manager are, and how long they live.
+/// Where the sessions of one manager are, how long they live, and when a change of one counts.
 #[derive(Debug, Clone)]
 pub struct Namespace {
     /// The names of the sessions and of the channels that tell of them.
     pub keys: Keys,
     /// How long a session lives after its last write or touch, seconds.
     pub ttl_seconds: u32,
+    /// How many replicas are to have a write before it is acknowledged, if any.
+    pub replicas: Option<Replicas>,
     /// Where each change appends its audit record, if the sessions are audited.
     pub audit: Option<Arc<Stream>>,
 }
 
-/// The stream of an audit queue, and its limit. Everything that appends records shares it.
+/// The stream of an audit queue, its limit, and when a record counts. Everything that appends records shares it.
 #[derive(Debug)]
 pub struct Stream {
     /// The names of the queue.
     pub keys: AuditKeys,
     /// The most records that the stream may hold. `None`: no limit.
     pub max_backlog: Option<u64>,
+    /// How many replicas are to have a record before it is queued, if any. The record of a change
+    /// goes by what its sessions say.
+    pub replicas: Option<Replicas>,
 }
 
 impl Stream {

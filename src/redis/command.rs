@@ -6,6 +6,7 @@ use redis::Value;
 use tokio::time::Instant;
 
 use crate::error::Result;
+use crate::operation::replicas::Replicas;
 use crate::operation::{Effect, Operation};
 use crate::redis::order::{Access, SessionHash};
 use crate::redis::request::{Attempt, Request};
@@ -26,6 +27,16 @@ pub(crate) trait AsCommand: Operation + Sized {
     /// Whether its script notes in the ledger that it was executed.
     fn notes(&self) -> bool {
         false
+    }
+
+    /// How many replicas are to have it before it is acknowledged.
+    fn replicas(&self, _context: &Self::Context) -> Option<Replicas> {
+        None
+    }
+
+    /// Whether it has changed something, by its reply. A script that has not replies with a list.
+    fn has_changed(reply: &Value) -> bool {
+        !matches!(reply, Value::Array(_))
     }
 
     /// How many documents its reply holds.
@@ -82,6 +93,14 @@ impl<C: AsCommand, D: FnOnce(Result<C::Outcome>) + Send> Request for Asked<C, D>
 
     fn notes(&self) -> bool {
         self.command.notes()
+    }
+
+    fn replicas(&self) -> Option<Replicas> {
+        self.command.replicas(&self.context)
+    }
+
+    fn has_changed(&self, reply: &Value) -> bool {
+        C::has_changed(reply)
     }
 
     fn documents(&self) -> usize {

@@ -7,7 +7,7 @@ use redis::{Cmd, Value};
 use crate::keys;
 use crate::redis::refusal::{Refusal, error_line};
 
-const REPLICA: &str = "it is a replica: connect to its master";
+pub(crate) const REPLICA: &str = "it is a replica: connect to its master";
 
 const CLUSTER: &str = "it is a part of a cluster, which this version does not support";
 

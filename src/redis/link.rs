@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
-use crate::redis::greeting::{Greeting, Identity};
+use crate::redis::greeting::{Greeting, Identity, Unfit};
 use crate::redis::options::Options;
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -27,6 +27,14 @@ pub(crate) struct Lost {
     pub server: String,
     /// In words.
     pub reason: String,
+    /// Whether the server is a part of a cluster, and none was expected.
+    pub is_cluster: bool,
+}
+
+impl Lost {
+    pub fn new(server: String, reason: impl Into<String>) -> Self {
+        Self { server, reason: reason.into(), is_cluster: false }
+    }
 }
 
 impl fmt::Display for Lost {
@@ -74,8 +82,8 @@ pub(crate) async fn within<T>(
     }
     // A process that stood still learns of the time before it learns of what has arrived.
     yield_now().await;
-    let reason = String::from("it did not answer in time");
-    work.now_or_never().unwrap_or_else(|| Err(Lost { server: options.to_string(), reason }))
+    let lost = || Lost::new(options.to_string(), "it did not answer in time");
+    work.now_or_never().unwrap_or_else(|| Err(lost()))
 }
 
 impl Link {
@@ -84,8 +92,8 @@ impl Link {
         let server = options.to_string();
         within(options.connect_timeout, options, async {
             let connected = connect(&options.address, options.connect_timeout).await;
-            let (reader, writer) = connected
-                .map_err(|error| Lost { server: server.clone(), reason: describe(&error) })?;
+            let (reader, writer) =
+                connected.map_err(|error| Lost::new(server.clone(), describe(&error)))?;
             let mut link = Self {
                 server: server.clone(),
                 identity: None,
@@ -98,12 +106,15 @@ impl Link {
                 pushes: VecDeque::new(),
                 pushed_bytes: 0,
             };
-            let greeting = Greeting::new(&options.login, options.protocol);
+            let greeting = Greeting::new(&options.login, options.protocol, options.mode);
             for command in greeting.commands() {
                 link.send(&command, Answer::Reply);
             }
             let answers = link.answers().await?;
-            link.identity = greeting.finish(answers).map_err(|reason| link.lost(reason))?;
+            link.identity = greeting.finish(answers).map_err(|unfit| {
+                let is_cluster = unfit == Unfit::Cluster;
+                Lost { is_cluster, ..link.lost(unfit.to_string()) }
+            })?;
             Ok(link)
         })
         .await
@@ -300,7 +311,7 @@ impl Link {
     }
 
     fn lost(&self, reason: impl Into<String>) -> Lost {
-        Lost { server: self.server.clone(), reason: reason.into() }
+        Lost::new(self.server.clone(), reason)
     }
 }
 

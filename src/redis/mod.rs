@@ -6,6 +6,7 @@
 //! - `greeting`: what a connection says first; `refusal`: what an error reply means.
 //! - [`request`]: what a command must say about itself; [`order`]: the order of the calls about a
 //!   session; [`ledger`]: where a write notes that it was applied.
+//! - `role`: whether the server is still a master; `replication`: which writes wait for replicas.
 //! - `conversation`: what was sent and is owed on one connection; `dispatcher`: which request goes
 //!   out when, and what becomes of it.
 //!
@@ -36,8 +37,10 @@ pub mod options;
 pub mod order;
 pub mod records;
 pub(crate) mod refusal;
+mod replication;
 pub mod request;
 pub mod resp;
+mod role;
 pub mod script;
 pub mod sessions;
 pub mod settings;

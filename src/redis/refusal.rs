@@ -2,6 +2,9 @@
 
 use redis::ServerError;
 
+use super::topology::slot::Slot;
+use super::topology::view::Endpoint;
+
 /// What a server error means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -33,6 +36,37 @@ impl Refusal {
             line.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word))
         };
         word("NOPERM") || word("ERR unknown") || word("ERR syntax error")
+    }
+}
+
+/// A node's word that another one has a key. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Redirection {
+    /// From now on.
+    Moved(Slot, Endpoint),
+    /// This time, and the command is to be sent behind `ASKING`.
+    Ask(Endpoint),
+}
+
+impl Redirection {
+    /// What an error line of the node at `asked` says: `MOVED 3999 host:port`. Where it names no host, it
+    /// is that of `asked`.
+    pub fn of(line: &str, asked: &Endpoint) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (code, slot, to) = (words.next()?, words.next()?, words.next()?);
+        let slot = Slot::new(slot.parse().ok()?)?;
+        let (host, port) = to.rsplit_once(':')?;
+        let host = match host {
+            "?" => return None, // It does not know the other's address.
+            "" => asked.host.clone(),
+            host => host.to_owned(),
+        };
+        let to = Endpoint { host, port: port.parse().ok()? };
+        match code {
+            "MOVED" => Some(Self::Moved(slot, to)),
+            "ASK" => Some(Self::Ask(to)),
+            _ => None,
+        }
     }
 }
 
@@ -109,6 +143,21 @@ mod tests {
         }
         assert_eq!(Refusal::of("NOSCRIPT x"), Refusal::UnknownScript);
         assert_eq!(Refusal::of("NOPERM x"), Refusal::Final);
+    }
+
+    #[test]
+    fn a_redirection_names_a_slot_and_a_node() {
+        let at = |host: &str, port| Endpoint { host: host.into(), port };
+        let asked = at("asked", 1);
+        let slot = Slot::new(3999).expect("a slot");
+        let of = |line: &str| Redirection::of(line, &asked);
+        assert_eq!(of("MOVED 3999 h:6381"), Some(Redirection::Moved(slot, at("h", 6381))));
+        assert_eq!(of("MOVED 3999 :6381"), Some(Redirection::Moved(slot, at("asked", 6381))));
+        assert_eq!(of("MOVED 3999 ::1:6381"), Some(Redirection::Moved(slot, at("::1", 6381))));
+        assert_eq!(of("ASK 3999 h:6381"), Some(Redirection::Ask(at("h", 6381))));
+        for line in ["MOVED 3999 ?:1", "MOVED 16384 h:1", "MOVED 1", "MOVED 1 h:x", "ERR 1 h:1"] {
+            assert_eq!(of(line), None, "{line}");
+        }
     }
 
     #[test]

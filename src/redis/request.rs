@@ -5,8 +5,11 @@ use tokio::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::operation::Effect;
+use crate::operation::replicas::Replicas;
 use crate::redis::ledger::Entry;
 use crate::redis::order::Access;
+use crate::redis::topology::cluster::NodeNumber;
+use crate::redis::topology::slot::Slot;
 
 /// What is different about this try.
 #[derive(Debug, Clone)]
@@ -20,9 +23,34 @@ pub struct Attempt {
     pub entry: Option<Entry>,
 }
 
+/// Where a request is to be executed. With one server, all are executed there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    /// By any master.
+    Any,
+    /// Where the keys of this slot are.
+    Slot(Slot),
+    /// Where the keys of this partition are, which share a hash tag.
+    Partition { slot: Slot, tag: &'a str },
+    /// By this node.
+    Node(NodeNumber),
+    /// Nobody knows yet how keys are spread.
+    Unknown,
+}
+
+impl Place<'_> {
+    /// The slot of its keys.
+    pub fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Slot(slot) | Self::Partition { slot, .. } => Some(slot),
+            Self::Any | Self::Node(_) | Self::Unknown => None,
+        }
+    }
+}
+
 /// A command and what becomes of its answer. The client owns it until it is settled, and settles
 /// it exactly once.
-pub trait Request: Send {
+pub(crate) trait Request: Send {
     /// Appends the command to what is sent. Called under a lock.
     fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>);
 
@@ -32,6 +60,11 @@ pub trait Request: Send {
     /// What it does with which sessions: its place in their order.
     fn access(&self) -> Access<'_> {
         Access::None
+    }
+
+    /// Where it is to be executed.
+    fn place(&self) -> Place<'_> {
+        Place::Any
     }
 
     /// Whether it notes in the ledger that it was applied.
@@ -52,6 +85,22 @@ pub trait Request: Send {
     /// How long Redis may block on it, and send nothing meanwhile.
     fn blocks(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Whether its answer is to prove that the server is a master at this moment, however lately
+    /// that was confirmed.
+    fn proves(&self) -> bool {
+        false
+    }
+
+    /// How many replicas are to have it before its answer counts.
+    fn replicas(&self) -> Option<Replicas> {
+        None
+    }
+
+    /// Whether it has changed something, by its reply: else no replica has to have it.
+    fn has_changed(&self, _reply: &Value) -> bool {
+        true
     }
 
     /// Takes one of its replies before the last. An error is a value here.

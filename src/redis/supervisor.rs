@@ -18,8 +18,9 @@ use crate::redis::dispatcher::Fence;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
-use crate::redis::shared::{Shared, Watch};
+use crate::redis::shared::{Port, Shared, Watch};
 use crate::redis::timer::Timer;
+use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::tracking::{InvalidationSink, pass_on};
 use crate::redis::transport::{Received, describe};
 
@@ -35,6 +36,7 @@ const PANIC_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Supervisor {
     options: Options,
     shared: Arc<Shared>,
+    port: Arc<Port>,
     closing: watch::Receiver<Closing>,
     status: StatusSink,
     invalidated: InvalidationSink,
@@ -52,63 +54,72 @@ enum End {
     Closed,
 }
 
-impl Drop for Supervisor {
-    /// Also where the runtime drops the task: everything is settled, and the end is told.
-    fn drop(&mut self) {
-        self.shared.close();
-        (self.status)(Status::Closed);
-    }
+/// Why a supervisor has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Its owner wants no more.
+    Closed,
+    /// What was taken for one server is a part of a cluster.
+    IsCluster,
 }
 
 impl Supervisor {
     pub fn new(
         options: Options,
         shared: Arc<Shared>,
+        node: NodeNumber,
         closing: watch::Receiver<Closing>,
         status: StatusSink,
         invalidated: InvalidationSink,
     ) -> Self {
-        Self { options, shared, closing, status, invalidated, failures: 0, grace: None, unasked: 0 }
+        let port = shared.serve(node);
+        let (failures, grace, unasked) = (0, None, 0);
+        Self { options, shared, port, closing, status, invalidated, failures, grace, unasked }
     }
 
-    pub async fn run(mut self) {
+    pub async fn run(mut self) -> Over {
         if self.first_request().await.is_none() {
-            return;
+            return Over::Closed;
         }
         (self.status)(Status::Connecting);
-        while AssertUnwindSafe(self.keep_connected()).catch_unwind().await.is_err() {
+        loop {
+            if let Ok(over) = AssertUnwindSafe(self.keep_connected()).catch_unwind().await {
+                return over;
+            }
             let reason = String::from("an internal error; please report it");
-            self.shared.lost(reason.clone());
+            self.shared.lost(&self.port, reason.clone());
             (self.status)(Status::Reconnecting { reason });
             sleep(PANIC_PAUSE).await;
         }
     }
 
     async fn first_request(&mut self) -> Option<()> {
-        while self.shared.update(|_, _| Ok(())).is_idle {
+        while self.shared.update(self.port.node, |_, _| Ok(())).is_idle {
             tokio::select! {
                 biased;
                 how = requested(&mut self.closing, Closing::No) => {
                     // A call may have come right before that.
-                    if how == Closing::AtOnce || self.shared.update(|_, _| Ok(())).is_idle {
+                    if how == Closing::AtOnce || self.shared.update(self.port.node, |_, _| Ok(())).is_idle {
                         return None;
                     }
                 }
-                () = self.shared.wake.notified() => {}
+                () = self.port.wake.notified() => {}
             }
         }
         Some(())
     }
 
     /// Until closed: connects, serves, and starts over when the connection is lost.
-    async fn keep_connected(&mut self) {
+    async fn keep_connected(&mut self) -> Over {
         loop {
+            let greeted = Instant::now();
             let ended = match self.connect().await {
-                None => return,
+                None => return Over::Closed,
+                Some(Err(Lost { is_cluster: true, .. })) => return Over::IsCluster,
                 Some(Err(Lost { reason, .. })) => End::Broken(reason),
                 Some(Ok((link, fenced))) => {
                     let served = Instant::now();
-                    let end = self.serve(link, fenced).await;
+                    let end = self.serve(link, fenced, greeted).await;
                     // A connection that served for a while was a good one: the next try is prompt.
                     // One that answers LOADING or READONLY every time is not.
                     if served.elapsed() > self.options.backoff.ceiling {
@@ -117,21 +128,21 @@ impl Supervisor {
                     end
                 }
             };
-            let End::Broken(reason) = ended else { return };
-            self.shared.lost(reason.clone());
-            let reason = Lost { server: self.options.to_string(), reason }.to_string();
+            let End::Broken(reason) = ended else { return Over::Closed };
+            self.shared.lost(&self.port, reason.clone());
+            let reason = Lost::new(self.options.to_string(), reason).to_string();
             (self.status)(Status::Reconnecting { reason });
             let delay = self.options.backoff.delay(self.failures, fastrand::f64());
             self.failures = self.failures.saturating_add(1);
             if self.meanwhile(sleep(delay)).await.is_none() {
-                return;
+                return Over::Closed;
             }
         }
     }
 
     /// A connection, and whether the last one is known to be gone in Redis, too.
     async fn connect(&mut self) -> Option<Result<(Link, bool), Lost>> {
-        let (options, fence) = (self.options.clone(), self.shared.fence());
+        let (options, fence) = (self.options.clone(), self.shared.fence(self.port.node));
         self.meanwhile(async move {
             let mut link = Link::open(&options).await?;
             let fenced = match fence {
@@ -151,7 +162,7 @@ impl Supervisor {
         let mut work = pin!(work);
         let mut timer = Timer::new();
         loop {
-            let watch = self.shared.expire();
+            let watch = self.shared.expire(&self.port);
             if self.is_over(&watch) {
                 return None;
             }
@@ -161,19 +172,19 @@ impl Supervisor {
                 biased;
                 how = requested(&mut self.closing, known) => self.close(how)?,
                 done = &mut work => return Some(done),
-                () = self.shared.wake.notified() => {}
+                () = self.port.wake.notified() => {}
                 () = timer.elapsed() => {}
             }
         }
     }
 
     /// Takes in what the server sends, until the connection breaks or all is closed.
-    async fn serve(&mut self, link: Link, fenced: bool) -> End {
+    async fn serve(&mut self, link: Link, fenced: bool, greeted: Instant) -> End {
         let identity = link.identity.clone();
         let (mut reader, writer, mut decoder) = link.into_parts();
         let writable = writer.writable();
         (self.status)(Status::Ready);
-        let mut watch = self.shared.connected(writer, identity, fenced);
+        let mut watch = self.shared.connected(&self.port, writer, identity, fenced, greeted);
         self.unasked = 0;
         let mut timer = Timer::new();
         loop {
@@ -188,28 +199,28 @@ impl Supervisor {
             watch = tokio::select! {
                 biased;
                 how = requested(&mut self.closing, known) => match self.close(how) {
-                    Some(()) => self.shared.update(|_, _| Ok(())),
+                    Some(()) => self.shared.update(self.port.node, |_, _| Ok(())),
                     None => return End::Closed,
                 },
-                () = std::future::ready(()), if timer.is_long_overdue() => self.shared.expire(),
+                () = std::future::ready(()), if timer.is_long_overdue() => self.shared.expire(&self.port),
                 read = reader.read(decoder.buffer()) => match read {
                     Ok(Received { is_open: false, .. }) => {
                         return End::Broken(String::from("the connection was lost"));
                     }
                     Ok(Received { must_write, .. }) => {
                         let watch = self.received(&mut decoder);
-                        if must_write { self.shared.writable() } else { watch }
+                        if must_write { self.shared.writable(&self.port) } else { watch }
                     }
                     Err(error) => return End::Broken(describe(&error)),
                 },
                 changed = writable.changed(), if watch.is_blocked => match changed {
-                    Ok(()) => self.shared.writable(),
+                    Ok(()) => self.shared.writable(&self.port),
                     Err(error) => return End::Broken(describe(&error)),
                 },
-                () = self.shared.wake.notified() => self.shared.update(|_, _| Ok(())),
+                () = self.port.wake.notified() => self.shared.update(self.port.node, |_, _| Ok(())),
                 () = timer.elapsed() => {
                     if timer.is_confirmed() {
-                        self.shared.expire()
+                        self.shared.expire(&self.port)
                     } else {
                         // What has arrived is read first.
                         yield_now().await;
@@ -259,10 +270,11 @@ impl Supervisor {
                 Err(malformed) => break Some(malformed.to_string()),
             }
         };
-        self.shared.update(|dispatcher, now| {
-            dispatcher.received(now);
+        let node = self.port.node;
+        self.shared.update(node, |dispatcher, now| {
+            dispatcher.received(node, now);
             for (value, size) in replies {
-                dispatcher.replied(value, size, now)?;
+                dispatcher.replied(node, value, size, now)?;
             }
             fault.map_or(Ok(()), Err)
         })

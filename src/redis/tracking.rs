@@ -39,6 +39,10 @@ impl<D: FnOnce(Result<()>) + Send> Request for Track<D> {
         Effect::Read
     }
 
+    fn proves(&self) -> bool {
+        true // A replica's news may have stopped.
+    }
+
     fn deadline(&self) -> Instant {
         self.deadline
     }

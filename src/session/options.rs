@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::keys::Keys;
+use crate::operation::replicas::Replicas;
 
 /// What holds for all calls of a store.
 #[derive(Debug, Clone)]
@@ -11,6 +12,8 @@ pub struct StoreOptions {
     pub keys: Keys,
     /// How long a session lives after its last write or touch, seconds. Default 3600.
     pub ttl_seconds: u32,
+    /// How many replicas are to have a write before it is acknowledged. Default: none has to.
+    pub replicas: Option<Replicas>,
     /// The time from a call to its deadline. Default 5 s.
     pub command_timeout: Duration,
     /// The largest state, bytes of its JSON. Default 1 MiB.
@@ -22,6 +25,7 @@ impl Default for StoreOptions {
         Self {
             keys: Keys::default(),
             ttl_seconds: 3600,
+            replicas: None,
             command_timeout: Duration::from_millis(5000),
             max_state_bytes: 1 << 20,
         }

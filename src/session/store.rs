@@ -35,8 +35,9 @@ impl<E: Engine> Store<E> {
     /// the operation that makes the change.
     pub fn new(engine: &E, options: StoreOptions, stream: Option<Arc<Stream>>) -> Self {
         let is_audited = stream.is_some();
-        let (keys, ttl_seconds) = (options.keys.clone(), options.ttl_seconds);
-        let sessions = engine.sessions(Namespace { keys, ttl_seconds, audit: stream });
+        let StoreOptions { keys, ttl_seconds, replicas, .. } = options.clone();
+        let namespace = Namespace { keys, ttl_seconds, replicas, audit: stream };
+        let sessions = engine.sessions(namespace);
         let (options, clock) = (Arc::new(options), engine.clock().clone());
         Self { sessions, options, clock, is_audited }
     }

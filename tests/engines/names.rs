@@ -37,7 +37,11 @@ impl Names {
 
     /// The queue's stream, with the limit of a history.
     pub fn stream(&self, setup: &Setup) -> Arc<Stream> {
-        Arc::new(Stream { keys: self.queue.clone(), max_backlog: setup.max_backlog })
+        Arc::new(Stream {
+            keys: self.queue.clone(),
+            max_backlog: setup.max_backlog,
+            replicas: None,
+        })
     }
 
     /// One of the namespaces, as a history sets it up.
@@ -45,6 +49,7 @@ impl Names {
         Namespace {
             keys: self.keys[number].clone(),
             ttl_seconds: setup.ttl_seconds[number],
+            replicas: None,
             audit: setup.audited[number].then(|| self.stream(setup)),
         }
     }

@@ -11,6 +11,7 @@ use crate::keys::{AUDIT_GROUP, AuditKeys};
 use crate::operation::letter::{DeadLetter, DeadLetterSelection, LetterPage, Revived};
 use crate::operation::names::Stream;
 use crate::operation::queue::{Append, Count, Metrics, ReadLetters, Remove, Revive};
+use crate::operation::replicas::Replicas;
 use crate::redis::command::AsCommand;
 use crate::redis::request::Attempt;
 use crate::redis::resp::encode::append;
@@ -42,6 +43,14 @@ impl AsCommand for Append {
 
     fn notes(&self) -> bool {
         true
+    }
+
+    fn replicas(&self, stream: &Stream) -> Option<Replicas> {
+        stream.replicas
+    }
+
+    fn has_changed(reply: &Value) -> bool {
+        *reply != Value::Int(0)
     }
 
     fn read(self, stream: &Stream, reply: Result<Value>) -> Result<()> {

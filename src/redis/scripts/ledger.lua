@@ -19,7 +19,11 @@ place = place % PLACES * WIDTH
 if flag == '?' then
   local entry = redis.call('GETRANGE', KEYS[1], place, place + WIDTH - 1)
   local landed = string.match(entry, '^' .. number .. ':(%-?%d+);')
-  if landed then return tonumber(landed) end
+  if landed then
+    -- WAIT waits until replicas have what its own connection has written: this, then.
+    local renewed = redis.pcall('EXPIRE', KEYS[1], '900')
+    return type(renewed) == 'table' and renewed or tonumber(landed)
+  end
 end
 
 -- Undoes `note`.

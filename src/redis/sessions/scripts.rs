@@ -62,7 +62,7 @@ impl Scripts {
 
 /// The constants, as the files in `scripts/` name them.
 fn constants(namespace: &Namespace, event: &str) -> String {
-    let Namespace { keys, ttl_seconds, audit } = namespace;
+    let Namespace { keys, ttl_seconds, audit, .. } = namespace;
     [
         // Before the session id in a session's key.
         ("KEY_PREFIX", quoted(&keys.session_prefix)),
@@ -104,7 +104,7 @@ mod tests {
 
     fn namespace(session_prefix: &str) -> Namespace {
         let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
-        Namespace { keys, ttl_seconds: 60, audit: None }
+        Namespace { keys, ttl_seconds: 60, replicas: None, audit: None }
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_constants_are_those_of_the_namespace() {
-        let stream = Stream { keys: AuditKeys::of("q"), max_backlog: Some(7) };
+        let stream = Stream { keys: AuditKeys::of("q"), max_backlog: Some(7), replicas: None };
         let namespace = Namespace { audit: Some(Arc::new(stream)), ..namespace("p:\n") };
         assert_eq!(
             constants(&namespace, "happened"),

@@ -7,6 +7,7 @@ use super::message;
 use super::reply::{unexpected, wrong_type};
 use crate::document::Draft;
 use crate::error::{Error, Result};
+use crate::operation::replicas::Replicas;
 use crate::operation::rule::Rule;
 use crate::operation::session::{Broadcast, Delete, Deleted, Touch, Write, Written};
 use crate::redis::command::{About, AsCommand};
@@ -70,6 +71,10 @@ impl AsCommand for Write {
         true
     }
 
+    fn replicas(&self, context: &Context) -> Option<Replicas> {
+        context.namespace.replicas
+    }
+
     fn read(self, _context: &Context, reply: Result<Value>) -> Result<Written> {
         let Self { session_id, rule, .. } = self;
         let value = reply.map_err(|error| wrong_type(error, &session_id))?;
@@ -121,6 +126,10 @@ impl AsCommand for Delete {
         true
     }
 
+    fn replicas(&self, context: &Context) -> Option<Replicas> {
+        context.namespace.replicas
+    }
+
     fn read(self, _context: &Context, reply: Result<Value>) -> Result<Deleted> {
         reply.map(|answer| Deleted {
             existed: answer != Value::Int(0),
@@ -141,6 +150,10 @@ impl AsCommand for Touch {
 
     fn about(&self, context: &Context) -> About {
         About::Writes(context.hash(&self.session_id))
+    }
+
+    fn replicas(&self, context: &Context) -> Option<Replicas> {
+        context.namespace.replicas
     }
 
     fn read(self, _context: &Context, reply: Result<Value>) -> Result<bool> {

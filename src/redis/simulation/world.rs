@@ -309,7 +309,7 @@ impl World {
         self.tell(format!("connection {id}, fenced: {fenced}"));
         let may_ask = self.server.may_fence || self.random.bool();
         let identity = may_ask.then(|| Identity { id, name: id.to_string() });
-        self.dispatcher.connected(identity, fenced, self.now);
+        self.dispatcher.connected(identity, fenced, self.now, self.now);
     }
 
     /// The socket takes all, or a part and is full for a while.

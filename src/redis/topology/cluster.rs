@@ -36,6 +36,8 @@ const OLD_ANSWERS: u32 = 5;
 pub(crate) struct Cluster {
     /// All that were ever told of; the first are those that the client was told of by its owner.
     nodes: Vec<Endpoint>,
+    /// How many slots each of them has.
+    shares: Vec<u16>,
     owners: Box<[Option<NodeNumber>]>,
     /// The latest epoch that a node has told of, and how many have told of earlier ones since.
     epoch: u64,
@@ -56,6 +58,7 @@ impl Cluster {
     /// A cluster of which these nodes are known.
     pub fn new(seeds: Vec<Endpoint>, now: Instant, random: fastrand::Rng) -> Self {
         Self {
+            shares: vec![0; seeds.len()],
             nodes: seeds,
             owners: vec![None; usize::from(Slot::COUNT)].into(),
             epoch: 0,
@@ -72,6 +75,16 @@ impl Cluster {
     /// The owner of a slot. `None`: nobody has told of one.
     pub fn owner(&self, slot: Slot) -> Option<NodeNumber> {
         self.owners.get(usize::from(slot.number())).copied().flatten()
+    }
+
+    /// Whether a node has slots.
+    pub fn is_owner(&self, node: NodeNumber) -> bool {
+        self.shares.get(node).is_some_and(|share| *share > 0)
+    }
+
+    /// How many nodes were ever told of.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Where a node listens.
@@ -136,12 +149,13 @@ impl Cluster {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// A node says that another one has this slot (`MOVED`). Returns that node.
-    pub fn redirected(&mut self, slot: Slot, to: &Endpoint, now: Instant) -> NodeNumber {
+    /// A node says that another one has this slot (`MOVED`). Whether that is news.
+    pub fn redirected(&mut self, slot: Slot, to: &Endpoint, now: Instant) -> bool {
         let owner = self.number(to);
+        let is_news = self.owner(slot) != Some(owner);
         self.set_owner(slot, owner);
         self.hinted(None, now);
-        owner
+        is_news
     }
 
     /// Something says that the map may be old: a connection to `by` has ended or cannot be made, or
@@ -167,14 +181,20 @@ impl Cluster {
     }
 
     fn set_owner(&mut self, slot: Slot, owner: NodeNumber) {
-        if let Some(known) = self.owners.get_mut(usize::from(slot.number())) {
-            *known = Some(owner);
+        let Some(known) = self.owners.get_mut(usize::from(slot.number())) else { return };
+        if let Some(share) = known.replace(owner).and_then(|before| self.shares.get_mut(before)) {
+            *share -= 1;
+        }
+        if let Some(share) = self.shares.get_mut(owner) {
+            *share += 1;
         }
     }
 
-    fn number(&mut self, endpoint: &Endpoint) -> NodeNumber {
+    /// The number of the node at an address.
+    pub fn number(&mut self, endpoint: &Endpoint) -> NodeNumber {
         self.nodes.iter().position(|known| known == endpoint).unwrap_or_else(|| {
             self.nodes.push(endpoint.clone());
+            self.shares.push(0);
             self.nodes.len() - 1
         })
     }

@@ -4,11 +4,9 @@
 //! - `view`: what a node of a cluster tells of it; `cluster`: what is made of that, and who is asked
 //!   next.
 
-#![allow(dead_code)] // Until connections go by it.
-
-mod cluster;
-mod partition;
+pub(crate) mod cluster;
+pub(crate) mod partition;
 #[cfg(test)]
 mod simulation;
-mod slot;
-mod view;
+pub(crate) mod slot;
+pub(crate) mod view;

@@ -3,6 +3,7 @@
 //! clients are to reach the nodes.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use redis::Value;
 
@@ -16,6 +17,14 @@ const MOST_NODES: usize = 4096;
 pub(crate) struct Endpoint {
     pub host: String,
     pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    /// As errors name it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
 }
 
 /// What the cluster calls a node, for ever.

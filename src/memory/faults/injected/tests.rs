@@ -22,7 +22,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let namespace = Namespace { keys: Keys::default(), ttl_seconds: 99, audit: None };
+        let namespace =
+            Namespace { keys: Keys::default(), ttl_seconds: 99, replicas: None, audit: None };
         Self {
             injected: Injected::new("memory:".into()),
             contents: Contents::new(false),

@@ -1,0 +1,83 @@
+//! A request that is not settled, and one that has just been.
+
+use redis::Value;
+
+use crate::error::Result;
+use crate::operation::Effect;
+use crate::redis::conversation::Sending;
+use crate::redis::order::Access;
+use crate::redis::request::Request;
+use crate::redis::role::Question;
+use crate::redis::topology::cluster::NodeNumber;
+
+/// A request that is not settled.
+pub(super) struct Pending {
+    pub request: Box<dyn Request>,
+    /// Its number in the ledger, from the first try on.
+    pub number: Option<u64>,
+    /// A try was sent and its answer lost.
+    pub repeated: bool,
+    pub with_source: bool,
+    /// The node that has said that another one is to be asked this time (`ASK`) has named this one.
+    pub asking: Option<NodeNumber>,
+    /// How often Redis has refused it for now, and why it did last.
+    pub refusals: u32,
+    pub refusal: Option<String>,
+}
+
+impl Pending {
+    pub fn new(request: Box<dyn Request>) -> Self {
+        Self {
+            request,
+            number: None,
+            repeated: false,
+            with_source: false,
+            asking: None,
+            refusals: 0,
+            refusal: None,
+        }
+    }
+
+    pub fn access(&self) -> Access<'_> {
+        self.request.access()
+    }
+
+    pub fn sending(&self) -> Sending {
+        let changes = self.request.effect() != Effect::Read;
+        let (documents, replies) = (self.request.documents(), self.request.replies());
+        Sending { changes, documents, replies, blocks: self.request.blocks() }
+    }
+}
+
+/// Who waits for a reply.
+pub(super) enum Asker {
+    Call(Pending),
+    /// The dispatcher, for the server's role.
+    Role(Question),
+    /// The dispatcher, for how many replicas have what was written.
+    Replicas,
+    /// Nobody: it lets the next command pass (`ASKING`).
+    Asking,
+}
+
+impl Asker {
+    pub fn call(self) -> Option<Pending> {
+        if let Self::Call(pending) = self { Some(pending) } else { None }
+    }
+}
+
+/// A request that has come to its end, to be told so when no lock is held.
+pub(crate) struct Settled {
+    request: Box<dyn Request>,
+    outcome: Result<Value>,
+}
+
+impl Settled {
+    pub fn new(request: Box<dyn Request>, outcome: Result<Value>) -> Self {
+        Self { request, outcome }
+    }
+
+    pub fn tell(self) {
+        self.request.settle(self.outcome);
+    }
+}

@@ -1,0 +1,167 @@
+//! Which node a request goes to, and how the dispatcher learns of that.
+
+use tokio::time::Instant;
+
+use super::node::Node;
+use super::pending::Pending;
+use super::{Dispatcher, Map};
+use crate::redis::refusal::Redirection;
+use crate::redis::request::{Place, Request};
+use crate::redis::topology::cluster::{Cluster, NodeNumber};
+use crate::redis::topology::view::{Endpoint, View};
+
+impl Dispatcher {
+    /// What was taken for one server is a cluster, of which these nodes are known. It has no connection.
+    pub fn is_part_of_cluster(&mut self, known: Vec<Endpoint>, now: Instant) {
+        if let Map::One = self.map {
+            let random = fastrand::Rng::with_seed(self.random.u64(..));
+            self.map = Map::Cluster(Cluster::new(known, now, random));
+            if let Some(node) = self.nodes.first_mut() {
+                self.homeless.append(&mut node.again);
+                self.homeless.append(&mut node.ready);
+            }
+            self.nodes.clear();
+            self.reroute();
+        }
+    }
+
+    /// When a node is to be asked for the map, unless something else happens before that.
+    pub fn map_timeout(&self) -> Option<Instant> {
+        match &self.map {
+            Map::One => None,
+            Map::Cluster(cluster) => cluster.timeout(),
+        }
+    }
+
+    /// The node that is to be asked for the map now, with `map_answered` or `map_unanswered` to follow.
+    pub fn ask_for_map(&mut self, now: Instant) -> Option<(NodeNumber, Endpoint)> {
+        let Map::Cluster(cluster) = &mut self.map else { return None };
+        let number = cluster.ask(now)?;
+        Some((number, cluster.endpoint(number)?.clone()))
+    }
+
+    /// The node that was asked for the map has answered.
+    pub fn map_answered(&mut self, view: &View, now: Instant) {
+        let Map::Cluster(cluster) = &mut self.map else { return };
+        if !cluster.answered(view, now).is_empty() {
+            self.reroute();
+        }
+    }
+
+    /// The node that was asked for the map has not answered.
+    pub fn map_unanswered(&mut self, reason: String, now: Instant) {
+        let Map::Cluster(cluster) = &mut self.map else { return };
+        cluster.unanswered(now);
+        self.unknown = reason;
+    }
+
+    /// Whether something waits for the map.
+    pub fn needs_map(&self) -> bool {
+        !self.homeless.is_empty()
+    }
+
+    /// Whether something waits to be sent to a node.
+    pub fn has_work(&self, number: NodeNumber) -> bool {
+        self.nodes.get(number).is_some_and(Node::has_work)
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Where a node of a cluster listens.
+    pub fn endpoint(&self, number: NodeNumber) -> Option<&Endpoint> {
+        let Map::Cluster(cluster) = &self.map else { return None };
+        cluster.endpoint(number)
+    }
+
+    /// Whether a node has nothing more to do: it has no slots, and owes nothing.
+    pub fn is_done(&self, number: NodeNumber) -> bool {
+        let Map::Cluster(cluster) = &self.map else { return false };
+        !cluster.is_owner(number) && self.nodes.get(number).is_none_or(Node::is_idle)
+    }
+
+    /// How the keys are spread is known now, or is known to be otherwise.
+    pub fn reroute(&mut self) {
+        if let Map::Cluster(cluster) = &self.map {
+            for number in self.nodes.len()..cluster.nodes() {
+                let name = cluster.endpoint(number).map(Endpoint::to_string);
+                self.nodes.push(Node::new(name.unwrap_or_default()));
+            }
+        }
+        let (mut again, mut ready) = (Vec::new(), Vec::new());
+        for node in &mut self.nodes {
+            again.extend(node.again.drain(..));
+            ready.extend(node.ready.drain(..));
+        }
+        ready.extend(self.homeless.drain(..));
+        again.into_iter().for_each(|pending| self.send_again(pending));
+        ready.into_iter().for_each(|pending| self.send_later(pending));
+    }
+
+    /// The node that a request goes to. `None`: nobody has told yet.
+    pub(super) fn route(&self, request: &dyn Request) -> Option<NodeNumber> {
+        let Map::Cluster(cluster) = &self.map else { return Some(0) };
+        let number = match request.place() {
+            Place::Unknown => return None,
+            Place::Node(number) => number,
+            Place::Slot(slot) | Place::Partition { slot, .. } => cluster.owner(slot)?,
+            Place::Any => self.any_owner(cluster)?,
+        };
+        (number < self.nodes.len()).then_some(number)
+    }
+
+    /// A master, with a connection if there is one.
+    fn any_owner(&self, cluster: &Cluster) -> Option<NodeNumber> {
+        let owners = (0..self.nodes.len()).filter(|number| cluster.is_owner(*number));
+        owners.min_by_key(|number| {
+            self.nodes.get(*number).is_none_or(|node| node.conversation.is_none())
+        })
+    }
+
+    /// To be sent when what is ready before it is sent.
+    pub(super) fn send_later(&mut self, pending: Pending) {
+        match self.route(&*pending.request).and_then(|number| self.nodes.get_mut(number)) {
+            Some(node) => node.ready.push_back(pending),
+            None => self.homeless.push_back(pending),
+        }
+    }
+
+    /// To be sent before what is ready.
+    pub(super) fn send_again(&mut self, pending: Pending) {
+        let number = pending.asking.or_else(|| self.route(&*pending.request));
+        match number.and_then(|number| self.nodes.get_mut(number)) {
+            Some(node) => node.again.push_back(pending),
+            None => self.homeless.push_back(pending),
+        }
+    }
+
+    /// Whether a refusal says that another node is to be asked, which is noted.
+    pub(super) fn is_redirected(
+        &mut self,
+        number: NodeNumber,
+        pending: &mut Pending,
+        line: &str,
+        now: Instant,
+    ) -> bool {
+        let Map::Cluster(cluster) = &mut self.map else { return false };
+        if line.starts_with("CLUSTERDOWN") {
+            cluster.hinted(Some(number), now);
+        }
+        let Some(asked) = cluster.endpoint(number).cloned() else { return false };
+        let Some(redirection) = Redirection::of(line, &asked) else { return false };
+        match redirection {
+            Redirection::Moved(slot, to) => {
+                if cluster.redirected(slot, &to, now) {
+                    self.reroute();
+                }
+            }
+            Redirection::Ask(to) => {
+                pending.asking = Some(cluster.number(&to));
+                self.reroute();
+            }
+        }
+        true
+    }
+}

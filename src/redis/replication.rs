@@ -1,0 +1,110 @@
+//! Which writes wait until replicas have them. A write is sent as any other; behind all that are
+//! sent together goes one `WAIT`, and their answers are kept until it is answered. While a `WAIT` is
+//! owed, no other is sent: the next one is for all writes that were sent meanwhile.
+//!
+//! `WAIT` tells of what its own connection has written, so nothing of this outlives a connection. A
+//! state machine like the dispatcher, which owns it; `C` is a call that waits.
+
+use redis::Value;
+
+use crate::operation::replicas::Replicas;
+use crate::redis::refusal::{Refusal, error_line};
+use crate::redis::resp::encode::Command;
+
+/// The writes of a connection that wait for replicas.
+pub(crate) struct Replication<C> {
+    /// What the writes demand that no `WAIT` was sent behind.
+    uncovered: Option<Replicas>,
+    /// Whether a `WAIT` is owed its answer.
+    is_owed: bool,
+    executed: Vec<Executed<C>>,
+    /// Why the server does not do this for this user.
+    refusal: Option<String>,
+}
+
+/// A write that Redis has executed, and whose call waits.
+pub(crate) struct Executed<C> {
+    pub call: C,
+    pub answer: Value,
+    pub replicas: Replicas,
+}
+
+/// How many replicas had a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Confirmed {
+    By(u32),
+    /// Nobody knows: Redis' error.
+    Unknown(String),
+}
+
+impl<C> Replication<C> {
+    pub fn new() -> Self {
+        Self { uncovered: None, is_owed: false, executed: Vec::new(), refusal: None }
+    }
+
+    /// Why a write that demands replicas is not to be sent: nobody could tell whether they have it.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// A write is sent that demands this.
+    pub fn sent(&mut self, replicas: Replicas) {
+        self.uncovered = Some(self.uncovered.map_or(replicas, |other| other.and(replicas)));
+    }
+
+    /// What the `WAIT` is to demand that goes out now, if one does.
+    pub fn due(&mut self) -> Option<Replicas> {
+        let replicas = self.uncovered.take_if(|_| !self.is_owed)?;
+        self.is_owed = true;
+        Some(replicas)
+    }
+
+    /// Redis has executed a write. Its call waits from now on.
+    pub fn executed(&mut self, call: C, answer: Value, replicas: Replicas) {
+        self.executed.push(Executed { call, answer, replicas });
+    }
+
+    /// A `WAIT` is answered. How many replicas have the writes that were answered before, and those.
+    pub fn confirmed(&mut self, answer: &Value) -> (Confirmed, Vec<Executed<C>>) {
+        self.is_owed = false;
+        let confirmed = match answer {
+            Value::Int(count) => Confirmed::By(u32::try_from(*count).unwrap_or(0)),
+            Value::ServerError(error) => {
+                let line = error_line(error);
+                if Refusal::is_for_good(&line) {
+                    self.refusal = Some(line.clone());
+                }
+                Confirmed::Unknown(line)
+            }
+            other => Confirmed::Unknown(format!("WAIT is answered with {other:?}")),
+        };
+        (confirmed, std::mem::take(&mut self.executed))
+    }
+
+    /// Takes out the calls that are to wait no longer.
+    pub fn give_up(&mut self, mut is_over: impl FnMut(&C) -> bool) -> Vec<C> {
+        self.executed.extract_if(.., |one| is_over(&one.call)).map(|one| one.call).collect()
+    }
+
+    /// The connection has ended. The calls that still wait.
+    pub fn end(&mut self) -> Vec<C> {
+        std::mem::take(self).executed.into_iter().map(|one| one.call).collect()
+    }
+
+    /// Whether no call waits.
+    pub fn is_idle(&self) -> bool {
+        self.executed.is_empty()
+    }
+}
+
+impl<C> Default for Replication<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Appends the command that waits for replicas.
+pub(crate) fn encode_wait(replicas: Replicas, out: &mut Vec<u8>) {
+    let ms = u64::try_from(replicas.timeout.as_millis()).unwrap_or(u64::MAX);
+    Command::new(out, 3).word("WAIT").number(replicas.count.into()).number(ms);
+}
