@@ -1,6 +1,7 @@
 'use strict'
 
 const { randomUUID } = require('node:crypto')
+const { ManagedServer } = require('./managed.js')
 const { Managers } = require('./managers.js')
 const { RedisServer } = require('./redis.js')
 
@@ -25,6 +26,33 @@ class RedisEngine {
 
   stop() {
     return this.#server.stop()
+  }
+}
+
+/** Redis behind a proxy that refuses what managed servers refuse. */
+class ManagedRedisEngine {
+  #redis = new RedisEngine()
+  #proxy
+
+  async start() {
+    await this.#redis.start()
+    const { port } = new URL(this.#redis.url)
+    this.#proxy = await ManagedServer.start(Number(port), {
+      refuses: ['HELLO', 'CLIENT', 'CONFIG'],
+    })
+  }
+
+  get url() {
+    return this.#proxy.url
+  }
+
+  forget() {
+    return this.#redis.forget()
+  }
+
+  async stop() {
+    await this.#proxy.stop()
+    await this.#redis.stop()
   }
 }
 
@@ -84,7 +112,7 @@ class Store {
   }
 }
 
-const ENGINES = { redis: RedisEngine, memory: MemoryEngine }
+const ENGINES = { redis: RedisEngine, managed: ManagedRedisEngine, memory: MemoryEngine }
 
 const wanted = process.env.SYNCKAIROS_TEST_ENGINES?.split(',') ?? Object.keys(ENGINES)
 

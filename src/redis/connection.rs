@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use crate::closing::{Closing, raise};
 use crate::engine::status::StatusSink;
 use crate::redis::dispatcher::Dispatcher;
+use crate::redis::keeper::Keeper;
 use crate::redis::options::Options;
 use crate::redis::request::Request;
 use crate::redis::shared::Shared;
-use crate::redis::supervisor::Supervisor;
 use crate::redis::tracking::InvalidationSink;
 
 /// How many requests a collecting connection holds back at most: fewer would cost more system
@@ -40,9 +40,8 @@ impl Connection {
         let dispatcher = Dispatcher::new(server, options.stall_timeout, fastrand::Rng::new());
         let shared = Arc::new(Shared::new(dispatcher));
         let (closing, closing_seen) = watch::channel(Closing::No);
-        let supervisor =
-            Supervisor::new(options, shared.clone(), closing_seen, status, invalidated);
-        (Self { shared, closing, collects: false }, supervisor.run())
+        let keeper = Keeper::new(options, shared.clone(), closing_seen, status, invalidated);
+        (Self { shared, closing, collects: false }, keeper.run())
     }
 
     /// The same, collecting: whoever submits several requests in a row calls `flush` after the

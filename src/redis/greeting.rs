@@ -1,6 +1,9 @@
 //! What a connection says first: which protocol it speaks, who is speaking, and in which database.
 //! The answers tell what the server knows the connection by, and whether it is the right server: a
 //! replica and a part of a cluster are not.
+//!
+//! `HELLO` comes first. Where a server or a proxy does not know it, the same connection goes on in
+//! RESP2: `AUTH` says who is speaking, and `ROLE` tells whether the server is a replica.
 
 use redis::{Cmd, Value};
 
@@ -9,7 +12,11 @@ use crate::redis::refusal::{Refusal, error_line};
 
 pub(crate) const REPLICA: &str = "it is a replica: connect to its master";
 
-const CLUSTER: &str = "it is a part of a cluster, which this version does not support";
+/// Why a part of a cluster is not used as a server of its own.
+pub(crate) const CLUSTER: &str = "it is a part of a cluster";
+
+/// The user of whoever gives a password alone.
+const DEFAULT_USER: &str = "default";
 
 /// Who is speaking, and in which database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,49 +45,119 @@ pub struct Identity {
     pub name: String,
 }
 
-/// The commands of a greeting, in order, and what is to be made of their answers.
+/// A greeting that is not finished: the commands to send next, and what is to be made of their
+/// answers.
 pub(crate) struct Greeting {
     login: Login,
     protocol: Protocol,
     name: String,
+    /// Whether `HELLO` is asked. Else it was refused.
+    with_hello: bool,
+    expected: Expected,
+}
+
+/// What a server is expected to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// A master, not in a cluster.
+    Alone,
+    /// A master in a cluster.
+    Master,
+    /// Any node of a cluster.
+    Node,
+}
+
+/// What the answers to a greeting lead to.
+pub(crate) enum Next {
+    /// The connection is to be greeted in another way.
+    Again(Greeting),
+    /// The connection is ready.
+    Done(Greeted),
+}
+
+/// What is known of a connection that is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Greeted {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// What the server knows it by: `None` where it does not tell this user.
+    pub identity: Option<Identity>,
+    /// Whether the server tells its role.
+    pub tells_role: bool,
 }
 
 impl Greeting {
-    pub fn new(login: &Login, protocol: Protocol) -> Self {
-        Self { login: login.clone(), protocol, name: keys::link_name(fastrand::u64(..)) }
+    pub fn new(login: &Login, protocol: Protocol, expected: Expected) -> Self {
+        let name = keys::link_name(fastrand::u64(..));
+        Self { login: login.clone(), protocol, name, with_hello: true, expected }
     }
 
     pub fn commands(&self) -> Vec<Cmd> {
+        let mut commands = self.login_commands();
+        // The name is for the fence, and for operators who read `CLIENT LIST`.
+        commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(&self.name).to_owned());
+        commands.push(redis::cmd("CLIENT").arg("ID").to_owned());
+        if !self.with_hello {
+            commands.push(redis::cmd("ROLE"));
+        }
+        commands
+    }
+
+    /// What the connection cannot be used without.
+    fn login_commands(&self) -> Vec<Cmd> {
+        let mut commands = Vec::new();
+        if self.with_hello {
+            commands.push(self.hello());
+        } else if let Some((username, password)) = self.credentials() {
+            let mut auth = redis::cmd("AUTH");
+            if username != DEFAULT_USER {
+                auth.arg(username); // Old servers know no users.
+            }
+            commands.push(auth.arg(password).to_owned());
+        }
+        if self.login.db != 0 {
+            commands.push(redis::cmd("SELECT").arg(self.login.db).to_owned());
+        }
+        commands
+    }
+
+    fn hello(&self) -> Cmd {
         let mut hello = redis::cmd("HELLO");
         hello.arg(match self.protocol {
             Protocol::Resp2 => 2,
             Protocol::Resp3 => 3,
         });
-        let Login { username, password, .. } = &self.login;
-        if username.is_some() || password.is_some() {
-            // A user may need no password: an empty one then.
-            let username = username.as_deref().unwrap_or("default");
-            hello.arg("AUTH").arg(username).arg(password.as_deref().unwrap_or_default());
+        if let Some((username, password)) = self.credentials() {
+            hello.arg("AUTH").arg(username).arg(password);
         }
-        let mut commands = vec![hello];
-        if self.login.db != 0 {
-            commands.push(redis::cmd("SELECT").arg(self.login.db).to_owned());
-        }
-        // The name is for the fence, and for operators who read `CLIENT LIST`.
-        commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(&self.name).to_owned());
-        commands.push(redis::cmd("CLIENT").arg("ID").to_owned());
-        commands
+        hello
     }
 
-    /// What the server knows the connection by: `None` where it does not tell this user. `Err`
-    /// where the connection is not to be used.
-    pub fn finish(self, answers: Vec<Value>) -> Result<Option<Identity>, String> {
-        let rights = answers.len().saturating_sub(2);
-        let mut id = None;
-        let mut is_named = false;
+    /// A user name and a password. A user may need no password: an empty one then.
+    fn credentials(&self) -> Option<(&str, &str)> {
+        let Login { username, password, .. } = &self.login;
+        (username.is_some() || password.is_some()).then(|| {
+            let username = username.as_deref().unwrap_or(DEFAULT_USER);
+            (username, password.as_deref().unwrap_or_default())
+        })
+    }
+
+    /// Takes the answers to the commands. `Err` where the connection is not to be used.
+    pub fn answered(mut self, answers: Vec<Value>) -> Result<Next, String> {
+        if self.with_hello && answers.first().is_some_and(|answer| self.is_without_hello(answer)) {
+            (self.with_hello, self.protocol) = (false, Protocol::Resp2);
+            return Ok(Next::Again(self));
+        }
+        let rights = self.login_commands().len();
+        let (mut id, mut is_named, mut tells_role) = (None, false, self.with_hello);
         for (at, answer) in answers.into_iter().enumerate() {
-            if at == 0 {
+            if self.expected != Expected::Node {
                 check_server(&answer)?;
+            }
+            if self.expected == Expected::Alone
+                && tells(&answer, "mode").is_some_and(|mode| is(mode, "cluster"))
+            {
+                return Err(String::from(CLUSTER));
             }
             match answer {
                 Value::ServerError(error) => {
@@ -90,18 +167,42 @@ impl Greeting {
                         return Err(line);
                     }
                 }
-                Value::Okay => is_named = at == rights,
+                Value::Okay => is_named |= at == rights,
                 Value::Int(int) => id = Some(int),
+                Value::Array(_) => tells_role = true,
                 _ => {}
             }
         }
-        Ok(id.filter(|_| is_named).map(|id| Identity { id, name: self.name }))
+        let identity = id.filter(|_| is_named).map(|id| Identity { id, name: self.name });
+        Ok(Next::Done(Greeted { protocol: self.protocol, identity, tells_role }))
+    }
+
+    /// Whether this answer to `HELLO` means that the server does not know it. Some that do not know
+    /// it ask for `AUTH` before they say so.
+    fn is_without_hello(&self, answer: &Value) -> bool {
+        let Value::ServerError(error) = answer else { return false };
+        let line = error_line(error);
+        Refusal::is_for_good(&line) || (error.code() == "NOAUTH" && self.credentials().is_some())
     }
 }
 
-/// Looks at what `HELLO` tells of the server. `Err`: why the server is not to be used.
-pub(crate) fn check_server(hello: &Value) -> Result<(), String> {
-    let tells = |field: &str| match hello {
+/// Looks at what `HELLO` or `ROLE` tells of the server. `Err`: why the server is not to be used.
+pub(crate) fn check_server(answer: &Value) -> Result<(), String> {
+    let role = match answer {
+        // The first word of `ROLE`; in RESP2 `HELLO` begins with the name of its first field.
+        Value::Array(parts) => parts.first().filter(|role| is(role, "slave")),
+        _ => None,
+    };
+    let role = role.or_else(|| tells(answer, "role"));
+    if role.is_some_and(|role| is(role, "replica") || is(role, "slave")) {
+        return Err(String::from(REPLICA));
+    }
+    Ok(())
+}
+
+/// A field of the answer to `HELLO`.
+fn tells<'a>(answer: &'a Value, field: &str) -> Option<&'a Value> {
+    match answer {
         Value::Map(fields) => {
             fields.iter().find(|(name, _)| is(name, field)).map(|(_, value)| value)
         }
@@ -109,30 +210,128 @@ pub(crate) fn check_server(hello: &Value) -> Result<(), String> {
             fields.chunks_exact(2).find(|pair| is(&pair[0], field)).map(|pair| &pair[1])
         }
         _ => None,
-    };
-    if tells("role").is_some_and(|role| is(role, "replica") || is(role, "slave")) {
-        return Err(String::from(REPLICA));
     }
-    if tells("mode").is_some_and(|mode| is(mode, "cluster")) {
-        return Err(String::from(CLUSTER));
-    }
-    Ok(())
 }
 
 fn is(value: &Value, text: &str) -> bool {
-    matches!(value, Value::BulkString(bytes) if bytes == text.as_bytes())
+    match value {
+        Value::BulkString(bytes) => bytes == text.as_bytes(),
+        Value::SimpleString(line) => line == text,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn finished(answers: &[&str]) -> Result<Option<i64>, String> {
+    fn read(answers: &[&str]) -> Vec<Value> {
         let read = |text: &&str| redis::parse_redis_value(text.as_bytes()).expect("RESP");
-        let greeting = Greeting::new(&Login::default(), Protocol::Resp3);
-        greeting
-            .finish(answers.iter().map(read).collect())
-            .map(|identity| identity.map(|one| one.id))
+        answers.iter().map(read).collect()
+    }
+
+    fn finished(answers: &[&str]) -> Result<Option<i64>, String> {
+        match Greeting::new(&Login::default(), Protocol::Resp3, Expected::Alone)
+            .answered(read(answers))?
+        {
+            Next::Done(greeted) => Ok(greeted.identity.map(|one| one.id)),
+            Next::Again(_) => panic!("asked again"),
+        }
+    }
+
+    /// The greeting of a server that refuses `HELLO` by this error.
+    fn without_hello(login: &Login, error: &str) -> Result<Greeting, String> {
+        let answers = read(&[error, "-NOAUTH x\r\n", "-NOAUTH x\r\n"]);
+        match Greeting::new(login, Protocol::Resp3, Expected::Alone).answered(answers)? {
+            Next::Again(greeting) => Ok(greeting),
+            Next::Done(_) => panic!("greeted"),
+        }
+    }
+
+    fn greeted(greeting: Greeting, answers: &[&str]) -> Result<Greeted, String> {
+        match greeting.answered(read(answers))? {
+            Next::Done(greeted) => Ok(greeted),
+            Next::Again(_) => panic!("asked again"),
+        }
+    }
+
+    fn words(greeting: &Greeting) -> Vec<String> {
+        let text = |command: &Cmd| String::from_utf8(command.get_packed_command()).expect("text");
+        let words =
+            |packed: String| packed.split("\r\n").skip(2).step_by(2).collect::<Vec<_>>().join(" ");
+        greeting.commands().iter().map(|command| words(text(command))).collect()
+    }
+
+    const UNKNOWN: &str = "-ERR unknown command 'HELLO', with args beginning with: '3' \r\n";
+    const MASTER: &str = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+    const REPLICA_OF: &str = "*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$7\r\nconnect\r\n:-1\r\n";
+
+    #[test]
+    fn a_server_that_does_not_know_hello_is_greeted_in_resp2() {
+        for error in [
+            UNKNOWN,
+            "-NOPERM this user has no permissions to run the 'hello' command\r\n",
+            "-NOPROTO unsupported protocol version\r\n",
+            "-ERR Unsupported command\r\n",
+            "-unsupported command 'hello'\r\n",
+            "-ERR Command is not available: 'HELLO'\r\n",
+            "-ERR wrong number of arguments for 'hello' command\r\n",
+        ] {
+            let greeting = without_hello(&Login::default(), error).expect(error);
+            assert_eq!(words(&greeting)[1..], ["CLIENT ID", "ROLE"], "{error}");
+            let greeted = greeted(greeting, &["+OK\r\n", ":7\r\n", MASTER]).expect(error);
+            assert_eq!(greeted.protocol, Protocol::Resp2);
+            assert_eq!(greeted.identity.map(|one| one.id), Some(7));
+            assert!(greeted.tells_role);
+        }
+    }
+
+    #[test]
+    fn a_server_that_knows_none_of_it_is_used_all_the_same() {
+        let greeting = without_hello(&Login::default(), UNKNOWN).expect("again");
+        let greeted = greeted(greeting, &[UNKNOWN; 3]).expect("greeted");
+        assert_eq!((greeted.identity, greeted.tells_role), (None, false));
+    }
+
+    #[test]
+    fn in_resp2_auth_says_who_is_speaking() {
+        let login = |username: Option<&str>, password: Option<&str>, db| Login {
+            username: username.map(str::to_owned),
+            password: password.map(str::to_owned),
+            db,
+        };
+        let words = |login, error| {
+            let words = words(&without_hello(&login, error).expect("again"));
+            words[..words.len() - 3].join(", ")
+        };
+        let noauth = "-NOAUTH Authentication required.\r\n";
+        assert_eq!(words(login(None, Some("p"), 3), UNKNOWN), "AUTH p, SELECT 3");
+        assert_eq!(words(login(Some("default"), Some("p"), 0), noauth), "AUTH p");
+        assert_eq!(words(login(Some("u"), Some("p"), 0), noauth), "AUTH u p");
+        assert_eq!(words(login(None, None, 2), UNKNOWN), "SELECT 2");
+    }
+
+    #[test]
+    fn a_wrong_or_a_missing_password_is_told_as_such() {
+        let login = Login { password: Some("p".into()), ..Login::default() };
+        let wrong = "WRONGPASS invalid username-password pair";
+        let error = |text: &str| format!("-{text}\r\n");
+        let first = without_hello(&login, &error(wrong));
+        assert_eq!(first.err().as_deref(), Some(wrong));
+        for line in [wrong, "ERR invalid password"] {
+            let greeting = without_hello(&login, UNKNOWN).expect("again");
+            let answers = [&*error(line), "-NOAUTH x\r\n", "-NOAUTH x\r\n", "-NOAUTH x\r\n"];
+            assert_eq!(greeted(greeting, &answers), Err(line.into()));
+        }
+        let missing = without_hello(&Login::default(), "-NOAUTH Authentication required.\r\n");
+        assert_eq!(missing.err().as_deref(), Some("NOAUTH Authentication required."));
+    }
+
+    #[test]
+    fn in_resp2_role_tells_of_a_replica() {
+        let greeting = || without_hello(&Login::default(), UNKNOWN).expect("again");
+        assert!(greeted(greeting(), &["+OK\r\n", ":7\r\n", MASTER]).is_ok());
+        assert_eq!(greeted(greeting(), &["+OK\r\n", ":7\r\n", REPLICA_OF]), Err(REPLICA.into()));
     }
 
     #[test]
@@ -183,21 +382,16 @@ mod tests {
     #[test]
     fn who_is_speaking_is_said_with_the_protocol() {
         let login = Login { username: None, password: Some("p".into()), db: 3 };
-        let packed: Vec<_> = Greeting::new(&login, Protocol::Resp2)
-            .commands()
-            .iter()
-            .map(|command| String::from_utf8_lossy(&command.get_packed_command()).into_owned())
-            .collect();
-        assert!(packed[0].contains("HELLO\r\n$1\r\n2") && packed[0].contains("default"));
-        assert!(packed[1].contains("SELECT"));
-        assert_eq!(packed.len(), 4);
+        let words = words(&Greeting::new(&login, Protocol::Resp2, Expected::Alone));
+        assert_eq!(words[..2], ["HELLO 2 AUTH default p", "SELECT 3"]);
+        assert_eq!(words.len(), 4);
     }
 
     #[test]
     fn a_user_without_a_password_is_spoken_for_with_an_empty_one() {
         let hello = |username: Option<&str>| {
             let login = Login { username: username.map(str::to_owned), ..Login::default() };
-            let commands = Greeting::new(&login, Protocol::Resp3).commands();
+            let commands = Greeting::new(&login, Protocol::Resp3, Expected::Alone).commands();
             String::from_utf8(commands[0].get_packed_command()).expect("text")
         };
         assert!(hello(Some("reader")).ends_with("$4\r\nAUTH\r\n$6\r\nreader\r\n$0\r\n\r\n"));

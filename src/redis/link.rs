@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
-use crate::redis::greeting::{Greeting, Identity, Unfit};
+use crate::redis::greeting::{CLUSTER, Greeting, Identity, Next, Protocol};
 use crate::redis::options::Options;
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -19,6 +19,9 @@ use crate::redis::transport::{Reader, Writer, connect, describe};
 
 /// How many bytes of pushes are kept while an answer is awaited.
 const PUSHED_BYTES: usize = 64 << 20;
+
+/// Why a connection is given up that goes on pushing.
+const ENDLESS: &str = "it pushes without end, and does not answer";
 
 /// Why a connection is not to be used any longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,10 @@ pub(crate) struct Link {
     server: String,
     /// What the server knows this connection by; `None` where the user may not ask.
     pub identity: Option<Identity>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Whether the server tells its role.
+    pub tells_role: bool,
     reader: Reader,
     writer: Writer,
     decoder: Decoder,
@@ -97,6 +104,8 @@ impl Link {
             let mut link = Self {
                 server: server.clone(),
                 identity: None,
+                protocol: options.protocol,
+                tells_role: false,
                 reader,
                 writer,
                 decoder: Decoder::default(),
@@ -106,18 +115,31 @@ impl Link {
                 pushes: VecDeque::new(),
                 pushed_bytes: 0,
             };
-            let greeting = Greeting::new(&options.login, options.protocol, options.mode);
-            for command in greeting.commands() {
-                link.send(&command, Answer::Reply);
-            }
-            let answers = link.answers().await?;
-            link.identity = greeting.finish(answers).map_err(|unfit| {
-                let is_cluster = unfit == Unfit::Cluster;
-                Lost { is_cluster, ..link.lost(unfit.to_string()) }
-            })?;
+            link.greet(Greeting::new(&options.login, options.protocol, options.expected)).await?;
             Ok(link)
         })
         .await
+    }
+
+    async fn greet(&mut self, mut greeting: Greeting) -> Result<(), Lost> {
+        loop {
+            for command in greeting.commands() {
+                self.send(&command, Answer::Reply);
+            }
+            let answers = self.answers().await?;
+            let next = greeting
+                .answered(answers)
+                .map_err(|reason| Lost { is_cluster: reason == CLUSTER, ..self.lost(reason) })?;
+            match next {
+                Next::Again(other) => greeting = other,
+                Next::Done(greeted) => {
+                    self.identity = greeted.identity;
+                    self.protocol = greeted.protocol;
+                    self.tells_role = greeted.tells_role;
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// The halves of the connection, for another way to use it. There is nothing that was received
@@ -140,6 +162,9 @@ impl Link {
         command: &str,
         topics: impl ExactSizeIterator<Item = &'a String>,
     ) -> Result<Result<(), String>, Lost> {
+        if self.protocol == Protocol::Resp2 {
+            self.decoder.read_listed_pushes();
+        }
         let confirmations = Answer::Confirmations(topics.len());
         let mut listen = redis::cmd(command);
         for topic in topics {
@@ -158,11 +183,28 @@ impl Link {
         // A confirmation is the one answer that comes in the order of the pushes. Redis takes both
         // commands from one buffer, one after the other.
         let unsubscribe = redis::cmd("UNSUBSCRIBE").arg(marker).to_owned();
+        // The answers to what was given up before come first.
+        self.answers().await?;
         self.send(&unsubscribe, Answer::Confirmations(1));
         self.send(command, Answer::Reply);
         // Where the marker is refused, the answer has no place among the pushes.
         let mut answers = self.answers().await?;
         if answers.is_empty() { Err(self.lost("it gave no answer")) } else { Ok(answers.remove(0)) }
+    }
+
+    /// Waits for a push that is none of those that wait to be taken already.
+    pub async fn pushed_next(&mut self, is_it: impl Fn(&PushInfo) -> bool) -> Result<(), Lost> {
+        let mut seen = self.pushes.len();
+        loop {
+            if self.pushes.iter().skip(seen).any(|(push, _)| is_it(push)) {
+                return Ok(());
+            }
+            seen = self.pushes.len();
+            self.receive().await?;
+            if self.pushed_bytes > PUSHED_BYTES {
+                return Err(self.lost(ENDLESS));
+            }
+        }
     }
 
     /// The next push. Cancel-safe.
@@ -305,12 +347,13 @@ impl Link {
         self.pushed_bytes += size;
         self.pushes.push_back((push, size));
         if self.pushed_bytes > PUSHED_BYTES && !self.conversation.is_idle() {
-            return Err(String::from("it pushes without end, and does not answer"));
+            return Err(String::from(ENDLESS));
         }
         Ok(())
     }
 
-    fn lost(&self, reason: impl Into<String>) -> Lost {
+    /// Why this connection is given up.
+    pub fn lost(&self, reason: impl Into<String>) -> Lost {
         Lost::new(self.server.clone(), reason)
     }
 }

@@ -14,8 +14,8 @@
 //!
 //! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`].
 //! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
-//! - `link`: a connection in the hands of one task; [`subscriber`]: a subscription on one;
-//!   [`subscription`]: topics that change, and who hears of them.
+//! - `link`: a connection in the hands of one task; `subscribed_link`: one that listens;
+//!   [`subscriber`]: a subscription on one; [`subscription`]: topics that change, and who hears of them.
 //! - [`connection`]: the handle to a supervised connection. Behind it `shared`
 //!   (what the threads share), `supervisor` (the task) and its `timer`.
 //! - [`script`], [`call`], [`tracking`]: requests that know no session.
@@ -31,6 +31,7 @@ mod conversation;
 mod dispatcher;
 pub mod engine;
 mod greeting;
+mod keeper;
 pub mod ledger;
 pub(crate) mod link;
 pub mod options;
@@ -47,6 +48,7 @@ pub mod settings;
 mod shared;
 #[cfg(test)]
 mod simulation;
+mod subscribed_link;
 pub mod subscriber;
 pub mod subscription;
 mod supervisor;

@@ -8,7 +8,8 @@ use rustls::ClientConfig;
 use tokio::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::redis::greeting::{Login, Protocol};
+use crate::redis::greeting::{Expected, Login, Protocol};
+use crate::redis::topology::view::Endpoint;
 
 /// How a server is reached. Cheap to clone.
 #[derive(Clone)]
@@ -16,6 +17,7 @@ pub struct Options {
     pub(crate) address: Address,
     pub(crate) login: Login,
     pub(crate) protocol: Protocol,
+    pub(crate) expected: Expected,
     /// The longest wait for a connection to be made. Default 2 s.
     pub connect_timeout: Duration,
     /// How long a server may send nothing while it owes a reply, before its connection counts as
@@ -58,6 +60,7 @@ impl Options {
             address,
             login,
             protocol: Protocol::Resp3,
+            expected: Expected::Alone,
             connect_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
             backoff: Backoff { floor: Duration::from_millis(50), ceiling: Duration::from_secs(2) },
@@ -68,6 +71,16 @@ impl Options {
     pub fn in_resp2(mut self) -> Self {
         self.protocol = Protocol::Resp2;
         self
+    }
+
+    /// The same for a node of the cluster that the server is a part of.
+    pub(crate) fn of_node(&self, Endpoint { host, port }: Endpoint, expected: Expected) -> Self {
+        let tls = match &self.address {
+            Address::Tcp { tls, .. } => tls.clone(),
+            Address::Unix(_) => None,
+        };
+        let address = Address::Tcp { host, port, tls };
+        Self { address, expected, ..self.clone() }
     }
 
     /// Whether another's connections reach the same data, with the same rights.

@@ -30,12 +30,13 @@ impl Refusal {
         }
     }
 
-    /// Whether the server will never let this user do it, or does not know how to.
+    /// Whether the server will never let this user do it, or does not know how to. Servers and
+    /// proxies have many words for that, but few codes.
     pub fn is_for_good(line: &str) -> bool {
-        let word = |word: &str| {
-            line.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word))
-        };
-        word("NOPERM") || word("ERR unknown") || word("ERR syntax error")
+        let code = line.split(' ').next().unwrap_or_default();
+        let is_code = code.bytes().all(|byte| byte.is_ascii_uppercase());
+        let is_general = !is_code || matches!(code, "ERR" | "NOPERM" | "NOPROTO");
+        is_general && !line.contains("max number of clients")
     }
 }
 
@@ -162,10 +163,17 @@ mod tests {
 
     #[test]
     fn a_missing_right_and_an_unknown_command_stay_as_they_are() {
-        for line in ["NOPERM this user has no permissions", "ERR unknown command 'CLIENT'"] {
+        for line in [
+            "NOPERM this user has no permissions",
+            "ERR unknown command 'CLIENT'",
+            "ERR Command is not available: 'CLIENT|KILL'",
+            "unsupported command",
+        ] {
             assert!(Refusal::is_for_good(line), "{line}");
         }
-        for line in ["BUSY x", "LOADING x", "ERR max number of clients reached"] {
+        for line in
+            ["BUSY x", "LOADING x", "NOAUTH x", "WRONGPASS x", "ERR max number of clients reached"]
+        {
             assert!(!Refusal::is_for_good(line), "{line}");
         }
     }

@@ -5,17 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use redis::{Cmd, PushInfo, PushKind, Value};
+use redis::Value;
 use tokio::time::{Duration, Instant};
 
 use crate::engine::status::{Status, StatusSink};
-use crate::keys::{marker_channel, marker_of_channel};
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
-use crate::redis::refusal::{Refusal, error_line};
-
-/// A silent connection is asked for a sign of life this often.
-const PING_INTERVAL: Duration = Duration::from_secs(2);
+use crate::redis::refusal::Refusal;
+use crate::redis::subscribed_link::{Heard, SubscribedLink};
 
 /// What is listened to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +83,7 @@ pub struct Subscriber {
     options: Options,
     topics: Topics,
     status: StatusSink,
-    link: Option<Link>,
+    link: Option<SubscribedLink>,
     /// When the connection was lost after which [`Subscriber::caught_up`] was not called yet.
     lost_at: Option<Instant>,
     connected_at: Instant,
@@ -115,22 +112,15 @@ impl Subscriber {
         if self.topics.is_empty() {
             return std::future::pending().await;
         }
-        loop {
-            let Some(link) = &mut self.link else { return self.connect().await };
-            match next_push(link, &self.options).await {
-                Ok(PushInfo { kind: PushKind::Message | PushKind::PMessage, data }) => {
-                    if let Some(message) = message(data) {
-                        return message;
-                    }
-                }
-                Ok(PushInfo { kind: PushKind::Unsubscribe, data }) => {
-                    if let Some(marker) = marker(&data) {
-                        return Event::Marker(marker);
-                    }
-                }
-                Ok(_) => {} // A confirmation, seen by whoever waited for it.
-                Err(lost) => return self.lost(lost.to_string()),
+        let Some(link) = &mut self.link else { return self.connect().await };
+        match link.next(&self.options).await {
+            Ok(Heard::Message { pattern, channel, payload }) => {
+                let payload = String::from_utf8(payload);
+                let payload = payload.map_err(std::string::FromUtf8Error::into_bytes);
+                Event::Message { pattern, channel, payload }
             }
+            Ok(Heard::Marker(marker)) => Event::Marker(marker),
+            Err(lost) => self.lost(lost.to_string()),
         }
     }
 
@@ -150,10 +140,10 @@ impl Subscriber {
         let added = self.topics.without(&before);
         let removed = before.without(&self.topics);
         let changed = within(self.options.stall_timeout, &self.options, async {
-            let confirmed = confirm(link, SUBSCRIBE, &added).await?;
+            let confirmed = confirm(&mut link.link, SUBSCRIBE, &added).await?;
             // Channels may have been confirmed before patterns were refused.
             let over = if confirmed.is_ok() { &removed } else { &added };
-            Ok(confirmed.and(confirm(link, UNSUBSCRIBE, over).await?))
+            Ok(confirmed.and(confirm(&mut link.link, UNSUBSCRIBE, over).await?))
         });
         match changed.await {
             Ok(Ok(())) => Ok(Listening::Confirmed),
@@ -166,27 +156,26 @@ impl Subscriber {
         }
     }
 
-    /// Asks something on the subscription's own connection, and marks the moment of the answer in
-    /// the stream of messages: [`Event::Marker`] comes between those that were published before
-    /// it and those after. `None` where Redis refuses. `Err` when the connection was lost over it.
-    pub async fn ask(&mut self, command: Cmd, marker: u64) -> Result<Option<Value>, Event> {
+    /// Asks about keys by a command such as `MGET`, and marks the moment of the answer in the stream of
+    /// messages: [`Event::Marker`] comes between those that were published before it and those after.
+    /// `None` where Redis refuses. `Err` when the connection was lost over it.
+    pub async fn ask(
+        &mut self,
+        command: &str,
+        keys: &[String],
+        marker: u64,
+    ) -> Result<Option<Value>, Event> {
         let Some(link) = &mut self.link else {
             return Err(Event::Lost {
                 reason: String::from("there is no connection"),
                 refused: None,
             });
         };
-        let marker = marker_channel(marker);
-        let asked = link.ask_marked(&marker, &command);
+        let asked = link.ask_marked(command, keys, marker);
         let reason = match within(self.options.stall_timeout, &self.options, asked).await {
-            Ok(Value::ServerError(error)) => {
-                let line = error_line(&error);
-                if Refusal::of(&line) == Refusal::Final {
-                    return Ok(None);
-                }
-                line
-            }
-            Ok(answer) => return Ok(Some(answer)),
+            Ok(Ok(answer)) => return Ok(Some(answer)),
+            Ok(Err(line)) if Refusal::of(&line) == Refusal::Final => return Ok(None),
+            Ok(Err(line)) => line,
             Err(lost) => lost.to_string(),
         };
         Err(self.lost(reason))
@@ -200,8 +189,8 @@ impl Subscriber {
     async fn connect(&mut self) -> Event {
         tokio::time::sleep_until(self.retry_at).await;
         let attempt = within(self.options.connect_timeout, &self.options, async {
-            let mut link = Link::open(&self.options).await?;
-            let confirmed = confirm(&mut link, SUBSCRIBE, &self.topics).await?;
+            let mut link = SubscribedLink::open(&self.options).await?;
+            let confirmed = confirm(&mut link.link, SUBSCRIBE, &self.topics).await?;
             Ok((link, confirmed))
         });
         match attempt.await {
@@ -244,16 +233,6 @@ impl Subscriber {
     }
 }
 
-/// The next push. A silent connection is asked for a sign of life.
-async fn next_push(link: &mut Link, options: &Options) -> Result<PushInfo, Lost> {
-    loop {
-        if let Ok(push) = tokio::time::timeout(PING_INTERVAL, link.push()).await {
-            return push;
-        }
-        within(options.stall_timeout, options, link.ask(&redis::cmd("PING"))).await?;
-    }
-}
-
 const SUBSCRIBE: [&str; 2] = ["SUBSCRIBE", "PSUBSCRIBE"];
 const UNSUBSCRIBE: [&str; 2] = ["UNSUBSCRIBE", "PUNSUBSCRIBE"];
 
@@ -271,19 +250,4 @@ async fn confirm(
         }
     }
     Ok(confirmed)
-}
-
-/// `[channel, count]`.
-fn marker(data: &[Value]) -> Option<u64> {
-    let Value::BulkString(channel) = data.first()? else { return None };
-    marker_of_channel(std::str::from_utf8(channel).ok()?)
-}
-
-/// `[channel, payload]` or `[pattern, channel, payload]`.
-fn message(mut data: Vec<Value>) -> Option<Event> {
-    let Value::BulkString(payload) = data.pop()? else { return None };
-    let channel = redis::from_redis_value(data.pop()?).ok()?;
-    let pattern = data.pop().and_then(|pattern| redis::from_redis_value(pattern).ok());
-    let payload = String::from_utf8(payload).map_err(std::string::FromUtf8Error::into_bytes);
-    Some(Event::Message { pattern, channel, payload })
 }

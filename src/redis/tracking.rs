@@ -5,7 +5,7 @@ use std::sync::Arc;
 use redis::{PushInfo, PushKind, Value};
 use tokio::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operation::Effect;
 use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::Command;
@@ -18,21 +18,37 @@ pub type InvalidationSink = Arc<dyn Fn(Option<String>) -> bool + Send + Sync>;
 
 /// Has Redis tell of the keys that are read from now on, on the connection that this is answered
 /// on. Its answer also proves that the connection lives, and may be asked for again.
+///
+/// In RESP2 Redis accepts the command and tells of nothing. So `HELLO` comes before it, whose answer
+/// says what the connection speaks.
 pub struct Track<D> {
     deadline: Instant,
+    /// Whether the connection speaks RESP3, which has pushes.
+    has_pushes: bool,
     done: D,
 }
+
+const WITHOUT_PUSHES: &str = "ERR the connection speaks RESP2, which has no news of changed keys";
 
 impl<D: FnOnce(Result<()>) + Send> Track<D> {
     /// To be answered by `deadline`.
     pub fn new(deadline: Instant, done: D) -> Self {
-        Self { deadline, done }
+        Self { deadline, has_pushes: false, done }
     }
 }
 
 impl<D: FnOnce(Result<()>) + Send> Request for Track<D> {
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        Command::new(out, 1).word("HELLO");
         Command::new(out, 3).word("CLIENT").word("TRACKING").word("ON");
+    }
+
+    fn replies(&self) -> usize {
+        2
+    }
+
+    fn part(&mut self, hello: Value) {
+        self.has_pushes = matches!(hello, Value::Map(_));
     }
 
     fn effect(&self) -> Effect {
@@ -48,7 +64,10 @@ impl<D: FnOnce(Result<()>) + Send> Request for Track<D> {
     }
 
     fn settle(self: Box<Self>, outcome: Result<Value>) {
-        (self.done)(outcome.map(drop));
+        (self.done)(outcome.and_then(|_| {
+            let refusal = || Error::Reply { message: WITHOUT_PUSHES.into() };
+            self.has_pushes.then_some(()).ok_or_else(refusal)
+        }));
     }
 }
 
@@ -90,6 +109,22 @@ mod tests {
         let key = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
         let keys = Value::Array(vec![key(b"a"), key(&[0xff]), key("ü".as_bytes())]);
         assert_eq!(told(vec![keys]), [Some("a".into()), Some("ü".into())]);
+    }
+
+    #[test]
+    fn only_a_connection_with_pushes_tells_of_changes() {
+        let tracked = |hello: Value| {
+            let (told, heard) = std::sync::mpsc::channel();
+            let done = move |outcome: Result<()>| told.send(outcome.is_ok()).expect("a test");
+            let mut track = Track::new(Instant::now(), done);
+            track.part(hello);
+            Box::new(track).settle(Ok(Value::Okay));
+            heard.recv().expect("an outcome")
+        };
+        assert!(tracked(Value::Map(Vec::new())));
+        assert!(!tracked(Value::Array(Vec::new())));
+        let unknown = redis::parse_redis_value(b"-ERR unknown command\r\n").expect("RESP");
+        assert!(!tracked(unknown));
     }
 
     #[test]

@@ -117,6 +117,8 @@ impl RedisClaims {
         let command = redis::cmd("CONFIG").arg("GET").arg(name).to_owned();
         match self.ask(&command, Duration::ZERO).await {
             Ok(Value::Map(pairs)) => pairs.into_iter().next().and_then(|(_, value)| text(value)),
+            // In RESP2.
+            Ok(Value::Array(words)) => words.into_iter().nth(1).and_then(text),
             _ => None,
         }
     }
@@ -151,7 +153,7 @@ impl RedisClaims {
     }
 
     fn lost(&self, reason: impl Into<String>) -> link::Lost {
-        link::Lost { server: self.options.to_string(), reason: reason.into() }
+        link::Lost::new(self.options.to_string(), reason)
     }
 }
 
@@ -306,14 +308,18 @@ impl Claims for RedisClaims {
     }
 }
 
-/// Reads the entries of the one stream in a reply to `XREADGROUP`; none after a time-out.
+/// Reads the entries of the one stream in a reply to `XREADGROUP`; none after a time-out. In RESP2
+/// the reply is a list of pairs.
 fn read_streams(value: Value) -> Vec<(String, Record)> {
-    match value {
-        Value::Map(streams) => {
-            streams.into_iter().next().map(|(_, entries)| read_entries(entries)).unwrap_or_default()
-        }
-        _ => Vec::new(),
-    }
+    let entries = match value {
+        Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),
+        Value::Array(streams) => match streams.into_iter().next() {
+            Some(Value::Array(pair)) => pair.into_iter().nth(1),
+            _ => None,
+        },
+        _ => None,
+    };
+    entries.map(read_entries).unwrap_or_default()
 }
 
 impl From<link::Lost> for Lost {

@@ -1,6 +1,6 @@
 //! Received bytes in, replies and pushes out.
 
-use redis::{PushInfo, Value};
+use redis::{PushInfo, PushKind, Value};
 
 use super::scanner::{Malformed, Scanner};
 
@@ -26,9 +26,17 @@ pub(crate) struct Decoder {
     /// Where the first frame begins that was not decoded yet.
     start: usize,
     scanner: Scanner,
+    /// Whether a list that says so is a push.
+    reads_listed_pushes: bool,
 }
 
 impl Decoder {
+    /// For a connection that listens in RESP2: there a message, or the confirmation of a
+    /// subscription, is a list that begins with its kind.
+    pub fn read_listed_pushes(&mut self) {
+        self.reads_listed_pushes = true;
+    }
+
     /// Where received bytes are to be appended; it has room for more.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         if self.start == self.buffer.len() {
@@ -53,9 +61,29 @@ impl Decoder {
         self.start += length;
         Ok(Some(match decode(bytes.get(..length).unwrap_or_default())? {
             Value::Push { kind, data } => Frame::Push(PushInfo { kind, data }),
+            Value::Array(parts) if self.reads_listed_pushes => match listed_kind(&parts) {
+                Some(kind) => {
+                    Frame::Push(PushInfo { kind, data: parts.into_iter().skip(1).collect() })
+                }
+                None => Frame::Reply(Value::Array(parts), length),
+            },
             value => Frame::Reply(value, length),
         }))
     }
+}
+
+/// Which push this list is; `None` where it is a reply.
+fn listed_kind(parts: &[Value]) -> Option<PushKind> {
+    let Value::BulkString(kind) = parts.first()? else { return None };
+    Some(match kind.as_slice() {
+        b"message" => PushKind::Message,
+        b"pmessage" => PushKind::PMessage,
+        b"subscribe" => PushKind::Subscribe,
+        b"psubscribe" => PushKind::PSubscribe,
+        b"unsubscribe" => PushKind::Unsubscribe,
+        b"punsubscribe" => PushKind::PUnsubscribe,
+        _ => return None,
+    })
 }
 
 /// A frame's value. What most replies are is decoded here, the rest by the library.
@@ -168,6 +196,25 @@ mod tests {
             matches!(&frames[0], Frame::Push(push) if push.kind == redis::PushKind::Invalidate)
         );
         assert_eq!(frames[1], Frame::Reply(Value::Okay, 5));
+    }
+
+    #[test]
+    fn where_a_connection_listens_in_resp2_a_list_is_a_push_if_its_kind_says_so() {
+        let message = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n";
+        let pong = b"*2\r\n$4\r\npong\r\n$0\r\n\r\n";
+        let frames = |mut decoder: Decoder| {
+            decoder.buffer().extend_from_slice(&[&message[..], pong].concat());
+            [decoder.next(), decoder.next()].map(|frame| frame.expect("RESP").expect("a frame"))
+        };
+        assert!(matches!(frames(Decoder::default()), [Frame::Reply(..), Frame::Reply(..)]));
+        let mut listening = Decoder::default();
+        listening.read_listed_pushes();
+        let [Frame::Push(push), Frame::Reply(Value::Array(reply), _)] = frames(listening) else {
+            panic!("other frames")
+        };
+        let bytes = |text: &str| Value::BulkString(text.into());
+        assert_eq!((push.kind, push.data), (PushKind::Message, vec![bytes("c"), bytes("x")]));
+        assert_eq!(reply, [bytes("pong"), bytes("")]);
     }
 
     #[test]

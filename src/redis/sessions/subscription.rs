@@ -54,18 +54,16 @@ impl SessionSubscription {
         }
     }
 
-    /// Asks a question about the keys of sessions. `None` where Redis refuses.
+    /// Asks about the keys of sessions. `None` where Redis refuses.
     async fn ask(
         &mut self,
-        question: &str,
+        command: &str,
         session_ids: &[impl AsRef<str>],
         marker: u64,
     ) -> Result<Option<Value>, Event> {
-        let mut command = redis::cmd(question);
-        for id in session_ids {
-            command.arg(self.keys.session(id.as_ref()));
-        }
-        let answer = self.subscriber.ask(command, marker).await;
+        let keys: Vec<String> =
+            session_ids.iter().map(|id| self.keys.session(id.as_ref())).collect();
+        let answer = self.subscriber.ask(command, &keys, marker).await;
         answer.map_err(|lost| self.event(lost))
     }
 
