@@ -32,6 +32,17 @@ impl Default for Keys {
 }
 
 impl Keys {
+    /// The same in a partition of a cluster. All channels there share its hash tag, and WebSocket messages
+    /// have one channel for all sessions, whose whole name `ws_channel_prefix` is.
+    pub(crate) fn of_partition(&self, tag: &str) -> Self {
+        let Self { session_prefix, updates_channel, ws_channel_prefix } = self;
+        Self {
+            session_prefix: format!("{session_prefix}{{{tag}}}:"),
+            updates_channel: format!("{updates_channel}:{{{tag}}}"),
+            ws_channel_prefix: format!("{ws_channel_prefix}{{{tag}}}"),
+        }
+    }
+
     /// The key of a session's document.
     pub fn session(&self, session_id: &str) -> String {
         [&self.session_prefix, session_id].concat()
@@ -69,6 +80,9 @@ impl Keys {
     }
 }
 
+/// The key that says how many partitions a cluster's sessions have.
+pub(crate) const PARTITIONS: &str = "synckairos:partitions";
+
 /// The key of a connection's ledger, where its writes note that they were applied. `tag`: the hash tag of
 /// its partition, in a cluster.
 pub(crate) fn ledger(tag: Option<&str>, connection: u128) -> String {
@@ -99,6 +113,8 @@ pub(crate) const AUDIT_GROUP: &str = "workers";
 /// The names of one audit queue. They share a hash tag, as its scripts touch several of them.
 #[derive(Debug, Clone)]
 pub struct AuditKeys {
+    /// The queue's name.
+    queue_name: String,
     /// The stream of records that are not in the database yet.
     pub stream: String,
     /// A sorted set: the entries that wait for another try, by when it is due (milliseconds).
@@ -118,8 +134,20 @@ pub struct AuditKeys {
 impl AuditKeys {
     /// The names of the queue of this name.
     pub fn of(queue_name: &str) -> Self {
-        let key = |what: &str| format!("synckairos:audit:{{{queue_name}}}:{what}");
+        Self::with_base(queue_name.to_owned(), format!("synckairos:audit:{{{queue_name}}}:"))
+    }
+
+    /// The same in a partition of a cluster.
+    pub(crate) fn of_partition(&self, tag: &str) -> Self {
+        let queue_name = self.queue_name.clone();
+        let base = format!("synckairos:audit:{{{tag}}}:{queue_name}:");
+        Self::with_base(queue_name, base)
+    }
+
+    fn with_base(queue_name: String, base: String) -> Self {
+        let key = |what: &str| format!("{base}{what}");
         Self {
+            queue_name,
             stream: key("stream"),
             delayed: key("delayed"),
             tries: key("tries"),

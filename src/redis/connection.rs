@@ -11,6 +11,7 @@ use crate::closing::{Closing, raise};
 use crate::engine::status::StatusSink;
 use crate::redis::dispatcher::Dispatcher;
 use crate::redis::keeper::Keeper;
+use crate::redis::layout::Layout;
 use crate::redis::options::Options;
 use crate::redis::request::Request;
 use crate::redis::shared::Shared;
@@ -54,6 +55,11 @@ impl Connection {
     /// A handle to the same that sends each request at once.
     pub fn direct(&self) -> Self {
         Self { collects: false, ..self.clone() }
+    }
+
+    /// How keys are spread.
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        self.shared.layout()
     }
 
     /// Hands over a request, which is settled by its deadline whatever happens. The thread that

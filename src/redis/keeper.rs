@@ -1,23 +1,29 @@
 //! The task behind a connection: it owns the supervisors, one for each server. Where the server is a part
 //! of a cluster, it also has somebody asked for the cluster's map, when the dispatcher says so.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 
 use redis::Value;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
+use crate::engine::subscription::PANICKED;
+use crate::error::{Error, Result};
+use crate::keys::PARTITIONS;
+use crate::operation::Effect;
 use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::{Address, Options};
+use crate::redis::request::{Attempt, Place, Request};
+use crate::redis::resp::encode::Command;
 use crate::redis::shared::Shared;
 use crate::redis::supervisor::{Over, Supervisor};
 use crate::redis::topology::cluster::NodeNumber;
+use crate::redis::topology::partition::DEFAULT;
+use crate::redis::topology::slot::Slot;
 use crate::redis::topology::view::{Endpoint, View};
 use crate::redis::tracking::InvalidationSink;
 
@@ -54,6 +60,7 @@ impl Keeper {
         }
         let Address::Tcp { host, port, .. } = &self.options.address else { return };
         let seed = Endpoint { host: host.clone(), port: *port };
+        self.shared.leave(0);
         self.shared.update_map(|dispatcher, now| dispatcher.is_part_of_cluster(vec![seed], now));
         self.keep_map().await;
     }
@@ -66,67 +73,122 @@ impl Keeper {
 
     /// Until closed.
     async fn keep_map(&self) {
-        let mut supervisors = JoinSet::new();
+        let (mut supervisors, mut asked) = (JoinSet::new(), JoinSet::new());
         let mut closing = self.closing.clone();
         loop {
-            for node in self.shared.unserved() {
-                let endpoint =
-                    self.shared.update_map(|dispatcher, _| dispatcher.endpoint(node).cloned());
-                let Some(endpoint) = endpoint else { continue };
-                supervisors.spawn(
-                    self.supervisor(node, self.options.of_node(endpoint, Expected::Master)).run(),
-                );
+            for (node, endpoint) in self.shared.unserved() {
+                let options = self.options.of_node(endpoint, Expected::Master);
+                eprintln!("SERVE {node}");
+                supervisors.spawn(self.supervisor(node, options).run());
             }
-            let asked = self.shared.update_map(|dispatcher, now| dispatcher.ask_for_map(now));
-            if let Some((_, endpoint)) = asked {
-                match self.unless_closed(self.ask(endpoint)).await {
-                    None => break,
-                    Some(Ok(view)) => {
-                        self.shared
-                            .update_map(|dispatcher, now| dispatcher.map_answered(&view, now));
-                    }
-                    Some(Err(lost)) => self.shared.update_map(|dispatcher, now| {
-                        dispatcher.map_unanswered(lost.to_string(), now);
-                    }),
+            if asked.is_empty() {
+                let ask = self.shared.update_map(|dispatcher, now| dispatcher.ask_for_map(now));
+                if let Some(endpoint) = ask {
+                    asked.spawn(ask_for_map(
+                        self.options.of_node(endpoint.clone(), Expected::Node),
+                        endpoint,
+                    ));
                 }
-                continue;
             }
-            let due = self.shared.update_map(|dispatcher, _| dispatcher.map_timeout());
+            let due = self.shared.arm_keeper();
             tokio::select! {
                 biased;
                 _ = requested(&mut closing, Closing::No) => break,
+                Some(answer) = asked.join_next() => self.answered(answer),
                 () = self.shared.map_wake.notified() => {}
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.shared.update_map(|dispatcher, now| dispatcher.expire_waiting(now));
+                }
             }
         }
         // Each has what was asked for, and ends by itself.
         while supervisors.join_next().await.is_some() {}
     }
 
-    async fn unless_closed<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        let mut closing = self.closing.clone();
-        tokio::select! {
-            biased;
-            _ = requested(&mut closing, Closing::No) => None,
-            done = &mut work => Some(done),
+    #[allow(clippy::print_stderr)]
+    fn answered(&self, answer: std::result::Result<std::result::Result<View, Lost>, JoinError>) {
+        let unanswered = |reason: String| {
+            self.shared.update_map(|dispatcher, now| dispatcher.map_unanswered(reason, now));
+        };
+        match answer {
+            Ok(Ok(view)) => {
+                eprintln!("VIEW {view:?}");
+                self.shared.update_map(|dispatcher, now| dispatcher.map_answered(&view, now));
+                if self.shared.layout().get().is_none() {
+                    self.agree();
+                }
+            }
+            Ok(Err(lost)) => { eprintln!("LOST {lost}"); unanswered(lost.to_string()) }
+            Err(_panic) => unanswered(PANICKED.to_owned()),
         }
     }
 
-    /// Asks a node for the map.
-    async fn ask(&self, endpoint: Endpoint) -> Result<View, Lost> {
-        let options = self.options.of_node(endpoint.clone(), Expected::Node);
-        within(options.connect_timeout, &options, async {
-            let mut link = Link::open(&options).await?;
-            let nodes = link.ask(redis::cmd("CLUSTER").arg("NODES")).await?;
-            let slots = link.ask(redis::cmd("CLUSTER").arg("SLOTS")).await?;
-            let nodes: String = match nodes {
-                Value::ServerError(error) => return Err(link.lost(error.to_string())),
-                nodes => redis::from_redis_value(nodes).unwrap_or_default(),
-            };
-            View::read(&nodes, slots, &endpoint)
-                .ok_or_else(|| link.lost("it does not tell who has which slots"))
-        })
-        .await
+    /// Has the number of partitions noted, unless it is, and takes what is noted.
+    fn agree(&self) {
+        let shared = self.shared.clone();
+        let deadline = Instant::now() + self.options.stall_timeout;
+        let agree = Agree {
+            deadline,
+            done: move |noted: Result<u16>| match noted {
+                Ok(count) => {
+                    shared.layout().is_partitioned(count);
+                    shared.update_map(|dispatcher, _| dispatcher.reroute());
+                }
+                Err(_) => {}
+            },
+        };
+        self.shared.submit(Box::new(agree));
+        self.shared.flush();
+    }
+}
+
+/// Asks a node for the map.
+async fn ask_for_map(options: Options, endpoint: Endpoint) -> std::result::Result<View, Lost> {
+    within(options.connect_timeout, &options, async {
+        let mut link = Link::open(&options).await?;
+        let nodes = link.ask(redis::cmd("CLUSTER").arg("NODES")).await?;
+        let slots = link.ask(redis::cmd("CLUSTER").arg("SLOTS")).await?;
+        let nodes: String = match nodes {
+            Value::ServerError(error) => return Err(link.lost(error.to_string())),
+            nodes => redis::from_redis_value(nodes).unwrap_or_default(),
+        };
+        View::read(&nodes, slots, &endpoint)
+            .ok_or_else(|| link.lost("it does not tell who has which slots"))
+    })
+    .await
+}
+
+/// Has the number of partitions noted, unless one is.
+struct Agree<D> {
+    deadline: Instant,
+    done: D,
+}
+
+impl<D: FnOnce(Result<u16>) + Send> Request for Agree<D> {
+    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
+        let mut set = Command::new(out, 5);
+        set.word("SET").word(PARTITIONS).number(DEFAULT.into()).word("NX").word("GET");
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Idempotent
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place::Slot(Slot::of(PARTITIONS.as_bytes()))
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn settle(self: Box<Self>, outcome: Result<Value>) {
+        (self.done)(outcome.and_then(|noted| {
+            match noted {
+                Value::Nil => Ok(DEFAULT),
+                noted => redis::from_redis_value(noted)
+                    .map_err(|_| Error::unavailable(format!("{PARTITIONS} holds no number"))),
+            }
+        }));
     }
 }

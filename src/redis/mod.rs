@@ -32,6 +32,7 @@ mod dispatcher;
 pub mod engine;
 mod greeting;
 mod keeper;
+mod layout;
 pub mod ledger;
 pub(crate) mod link;
 pub mod options;

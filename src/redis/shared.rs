@@ -16,8 +16,10 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::redis::dispatcher::{Dispatcher, Fence, Settled};
 use crate::redis::greeting::Identity;
+use crate::redis::layout::Layout;
 use crate::redis::request::Request;
 use crate::redis::topology::cluster::NodeNumber;
+use crate::redis::topology::view::Endpoint;
 use crate::redis::transport::{Writer, describe};
 
 /// A buffer that has grown beyond this is let go once it is written, bytes.
@@ -39,6 +41,8 @@ pub(crate) struct Shared {
     /// Requests that were not taken in yet.
     submitted: Mutex<Vec<Box<dyn Request>>>,
     state: Mutex<State>,
+    /// How keys are spread.
+    layout: Arc<Layout>,
     /// Wakes whoever keeps the map of a cluster.
     pub map_wake: Notify,
 }
@@ -47,6 +51,8 @@ struct State {
     dispatcher: Dispatcher,
     /// The ways to the servers, by the numbers of the nodes, with what is known of each.
     servers: Vec<Server>,
+    /// When the keeper of a cluster's map will do something by itself.
+    keeper_armed: Option<Instant>,
     /// No more requests are accepted.
     is_closed: bool,
 }
@@ -86,8 +92,18 @@ struct Outlet {
 impl Shared {
     pub fn new(dispatcher: Dispatcher) -> Self {
         let servers = vec![Server::new(0)];
-        let state = State { dispatcher, servers, is_closed: false };
-        Self { submitted: Mutex::default(), state: Mutex::new(state), map_wake: Notify::new() }
+        let state = State { dispatcher, servers, keeper_armed: None, is_closed: false };
+        Self {
+            submitted: Mutex::default(),
+            state: Mutex::new(state),
+            layout: Arc::default(),
+            map_wake: Notify::new(),
+        }
+    }
+
+    /// How keys are spread.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
     }
 
     /// The way to a server, for its supervisor.
@@ -103,9 +119,18 @@ impl Shared {
         lock(&self.state).server(node).is_served = false;
     }
 
-    /// The nodes that something waits for and that have no supervisor.
-    pub fn unserved(&self) -> Vec<NodeNumber> {
-        lock(&self.state).unserved().collect()
+    /// The nodes that something waits for and that have no supervisor, and where they listen.
+    pub fn unserved(&self) -> Vec<(NodeNumber, Endpoint)> {
+        let state = lock(&self.state);
+        let of = |node| Some((node, state.dispatcher.endpoint(node)?.clone()));
+        state.unserved().filter_map(of).collect()
+    }
+
+    /// When the keeper of the map has to do something, unless it is woken before that.
+    pub fn arm_keeper(&self) -> Option<Instant> {
+        let mut state = lock(&self.state);
+        state.keeper_armed = state.dispatcher.map_timeout();
+        state.keeper_armed
     }
 
     /// Takes a request, to be sent by the next `flush`. How many there are now.
@@ -273,7 +298,8 @@ impl Shared {
                 server.port.wake.notify_one();
             }
         }
-        if state.dispatcher.needs_map() || state.unserved().next().is_some() {
+        let is_late = is_earlier(state.dispatcher.map_timeout(), state.keeper_armed);
+        if is_late || state.unserved().next().is_some() {
             self.map_wake.notify_one();
         }
     }

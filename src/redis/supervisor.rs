@@ -15,6 +15,7 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
 use crate::redis::dispatcher::Fence;
+use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -143,8 +144,12 @@ impl Supervisor {
     /// A connection, and whether the last one is known to be gone in Redis, too.
     async fn connect(&mut self) -> Option<Result<(Link, bool), Lost>> {
         let (options, fence) = (self.options.clone(), self.shared.fence(self.port.node));
+        let layout = self.shared.layout().clone();
         self.meanwhile(async move {
             let mut link = Link::open(&options).await?;
+            if options.expected == Expected::Alone && !layout.is_one() {
+                return Err(link.lost("it is not the cluster any more that it was"));
+            }
             let fenced = match fence {
                 Fence::NotNeeded => true,
                 Fence::Needed(None) => false,

@@ -378,13 +378,25 @@ impl Dispatcher {
     /// When `expire` has something to do for a server, unless something else happens before that.
     pub fn timeout(&self, number: NodeNumber) -> Option<Instant> {
         let node = self.nodes.get(number).and_then(|node| node.timeout(self.stall_timeout));
+        let waiting = self.waiting_timeout().filter(|_| matches!(self.map, Map::One));
+        node.into_iter().chain(waiting).min()
+    }
+
+    /// When `expire_waiting` has something to do.
+    fn waiting_timeout(&self) -> Option<Instant> {
         let rested = self.resting.iter().map(|(due, _)| *due).min();
-        [self.earliest, node, rested].into_iter().flatten().min()
+        self.earliest.into_iter().chain(rested).min()
     }
 
     /// Settles what is past its deadline, and sends what has rested. `Err`: why the connection to this
     /// server is to be ended.
     pub fn expire(&mut self, number: NodeNumber, now: Instant) -> Result<(), String> {
+        self.expire_waiting(now);
+        self.nodes.get(number).map_or(Ok(()), |node| node.check(self.stall_timeout, now))
+    }
+
+    /// Settles what is past its deadline, and sends what has rested.
+    pub fn expire_waiting(&mut self, now: Instant) {
         if self.earliest.is_some_and(|earliest| earliest <= now) {
             self.settle_expired(now);
         }
@@ -393,7 +405,6 @@ impl Dispatcher {
             self.send_again(pending);
         }
         self.pump(now);
-        self.nodes.get(number).map_or(Ok(()), |node| node.check(self.stall_timeout, now))
     }
 
     /// Why the server is not to be used any longer, once it has answered all that it was sent.

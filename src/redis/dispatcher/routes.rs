@@ -25,19 +25,18 @@ impl Dispatcher {
         }
     }
 
-    /// When a node is to be asked for the map, unless something else happens before that.
+    /// When the keeper of a cluster's map has something to do: to ask a node for the map, or to look at
+    /// deadlines, which are nobody else's there.
     pub fn map_timeout(&self) -> Option<Instant> {
-        match &self.map {
-            Map::One => None,
-            Map::Cluster(cluster) => cluster.timeout(),
-        }
+        let Map::Cluster(cluster) = &self.map else { return None };
+        cluster.timeout().into_iter().chain(self.waiting_timeout()).min()
     }
 
     /// The node that is to be asked for the map now, with `map_answered` or `map_unanswered` to follow.
-    pub fn ask_for_map(&mut self, now: Instant) -> Option<(NodeNumber, Endpoint)> {
+    pub fn ask_for_map(&mut self, now: Instant) -> Option<Endpoint> {
         let Map::Cluster(cluster) = &mut self.map else { return None };
         let number = cluster.ask(now)?;
-        Some((number, cluster.endpoint(number)?.clone()))
+        cluster.endpoint(number).cloned()
     }
 
     /// The node that was asked for the map has answered.
@@ -53,11 +52,6 @@ impl Dispatcher {
         let Map::Cluster(cluster) = &mut self.map else { return };
         cluster.unanswered(now);
         self.unknown = reason;
-    }
-
-    /// Whether something waits for the map.
-    pub fn needs_map(&self) -> bool {
-        !self.homeless.is_empty()
     }
 
     /// Whether something waits to be sent to a node.

@@ -38,7 +38,8 @@ pub struct RedisSessions {
 
 impl RedisSessions {
     pub(crate) fn new(connection: Connection, namespace: Namespace) -> Self {
-        Self { connection, context: Arc::new(Context::new(namespace)) }
+        let layout = connection.layout().clone();
+        Self { connection, context: Arc::new(Context::new(layout, namespace)) }
     }
 }
 
@@ -63,6 +64,12 @@ impl Execute<GetMany> for RedisSessions {
         done: impl FnOnce(Result<Documents>) + Send + 'static,
     ) {
         let (connection, context) = (self.connection.clone(), self.context.clone());
-        self.connection.submit(GetAll::new(connection, context, session_ids, deadline, done));
+        let is_one = context.is_one();
+        let all = GetAll::new(connection, context, session_ids, deadline, done);
+        if is_one {
+            self.connection.submit(all);
+        } else {
+            all.one_by_one();
+        }
     }
 }

@@ -10,46 +10,62 @@ pub(crate) const DEFAULT: u16 = 64;
 /// The most there may be.
 pub(crate) const MOST: u16 = 1024;
 
-/// The hash tags of the partitions. Their slots lie at equal distances. So masters that have equal
-/// shares of the slots, one range each, have equal shares of the partitions, to one.
-#[derive(Debug, Clone)]
-pub(crate) struct Partitions {
-    tags: Box<[String]>,
+/// A partition: the keys that share a hash tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Partition {
+    pub tag: String,
+    pub slot: Slot,
 }
+
+/// The partitions. Their slots lie at equal distances. So masters that have equal shares of the slots, one
+/// range each, have equal shares of the partitions, to one.
+#[derive(Debug, Clone)]
+pub(crate) struct Partitions(Box<[Partition]>);
 
 impl Partitions {
     /// So many, from 1 to [`MOST`].
     pub fn new(count: u16) -> Self {
         let count = count.clamp(1, MOST);
-        let mut tags = vec![String::new(); usize::from(count)];
+        let mut tags: Vec<Option<String>> = vec![None; usize::from(count)];
         let mut missing = tags.len();
         // A tag is the smallest number whose slot is the one that is sought. A slot is met every 16384
         // numbers on average.
-        let numbers = (0_u32..).map(|number| number.to_string());
-        for number in numbers {
+        for number in 0_u32.. {
             if missing == 0 {
                 break;
             }
-            let slot = Slot::of(number.as_bytes()).number();
+            let tag = number.to_string();
+            let slot = Slot::of(tag.as_bytes()).number();
             let place = u32::from(slot) * u32::from(count) / u32::from(Slot::COUNT);
-            let Some(tag) = tags.get_mut(place as usize) else { continue };
-            if tag.is_empty() && slot == middle(place, count) {
-                *tag = number;
+            let sought = tags.get_mut(place as usize).filter(|sought| sought.is_none());
+            if let Some(sought) = sought.filter(|_| slot == middle(place, count)) {
+                *sought = Some(tag);
                 missing -= 1;
             }
         }
-        Self { tags: tags.into() }
+        let partition = |tag: String| Partition { slot: Slot::of(tag.as_bytes()), tag };
+        Self(tags.into_iter().flatten().map(partition).collect())
     }
 
-    /// The hash tag of each.
-    pub fn tags(&self) -> &[String] {
-        &self.tags
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The partition of this number.
+    pub fn get(&self, number: usize) -> Option<&Partition> {
+        self.0.get(number)
+    }
+
+    /// All of them, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Partition> {
+        self.0.iter()
     }
 
     /// The number of the partition that a session is in. It is the same for every instance and every
     /// version of this library.
     pub fn of(&self, session_id: &str) -> usize {
-        usize::from(crc16(session_id.as_bytes())) % self.tags.len()
+        usize::from(crc16(session_id.as_bytes())) % self.len()
     }
 }
 
@@ -66,8 +82,8 @@ mod tests {
     /// How many partitions each of so many masters has, as a new cluster shares its slots out.
     fn shares(partitions: &Partitions, masters: usize) -> Vec<usize> {
         let mut shares = vec![0; masters];
-        for tag in partitions.tags() {
-            let slot = usize::from(Slot::of(tag.as_bytes()).number());
+        for partition in partitions.iter() {
+            let slot = usize::from(partition.slot.number());
             shares[slot * masters / usize::from(Slot::COUNT)] += 1;
         }
         shares
@@ -89,7 +105,7 @@ mod tests {
     #[test]
     fn sessions_are_spread() {
         let partitions = Partitions::new(DEFAULT);
-        let mut sessions = vec![0_u32; partitions.tags().len()];
+        let mut sessions = vec![0_u32; partitions.len()];
         for number in 0..64_000 {
             sessions[partitions.of(&format!("session-{number}"))] += 1;
         }
@@ -99,7 +115,8 @@ mod tests {
     #[test]
     fn tags_stay_what_they_are() {
         let partitions = Partitions::new(DEFAULT);
-        assert_eq!(partitions.tags().iter().take(3).collect::<Vec<_>>(), ["40821", "5469", "3017"]);
+        let tags: Vec<&str> = partitions.iter().map(|one| one.tag.as_str()).take(3).collect();
+        assert_eq!(tags, ["40821", "5469", "3017"]);
         assert_eq!(partitions.of("a"), 7);
     }
 }
