@@ -52,6 +52,7 @@ export {
   type RedisTlsOptions,
   type RedisTransaction,
 } from './config/redis.js'
+export type { ReplicaOptions } from './config/replicas.js'
 export {
   BacklogFullError,
   ClosedError,

@@ -9,6 +9,7 @@ const {
   RedisStateManager,
   createRedisClient,
 } = require('../index.js')
+const { ofIoredis } = require('../lib/client/ioredisInstance.js')
 const { Managers } = require('./harness/managers.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
 const { thrownBy } = require('./harness/refusal.js')
@@ -342,31 +343,41 @@ describe('an instance of ioredis', () => {
 
   it.each([
     ['a cluster', 'isCluster', ({ Cluster }) => new Cluster([], { lazyConnect: true })],
-    [
-      'sentinels',
-      'sentinels',
-      ({ Redis }) =>
-        new Redis({ sentinels: [{ host: 'h', port: 1 }], name: 'm', lazyConnect: true }),
-    ],
+    ['a replica that sentinels name', 'role', ({ Redis }) => ofSentinels(Redis, { role: 'slave' })],
+    ['a function in natMap', 'natMap', ({ Redis }) => ofSentinels(Redis, { natMap: () => null })],
   ])('is refused for %s', (_what, setting, build) => {
     for (const library of ['ioredis5', 'ioredis']) {
       const error = thrownBy(() => new RedisStateManager(build(require(library))))
       expect(error.field).toBe(`redis.${setting}`)
     }
   })
+
+  it('speaks TLS to the master and the sentinels where it says so of each', () => {
+    const { Redis } = require('ioredis')
+    const tlsOfBoth = (more) => {
+      const { tls, sentinelTLS } = ofIoredis(ofSentinels(Redis, { tls: tlsOf(), ...more }))
+      return [tls !== undefined, sentinelTLS !== undefined]
+    }
+    expect(tlsOfBoth({})).toEqual([false, false])
+    expect(tlsOfBoth({ enableTLSForSentinelMode: true })).toEqual([true, false])
+    expect(tlsOfBoth({ sentinelTLS: tlsOf() })).toEqual([false, true])
+  })
 })
+
+function ofSentinels(Redis, more) {
+  return new Redis({ sentinels: [{ host: 'h', port: 1 }], name: 'm', lazyConnect: true, ...more })
+}
 
 describe('an instance of node-redis', () => {
   it.each(['redis4', 'redis5', 'redis6'])(
-    '%s is refused for a cluster, a sentinel, a credentials provider',
+    '%s is refused for a cluster, a credentials provider',
     (library) => {
-      const { createClient, createCluster, createSentinel } = require(library)
+      const { createClient, createCluster } = require(library)
       const nodes = [{ socket: { host: 'h', port: 1 } }]
       const cluster = createCluster({ rootNodes: nodes })
-      expect(thrownBy(() => new RedisStateManager(cluster)).field).toBe('redis.rootNodes')
-      if (createSentinel === undefined) return
-      const sentinel = createSentinel({ name: 'm', sentinelRootNodes: [{ host: 'h', port: 1 }] })
-      expect(thrownBy(() => new RedisStateManager(sentinel)).field).toBe('redis.rootNodes')
+      const refused = thrownBy(() => new RedisStateManager(cluster))
+      expect(refused.field).toBe('redis.rootNodes')
+      expect(refused.message).toContain('this version does not support clusters')
       const credentialsProvider = {
         type: 'async-credentials-provider',
         credentials: async () => ({ password: 'p' }),
@@ -377,6 +388,44 @@ describe('an instance of node-redis', () => {
       )
     },
   )
+})
+
+describe.each(['redis5', 'redis6'])('a pool of %s', (library) => {
+  const { createClientPool } = require(library)
+  const make = (more) => {
+    const pool = createClientPool({ socket: placeOf({}), username: 'alice', ...more })
+    pool.on('error', () => {})
+    instances.push(() => pool.isOpen && pool.destroy())
+    return pool
+  }
+
+  it('says where the sessions are once it is connected, stays usable, and is closed', async () => {
+    const pool = await make({ password: 'p@ss/wörd', database: 3 }).connect()
+    const manager = open(pool)
+    await manager.createSession(makeState({ session_id: 'a' }))
+    expect(JSON.parse(await pool.get('session:a')).version).toBe(1)
+    expect(await server.client({ db: 3 }).exists('session:a')).toBe(1)
+    const busy = pool.execute((client) => client.blPop('none', 0.2))
+    expect(await open(pool).getSession('a')).toMatchObject({ version: 1 })
+    await busy
+    await manager.close()
+    await pool.destroy()
+    await expect(manager.getSession('a')).rejects.toThrow(ClosedError)
+  })
+
+  it('is refused before, in words that say what to do', () => {
+    const error = thrownBy(() => new RedisStateManager(make()))
+    expect(error.field).toBe('redis.pool')
+    expect(error.message).toContain('connect the pool first')
+  })
+})
+
+test('sentinels of node-redis 5 are refused in words that say what to do', () => {
+  const { createSentinel } = require('redis5')
+  const sentinel = createSentinel({ name: 'm', sentinelRootNodes: [{ host: 'h', port: 1 }] })
+  const error = thrownBy(() => new RedisStateManager(sentinel))
+  expect(error.field).toBe('redis.sentinelRootNodes')
+  expect(error.message).toContain('redis-sentinel://')
 })
 
 describe('settings', () => {

@@ -5,6 +5,7 @@ const {
   ClosedError,
   DBWriteQueue,
   InvalidStateError,
+  OutcomeUnknownError,
   RedisReplyError,
   RedisStateManager,
   RedisUnavailableError,
@@ -81,11 +82,25 @@ describe('a client', () => {
     client.on('reconnecting', () => events.push('reconnecting'))
     client.on('ready', () => events.push('ready'))
     const id = await client.call('CLIENT', 'ID')
+    const blocked = refusalOf(() => client.blpop('list', 5))
     await redis.client('KILL', 'ID', id)
     await until(() => events.includes('ready'))
     expect(events[0]).toBeInstanceOf(RedisUnavailableError)
     expect(events[1]).toBe('reconnecting')
+    expect(await blocked).toBeInstanceOf(OutcomeUnknownError)
     expect(await client.ping()).toBe('PONG')
+  })
+
+  it('tells of no error where the lost connection had nothing to answer', async () => {
+    const client = open(server.url)
+    const events = []
+    const id = await client.call('CLIENT', 'ID')
+    for (const event of ['error', 'close', 'reconnecting', 'ready']) {
+      client.on(event, () => events.push(event))
+    }
+    await redis.client('KILL', 'ID', id)
+    await until(() => events.includes('ready'))
+    expect(events).toEqual(['close', 'reconnecting', 'ready'])
   })
 
   it('that finds no Redis fails commands at their deadline, and its error needs no listener', async () => {

@@ -58,6 +58,15 @@ describe.each(makers)('%s', (_what, make) => {
     'redis://user:hunter2',
     'redis://user:p@h:hunter2',
     'redis://:hunter2@:1:2',
+    // Sentinels.
+    'redis-sentinel://user:hunter2@h',
+    'redis-sentinel://user:hunter2@h:x/m',
+    'redis-sentinel://user:hunter2%zz@h/m',
+    'redis-sentinel://user:a/hunter2@h/m',
+    'redis-sentinel://user:#hunter2@h/m',
+    'redis-sentinel://h/m/hunter2',
+    'redis-sentinel://h/m?password=hunter2',
+    'redis-sentinel://h/m?hunter2',
     // The path.
     'redis://h/hunter2',
     'redis://h/1/hunter2',

@@ -74,8 +74,8 @@ export interface RedisClientOptions {
  * const local = createRedisClient({ path: '/run/redis.sock' })
  * local.disconnect()
  */
-export interface RedisServerOptions {
-  /** The name or the address of the server. Required unless `path` is set. */
+export interface RedisServerOptions extends RedisSentinelOptions {
+  /** The name or the address of the server. Required unless `path` or `sentinels` is set. */
   host?: string
   /** The port of the server. Default 6379. */
   port?: number
@@ -92,6 +92,54 @@ export interface RedisServerOptions {
    * authorities of the system and of Node.js. Default false.
    */
   tls?: boolean | RedisTlsOptions
+}
+
+/**
+ * The sentinels that name the server, in place of `host`, `port` and `path`. The client connects to the
+ * master that they name, and to the next one after a failover. `username`, `password`, `db` and `tls` are
+ * those of the master. The settings have the names that they have in ioredis.
+ *
+ * @example
+ * const client = createRedisClient({
+ *   sentinels: [
+ *     { host: 'sentinel-1.example.com', port: 26379 },
+ *     { host: 'sentinel-2.example.com' },
+ *   ],
+ *   name: 'mymaster',
+ *   password: process.env.REDIS_PASSWORD ?? '',
+ *   sentinelUsername: 'service',
+ *   sentinelPassword: process.env.SENTINEL_PASSWORD ?? '',
+ *   tls: true,
+ *   enableTLSForSentinelMode: true,
+ *   sentinelTLS: true,
+ *   natMap: { '10.0.0.1:6379': { host: 'redis.example.com', port: 6379 } },
+ * })
+ * client.disconnect()
+ *
+ * const byUrl = createRedisClient('redis-sentinel://sentinel-1.example.com,sentinel-2.example.com/mymaster')
+ * byUrl.disconnect()
+ */
+export interface RedisSentinelOptions {
+  /**
+   * The sentinels to ask first, at least one. The client learns the others from them. Each has a `port`
+   * of 26379 by default.
+   */
+  sentinels?: { host: string; port?: number }[]
+  /** The name that the sentinels have for the master. Required with `sentinels`. */
+  name?: string
+  /** The name of the ACL user of the sentinels. Default: their default user. */
+  sentinelUsername?: string
+  /** The password for the sentinels. Default: none. */
+  sentinelPassword?: string
+  /** Whether to encrypt the connections to the sentinels, and whom to trust, as `tls`. Default false. */
+  sentinelTLS?: boolean | RedisTlsOptions
+  /** With `sentinels`, whether `tls` counts. ioredis has the default false. Default true. */
+  enableTLSForSentinelMode?: boolean
+  /**
+   * Where servers and sentinels are, by the `host:port` that the sentinels announce, if that cannot be
+   * reached from here. Default: where the sentinels say.
+   */
+  natMap?: Record<string, { host: string; port: number }>
 }
 
 /**
@@ -125,9 +173,10 @@ export interface RedisTlsOptions {
 /**
  * An instance of ioredis or node-redis. The module reads the settings of the instance (address, database,
  * user, TLS, key prefix) and makes its own connections, which reconnect for ever, whatever the instance's
- * retry strategy is. The module throws `InvalidStateError` for settings that it does not support: a
- * cluster, a sentinel, or a TLS setting that is not in `RedisTlsOptions`. The service may go on using the
- * instance. When the service closes the instance, the module closes its own connections.
+ * retry strategy is. The instance may be one with sentinels (of ioredis, or of node-redis 6) or a pool of
+ * node-redis, which has to be connected before. The module throws `InvalidStateError` for settings that it
+ * does not support: a cluster, or a TLS setting that is not in `RedisTlsOptions`. The service may go on
+ * using the instance. When the service closes the instance, the module closes its own connections.
  *
  * @example
  * const { Redis } = await import('ioredis')
@@ -138,6 +187,7 @@ export interface RedisTlsOptions {
 export type RedisInstance =
   | { readonly status: string; readonly options: object; quit(): Promise<unknown> }
   | { readonly isReady: boolean; readonly options?: object | undefined; quit(): Promise<unknown> }
+  | { readonly isOpen: boolean; close(): Promise<unknown>; destroy(): unknown }
 
 /**
  * The server of a manager or a queue: a URL, settings, a client, or an instance of another library.
@@ -206,11 +256,12 @@ export type RedisBufferReply = Buffer | number | null | RedisBufferReply[]
  * const { host, port, path, db, username, password, tls }: RedisClientSettings = client.options
  * console.log(`${username ?? 'default'}@${path ?? `${host}:${port}`}/${db}`)
  * console.log(tls ? 'encrypted' : 'plain', password ? 'with a password' : 'without a password')
+ * console.log(client.options.sentinels?.length ?? 'no', 'sentinels')
  */
 export interface RedisClientSettings extends Required<RedisClientOptions> {
-  /** Undefined for a Unix socket and for `memory:`. */
+  /** Undefined for a Unix socket, for sentinels and for `memory:`. */
   readonly host?: string
-  /** Undefined for a Unix socket and for `memory:`. */
+  /** Undefined for a Unix socket, for sentinels and for `memory:`. */
   readonly port?: number
   /** The path of a Unix socket. Undefined for a host and for `memory:`. */
   readonly path?: string
@@ -220,6 +271,16 @@ export interface RedisClientSettings extends Required<RedisClientOptions> {
   readonly db: number
   /** Whether the client encrypts the connection. */
   readonly tls?: boolean
+  /** The configured sentinels. This property and the following ones are undefined without sentinels. */
+  readonly sentinels?: { host: string; port: number }[]
+  /** The name that the sentinels have for the master. */
+  readonly name?: string
+  readonly sentinelUsername?: string | null
+  /** The property is not enumerable, as `password`. */
+  readonly sentinelPassword?: string | null
+  /** Whether the client encrypts the connections to the sentinels. */
+  readonly sentinelTLS?: boolean
+  readonly natMap?: Record<string, { host: string; port: number }>
 }
 
 /**
@@ -313,7 +374,7 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
 }
 
 /**
- * A client of one Redis server. The client connects when it is first used. After a lost connection it
+ * A client of one Redis server, or of the master that sentinels name. The client connects when it is first used. After a lost connection it
  * reconnects for ever, with pauses of 50 ms to 2 s.
  *
  * Each command of Redis is a method with the arguments and the result that it has in ioredis:
@@ -340,8 +401,9 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
  * addition to `commandTimeoutMs`. It delays the other commands of its client, so give it a client of its
  * own with `duplicate()`.
  *
- * Events: `connect`, `ready`, `close`, `reconnecting`, `error` (which needs no listener) and `end`. Events of
- * subscriptions: `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and
+ * Events: `connect`, `ready`, `close`, `reconnecting`, `error` (which needs no listener) and `end`. `error`
+ * says why the client cannot connect, or has lost a connection that owed an answer or messages; an idle
+ * connection that the server has cut is replaced without one. Events of subscriptions: `message` (channel, text), `pmessage` (pattern, channel, text), `messageBuffer` and
  * `pmessageBuffer` (channel and text as buffers). A listener for `connect` or `ready` makes the client
  * connect.
  *
@@ -369,8 +431,10 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
 export declare class RedisClient extends EventEmitter {
   /**
    * @param server a URL or settings. The URL is `redis://[user[:password]@]host[:port][/db]`,
-   *   `rediss://…` (TLS), or `unix:///path[?db=0&user=…&pass=…]`, with special characters
-   *   percent-encoded; or `memory:` or `memory://name[?keep]`, see `RedisSource`. Only settings can turn
+   *   `rediss://…` (TLS), `unix:///path[?db=0&user=…&pass=…]`, or
+   *   `redis-sentinel://[user[:password]@]host[:port][,host[:port]…]/master[/db]`, with the default port
+   *   26379 and `?sentinelUsername=…&sentinelPassword=…`, or `rediss-sentinel://…` (TLS to sentinels and
+   *   servers), with special characters percent-encoded; or `memory:` or `memory://name[?keep]`, see `RedisSource`. Only settings can turn
    *   the verification of TLS off. Default: the environment's `REDIS_URL`, then `redis://localhost:6379`.
    * @throws {InvalidStateError} if the URL, a setting or an option is invalid. The message has no part of
    *   the URL.

@@ -2,10 +2,12 @@
 import { EventEmitter } from 'node:events'
 import type { Logger } from '../config/logger.js'
 import type { RedisSource } from '../config/redis.js'
+import type { ReplicaOptions } from '../config/replicas.js'
 import type { DatabaseError, StateError } from '../errors/StateErrors.js'
 import type { DefaultState, SessionFields } from '../types/session.js'
 
 export type { Logger } from '../config/logger.js'
+export type { ReplicaOptions } from '../config/replicas.js'
 
 /**
  * The options of TLS to PostgreSQL. Certificates and keys are in PEM. The constructor throws
@@ -52,6 +54,7 @@ export interface DatabaseTlsOptions {
  *   maxBatchBytes: 4 * 1024 * 1024,
  *   maxHeldBytes: 16 * 1024 * 1024,
  *   maxBacklog: 1_000_000,
+ *   replicas: { count: 1, timeoutMs: 500 },
  *   migrate: true,
  *   commandTimeoutMs: 2000,
  *   maxInFlight: 1000,
@@ -149,6 +152,11 @@ export interface DBWriteQueueOptions {
    * and a manager writes without a record and tells the logger. Default: no limit.
    */
   maxBacklog?: number
+  /**
+   * How many replicas of Redis must have a record before `queueWrite` is acknowledged. The record of a
+   * manager's change follows the option of the manager. Default: none.
+   */
+  replicas?: ReplicaOptions
   /**
    * The time in which each request to Redis settles, in milliseconds, at most 600000. A call makes one
    * request, except `migrate`, `drained`, `close`, and those that go through many records. Default 5000.

@@ -1,11 +1,13 @@
 /// <reference types="node" />
 import type { Logger } from '../config/logger.js'
-import type { RedisSource, ReplicaOptions } from '../config/redis.js'
+import type { RedisSource } from '../config/redis.js'
+import type { ReplicaOptions } from '../config/replicas.js'
 import type { StateDeserializationError } from '../errors/StateErrors.js'
 import type { DefaultState, ModifiedState, SessionFields, WritableState } from '../types/session.js'
 import type { DBWriteQueue } from './DBWriteQueue.js'
 
 export type { Logger } from '../config/logger.js'
+export type { ReplicaOptions } from '../config/replicas.js'
 
 /**
  * The options of a manager. The constructor throws `InvalidStateError` for an unknown option.
@@ -97,7 +99,10 @@ export interface RedisStateManagerOptions {
   logger?: Logger
   /** A cache that answers `getSession`, and the reads of `modifySession`. Default: no cache. */
   cache?: SessionCacheOptions
-  /** How many replicas of Redis must have a write before it is acknowledged. Default: none must. */
+  /**
+   * How many replicas of Redis must have a write (create, update, delete, touch, and its audit record)
+   * before it is acknowledged. Default: none.
+   */
   replicas?: ReplicaOptions
 }
 
@@ -117,8 +122,8 @@ export interface RedisStateManagerOptions {
  * missing sessions, states that are nested more than 100 levels deep, or states whose last update is more
  * than `ttlSeconds` ago.
  *
- * If an ACL forbids `client|tracking`, the manager works without a cache and warns the logger once. With
- * `memory:` the option has no effect: the sessions are in the memory of this process already.
+ * If Redis refuses `CLIENT TRACKING` or `HELLO`, the manager works without a cache and warns the logger
+ * once. With `memory:` the option has no effect: the sessions are in the memory of this process already.
  *
  * @example
  * const cache = { maxSessions: 50_000 }

@@ -25,9 +25,13 @@ class ManagedServer {
 
   /**
    * @param {number} target the server's port
-   * @param {{ refuses?: string[], error?: (name: string) => string, idleMs?: number, ageMs?: number }} [options]
-   *   `refuses`: commands, such as `HELLO`, and subcommands, such as `CLIENT|KILL`. By default no
-   *   connection is cut.
+   * @param {object} [options] by default no connection is cut, and nothing is held up
+   * @param {string[]} [options.refuses] commands, such as `HELLO`, and subcommands, such as `CLIENT|KILL`
+   * @param {(name: string) => string} [options.error] the error for such a command
+   * @param {number} [options.idleMs] after how long without a request a connection is cut
+   * @param {number} [options.ageMs] at which age a connection is cut
+   * @param {(request: string) => Promise<void> | undefined} [options.asking] holds up a request
+   * @param {(request: string) => Promise<void> | undefined} [options.answering] holds up an answer
    */
   static async start(target, options = {}) {
     const managed = new ManagedServer()
@@ -35,6 +39,8 @@ class ManagedServer {
     managed.#options = {
       refuses: [],
       error: (name) => `ERR unknown command '${name}', with args beginning with: `,
+      asking: () => undefined,
+      answering: () => undefined,
       ...options,
     }
     managed.#server = net.createServer((near) => managed.#accept(near))
@@ -62,9 +68,9 @@ class ManagedServer {
 
   #accept(near) {
     this.accepted++
-    const { idleMs, ageMs } = this.#options
     const far = net.connect(this.target, '127.0.0.1')
-    const connection = new Connection(near, far, { idleMs, ageMs }, (words) => this.#refusal(words))
+    const refusal = (words) => this.#refusal(words)
+    const connection = new Connection(near, far, this.#options, refusal)
     this.#connections.add(connection)
     near.once('close', () => this.#connections.delete(connection))
   }
@@ -84,15 +90,23 @@ class ManagedServer {
 class Connection {
   #near
   #far
-  /** How many frames each request is still answered with, or the error that answers it. @type {(number | string)[]} */
+  #options
+  #refusal
+  /**
+   * What each request is still answered with: so many frames of the server's, or an error.
+   *
+   * @type {{ text: string, frames: number, error?: string }[]}
+   */
   #owed = []
   #listens = false
   #timers = []
 
-  constructor(near, far, { idleMs, ageMs }, refusal) {
+  constructor(near, far, options, refusal) {
     this.#near = near
     this.#far = far
-    const [requests, frames] = [new Requests(), new Frames()]
+    this.#options = options
+    this.#refusal = refusal
+    const { idleMs, ageMs } = options
     for (const [one, other] of [
       [near, far],
       [far, near],
@@ -105,15 +119,9 @@ class Connection {
     const idle = idleMs === undefined ? undefined : setTimeout(() => this.cut(), idleMs)
     if (idle !== undefined) this.#timers.push(idle)
     if (ageMs !== undefined) this.#timers.push(setTimeout(() => this.cut(), ageMs))
-    near.on('data', (bytes) => {
-      idle?.refresh()
-      for (const words of requests.push(bytes)) this.#asked(words, refusal(words))
-    })
-    far.on('data', (bytes) => {
-      near.cork()
-      for (const frame of frames.push(bytes)) this.#answered(frame)
-      near.uncork()
-    })
+    near.on('data', () => idle?.refresh())
+    passOn(near, new Requests(), far, (words) => this.#asked(words))
+    passOn(far, new Frames(), near, (frame) => this.#answered(frame))
   }
 
   cut() {
@@ -121,29 +129,73 @@ class Connection {
     this.#far.destroy()
   }
 
-  #asked(words, error) {
-    const subscribes = SUBSCRIBES.test(words[0].toString('latin1').toUpperCase())
-    this.#listens ||= subscribes
-    this.#owed.push(error ?? (subscribes ? words.length - 1 : 1))
-    if (error === undefined) this.#far.write(requestOf(words))
-    else this.#refuse()
+  /** @param {Buffer[]} words @returns {Promise<void> | undefined} */
+  #asked(words) {
+    const text = words.map(String).join(' ')
+    const error = this.#refusal(words)
+    if (error !== undefined) {
+      this.#owed.push({ text, frames: 0, error })
+      this.#refuse()
+      return undefined
+    }
+    return after(this.#options.asking(text), () => {
+      const subscribes = SUBSCRIBES.test(words[0].toString('latin1').toUpperCase())
+      this.#listens ||= subscribes
+      this.#owed.push({ text, frames: subscribes ? words.length - 1 : 1 })
+      this.#far.write(requestOf(words))
+    })
   }
 
+  /** @param {Buffer} frame @returns {Promise<void> | undefined} */
   #answered(frame) {
-    this.#near.write(frame)
     const isPush = frame[0] === 0x3e || (this.#listens && frame[0] === 0x2a)
-    if (isPush && MESSAGES.includes(kindOf(frame))) return
-    const isError = frame[0] === 0x2d
-    this.#owed[0] = isError ? 0 : this.#owed[0] - 1
-    if (this.#owed[0] > 0) return
-    this.#owed.shift()
-    this.#refuse()
+    const [owed] = this.#owed
+    if (owed === undefined || (isPush && MESSAGES.includes(kindOf(frame)))) {
+      this.#near.write(frame)
+      return undefined
+    }
+    return after(this.#options.answering(owed.text), () => {
+      this.#near.write(frame)
+      const isError = frame[0] === 0x2d
+      owed.frames = isError ? 0 : owed.frames - 1
+      if (owed.frames > 0) return
+      this.#owed.shift()
+      this.#refuse()
+    })
   }
 
   /** Answers the requests that are refused, up to the next that the server has to answer. */
   #refuse() {
-    while (typeof this.#owed[0] === 'string') this.#near.write(`-${this.#owed.shift()}\r\n`)
+    while (this.#owed[0]?.error !== undefined) this.#near.write(`-${this.#owed.shift().error}\r\n`)
   }
+}
+
+/** Takes what comes from one side apart, and passes each part on when the one before it is. */
+function passOn(from, parser, to, pass) {
+  const parts = []
+  let isPassing = false
+  from.on('data', async (bytes) => {
+    parts.push(...parser.push(bytes))
+    if (isPassing) return
+    isPassing = true
+    to.cork()
+    while (parts.length > 0) {
+      const held = pass(parts.shift())
+      if (held === undefined) continue
+      to.uncork()
+      await held
+      to.cork()
+    }
+    to.uncork()
+    isPassing = false
+  })
+}
+
+/** @param {Promise<void> | undefined} held @param {() => void} act */
+function after(held, act) {
+  if (held !== undefined) return held.then(act)
+  act()
+  return undefined
 }
 
 module.exports = { ManagedServer }

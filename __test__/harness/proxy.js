@@ -28,12 +28,15 @@ class TcpProxy {
   requests = new Line()
   /** How answers travel. */
   answers = new Line()
+  /** The port to which new connections lead. */
+  target
   /** How many connections were made through it so far. */
   connections = 0
 
   static async start(targetPort) {
     const proxy = new TcpProxy()
-    proxy.#server = net.createServer((near) => proxy.#connect(near, targetPort))
+    proxy.target = targetPort
+    proxy.#server = net.createServer((near) => proxy.#connect(near))
     await new Promise((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
     proxy.port = proxy.#server.address().port
     proxy.url = `redis://127.0.0.1:${proxy.port}`
@@ -84,14 +87,14 @@ class TcpProxy {
     await closed
   }
 
-  #connect(near, targetPort) {
+  #connect(near) {
     this.connections++
     near.on('error', () => {})
     if (this.#mode === 'refuse') {
       resetSocket(near)
       return
     }
-    const far = net.connect(targetPort, '127.0.0.1')
+    const far = net.connect(this.target, '127.0.0.1')
     const pair = { near, far, stranded: false, deaf: false, held: undefined, requests: undefined }
     this.#pairs.add(pair)
     near.setNoDelay(true)

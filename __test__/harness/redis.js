@@ -27,8 +27,10 @@ function freePort() {
  * a test that cannot run is a failed test.
  */
 class RedisServer {
+  host = '127.0.0.1'
   #process
   #args
+  #paused = false
   /** ioredis clients made by `client()`, disconnected by `stop()`. */
   #clients = []
 
@@ -42,7 +44,7 @@ class RedisServer {
   static async start(args = []) {
     allowServer('redis-server')
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-redis-'))
-    const server = new RedisServer(await freePort(), directory, args)
+    const server = new this(await freePort(), directory, args)
     try {
       await server.up()
     } catch (error) {
@@ -56,16 +58,34 @@ class RedisServer {
     return `redis://127.0.0.1:${this.port}`
   }
 
+  /** The path of what `CONFIG REWRITE` writes, such as whose replica it is. */
+  get configuration() {
+    return path.join(this.directory, 'redis.conf')
+  }
+
+  /** Whether it runs and is not paused. */
+  get works() {
+    const { pid, exitCode, signalCode } = this.#process
+    return pid !== undefined && exitCode === null && signalCode === null && !this.#paused
+  }
+
   get pid() {
     return this.#process.pid
   }
 
+  /** What redis-server is started with: where the file says otherwise, what follows it wins. */
+  arguments() {
+    const args = [this.configuration, '--port', this.port, '--bind', this.host]
+    return [...args, '--dir', this.directory, '--save', '', '--appendonly', 'no', ...this.#args]
+  }
+
   /** Starts the server (again), on the same port and data, and waits until it answers. */
   async up() {
-    const args = ['--port', this.port, '--bind', '127.0.0.1', '--dir', this.directory]
-    args.push('--save', '', '--appendonly', 'no', ...this.#args)
-    const child = spawn('redis-server', args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] })
+    fs.writeFileSync(this.configuration, '', { flag: 'a' })
+    const args = this.arguments().map(String)
+    const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
+    this.#paused = false
     let output = ''
     child.stdout.on('data', (data) => {
       output += data
@@ -97,11 +117,13 @@ class RedisServer {
   /** Stops it from doing anything, while its connections stay. */
   pause() {
     signal(this.pid, 'SIGSTOP')
+    this.#paused = true
   }
 
   /** Undoes `pause()`. */
   resume() {
     signal(this.pid, 'SIGCONT')
+    this.#paused = false
   }
 
   /** An ioredis client of this server: another pair of eyes, and what an old instance uses. */
@@ -116,11 +138,12 @@ class RedisServer {
   async stop() {
     for (const client of this.#clients) client.disconnect()
     await this.kill()
-    fs.rmSync(this.directory, { recursive: true, force: true })
+    // A child that rewrites a file outlives its server for a moment.
+    fs.rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 
-/** Whether a Redis answers PING on this port. */
+/** Whether a Redis answers PING on this port, or would after a password. */
 function answers(port) {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
@@ -128,7 +151,7 @@ function answers(port) {
       socket.destroy()
       resolve(answer)
     }
-    socket.once('data', (data) => end(data.toString().startsWith('+PONG')))
+    socket.once('data', (data) => end(/^(\+PONG|-NOAUTH)/.test(data.toString())))
     socket.once('error', () => end(false))
     socket.setTimeout(1000, () => end(false))
   })

@@ -10,6 +10,7 @@ const { queueOptions, withDefaults } = require('../settings/options.js')
 const { shown } = require('../report/inspect.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { warnOfMemory } = require('../report/memory.js')
+const { tellOnce } = require('../report/warnings.js')
 const {
   Call,
   Calls,
@@ -109,6 +110,7 @@ class DBWriteQueue extends ContextEmitter {
     this.#working = this.#options.worker
     if (this.#working) this.#completions.hold() // A worker keeps the process alive.
     this.#leaveClient = RedisClient.dependOn(this.#client, {
+      limited: (message) => tellOnce(logger, 'SYNCKAIROS_REDIS_LIMITED', message),
       hears: () => this.#news.isHeard,
       ending: () => void this.close(),
     })

@@ -22,10 +22,13 @@ const COMMANDS = 1
 /**
  * @typedef {object} Change
  * @property {string} status of the whole
- * @property {string | null} reason why a connection is lost; null if this change is no loss
+ * @property {boolean} isLost whether a connection is lost
+ * @property {string | null} reason why; null where it had nothing to answer, and is replaced. Of a
+ *   connection that is there, what its server cannot promise
  * @property {boolean} isUnreachable whether a connection could not be made
- * @property {boolean} isSharedLost whether the connection of managers and queues is lost now, and was not before
- * @property {boolean} isSharedRegained whether that connection is there again
+ * @property {boolean} isSharedLost whether it is the connection of managers and queues
+ * @property {boolean} isSharedAway whether that connection is missed now, and was not before
+ * @property {boolean} isSharedBack whether that connection is there again, after it was missed
  */
 
 /**
@@ -41,7 +44,7 @@ class CoreClient {
   #hearer
   /** The status of each connection, by its number. */
   #connections
-  #isSharedLost = false
+  #isSharedAway = false
   /** Whether it holds a store for tests, which looks at the records itself. */
   #isOfTests
 
@@ -147,16 +150,18 @@ class CoreClient {
     const isLost = status === 'reconnecting'
     const isUnreachable = isLost && this.#connections.get(connection) !== 'ready'
     const isShared = connection === SHARED
-    const isSharedLost = isShared && isLost && !this.#isSharedLost
-    const isSharedRegained = isShared && status === 'ready' && this.#isSharedLost
-    if (isSharedLost || isSharedRegained) this.#isSharedLost = isSharedLost
+    const isSharedAway = isShared && isLost && reason !== null && !this.#isSharedAway
+    const isSharedBack = isShared && status === 'ready' && this.#isSharedAway
+    if (isSharedAway || isSharedBack) this.#isSharedAway = isSharedAway
     this.#connections.set(connection, status)
     this.#hearer.moved({
       status: this.#status(),
-      reason: isLost ? reason : null,
+      isLost,
+      reason,
       isUnreachable,
-      isSharedLost,
-      isSharedRegained,
+      isSharedLost: isShared && isLost,
+      isSharedAway,
+      isSharedBack,
     })
   }
 

@@ -36,8 +36,10 @@ const BRAND = Symbol.for('synckairos-state:client')
  * would warn of a leak.
  *
  * @typedef {object} Dependent
- * @property {(error: Error) => void} [lost] there is no connection, or none any more
- * @property {() => void} [regained] there is one again
+ * @property {() => void} [lost] there is no connection any more
+ * @property {(error: Error) => void} [away] there is none, and that is missed
+ * @property {() => void} [back] there is one again, after that
+ * @property {(message: string) => void} [limited] the server cannot promise all that it should
  * @property {() => boolean} [hears] whether it tells somebody of that
  * @property {(key: string | null) => void} [invalidated] a key that was read has changed; null: all have
  * @property {() => void} [ending] the owner has closed the client: no call is accepted any more
@@ -118,11 +120,13 @@ class RedisClient extends ContextEmitter {
     return this.#status
   }
 
-  /** Where the server is, and this client's options. The password is there, and not enumerable. */
+  /** Where the server is, and this client's options. Passwords are there, and not enumerable. */
   get options() {
-    const { password, ...settings } = this.#core.settings
-    const options = { ...settings, ...this.#options }
-    return Object.defineProperty(options, 'password', { value: password, enumerable: false })
+    const options = { ...this.#core.settings, ...this.#options }
+    for (const name of ['password', 'sentinelPassword']) {
+      if (name in options) Object.defineProperty(options, name, { enumerable: false })
+    }
+    return options
   }
 
   /** Connects, if there is no connection yet. @param {Callback} [callback] */
@@ -337,11 +341,25 @@ class RedisClient extends ContextEmitter {
 
   /** Where the server is, in parts. */
   #settings() {
-    const { host, port, path, username, password, db, tls } = this.options
+    const { host, port, path, sentinels, username, password, db, tls } = this.options
     const given = /** @type {any} */ (this.#server)
-    const where = path === undefined ? { host, port } : { path }
+    const place = path === undefined ? { host, port } : { path }
+    const where = sentinels === undefined ? place : this.#sentinels()
     const credentials = { username: username ?? undefined, password: password ?? undefined }
     return { ...where, ...credentials, db, tls: typeof given === 'string' ? tls : given.tls }
+  }
+
+  /** Who tells where the server is, in parts. */
+  #sentinels() {
+    const given = /** @type {any} */ (this.#server)
+    const { sentinels, name, sentinelUsername, sentinelPassword, sentinelTLS, natMap } =
+      typeof given === 'string' ? this.options : given
+    const credentials = {
+      sentinelUsername: sentinelUsername ?? undefined,
+      sentinelPassword: sentinelPassword ?? undefined,
+    }
+    const { enableTLSForSentinelMode } = given
+    return { sentinels, name, ...credentials, sentinelTLS, enableTLSForSentinelMode, natMap }
   }
 
   /** @param {import('../report/inspect.js').Inspection} inspection */
@@ -444,30 +462,39 @@ class RedisClient extends ContextEmitter {
   }
 
   /** @param {import('./CoreClient.js').Change} change */
-  #moved({ status, reason, isUnreachable, isSharedLost, isSharedRegained }) {
+  #moved({ status, isLost, reason, isUnreachable, isSharedLost, isSharedAway, isSharedBack }) {
     const wasReady = this.#status === 'ready'
     this.#status = status
     const { server } = this.#core.native
-    if (reason !== null) {
-      const error = new RedisUnavailableError(reason)
-      // Told once an outage, not at every attempt.
-      if (isSharedLost) for (const { lost } of this.#dependents) lost?.(error)
-      // The first try after a loss may succeed; and who is closing needs no server.
-      if (isUnreachable && !this.#ending && !this.#isHeard()) {
-        outageBegan('REDIS', server, this, `${error.message}; reconnecting`)
-      }
-      if (this.listenerCount('error') > 0) this.emit('error', error)
+    if (isLost) {
+      if (isSharedLost) for (const { lost } of this.#dependents) lost?.()
+      if (reason !== null) this.#missed(reason, isUnreachable, isSharedAway)
       if (wasReady) this.emit('close')
       this.emit('reconnecting')
       return
     }
-    if (isSharedRegained) for (const { regained } of this.#dependents) regained?.()
+    if (isSharedBack) for (const { back } of this.#dependents) back?.()
+    if (reason !== null)
+      for (const { limited } of this.#dependents) limited?.(`${server}: ${reason}`)
     if (status === 'wait') outageLeft('REDIS', server, this)
     if (status === 'ready' && !wasReady) {
       outageEnded('REDIS', server, this, `Redis is available again: ${server}`)
       this.emit('connect')
       this.emit('ready')
     }
+  }
+
+  /** @param {string} reason @param {boolean} isUnreachable @param {boolean} isSharedAway */
+  #missed(reason, isUnreachable, isSharedAway) {
+    const error = new RedisUnavailableError(reason)
+    // Told once an outage, not at every attempt.
+    if (isSharedAway) for (const { away } of this.#dependents) away?.(error)
+    // The first try after a loss may succeed; and who is closing needs no server.
+    if (isUnreachable && !this.#ending && !this.#isHeard()) {
+      const { server } = this.#core.native
+      outageBegan('REDIS', server, this, `${error.message}; reconnecting`)
+    }
+    if (this.listenerCount('error') > 0) this.emit('error', error)
   }
 
   #ended() {

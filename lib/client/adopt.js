@@ -3,17 +3,12 @@
 const { isDeepStrictEqual } = require('node:util')
 const { after } = require('../realm/delay.js')
 const { InvalidStateError } = require('../realm/errors.js')
+const { ofIoredis } = require('./ioredisInstance.js')
+const { ofNodeRedis } = require('./nodeRedisInstance.js')
 const { RedisClient } = require('./RedisClient.js')
 
 /** How long an instance may take to say goodbye, ms. */
 const GOODBYE = 1000
-
-/** Of a socket's settings: what we read, */
-const TLS_READ = ['ca', 'cert', 'key', 'rejectUnauthorized']
-/** and what is no matter of who is spoken to, or is read elsewhere. */
-const SOCKET_IGNORED = ['host', 'port', 'path', 'tls', 'family', 'autoSelectFamily']
-SOCKET_IGNORED.push('connectTimeout', 'socketTimeout', 'timeout', 'reconnectStrategy')
-SOCKET_IGNORED.push('keepAlive', 'keepAliveInitialDelay', 'noDelay')
 
 /** One client for an instance, however many managers are given it. @type {WeakMap<object, AdoptedClient>} */
 const adopted = new WeakMap()
@@ -136,87 +131,6 @@ function isNodeRedis(instance) {
   return typeof instance.status !== 'string'
 }
 
-/** @param {any} instance */
-function ofIoredis(instance) {
-  const { options } = instance
-  if (instance.isCluster) refuse('isCluster', 'this module does not speak to clusters')
-  if (options?.sentinels) refuse('sentinels', 'this module does not speak to sentinels')
-  if (typeof options?.host !== 'string' && typeof options?.path !== 'string') {
-    refuse('options', 'they do not say where the server is')
-  }
-  if (options.Connector) refuse('Connector', 'this module makes its own connections')
-  const { host, port, path, username, password, keyPrefix, tls } = options
-  return {
-    ...where(path, host, port),
-    ...credentials(username, password),
-    // The owner may have selected another since.
-    db: instance.condition?.select ?? options.db ?? 0,
-    tls: tls ? tlsOf(tls === true ? {} : tls, host) : undefined,
-    keyPrefix: prefixOf(keyPrefix),
-  }
-}
-
-/** @param {any} instance */
-function ofNodeRedis(instance) {
-  const { options } = instance
-  const single = 'isReady' in instance && typeof options === 'object' && options !== null
-  if (!single || options.rootNodes || options.sentinelRootNodes) {
-    refuse('rootNodes', 'this module does not speak to clusters, sentinels or pools')
-  }
-  const { socket = {}, username, password, database, keyPrefix } = options
-  if (options.credentialsProvider && !username && !password) {
-    refuse('credentialsProvider', 'this module needs the user name and the password themselves')
-  }
-  const { host = 'localhost', port = 6379, path } = socket
-  return {
-    ...where(path, host, port),
-    ...credentials(username, password),
-    db: database ?? 0,
-    tls: socket.tls ? tlsOf(socket, host) : undefined,
-    keyPrefix: prefixOf(keyPrefix),
-  }
-}
-
-/** @param {string | undefined} path @param {string} host @param {number | string} port */
-function where(path, host, port) {
-  return path ? { path } : { host, port: Number(port) }
-}
-
-/** @param {unknown} username @param {unknown} password */
-function credentials(username, password) {
-  const text = (/** @type {unknown} */ value) => (value == null ? undefined : String(value))
-  return { username: text(username), password: text(password) }
-}
-
-/**
- * @param {any} socket settings of Node's `tls.connect`
- * @param {string} host
- */
-function tlsOf(socket, host) {
-  /** @type {Record<string, unknown>} */
-  const tls = {}
-  for (const [name, value] of Object.entries(socket)) {
-    if (value == null || SOCKET_IGNORED.includes(name)) continue
-    if (TLS_READ.includes(name)) tls[name] = value
-    else if (name === 'servername' && value === host) continue
-    else if (name === 'minVersion' && value !== 'TLSv1.3')
-      continue // Less than 1.2 is never spoken.
-    else refuse(`tls.${name}`, 'this module has no such setting')
-  }
-  return tls
-}
-
-/** @param {unknown} keyPrefix */
-function prefixOf(keyPrefix = '') {
-  if (typeof keyPrefix !== 'string') refuse('keyPrefix', 'it is not a string')
-  return /** @type {string} */ (keyPrefix)
-}
-
-/** @param {string} setting @param {string} reason @returns {never} */
-function refuse(setting, reason) {
-  throw new InvalidStateError(`redis.${setting}`, `this client cannot be honoured: ${reason}`)
-}
-
 /**
  * Lets an instance end what it has in flight, for a second at most.
  *
@@ -226,7 +140,7 @@ async function goodbye(instance) {
   const { quit, disconnect, close = quit, destroy } = instance
   // One that has lost its connection would wait for another, to say goodbye there.
   const isReady = isNodeRedis(instance)
-    ? instance.isReady
+    ? (instance.isReady ?? instance.isOpen) // A pool says only the latter.
     : ['connecting', 'connect', 'ready'].includes(instance.status)
   if (isReady && (await isDone(close()))) return
   // One of node-redis 4 that waits for its goodbye cannot be ended.

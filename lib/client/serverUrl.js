@@ -9,7 +9,7 @@ const TLS = ['rediss:', 'valkeys:']
 const UNIX = ['unix:', 'redis+unix:', 'valkey+unix:']
 
 const EXPECTED =
-  'expected redis://user:***@host:6379/0, rediss:// for TLS, unix:///path?db=0, or memory:, with special characters of the user name and the password percent-encoded'
+  'expected redis://user:***@host:6379/0, rediss:// for TLS, unix:///path?db=0, redis-sentinel://host:26379,host:26379/master/0, or memory:, with special characters of the user name and the password percent-encoded'
 
 /** What ioredis reads in a query and is no matter here: of no effect on which sessions are meant, or ours to decide. */
 const IGNORED = ['family', 'connectTimeout', 'keepAlive', 'noDelay', 'lazyConnect']
@@ -36,9 +36,10 @@ ELSEWHERE.push('rejectUnauthorized', 'ca', 'sentinels', 'protocol', 'retryStrate
  * malformed URL it is, it may be the password.
  *
  * @param {string} text
+ * @param {number} [defaultPort]
  * @returns {Parts}
  */
-function partsOf(text) {
+function partsOf(text, defaultPort = 6379) {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined) throw refused('it cannot be read')
   if (UNIX.includes(url.protocol)) return ofUnix(url)
@@ -50,7 +51,7 @@ function partsOf(text) {
   const path = url.pathname.slice(1)
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port || 6379),
+    port: Number(url.port || defaultPort),
     username: decoded(url.username),
     password: decoded(url.password),
     // As ioredis reads it, the path counts.
@@ -111,4 +112,4 @@ function refused(reason) {
   return new InvalidStateError('url', `${reason}; ${EXPECTED}`)
 }
 
-module.exports = { isKnownParameter, partsOf }
+module.exports = { decoded, isKnownParameter, partsOf, queryOf, refused }

@@ -6,13 +6,14 @@ const { copyOf } = require('../document/copy.js')
 const { RedisReplyError } = require('../realm/errors.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { Calls, Failure } = require('../realm/settle.js')
+const { unheard, warnOnce } = require('../report/warnings.js')
 
 /** How long after it was asked for a proof holds that all news of changes have come, ms. */
 const LEASE = 4000
 /** From when on, ms, a read asks for the next. */
 const RENEWAL = 2000
 
-const REFUSED = 'Redis refuses to tell of changes (CLIENT TRACKING): sessions are not cached'
+const REFUSED = 'Redis does not tell of changes (CLIENT TRACKING): sessions are not cached'
 
 /**
  * The states that were read last, for as long as Redis does not tell that they have changed.
@@ -174,8 +175,11 @@ class NearCache {
     if (!(err instanceof RedisReplyError)) return // The next read tries again.
     this.#empty()
     this.#refused = true // By this server: another may be found after it.
-    if (!this.#warned) this.#options.logger.warn({ err }, REFUSED)
+    if (this.#warned) return
     this.#warned = true
+    const { logger } = this.#options
+    if (logger !== unheard) return logger.warn({ err }, REFUSED)
+    warnOnce('SYNCKAIROS_NOT_CACHED', `${this.#client.server}: ${REFUSED}`)
   }
 
   /** @param {string | null} key null: all keys */

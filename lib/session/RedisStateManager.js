@@ -22,7 +22,7 @@ const { modify } = require('./modify.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('../realm/wire.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('../realm/settle.js')
-const { unheard } = require('../report/warnings.js')
+const { tellOnce, unheard } = require('../report/warnings.js')
 
 /** How long what is in flight may take while a manager closes, ms. */
 const GOODBYE = 1000
@@ -125,8 +125,9 @@ class RedisStateManager {
     }
     for (const one of [this.#redis, this.#pubSub]) RedisClient.use(one, this)
     this.#leaveRedis = RedisClient.dependOn(this.#redis, {
-      lost: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
-      regained: () => logger.info({}, 'Redis is available again'),
+      away: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),
+      limited: (message) => tellOnce(logger, 'SYNCKAIROS_REDIS_LIMITED', message),
+      back: () => logger.info({}, 'Redis is available again'),
       hears: () => logger !== unheard,
       ending: () => {
         this.#ended = true

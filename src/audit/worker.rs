@@ -126,24 +126,21 @@ impl<E: Engine, L: EventListener> Lane<E, L> {
             // A panic ends the connection, never the lane. What the lane keeps is as good as after
             // any other error: the next connection reads what was claimed.
             let stopped = AssertUnwindSafe(self.work()).catch_unwind().await;
-            let WorkerContext { listener, shared, .. } = &self.context;
-            match stopped {
-                Ok(StopReason::Closing) => return,
-                Ok(StopReason::Broken(reason)) => {
-                    if !shared.lost.swap(true, Ordering::Relaxed) {
-                        listener.on_event(WorkerEvent::Lost(&reason));
-                    }
-                }
-                Ok(StopReason::RecordsVanished(reason)) => {
-                    self.context.report_vanished(&reason);
-                }
-                Err(_panic) => listener.on_event(WorkerEvent::Crashed),
-            }
-            self.context.portion.failed();
             let backoff = self.context.engine.backoff();
             if clock.now() - started > backoff.ceiling {
                 failures = 0;
             }
+            match stopped {
+                Ok(StopReason::Closing) => return,
+                // The connection that replaces one that served for a while resumes its work.
+                Ok(StopReason::Broken(reason)) if failures > 0 => self.context.report_lost(&reason),
+                Ok(StopReason::Broken(_)) => {}
+                Ok(StopReason::RecordsVanished(reason)) => {
+                    self.context.report_vanished(&reason);
+                }
+                Err(_panic) => self.context.listener.on_event(WorkerEvent::Crashed),
+            }
+            self.context.portion.failed();
             let delay = backoff.delay(failures, fastrand::f64());
             failures = failures.saturating_add(1);
             tokio::select! {
@@ -176,6 +173,7 @@ impl<E: Engine, L: EventListener> Lane<E, L> {
                 if !shared.unreachable.swap(true, Ordering::Relaxed) {
                     listener.on_event(WorkerEvent::Unreachable(&lost.to_string()));
                 }
+                self.context.report_lost(&lost.reason);
                 lost.into()
             }
         }

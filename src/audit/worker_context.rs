@@ -102,6 +102,13 @@ impl<E: Engine, L: EventListener> WorkerContext<E, L> {
         }
     }
 
+    /// The worker cannot work, as it has no connection that lasts: reports it, once.
+    pub fn report_lost(&self, reason: &str) {
+        if !self.shared.lost.swap(true, Ordering::Relaxed) {
+            self.listener.on_event(WorkerEvent::Lost(reason));
+        }
+    }
+
     /// The queue has vanished from the engine, and with it the records: reports it, once.
     pub fn report_vanished(&self, reason: &str) {
         if !self.shared.vanished.swap(true, Ordering::Relaxed) {

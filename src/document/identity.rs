@@ -10,6 +10,9 @@ pub struct Identity {
     pub version: u64,
     /// Which life of the session it is: `created_at` as the document writes it.
     pub life: u64,
+    /// Which write it is of: `updated_at` as the document writes it. A failover may lose a version,
+    /// which another write then gets.
+    pub write: u64,
 }
 
 impl Identity {
@@ -18,8 +21,9 @@ impl Identity {
         let members = Members::of(text).ok()?;
         Some(Self {
             version: version_of(members.raw("version")?)?,
-            // Lives are only ever compared for equality, so a hash of the date's text is enough.
+            // They are only ever compared for equality, so a hash of the date's text is enough.
             life: members.raw("created_at").map_or(0, |raw| fnv1a(raw.as_bytes())),
+            write: members.raw("updated_at").map_or(0, |raw| fnv1a(raw.as_bytes())),
         })
     }
 }
@@ -49,6 +53,8 @@ mod tests {
         let theirs = Identity::of(r#"{ "created_at" : "x", "a": [1], "version" : 3 }"#).unwrap();
         assert_eq!(ours, theirs);
         assert_ne!(ours.life, Identity::of(r#"{"version":3,"created_at":"y"}"#).unwrap().life);
+        let other = r#"{"version":3,"created_at":"x","updated_at":"y"}"#;
+        assert_ne!(ours, Identity::of(other).unwrap());
         let escaped =
             Identity::of(r#"{"version":1,"\ud83d":1,"\u0076ersion":3e0,"created_at":"x"}"#);
         assert_eq!(escaped, Some(ours));

@@ -11,6 +11,14 @@ pub enum Status {
     Connecting,
     /// Connected.
     Ready,
+    /// Connected, to a server that refuses some of what this library relies on.
+    Limited {
+        /// What cannot be promised.
+        limits: String,
+    },
+    /// The connection has ended while nothing was asked of it, and the next one is being made. Nothing
+    /// was lost.
+    Replacing,
     /// The connection was lost or could not be made; the engine tries again.
     Reconnecting {
         /// What went wrong last.

@@ -21,8 +21,11 @@ use crate::memory::engine::{MemoryEngine, MemoryOptions};
 use crate::redis::call::call;
 use crate::redis::connection::Connection;
 use crate::redis::engine::RedisEngine;
-use crate::redis::options::{Address, Options};
+use crate::redis::options::{Address, Options, Place};
 use crate::redis::settings::Settings;
+use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::master::Group;
+use crate::redis::topology::watcher::keep_watch;
 use crate::redis::tracking::{InvalidationSink, Track};
 
 /// How many changed keys may wait to be told before a connection that tells more is given up.
@@ -83,6 +86,7 @@ impl NativeClient {
             .map_err(|_| Error::from_reason("the settings of the server cannot be read"))?;
         let queue = completions.lane.queue.clone();
         let status = StatusNews { queue: queue.clone(), slot, connections: AtomicU32::new(0) };
+        let (closed, ending) = watch::channel(false);
         let (engine, server) = match settings {
             ServerSettings::Memory { memory: MemorySettings { name, keep, adjustable } } => {
                 let options = MemoryOptions { name, keep, adjustable };
@@ -92,6 +96,9 @@ impl NativeClient {
             }
             ServerSettings::Redis(settings) => {
                 let options = options_of(*settings)?;
+                if let Place::Named { master, .. } = &options.place {
+                    IO.spawn(keep_watch(master.clone(), ending))?;
+                }
                 let invalidated: InvalidationSink = Arc::new(move |key| {
                     let (kind, text) = (Kind::Invalidated, key.map(Into::into));
                     queue.push(Completion { slot, kind, number: 0.0, text, more: None });
@@ -110,7 +117,6 @@ impl NativeClient {
                 (AnyEngine::Redis(engine), Server::Redis(Box::new(server)))
             }
         };
-        let (closed, _) = watch::channel(false);
         Ok(Self { engine, server, closed, status, lane: completions.lane.clone() })
     }
 
@@ -120,19 +126,34 @@ impl NativeClient {
         self.engine.to_string()
     }
 
-    /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`; `tls`, a
-    /// boolean; `username`, `password`, `db`. A store in this process has neither address nor user.
+    /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`, or what
+    /// `lib/client/sentinels.js` reads; `tls`, a boolean; `username`, `password`, `db`. A store in this
+    /// process has neither address nor user.
     #[napi(getter)]
     pub fn settings(&self) -> String {
         let Server::Redis(redis) = &self.server else {
             return serde_json::json!({ "username": null, "password": null, "db": 0 }).to_string();
         };
         let login = &redis.options.login;
-        let mut settings = match &redis.options.address {
-            Address::Tcp { host, port, tls } => {
+        let mut settings = match &redis.options.place {
+            Place::Fixed(Address::Tcp { endpoint: Endpoint { host, port }, tls }) => {
                 serde_json::json!({ "host": host, "port": port, "tls": tls.is_some() })
             }
-            Address::Unix(path) => serde_json::json!({ "path": path.to_string_lossy() }),
+            Place::Fixed(Address::Unix(path)) => {
+                serde_json::json!({ "path": path.to_string_lossy() })
+            }
+            Place::Named { master, tls } => {
+                let Group { name, sentinels, login, tls: sentinel_tls, nat_map } = &*master.group;
+                serde_json::json!({
+                    "sentinels": sentinels,
+                    "name": name,
+                    "sentinelUsername": login.username,
+                    "sentinelPassword": login.password,
+                    "sentinelTLS": sentinel_tls.is_some(),
+                    "natMap": nat_map,
+                    "tls": tls.is_some(),
+                })
+            }
         };
         settings["username"] = login.username.as_deref().into();
         settings["password"] = login.password.as_deref().into();
@@ -307,6 +328,8 @@ impl StatusNews {
                 Status::Idle => ("wait", None),
                 Status::Connecting => ("connecting", None),
                 Status::Ready => ("ready", None),
+                Status::Limited { limits } => ("ready", Some(limits)),
+                Status::Replacing => ("reconnecting", None),
                 Status::Reconnecting { reason } => ("reconnecting", Some(reason)),
                 Status::Closed => ("end", None),
             };

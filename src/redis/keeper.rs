@@ -16,15 +16,16 @@ use crate::keys::PARTITIONS;
 use crate::operation::Effect;
 use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
-use crate::redis::options::{Address, Options};
+use crate::redis::options::{Address, Options, Place as At};
 use crate::redis::request::{Attempt, Place, Request};
 use crate::redis::resp::encode::Command;
 use crate::redis::shared::Shared;
 use crate::redis::supervisor::{Over, Supervisor};
 use crate::redis::topology::cluster::NodeNumber;
+use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::partition::DEFAULT;
 use crate::redis::topology::slot::Slot;
-use crate::redis::topology::view::{Endpoint, View};
+use crate::redis::topology::view::View;
 use crate::redis::tracking::InvalidationSink;
 
 pub(crate) struct Keeper {
@@ -58,8 +59,8 @@ impl Keeper {
         if self.supervisor(0, self.options.clone()).run().await == Over::Closed {
             return;
         }
-        let Address::Tcp { host, port, .. } = &self.options.address else { return };
-        let seed = Endpoint { host: host.clone(), port: *port };
+        let At::Fixed(Address::Tcp { endpoint, .. }) = &self.options.place else { return };
+        let seed = endpoint.clone();
         self.shared.leave(0);
         self.shared.update_map(|dispatcher, now| dispatcher.is_part_of_cluster(vec![seed], now));
         self.keep_map().await;
@@ -78,7 +79,6 @@ impl Keeper {
         loop {
             for (node, endpoint) in self.shared.unserved() {
                 let options = self.options.of_node(endpoint, Expected::Master);
-                eprintln!("SERVE {node}");
                 supervisors.spawn(self.supervisor(node, options).run());
             }
             if asked.is_empty() {
@@ -105,20 +105,18 @@ impl Keeper {
         while supervisors.join_next().await.is_some() {}
     }
 
-    #[allow(clippy::print_stderr)]
     fn answered(&self, answer: std::result::Result<std::result::Result<View, Lost>, JoinError>) {
         let unanswered = |reason: String| {
             self.shared.update_map(|dispatcher, now| dispatcher.map_unanswered(reason, now));
         };
         match answer {
             Ok(Ok(view)) => {
-                eprintln!("VIEW {view:?}");
                 self.shared.update_map(|dispatcher, now| dispatcher.map_answered(&view, now));
                 if self.shared.layout().get().is_none() {
                     self.agree();
                 }
             }
-            Ok(Err(lost)) => { eprintln!("LOST {lost}"); unanswered(lost.to_string()) }
+            Ok(Err(lost)) => unanswered(lost.to_string()),
             Err(_panic) => unanswered(PANICKED.to_owned()),
         }
     }

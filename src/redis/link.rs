@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
 use crate::redis::greeting::{CLUSTER, Greeting, Identity, Next, Protocol};
-use crate::redis::options::Options;
+use crate::redis::options::{Address, Options};
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::transport::{Reader, Writer, connect, describe};
@@ -58,7 +58,7 @@ enum Answer {
 /// An established connection.
 pub(crate) struct Link {
     /// The server's name in errors.
-    server: String,
+    pub server: String,
     /// What the server knows this connection by; `None` where the user may not ask.
     pub identity: Option<Identity>,
     /// What it speaks.
@@ -89,36 +89,51 @@ pub(crate) async fn within<T>(
     }
     // A process that stood still learns of the time before it learns of what has arrived.
     yield_now().await;
-    let lost = || Lost::new(options.to_string(), "it did not answer in time");
+    let lost = || {
+        let reason = options.explained(String::from("it did not answer in time"));
+        Lost::new(options.present(), reason)
+    };
     work.now_or_never().unwrap_or_else(|| Err(lost()))
 }
 
 impl Link {
     /// Connects and greets, within the time that the options give.
     pub async fn open(options: &Options) -> Result<Self, Lost> {
-        let server = options.to_string();
         within(options.connect_timeout, options, async {
-            let connected = connect(&options.address, options.connect_timeout).await;
-            let (reader, writer) =
-                connected.map_err(|error| Lost::new(server.clone(), describe(&error)))?;
-            let mut link = Self {
-                server: server.clone(),
-                identity: None,
-                protocol: options.protocol,
-                tells_role: false,
-                reader,
-                writer,
-                decoder: Decoder::default(),
-                conversation: Conversation::new(options.stall_timeout, Instant::now()),
-                unsent: Vec::new(),
-                replies: Vec::new(),
-                pushes: VecDeque::new(),
-                pushed_bytes: 0,
-            };
-            link.greet(Greeting::new(&options.login, options.protocol, options.expected)).await?;
-            Ok(link)
+            let address = options.address().await;
+            let address = address.map_err(|reason| Lost::new(options.to_string(), reason))?;
+            let server = address.to_string();
+            tokio::select! {
+                biased;
+                reason = options.moved(&server) => Err(Lost::new(server.clone(), reason)),
+                opened = Self::open_at(&address, options) => opened,
+            }
         })
         .await
+    }
+
+    async fn open_at(address: &Address, options: &Options) -> Result<Self, Lost> {
+        let server = address.to_string();
+        let connected = connect(address, options.connect_timeout).await;
+        let (reader, writer) = connected
+            .map_err(|error| Lost::new(server.clone(), options.explained(describe(&error))))?;
+        let mut link = Self {
+            server,
+            identity: None,
+            protocol: options.protocol,
+            tells_role: false,
+            reader,
+            writer,
+            decoder: Decoder::default(),
+            conversation: Conversation::new(options.stall_timeout, Instant::now()),
+            unsent: Vec::new(),
+            replies: Vec::new(),
+            pushes: VecDeque::new(),
+            pushed_bytes: 0,
+        };
+        link.greet(Greeting::new(&options.login, options.protocol, options.expected)).await?;
+        options.reached();
+        Ok(link)
     }
 
     async fn greet(&mut self, mut greeting: Greeting) -> Result<(), Lost> {
@@ -240,10 +255,11 @@ impl Link {
         }
     }
 
-    /// Ends what the connection `other` waits for in a blocking command, as if its time were up.
-    pub async fn unblock(&mut self, other: &Identity) -> Result<(), Lost> {
-        let command = redis::cmd("CLIENT").arg("UNBLOCK").arg(other.id).to_owned();
-        self.ask(&command).await.map(drop)
+    /// Ends what a connection waits for in a blocking command, as if its time were up. `false` where
+    /// the server does not let this user do that.
+    pub async fn unblock(&mut self, connection: &Identity) -> Result<bool, Lost> {
+        let command = redis::cmd("CLIENT").arg("UNBLOCK").arg(connection.id).to_owned();
+        Ok(!matches!(self.ask(&command).await?, Value::ServerError(_)))
     }
 
     /// Only a missing right means that there is no fence; any other refusal, that this connection

@@ -3,7 +3,8 @@
 //! Pure, without a socket, a task or a clock:
 //!
 //! - [`resp`]: the protocol's bytes.
-//! - `greeting`: what a connection says first; `refusal`: what an error reply means.
+//! - `greeting`: what a connection says first; `refusal`: what an error reply means; `limits`: what a
+//!   server's refusals mean for its users.
 //! - [`request`]: what a command must say about itself; [`order`]: the order of the calls about a
 //!   session; [`ledger`]: where a write notes that it was applied.
 //! - `role`: whether the server is still a master; `replication`: which writes wait for replicas.
@@ -13,6 +14,7 @@
 //! With a server:
 //!
 //! - [`options`]: where it is and how long to wait for it, from a URL or [`settings`].
+//! - `topology`: where it is if sentinels tell.
 //! - `transport`: the socket, plain or with `tls`; any thread writes, one task reads.
 //! - `link`: a connection in the hands of one task; `subscribed_link`: one that listens;
 //!   [`subscriber`]: a subscription on one; [`subscription`]: topics that change, and who hears of them.
@@ -34,6 +36,7 @@ mod greeting;
 mod keeper;
 mod layout;
 pub mod ledger;
+mod limits;
 pub(crate) mod link;
 pub mod options;
 pub mod order;
@@ -55,6 +58,6 @@ pub mod subscription;
 mod supervisor;
 mod timer;
 mod tls;
-mod topology;
+pub mod topology;
 pub mod tracking;
 mod transport;

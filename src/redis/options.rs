@@ -9,12 +9,13 @@ use tokio::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::redis::greeting::{Expected, Login, Protocol};
-use crate::redis::topology::view::Endpoint;
+use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::master::Master;
 
 /// How a server is reached. Cheap to clone.
 #[derive(Clone)]
 pub struct Options {
-    pub(crate) address: Address,
+    pub(crate) place: Place,
     pub(crate) login: Login,
     pub(crate) protocol: Protocol,
     pub(crate) expected: Expected,
@@ -27,11 +28,20 @@ pub struct Options {
     pub backoff: Backoff,
 }
 
+/// Which server it is.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// The one at this address.
+    Fixed(Address),
+    /// The one that sentinels name, with or without TLS.
+    Named { master: Master, tls: Option<Arc<ClientConfig>> },
+}
+
 /// Where a server listens.
 #[derive(Clone)]
 pub(crate) enum Address {
     /// A host and a port, with or without TLS.
-    Tcp { host: String, port: u16, tls: Option<Arc<ClientConfig>> },
+    Tcp { endpoint: Endpoint, tls: Option<Arc<ClientConfig>> },
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -40,8 +50,7 @@ impl fmt::Display for Address {
     /// As errors name it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Tcp { endpoint, .. } => endpoint.fmt(f),
             Self::Unix(path) => write!(f, "{}", path.display()),
         }
     }
@@ -50,14 +59,17 @@ impl fmt::Display for Address {
 impl fmt::Display for Options {
     /// The server's name in errors.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
+        match &self.place {
+            Place::Fixed(address) => address.fmt(f),
+            Place::Named { master, .. } => master.group.fmt(f),
+        }
     }
 }
 
 impl Options {
-    pub(super) fn new(address: Address, login: Login) -> Self {
+    pub(super) fn new(place: Place, login: Login) -> Self {
         Self {
-            address,
+            place,
             login,
             protocol: Protocol::Resp3,
             expected: Expected::Alone,
@@ -74,20 +86,77 @@ impl Options {
     }
 
     /// The same for a node of the cluster that the server is a part of.
-    pub(crate) fn of_node(&self, Endpoint { host, port }: Endpoint, expected: Expected) -> Self {
-        let tls = match &self.address {
-            Address::Tcp { tls, .. } => tls.clone(),
-            Address::Unix(_) => None,
+    pub(crate) fn of_node(&self, endpoint: Endpoint, expected: Expected) -> Self {
+        let tls = match &self.place {
+            Place::Fixed(Address::Tcp { tls, .. }) | Place::Named { tls, .. } => tls.clone(),
+            Place::Fixed(Address::Unix(_)) => None,
         };
-        let address = Address::Tcp { host, port, tls };
-        Self { address, expected, ..self.clone() }
+        let place = Place::Fixed(Address::Tcp { endpoint, tls });
+        Self { place, expected, ..self.clone() }
     }
 
     /// Whether another's connections reach the same data, with the same rights.
     pub fn is_same_server(&self, other: &Self) -> bool {
-        let of = |options: &Self| {
-            (options.address.to_string(), options.login.db, options.login.username.clone())
+        let is_same_place = match (&self.place, &other.place) {
+            (Place::Fixed(address), Place::Fixed(other)) => {
+                address.to_string() == other.to_string()
+            }
+            (Place::Named { master, .. }, Place::Named { master: other, .. }) => {
+                master.group.is_same(&other.group)
+            }
+            _ => false,
         };
-        of(self) == of(other)
+        let login = |options: &Self| (options.login.db, options.login.username.clone());
+        is_same_place && login(self) == login(other)
+    }
+
+    /// Where to connect now. Sentinels are waited for; `Err` says why none of them tells.
+    pub(crate) async fn address(&self) -> Result<Address, String> {
+        match &self.place {
+            Place::Fixed(address) => Ok(address.clone()),
+            Place::Named { master, tls } => {
+                Ok(Address::Tcp { endpoint: master.endpoint().await?, tls: tls.clone() })
+            }
+        }
+    }
+
+    /// The name in errors of the server that is connected to at present: the master's address, once
+    /// that is known.
+    pub(crate) fn present(&self) -> String {
+        match &self.place {
+            Place::Named { master, .. } => {
+                master.named().map_or_else(|| self.to_string(), |master| master.to_string())
+            }
+            Place::Fixed(address) => address.to_string(),
+        }
+    }
+
+    /// Resolves when connections are to be made to another server than the one of this name.
+    pub(crate) async fn moved_from(&self, server: &str) {
+        match &self.place {
+            Place::Named { master, .. } => master.moved_from(server).await,
+            Place::Fixed(_) => std::future::pending().await,
+        }
+    }
+
+    /// The same as an error's reason.
+    pub(crate) async fn moved(&self, from: &str) -> String {
+        self.moved_from(from).await;
+        format!("the sentinels name another master: {}", self.present())
+    }
+
+    /// There is a connection.
+    pub(crate) fn reached(&self) {
+        if let Place::Named { master, .. } = &self.place {
+            master.reached();
+        }
+    }
+
+    /// Adds to the reason why there is no connection what may be the cause.
+    pub(crate) fn explained(&self, reason: String) -> String {
+        match &self.place {
+            Place::Named { master, .. } => master.explained(reason),
+            Place::Fixed(_) => reason,
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 use redis::ServerError;
 
+use super::topology::endpoint::Endpoint;
 use super::topology::slot::Slot;
-use super::topology::view::Endpoint;
+
+const WAIT_ON_REPLICA: &str = "ERR WAIT cannot be used with replica instances";
 
 /// What a server error means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,9 @@ impl Refusal {
     pub fn of(line: &str) -> Self {
         match line.split(' ').next().unwrap_or_default() {
             "NOSCRIPT" => Self::UnknownScript,
-            "READONLY" | "LOADING" | "MASTERDOWN" => Self::WrongServer,
+            // Who blocks is told the latter, when a master becomes a replica.
+            "READONLY" | "LOADING" | "MASTERDOWN" | "UNBLOCKED" => Self::WrongServer,
+            "ERR" if line.starts_with(WAIT_ON_REPLICA) => Self::WrongServer,
             "BUSY" | "CLUSTERDOWN" | "MISCONF" | "NOREPLICAS" | "TRYAGAIN" => Self::NotNow,
             _ => Self::Final,
         }
@@ -138,7 +142,10 @@ mod tests {
 
     #[test]
     fn only_the_wrong_server_asks_for_another_connection() {
-        assert_eq!(Refusal::of(READONLY), Refusal::WrongServer);
+        let wait = "ERR WAIT cannot be used with replica instances. Please also note that";
+        for line in [READONLY, wait, "UNBLOCKED force unblock from blocking operation"] {
+            assert_eq!(Refusal::of(line), Refusal::WrongServer);
+        }
         for line in ["MISCONF x", "NOREPLICAS x", "BUSY x", "TRYAGAIN x", "CLUSTERDOWN x"] {
             assert_eq!(Refusal::of(line), Refusal::NotNow);
         }

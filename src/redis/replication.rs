@@ -64,10 +64,10 @@ impl<C> Replication<C> {
         self.executed.push(Executed { call, answer, replicas });
     }
 
-    /// A `WAIT` is answered. How many replicas have the writes that were answered before, and those.
-    pub fn confirmed(&mut self, answer: &Value) -> (Confirmed, Vec<Executed<C>>) {
+    /// A `WAIT` is answered. How many replicas have the writes that were answered before.
+    pub fn confirmed(&mut self, answer: &Value) -> Confirmed {
         self.is_owed = false;
-        let confirmed = match answer {
+        match answer {
             Value::Int(count) => Confirmed::By(u32::try_from(*count).unwrap_or(0)),
             Value::ServerError(error) => {
                 let line = error_line(error);
@@ -76,9 +76,13 @@ impl<C> Replication<C> {
                 }
                 Confirmed::Unknown(line)
             }
-            other => Confirmed::Unknown(format!("WAIT is answered with {other:?}")),
-        };
-        (confirmed, std::mem::take(&mut self.executed))
+            _ => Confirmed::Unknown(String::from("WAIT is answered with something else")),
+        }
+    }
+
+    /// The writes that were answered so far.
+    pub fn take_executed(&mut self) -> Vec<Executed<C>> {
+        std::mem::take(&mut self.executed)
     }
 
     /// Takes out the calls that are to wait no longer.
@@ -107,4 +111,54 @@ impl<C> Default for Replication<C> {
 pub(crate) fn encode_wait(replicas: Replicas, out: &mut Vec<u8>) {
     let ms = u64::try_from(replicas.timeout.as_millis()).unwrap_or(u64::MAX);
     Command::new(out, 3).word("WAIT").number(replicas.count.into()).number(ms);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn of(count: u32, ms: u64) -> Replicas {
+        Replicas { count, timeout: Duration::from_millis(ms) }
+    }
+
+    #[test]
+    fn one_wait_is_for_all_that_was_sent_before() {
+        let mut replication: Replication<u32> = Replication::new();
+        assert_eq!(replication.due(), None);
+        replication.sent(of(1, 900));
+        replication.sent(of(2, 100));
+        assert_eq!(replication.due(), Some(of(2, 900)));
+        assert_eq!(replication.due(), None);
+    }
+
+    #[test]
+    fn the_next_wait_goes_out_when_the_last_is_answered() {
+        let mut replication = Replication::new();
+        replication.sent(of(1, 100));
+        replication.due();
+        replication.executed(1, Value::Okay, of(1, 100));
+        for _ in 0..3 {
+            replication.sent(of(1, 100));
+            assert_eq!(replication.due(), None);
+        }
+        assert_eq!(replication.confirmed(&Value::Int(1)), Confirmed::By(1));
+        let executed: Vec<u32> = replication.take_executed().iter().map(|one| one.call).collect();
+        assert_eq!(executed, [1]);
+        assert_eq!(replication.due(), Some(of(1, 100)));
+    }
+
+    #[test]
+    fn a_server_that_refuses_for_good_is_asked_no_more() {
+        let answer = |text: &str| redis::parse_redis_value(text.as_bytes()).expect("RESP");
+        let mut replication: Replication<u32> = Replication::new();
+        replication.confirmed(&answer("-BUSY x\r\n"));
+        assert_eq!(replication.refusal(), None);
+        let refusal = Confirmed::Unknown("NOPERM x".into());
+        assert_eq!(replication.confirmed(&answer("-NOPERM x\r\n")), refusal);
+        assert_eq!(replication.refusal(), Some("NOPERM x"));
+        replication.end();
+        assert_eq!(replication.refusal(), None, "another connection may lead to another server");
+    }
 }

@@ -5,7 +5,7 @@
 use redis::Value;
 use tokio::time::{Duration, Instant};
 
-use crate::redis::greeting::{REPLICA, check_server};
+use crate::redis::greeting::check_server;
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::encode::Command;
 
@@ -45,17 +45,19 @@ pub(crate) struct Role {
     question: Option<Question>,
     /// When it was asked last. `None`: ask with the next request.
     asked_at: Option<Instant>,
+    /// The latest question was refused: what was sent behind it proves nothing.
+    is_unproven: bool,
 }
 
 impl Role {
     /// Nothing is known yet.
     pub fn unknown() -> Self {
-        Self { question: Some(Question::Hello), asked_at: None }
+        Self { question: Some(Question::Hello), asked_at: None, is_unproven: false }
     }
 
     /// A connection that was greeted at this time has shown its role then.
     pub fn greeted(at: Instant) -> Self {
-        Self { question: Some(Question::Hello), asked_at: Some(at) }
+        Self { asked_at: Some(at), ..Self::unknown() }
     }
 
     /// The question to send before the next request, if it is time. `proves`: the request's answer
@@ -68,6 +70,12 @@ impl Role {
         Some(question)
     }
 
+    /// Whether the replies that come now may be those of a replica, as the question before them was
+    /// refused. Reads are to be sent again, behind another question.
+    pub fn is_unproven(&self) -> bool {
+        self.is_unproven
+    }
+
     /// Takes in an answer. `Err`: why the server is not to be used any longer.
     pub fn answered(&mut self, question: Question, answer: &Value) -> Result<(), String> {
         if let Value::ServerError(error) = answer {
@@ -75,18 +83,19 @@ impl Role {
             let is_for_good = Refusal::is_for_good(&line) || error.code() == "ERR";
             if is_for_good && self.question == Some(question) {
                 (self.question, self.asked_at) = (question.next(), None);
+                self.is_unproven = self.question.is_some();
             }
             return if Refusal::of(&line) == Refusal::WrongServer { Err(line) } else { Ok(()) };
         }
+        if self.question == Some(question) {
+            self.is_unproven = false;
+        }
         match (question, answer) {
-            (Question::Hello, hello) => check_server(hello),
-            (Question::Role, Value::Array(role)) => match role.first() {
-                Some(Value::BulkString(name)) if name == b"slave" || name == b"replica" => {
-                    Err(String::from(REPLICA))
-                }
-                _ => Ok(()),
-            },
-            (Question::Role, _) => Ok(()),
+            (Question::Role, Value::Array(parts)) => {
+                let name = parts.first().cloned().unwrap_or(Value::Nil);
+                check_server(&Value::Map(vec![(Value::BulkString(b"role".to_vec()), name)]))
+            }
+            (_, answer) => check_server(answer),
         }
     }
 }
@@ -127,10 +136,10 @@ mod tests {
     fn a_server_that_says_that_it_is_a_replica_is_not_used_any_longer() {
         let mut role = Role::greeted(Instant::now());
         assert_eq!(role.answered(Question::Hello, &hello("master")), Ok(()));
-        assert_eq!(role.answered(Question::Hello, &hello("replica")), Err(REPLICA.into()));
+        assert!(role.answered(Question::Hello, &hello("replica")).is_err());
         let of = |name: &str| answer(&format!("*2\r\n${}\r\n{name}\r\n:7\r\n", name.len()));
         assert_eq!(role.answered(Question::Role, &of("master")), Ok(()));
-        assert_eq!(role.answered(Question::Role, &of("slave")), Err(REPLICA.into()));
+        assert!(role.answered(Question::Role, &of("slave")).is_err());
         let loading = answer("-LOADING Redis is loading\r\n");
         assert!(role.answered(Question::Role, &loading).is_err());
     }
@@ -142,12 +151,14 @@ mod tests {
         let refusals = ["-ERR unknown command 'HELLO'\r\n", "-NOPERM no\r\n"].map(answer);
         for (question, refusal) in [Question::Hello, Question::Role].iter().zip(&refusals) {
             now += ROLE_AGE;
+            assert!(role.is_unproven() || *question == Question::Hello);
             assert_eq!(role.due(false, now), Some(*question));
             assert_eq!(role.answered(*question, refusal), Ok(()));
             // The answer to a question that was sent before that.
             assert_eq!(role.answered(*question, refusal), Ok(()));
         }
         assert_eq!(role.due(true, now + ROLE_AGE), None);
+        assert!(!role.is_unproven(), "nothing proves it there");
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Where a server is, as `lib/client/server.js` says it, which reads URLs and settings.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use crate::error::Result;
 use crate::redis::greeting::Login;
-use crate::redis::options::{Address, Options};
+use crate::redis::options::{Address, Options, Place};
+use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::master::{Group, Master};
 use crate::tls::trust::Trust;
 
 /// The parts.
@@ -21,17 +24,44 @@ pub struct Settings {
     password: Option<String>,
     db: i64,
     tls: Option<Trust>,
+    /// Who tells where the server is, instead of host and port.
+    sentinel: Option<SentinelSettings>,
+}
+
+/// The sentinels of a server.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SentinelSettings {
+    name: String,
+    sentinels: Vec<Endpoint>,
+    username: Option<String>,
+    password: Option<String>,
+    tls: Option<Trust>,
+    nat_map: HashMap<String, Endpoint>,
 }
 
 impl Settings {
     /// The options for this server.
     pub fn into_options(self) -> Result<Options> {
-        let Self { host, port, path, username, password, db, tls } = self;
-        let address = match path {
-            Some(path) => Address::Unix(path),
-            None => Address::Tcp { host, port, tls: tls.map(Trust::into_config).transpose()? },
+        let Self { host, port, path, username, password, db, tls, sentinel } = self;
+        let tls = tls.map(Trust::into_config).transpose()?;
+        let place = match (sentinel, path) {
+            (Some(sentinel), _) => {
+                Place::Named { master: Master::new(sentinel.into_group()?), tls }
+            }
+            (None, Some(path)) => Place::Fixed(Address::Unix(path)),
+            (None, None) => Place::Fixed(Address::Tcp { endpoint: Endpoint { host, port }, tls }),
         };
-        Ok(Options::new(address, Login { username, password, db }))
+        Ok(Options::new(place, Login { username, password, db }))
+    }
+}
+
+impl SentinelSettings {
+    fn into_group(self) -> Result<Group> {
+        let Self { name, sentinels, username, password, tls, nat_map } = self;
+        let login = Login { username, password, db: 0 };
+        let tls = tls.map(Trust::into_config).transpose()?;
+        Ok(Group { name, sentinels, login, tls, nat_map })
     }
 }
 
@@ -42,6 +72,25 @@ mod tests {
 
     fn options(json: &str) -> Result<Options> {
         serde_json::from_str::<Settings>(json).expect("settings").into_options()
+    }
+
+    #[test]
+    fn sentinels_that_share_one_and_a_name_look_after_one_server() {
+        let of = |name: &str, ports: &[u16], db: u8| {
+            let sentinels: Vec<_> =
+                ports.iter().map(|port| format!(r#"{{"host":"h","port":{port}}}"#)).collect();
+            let sentinels = sentinels.join(",");
+            options(&format!(
+                r#"{{"host":"","port":1,"db":{db},"sentinel":{{"name":"{name}","sentinels":[{sentinels}],"natMap":{{}}}}}}"#,
+            ))
+            .unwrap_or_else(|error| panic!("{error}"))
+        };
+        let one = of("m", &[1, 2], 0);
+        assert!(one.is_same_server(&of("m", &[2, 3], 0)));
+        for other in [of("m", &[3], 0), of("n", &[1, 2], 0), of("m", &[1, 2], 1)] {
+            assert!(!one.is_same_server(&other));
+        }
+        assert_eq!(one.to_string(), "m (sentinels h:1, h:2)");
     }
 
     #[test]

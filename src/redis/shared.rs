@@ -19,7 +19,7 @@ use crate::redis::greeting::Identity;
 use crate::redis::layout::Layout;
 use crate::redis::request::Request;
 use crate::redis::topology::cluster::NodeNumber;
-use crate::redis::topology::view::Endpoint;
+use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::transport::{Writer, describe};
 
 /// A buffer that has grown beyond this is let go once it is written, bytes.

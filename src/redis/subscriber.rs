@@ -89,6 +89,8 @@ pub struct Subscriber {
     connected_at: Instant,
     failures: u32,
     retry_at: Instant,
+    /// The name of the server that was connected to last.
+    server: String,
 }
 
 impl Subscriber {
@@ -103,6 +105,7 @@ impl Subscriber {
             connected_at: Instant::now(),
             failures: 0,
             retry_at: Instant::now(),
+            server: String::new(),
         }
     }
 
@@ -113,7 +116,14 @@ impl Subscriber {
             return std::future::pending().await;
         }
         let Some(link) = &mut self.link else { return self.connect().await };
-        match link.next(&self.options).await {
+        let heard = tokio::select! {
+            biased;
+            reason = self.options.moved(&self.server) => {
+                Err(Lost::new(self.server.clone(), reason))
+            }
+            heard = link.next(&self.options) => heard,
+        };
+        match heard {
             Ok(Heard::Message { pattern, channel, payload }) => {
                 let payload = String::from_utf8(payload);
                 let payload = payload.map_err(std::string::FromUtf8Error::into_bytes);
@@ -187,7 +197,11 @@ impl Subscriber {
     }
 
     async fn connect(&mut self) -> Event {
-        tokio::time::sleep_until(self.retry_at).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(self.retry_at) => {}
+            () = self.options.moved_from(&self.server) => {}
+        }
+        self.server = self.options.present();
         let attempt = within(self.options.connect_timeout, &self.options, async {
             let mut link = SubscribedLink::open(&self.options).await?;
             let confirmed = confirm(&mut link.link, SUBSCRIBE, &self.topics).await?;
@@ -199,6 +213,7 @@ impl Subscriber {
                 self.lost_by(format!("{}: {line}", self.options), refused)
             }
             Ok((link, Ok(()))) => {
+                self.server.clone_from(&link.link.server);
                 self.link = Some(link);
                 self.connected_at = Instant::now();
                 (self.status)(Status::Ready);

@@ -16,6 +16,7 @@ use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
 use crate::redis::dispatcher::Fence;
 use crate::redis::greeting::Expected;
+use crate::redis::limits::limits;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -51,7 +52,7 @@ pub(crate) struct Supervisor {
 
 /// Why a connection is no longer served.
 enum End {
-    Broken(String),
+    Broken(Lost),
     Closed,
 }
 
@@ -114,10 +115,13 @@ impl Supervisor {
     async fn keep_connected(&mut self) -> Over {
         loop {
             let greeted = Instant::now();
-            let ended = match self.connect().await {
+            let server = self.options.present();
+            let connected = self.connect().await;
+            let was_connected = matches!(connected, Some(Ok(_)));
+            let ended = match connected {
                 None => return Over::Closed,
                 Some(Err(Lost { is_cluster: true, .. })) => return Over::IsCluster,
-                Some(Err(Lost { reason, .. })) => End::Broken(reason),
+                Some(Err(lost)) => End::Broken(lost),
                 Some(Ok((link, fenced))) => {
                     let served = Instant::now();
                     let end = self.serve(link, fenced, greeted).await;
@@ -129,13 +133,29 @@ impl Supervisor {
                     end
                 }
             };
-            let End::Broken(reason) = ended else { return Over::Closed };
+            let End::Broken(lost) = ended else { return Over::Closed };
+            let is_replaced =
+                was_connected && self.shared.update(self.port.node, |_, _| Ok(())).is_idle;
+            let name = self.options.to_string();
+            // Where sentinels name the server, its address is part of the reason.
+            let reason = if lost.server == name { lost.reason } else { lost.to_string() };
             self.shared.lost(&self.port, reason.clone());
-            let reason = Lost::new(self.options.to_string(), reason).to_string();
-            (self.status)(Status::Reconnecting { reason });
+            (self.status)(if is_replaced {
+                Status::Replacing
+            } else {
+                let reason = Lost::new(name, reason).to_string();
+                Status::Reconnecting { reason }
+            });
             let delay = self.options.backoff.delay(self.failures, fastrand::f64());
             self.failures = self.failures.saturating_add(1);
-            if self.meanwhile(sleep(delay)).await.is_none() {
+            let options = self.options.clone();
+            let pause = async {
+                tokio::select! {
+                    () = sleep(delay) => {}
+                    () = options.moved_from(&server) => {}
+                }
+            };
+            if self.meanwhile(pause).await.is_none() {
                 return Over::Closed;
             }
         }
@@ -185,16 +205,20 @@ impl Supervisor {
 
     /// Takes in what the server sends, until the connection breaks or all is closed.
     async fn serve(&mut self, link: Link, fenced: bool, greeted: Instant) -> End {
-        let identity = link.identity.clone();
+        let (server, identity) = (link.server.clone(), link.identity.clone());
+        let limits = limits(fenced && identity.is_some(), link.tells_role);
+        let broken = |reason: String| End::Broken(Lost::new(server.clone(), reason));
+        let options = self.options.clone();
+        let mut moved = pin!(options.moved(&server));
         let (mut reader, writer, mut decoder) = link.into_parts();
         let writable = writer.writable();
-        (self.status)(Status::Ready);
+        (self.status)(limits.map_or(Status::Ready, |limits| Status::Limited { limits }));
         let mut watch = self.shared.connected(&self.port, writer, identity, fenced, greeted);
         self.unasked = 0;
         let mut timer = Timer::new();
         loop {
             if let Some(reason) = watch.ended {
-                return End::Broken(reason);
+                return broken(reason);
             }
             if self.is_over(&watch) {
                 return End::Closed;
@@ -207,20 +231,21 @@ impl Supervisor {
                     Some(()) => self.shared.update(self.port.node, |_, _| Ok(())),
                     None => return End::Closed,
                 },
+                reason = &mut moved => return broken(reason),
                 () = std::future::ready(()), if timer.is_long_overdue() => self.shared.expire(&self.port),
                 read = reader.read(decoder.buffer()) => match read {
                     Ok(Received { is_open: false, .. }) => {
-                        return End::Broken(String::from("the connection was lost"));
+                        return broken(String::from("the connection was lost"));
                     }
                     Ok(Received { must_write, .. }) => {
                         let watch = self.received(&mut decoder);
                         if must_write { self.shared.writable(&self.port) } else { watch }
                     }
-                    Err(error) => return End::Broken(describe(&error)),
+                    Err(error) => return broken(describe(&error)),
                 },
                 changed = writable.changed(), if watch.is_blocked => match changed {
                     Ok(()) => self.shared.writable(&self.port),
-                    Err(error) => return End::Broken(describe(&error)),
+                    Err(error) => return broken(describe(&error)),
                 },
                 () = self.port.wake.notified() => self.shared.update(self.port.node, |_, _| Ok(())),
                 () = timer.elapsed() => {

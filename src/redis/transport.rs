@@ -13,6 +13,7 @@ use tokio::time::{Duration, timeout};
 
 use crate::redis::options::Address;
 use crate::redis::tls::{Plaintext, Tls, advice};
+use crate::redis::topology::endpoint::Endpoint;
 
 /// After this silence the operating system asks the peer whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -76,7 +77,7 @@ pub(crate) struct Written {
 /// the time.
 pub(crate) async fn connect(address: &Address, limit: Duration) -> io::Result<(Reader, Writer)> {
     let (read, write, tls) = match address {
-        Address::Tcp { host, port, tls } => {
+        Address::Tcp { endpoint: Endpoint { host, port }, tls } => {
             let stream = connect_tcp(host, *port, limit).await?;
             set_options(&stream)?;
             let (read, write) = stream.into_split();

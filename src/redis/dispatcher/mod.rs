@@ -319,7 +319,7 @@ impl Dispatcher {
                     self.leave(number, reason, now);
                 }
             }
-            Some(Asker::Replicas) => self.replicas_counted(number, &value),
+            Some(Asker::Replicas) => self.replicas_counted(number, &value, now),
             Some(Asker::Call(pending)) => self.answered(number, pending, value, now),
         }
         Ok(())
@@ -343,6 +343,9 @@ impl Dispatcher {
                 let reason = unfit.reason.clone();
                 self.refused_for_now(number, pending, Next::Again, reason, now);
             }
+            (_, None) if node.role.is_unproven() && pending.request.effect() == Effect::Read => {
+                self.send_again(pending);
+            }
             (Value::ServerError(error), _) => {
                 self.refused(number, pending, error_line(&error), now);
             }
@@ -356,10 +359,19 @@ impl Dispatcher {
     }
 
     /// So many replicas have the writes that were executed before.
-    fn replicas_counted(&mut self, number: NodeNumber, answer: &Value) {
+    fn replicas_counted(&mut self, number: NodeNumber, answer: &Value, now: Instant) {
         let Some(node) = self.nodes.get_mut(number) else { return };
-        let (confirmed, executed) = node.replication.confirmed(answer);
-        for Executed { call: pending, answer, replicas: Replicas { count, timeout } } in executed {
+        let confirmed = node.replication.confirmed(answer);
+        if let Confirmed::Unknown(line) = &confirmed
+            && Refusal::of(line) == Refusal::WrongServer
+        {
+            // The next connection's server may have what was written here, or not.
+            return self.leave(number, line.clone(), now);
+        }
+        let is_for_good = node.replication.refusal().is_some();
+        for executed in node.replication.take_executed() {
+            let Executed { call: pending, answer, replicas: Replicas { count, timeout } } =
+                executed;
             let reason = match &confirmed {
                 Confirmed::By(some) if *some >= count => {
                     self.settle(pending, Ok(answer));
@@ -369,7 +381,12 @@ impl Dispatcher {
                     let ms = timeout.as_millis();
                     format!("written, and {some} of {count} replicas had it within {ms} ms")
                 }
-                Confirmed::Unknown(refusal) => format!("written, and {refusal} ({CANNOT_WAIT})"),
+                Confirmed::Unknown(refusal) if is_for_good => {
+                    format!("written, and {refusal} ({CANNOT_WAIT})")
+                }
+                Confirmed::Unknown(refusal) => {
+                    format!("written, and nobody knows by how many replicas: {refusal}")
+                }
             };
             self.give_up_because(pending, Some(number), true, &reason);
         }

@@ -8,7 +8,8 @@ use super::{Dispatcher, Map};
 use crate::redis::refusal::Redirection;
 use crate::redis::request::{Place, Request};
 use crate::redis::topology::cluster::{Cluster, NodeNumber};
-use crate::redis::topology::view::{Endpoint, View};
+use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::view::View;
 
 impl Dispatcher {
     /// What was taken for one server is a cluster, of which these nodes are known. It has no connection.

@@ -14,6 +14,7 @@ use crate::keys::{AUDIT_GROUP, AuditKeys};
 use crate::operation::batch::Batch;
 use crate::operation::names::Stream;
 use crate::operation::record::Record;
+use crate::redis::greeting::Identity;
 use crate::redis::link::{self, Link, within};
 use crate::redis::options::Options;
 use crate::redis::refusal::{Refusal, error_line, without_script};
@@ -21,6 +22,9 @@ use crate::redis::script::Script;
 
 /// How long a consumer without claims must be silent before it is removed from the group.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
+
+/// How long a read may wait for records where nobody can end it early.
+const UNENDED: Duration = Duration::from_millis(500);
 
 /// The time limit of a reply, in addition to the time for which the command blocks.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -41,6 +45,8 @@ pub struct RedisClaims {
     consumer: String,
     /// Whether this connection created the consumer group.
     created_group: bool,
+    /// What this connection is known by, if another connection may end its waiting by that.
+    wakes_by: Option<Identity>,
 }
 
 impl RedisClaims {
@@ -51,9 +57,15 @@ impl RedisClaims {
         stream: Arc<Stream>,
         consumer: String,
     ) -> Answer<Self> {
-        let link = Link::open(options).await?;
+        let mut link = Link::open(options).await?;
+        let wakes_by = match link.identity.clone() {
+            Some(identity) => {
+                within(ANSWER, options, link.unblock(&identity)).await?.then_some(identity)
+            }
+            None => None,
+        };
         let (options, created_group) = (options.clone(), false);
-        let mut claims = Self { options, link, stream, consumer, created_group };
+        let mut claims = Self { options, link, stream, consumer, created_group, wakes_by };
         let mut create = redis::cmd("XGROUP");
         create.arg("CREATE").arg(&claims.keys().stream).arg(AUDIT_GROUP).arg(0).arg("MKSTREAM");
         match claims.ask(&create, Duration::ZERO).await {
@@ -146,14 +158,20 @@ impl RedisClaims {
 
     /// Sends a command. An error reply ends the connection, too: the worker reconnects and resumes.
     async fn ask(&mut self, command: &Cmd, blocks: Duration) -> Reply<Value> {
-        match within(blocks + ANSWER, &self.options, self.link.ask(command)).await? {
+        let server = self.link.server.clone();
+        let answer = tokio::select! {
+            biased;
+            reason = self.options.moved(&server) => return Err(self.lost(reason)),
+            answer = within(blocks + ANSWER, &self.options, self.link.ask(command)) => answer?,
+        };
+        match answer {
             Value::ServerError(error) => Err(self.lost(without_script(error_line(&error)))),
             value => Ok(value),
         }
     }
 
     fn lost(&self, reason: impl Into<String>) -> link::Lost {
-        link::Lost::new(self.options.to_string(), reason)
+        link::Lost::new(self.link.server.clone(), reason)
     }
 }
 
@@ -164,6 +182,8 @@ impl Claims for RedisClaims {
 
     async fn fresh(&mut self, count: usize, wait: Option<Duration>) -> Answer<Batch> {
         let mut command = self.read_group(count);
+        // A worker that closes must not wait for long.
+        let wait = wait.map(|wait| if self.wakes_by.is_some() { wait } else { wait.min(UNENDED) });
         if let Some(wait) = wait {
             command.arg("BLOCK").arg(wait.as_millis().max(1) as u64);
         }
@@ -177,9 +197,10 @@ impl Claims for RedisClaims {
     }
 
     fn waking(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (options, waiting) = (self.options.clone(), self.link.identity.clone());
+        let (options, waiting) = (self.options.clone(), self.wakes_by.clone());
         async move {
-            if let (Some(waiting), Ok(mut link)) = (waiting, Link::open(&options).await) {
+            let Some(waiting) = waiting else { return };
+            if let Ok(mut link) = Link::open(&options).await {
                 let _ = link.unblock(&waiting).await;
             }
         }

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use tokio::time::Duration;
 
 use super::request::{Asked, Kind, Told};
+use super::server::Rights;
 use super::world::World;
+use crate::redis::role::ROLE_AGE;
 
 /// By how much an outcome may come after its deadline: the deadlines are looked at in steps.
 const LATE: Duration = Duration::from_millis(10);
@@ -19,8 +21,19 @@ pub struct Seen {
 impl Seen {
     /// A simulation in which something never happens proves nothing about it.
     pub fn assert_varied(&self) {
-        for outcome in ["done", "refused", "unavailable", "unknown", "repeated", "refused for now"]
-        {
+        for outcome in [
+            "done",
+            "refused",
+            "unavailable",
+            "unknown",
+            "repeated",
+            "refused for now",
+            "replicated",
+            "not replicated",
+            "repeated and replicated",
+            "read again",
+            "stale",
+        ] {
             let count = self.outcomes.get(outcome).copied().unwrap_or(0);
             assert!(count > 20, "{outcome}: {count}, of {:?}", self.outcomes);
         }
@@ -36,7 +49,7 @@ pub fn check(world: &World, seen: &mut Seen) -> Result<(), String> {
     for asked in &world.asked {
         check_one(world, asked, seen).map_err(|fault| format!("request {}: {fault}", asked.id))?;
     }
-    if world.server.may_fence {
+    if world.server.rights.fence {
         check_order(world)?;
     }
     Ok(())
@@ -70,6 +83,11 @@ fn check_one(world: &World, asked: &Asked, seen: &mut Seen) -> Result<(), String
     match told {
         Told::Done(answer) => {
             seen.count("done");
+            check_replicas(world, asked, seen)?;
+            check_role(world, asked, *answer, seen)?;
+            if tries > 1 && asked.replicas.is_some() {
+                seen.count("repeated and replicated");
+            }
             if asked.changes() && answers != [*answer] {
                 return Err(format!("done with {answer}, and executed with {answers:?}"));
             }
@@ -91,11 +109,43 @@ fn check_one(world: &World, asked: &Asked, seen: &mut Seen) -> Result<(), String
             if asked.kind == Kind::Read {
                 return Err(format!("a read with an unknown outcome: {reason}"));
             }
+            if asked.replicas.is_some() && reason.contains("0 of 1 replicas") {
+                seen.count("not replicated");
+                return if executed == 1 { Ok(()) } else { Err(format!("not executed: {reason}")) };
+            }
             // Of a transaction a part may have been answered, and the rest not sent.
-            if tries <= replies && asked.kind != Kind::Transaction {
+            let may_be_answered = asked.kind == Kind::Transaction || asked.replicas.is_some();
+            if tries <= replies && !may_be_answered {
                 return Err(format!("unknown, though every try was answered: {reason}"));
             }
         }
+    }
+    Ok(())
+}
+
+/// What is done is on as many replicas as the caller has asked for.
+fn check_replicas(world: &World, asked: &Asked, seen: &mut Seen) -> Result<(), String> {
+    if asked.replicas.is_some() {
+        seen.count("replicated");
+        if !world.server.replicated.contains(&asked.id) {
+            return Err(String::from("done, and the replica does not have it"));
+        }
+    }
+    Ok(())
+}
+
+/// A server that has become a replica answers no read that is called much later.
+fn check_role(world: &World, asked: &Asked, answer: i64, seen: &mut Seen) -> Result<(), String> {
+    let Some(demoted) = world.server.stale.get(&asked.id) else { return Ok(()) };
+    if answer >= 0 {
+        seen.count("read again");
+        return Ok(());
+    }
+    seen.count("stale");
+    let Rights { hello, role, .. } = world.server.rights;
+    if (hello || role) && asked.called > *demoted + ROLE_AGE {
+        let late = asked.called - *demoted;
+        return Err(format!("answered by a server that was a replica for {late:?}"));
     }
     Ok(())
 }
@@ -115,6 +165,7 @@ fn check_order(world: &World) -> Result<(), String> {
     }
     for read in world.asked.iter().filter(|asked| asked.kind == Kind::Read) {
         let [Told::Done(found)] = read.outcomes()[..] else { continue };
+        let found = if found < 0 { -1 - found } else { found };
         let writes: Vec<_> = world
             .asked
             .iter()

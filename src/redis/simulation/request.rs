@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use redis::Value;
 use tokio::time::Instant;
 
+use super::server::WORDS;
 use crate::error::{Error, Result};
 use crate::operation::Effect;
+use crate::operation::replicas::Replicas;
 use crate::redis::order::{Access, SessionHash};
 use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::Command;
@@ -51,6 +53,9 @@ pub struct Asked {
     pub kind: Kind,
     pub session: SessionHash,
     pub deadline: Instant,
+    pub called: Instant,
+    /// How many replicas are to have it.
+    pub replicas: Option<Replicas>,
     pub outcomes: Outcomes,
 }
 
@@ -76,7 +81,7 @@ impl Request for Asked {
         };
         let entry = attempt.entry.as_ref();
         for name in names {
-            Command::new(out, 7)
+            Command::new(out, WORDS)
                 .word(name)
                 .number(self.id.unsigned_abs())
                 .number(self.session)
@@ -108,6 +113,14 @@ impl Request for Asked {
 
     fn notes(&self) -> bool {
         matches!(self.kind, Kind::Write | Kind::Locked { .. })
+    }
+
+    fn replicas(&self) -> Option<Replicas> {
+        self.replicas
+    }
+
+    fn has_changed(&self, reply: &Value) -> bool {
+        matches!(reply, Value::Int(_))
     }
 
     fn replies(&self) -> usize {

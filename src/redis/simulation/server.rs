@@ -3,9 +3,20 @@
 use std::collections::{HashMap, HashSet};
 
 use redis::Value;
+use tokio::time::{Duration, Instant};
 
 use crate::redis::ledger::Ledger;
 use crate::redis::resp::decoder::{Decoder, Frame};
+
+/// How many words the command of a request has. Those that the client asks for itself have fewer.
+pub const WORDS: usize = 7;
+
+/// A reply, the request that it is for, and for how long the server blocks before it.
+pub struct Reply {
+    pub id: i64,
+    pub bytes: Vec<u8>,
+    pub after: Duration,
+}
 
 /// What a server is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +49,29 @@ struct Connection {
     queued: Option<Vec<Executed>>,
     /// Whether something could not be queued.
     is_aborted: bool,
+    /// It leads to a server that is a replica now, since when, and what that one has stored.
+    demoted: Option<(Instant, HashMap<u64, i64>)>,
+}
+
+/// Which commands this user may call, but for those that it calls always.
+#[derive(Debug, Clone, Copy)]
+pub struct Rights {
+    /// To end connections.
+    pub fence: bool,
+    pub hello: bool,
+    pub role: bool,
+    pub wait: bool,
 }
 
 pub struct Server {
     pub mode: Mode,
-    /// Whether this user may end connections.
-    pub may_fence: bool,
+    pub rights: Rights,
+    /// Whether the replica has what is executed when `WAIT` comes.
+    pub is_replica_well: bool,
+    /// The changes that the replica has for certain.
+    pub replicated: HashSet<i64>,
+    /// Reads that were answered by a server that had become a replica, and when it had.
+    pub stale: HashMap<i64, Instant>,
     /// Whether the scripts are known.
     pub knows_scripts: bool,
     /// The changes, in the order in which they were executed.
@@ -56,10 +84,13 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(may_fence: bool) -> Self {
+    pub fn new(rights: Rights) -> Self {
         Self {
             mode: Mode::Well,
-            may_fence,
+            rights,
+            is_replica_well: true,
+            replicated: HashSet::new(),
+            stale: HashMap::new(),
             knows_scripts: false,
             executed: Vec::new(),
             refused: HashSet::new(),
@@ -80,6 +111,14 @@ impl Server {
         }
     }
 
+    /// Another server takes over, which new connections lead to. The old one becomes a replica that
+    /// gets nothing more, and keeps its connections.
+    pub fn demote(&mut self, now: Instant) {
+        for one in self.connections.values_mut() {
+            one.demoted.get_or_insert((now, self.versions.clone()));
+        }
+    }
+
     pub fn restart(&mut self) {
         self.knows_scripts = false;
         self.connections.values_mut().for_each(|one| one.is_killed = true);
@@ -89,8 +128,8 @@ impl Server {
         self.versions.get(&session).copied().unwrap_or(0)
     }
 
-    /// Takes bytes in. The replies, each with the request that it is for.
-    pub fn receive(&mut self, connection: i64, bytes: &[u8]) -> Vec<(i64, Vec<u8>)> {
+    /// Takes bytes in.
+    pub fn receive(&mut self, connection: i64, bytes: &[u8]) -> Vec<Reply> {
         let Some(one) = self.connections.get_mut(&connection).filter(|one| !one.is_killed) else {
             return Vec::new();
         };
@@ -99,18 +138,65 @@ impl Server {
         while let Ok(Some(Frame::Reply(Value::Array(words), _))) = one.input.next() {
             commands.push(words);
         }
-        commands.into_iter().map(|words| self.execute(connection, &words)).collect()
+        let mut replies = Vec::new();
+        for words in commands {
+            let words: Vec<String> = words.iter().map(text_of).collect();
+            replies.push(if words.len() == WORDS {
+                let (id, bytes) = self.execute(connection, &words);
+                Reply { id, bytes, after: Duration::ZERO }
+            } else {
+                let (bytes, after) = self.execute_internal(connection, &words);
+                Reply { id: 0, bytes, after }
+            });
+        }
+        replies
     }
 
-    fn execute(&mut self, connection: i64, words: &[Value]) -> (i64, Vec<u8>) {
-        let text = |at: usize| match &words[at] {
-            Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            other => panic!("{other:?}"),
+    /// What the client asks for itself: the reply, and for how long it blocks.
+    fn execute_internal(&mut self, connection: i64, words: &[String]) -> (Vec<u8>, Duration) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let is_replica = self.is_demoted(connection);
+        let Rights { hello, role, wait, .. } = self.rights;
+        let reply = match words[..] {
+            ["HELLO"] if hello && is_replica => "%1\r\n$4\r\nrole\r\n$7\r\nreplica\r\n",
+            ["HELLO"] if hello => "%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n",
+            ["HELLO"] => "-ERR unknown command 'HELLO'\r\n",
+            ["ROLE"] if role && is_replica => "*1\r\n$5\r\nslave\r\n",
+            ["ROLE"] if role => "*1\r\n$6\r\nmaster\r\n",
+            ["ROLE"] | ["WAIT", ..] if !wait || words[0] == "ROLE" => "-NOPERM no rights\r\n",
+            ["WAIT", ..] if is_replica => "-ERR WAIT cannot be used with replica instances.\r\n",
+            ["WAIT", "1", _] if self.is_replica_well => {
+                self.replicated.extend(self.executed.iter().map(|one| one.id));
+                ":1\r\n"
+            }
+            ["WAIT", "1", ms] => {
+                let blocks = Duration::from_millis(ms.parse().expect("milliseconds"));
+                return (b":0\r\n".to_vec(), blocks);
+            }
+            _ => panic!("{words:?}"),
         };
+        (reply.as_bytes().to_vec(), Duration::ZERO)
+    }
+
+    fn is_demoted(&self, connection: i64) -> bool {
+        self.connections.get(&connection).is_some_and(|one| one.demoted.is_some())
+    }
+
+    /// A read. What a replica answers can be told from what a master does.
+    fn read(&mut self, connection: i64, id: i64, session: u64) -> i64 {
+        let demoted = self.connections.get(&connection).and_then(|one| one.demoted.as_ref());
+        let Some((since, versions)) = demoted else { return self.version(session) };
+        self.stale.insert(id, *since);
+        -1 - versions.get(&session).copied().unwrap_or(0)
+    }
+
+    fn execute(&mut self, connection: i64, words: &[String]) -> (i64, Vec<u8>) {
+        let text = |at: usize| words[at].clone();
         let number = |at: usize| text(at).parse::<u64>().expect("a number");
         let (name, id, session) = (text(0), number(1) as i64, number(2));
         let is_script = matches!(name.as_str(), "WRITE" | "LOCKED");
         let refusal = match self.mode {
+            _ if self.is_demoted(connection) && name != "READ" => Some("READONLY"),
             Mode::RefusesAll(error) => Some(error),
             Mode::RefusesChanges(error) if name != "READ" => Some(error),
             _ => None,
@@ -129,7 +215,7 @@ impl Server {
             return (id, b"-NOSCRIPT No matching script.\r\n".to_vec());
         }
         let reply = match name.as_str() {
-            "READ" => self.version(session),
+            "READ" => self.read(connection, id, session),
             "MESSAGE" | "OPAQUE" => {
                 self.executed.push(Executed { id, session, answer: 1 });
                 1
@@ -202,5 +288,12 @@ impl Server {
         self.ledger.insert(place, (number, version + 1));
         self.executed.push(Executed { id, session, answer: version + 1 });
         Some(version + 1)
+    }
+}
+
+fn text_of(word: &Value) -> String {
+    match word {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => panic!("{other:?}"),
     }
 }

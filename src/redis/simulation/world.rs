@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use tokio::time::{Duration, Instant};
 
 use super::request::{Asked, Kind};
-use super::server::{Mode, Server};
+use super::server::{Mode, Reply, Rights, Server, WORDS};
+use crate::operation::replicas::Replicas;
 use crate::redis::dispatcher::{Dispatcher, Fence, Settled};
 use crate::redis::greeting::Identity;
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -25,6 +26,10 @@ enum Event {
     Server(Mode),
     ForgetScripts,
     Restart,
+    /// Another server takes over, and the connections to the old one stay.
+    Demote,
+    /// The replica gets what is written, or nothing more.
+    Replica(bool),
     Cut,
 }
 
@@ -80,7 +85,9 @@ impl World {
             Duration::from_secs(2),
             fastrand::Rng::with_seed(seed),
         );
-        let server = Server::new(random.u8(..) > 25);
+        let mut may = |of_ten| random.u8(0..10) < of_ten;
+        let rights = Rights { fence: may(9), hello: may(6), role: may(9), wait: may(9) };
+        let server = Server::new(rights);
         let mut world = Self {
             random,
             begun: now,
@@ -131,16 +138,27 @@ impl World {
             let called = self.now + Duration::from_millis(at);
             let deadline = called + Duration::from_millis(self.random.u64(50..5000));
             let session = self.random.u64(1..=sessions);
-            let asked = Asked { id, kind, session, deadline, outcomes: Default::default() };
+            let is_write = matches!(kind, Kind::Write | Kind::Locked { .. });
+            let timeout = Duration::from_millis(self.random.u64(1..4000));
+            let waits = is_write && self.random.bool();
+            let replicas = waits.then_some(Replicas { count: 1, timeout });
+            let outcomes = Default::default();
+            let asked = Asked { id, kind, session, deadline, called, replicas, outcomes };
             self.asked.push(asked.clone());
             self.at(called, Event::Call(Box::new(asked)));
         }
         for _ in 0..self.random.u8(0..6) {
             let at = Duration::from_millis(self.random.u64(0..window + 500));
-            let event = match self.random.u8(0..9) {
+            let event = match self.random.u8(0..12) {
                 0..=3 => Event::Cut,
                 4 => Event::ForgetScripts,
                 5 => Event::Restart,
+                6..=7 => Event::Demote,
+                8 => {
+                    let until = at + Duration::from_millis(self.random.u64(1..4000));
+                    self.after(until, Event::Replica(true));
+                    Event::Replica(false)
+                }
                 _ => {
                     let mode = self.mode();
                     let until = at + Duration::from_millis(self.random.u64(1..4000));
@@ -214,6 +232,16 @@ impl World {
                 self.server.restart();
                 self.end_connection()
             }
+            Event::Demote => {
+                self.tell(String::from("the server becomes a replica"));
+                self.server.demote(self.now);
+                Ok(())
+            }
+            Event::Replica(is_well) => {
+                self.tell(format!("the replica gets what is written: {is_well}"));
+                self.server.is_replica_well = is_well;
+                Ok(())
+            }
             Event::Cut => self.cut(),
         };
         self.follow(worked);
@@ -281,14 +309,14 @@ impl World {
                 // The attempt may end before the old connection does, or after.
                 let (fails_before, fails_after) =
                     (self.random.u8(..) < 15, self.random.u8(..) < 15);
-                if self.server.may_fence && !fails_before {
+                if self.server.rights.fence && !fails_before {
                     self.server.kill(old.id);
                 }
                 if fails_before || fails_after {
                     self.dispatcher.lost(0, String::from("timed out"), self.now);
                     return self.reconnect();
                 }
-                self.server.may_fence
+                self.server.rights.fence
             }
         };
         self.last_connection += 1;
@@ -307,7 +335,7 @@ impl World {
             arrives_at_client: self.now,
         });
         self.tell(format!("connection {id}, fenced: {fenced}"));
-        let may_ask = self.server.may_fence || self.random.bool();
+        let may_ask = self.server.rights.fence || self.random.bool();
         let identity = may_ask.then(|| Identity { id, name: id.to_string() });
         self.dispatcher.connected(0, identity, fenced, self.now, self.now);
     }
@@ -358,9 +386,9 @@ impl World {
             let at = resumes.unwrap_or(self.now) + Duration::from_nanos(1);
             return self.at(at, Event::ToServer(connection, place, bytes));
         }
-        for (id, reply) in self.server.receive(connection, &bytes) {
+        for Reply { id, bytes: reply, after } in self.server.receive(connection, &bytes) {
             self.tell(format!(
-                "server, by {connection}: {id} -> {:?}",
+                "server, by {connection}: {id} -> {:?} after {after:?}",
                 String::from_utf8_lossy(&reply)
             ));
             let Some(one) = self.connection.as_mut().filter(|one| one.id == connection) else {
@@ -369,7 +397,7 @@ impl World {
             if one.drops_received {
                 continue;
             }
-            let mut arrives = one.arrives_at_client;
+            let mut arrives = one.arrives_at_client.max(self.now + after);
             let mut parts = Vec::new();
             let mut rest = reply.as_slice();
             while !rest.is_empty() {
@@ -472,7 +500,7 @@ impl World {
 /// The requests of which a try begins in the first `taken` bytes.
 fn begun(unsent: &[u8], taken: usize) -> Vec<i64> {
     let text = String::from_utf8_lossy(unsent);
-    text.match_indices("*7\r\n$")
+    text.match_indices(&format!("*{WORDS}\r\n$"))
         .filter(|(at, _)| *at < taken)
         .filter_map(|(at, _)| text[at..].split("\r\n").nth(4)?.parse().ok())
         .collect()

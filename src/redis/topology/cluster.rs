@@ -10,8 +10,9 @@
 
 use tokio::time::{Duration, Instant};
 
+use super::endpoint::Endpoint;
 use super::slot::Slot;
-use super::view::{Endpoint, View};
+use super::view::View;
 use crate::backoff::Backoff;
 
 /// How long to wait after a hint that the map is old, at most.

@@ -1,12 +1,26 @@
-//! Who serves which keys: pure, without a socket, a task or a clock.
+//! Who serves which keys.
+//!
+//! If sentinels tell where the master is:
+//!
+//! - `report`: what sentinels are asked, and their answers; `sentinels`: which of the reports counts, and
+//!   whom to ask when. Pure, and simulated.
+//! - `master`: what is known, for those who connect to it; `watcher`: the task that finds it out.
+//!
+//! In a cluster, all pure:
 //!
 //! - `slot`: the slot of a key; `partition`: the slots that sessions are in.
-//! - `view`: what a node of a cluster tells of it; `cluster`: what is made of that, and who is asked
-//!   next.
+//! - `view`: what a node tells of its cluster; `cluster`: what is made of that, and who is asked next.
+//!
+//! `endpoint`: a host and a port.
 
 pub(crate) mod cluster;
+pub(crate) mod endpoint;
+pub mod master;
 pub(crate) mod partition;
+mod report;
+mod sentinels;
 #[cfg(test)]
 mod simulation;
 pub(crate) mod slot;
 pub(crate) mod view;
+pub mod watcher;

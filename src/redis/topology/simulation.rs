@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use tokio::time::{Duration, Instant};
 
 use super::cluster::{Cluster, NodeNumber};
+use super::endpoint::Endpoint;
 use super::slot::Slot;
-use super::view::{Endpoint, Master, View};
+use super::view::{Master, View};
 
 /// So many slots follow each other and move together.
 const GROUPS: u16 = 16;

@@ -3,29 +3,14 @@
 //! clients are to reach the nodes.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use redis::Value;
 
+use super::endpoint::Endpoint;
 use super::slot::{Slot, SlotRange};
 
 /// The most nodes a cluster may have here.
 const MOST_NODES: usize = 4096;
-
-/// Where a node listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Endpoint {
-    pub host: String,
-    pub port: u16,
-}
-
-impl fmt::Display for Endpoint {
-    /// As errors name it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
 
 /// What the cluster calls a node, for ever.
 pub(crate) type NodeId = String;
