@@ -50,7 +50,7 @@ impl Dispatcher {
     /// The node that was asked for the map has answered.
     pub fn map_answered(&mut self, view: &View, now: Instant) {
         let Map::Cluster(cluster) = &mut self.map else { return };
-        if !cluster.answered(view, now).is_empty() {
+        if cluster.answered(view, now) {
             self.reroute();
         }
     }

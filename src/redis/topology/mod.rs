@@ -8,7 +8,7 @@
 //!
 //! In a cluster, all pure:
 //!
-//! - `slot`: the slot of a key; `partition`: the slots that sessions are in.
+//! - `slot`: the slot of a key; `ranges`: what belongs to each; `partition`: the slots that sessions are in.
 //! - `view`: what a node tells of its cluster; `cluster`: what is made of that, and who is asked next.
 //!
 //! `endpoint`: a host and a port.
@@ -17,6 +17,7 @@ pub(crate) mod cluster;
 pub(crate) mod endpoint;
 pub mod master;
 pub(crate) mod partition;
+mod ranges;
 mod report;
 mod sentinels;
 #[cfg(test)]
