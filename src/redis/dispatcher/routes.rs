@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use super::node::Node;
-use super::pending::Pending;
 use super::{Dispatcher, Map};
+use crate::redis::pending::Pending;
 use crate::redis::refusal::Redirection;
 use crate::redis::request::{Place, Request};
 use crate::redis::topology::cluster::{Cluster, NodeNumber};

@@ -10,9 +10,10 @@ use tokio::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::operation::Effect;
-use crate::redis::dispatcher::{Dispatcher, Fence, Settled};
+use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::Identity;
 use crate::redis::order::{Access, SessionHash};
+use crate::redis::pending::Settled;
 use crate::redis::request::{Attempt, Place, Request};
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::resp::encode::Command;
