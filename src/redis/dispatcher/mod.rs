@@ -136,6 +136,9 @@ impl Dispatcher {
         if !fenced && self.fence(number) != Fence::NotNeeded {
             self.give_up_unfenced(number);
         }
+        if let Map::Cluster(cluster) = &mut self.map {
+            cluster.reached(number);
+        }
         let stall_timeout = self.stall_timeout;
         if let Some(node) = self.nodes.get_mut(number) {
             node.fence = Fence::NotNeeded;
@@ -160,27 +163,32 @@ impl Dispatcher {
         let Some(node) = self.nodes.get_mut(number) else { return };
         node.reason = reason;
         node.unfit = None;
-        let Some(conversation) = node.conversation.take() else { return };
-        let identity = node.identity.take();
-        if conversation.may_change() {
-            node.fence = Fence::Needed(identity);
-        }
-        // Whether replicas have it, its repeat finds out.
-        let mut again: VecDeque<Pending> = node.replication.end().into();
-        again.iter_mut().for_each(|pending| pending.repeated = true);
-        let mut over = Vec::new();
-        for Unanswered { token, sent } in conversation.end() {
-            let Some(mut pending) = token.call() else { continue };
-            match pending.request.effect() {
-                Effect::Once | Effect::Opaque if sent => over.push(pending),
-                effect => {
-                    pending.repeated |= sent && effect != Effect::Read;
-                    again.push_back(pending);
+        let (mut again, mut over) = (VecDeque::new(), Vec::new());
+        if let Some(conversation) = node.conversation.take() {
+            let identity = node.identity.take();
+            if conversation.may_change() {
+                node.fence = Fence::Needed(identity);
+            }
+            // Whether replicas have it, its repeat finds out.
+            again.extend(node.replication.end());
+            again.iter_mut().for_each(|pending: &mut Pending| pending.repeated = true);
+            for Unanswered { token, sent } in conversation.end() {
+                let Some(mut pending) = token.call() else { continue };
+                match pending.request.effect() {
+                    Effect::Once | Effect::Opaque if sent => over.push(pending),
+                    effect => {
+                        pending.repeated |= sent && effect != Effect::Read;
+                        again.push_back(pending);
+                    }
                 }
             }
         }
         again.append(&mut node.again);
-        node.again = again;
+        for mut pending in again {
+            // Whoever has the slot says again who is to be asked.
+            pending.asking = None;
+            self.send_again(pending);
+        }
         for pending in over {
             self.give_up(pending, Some(number), true);
         }

@@ -70,7 +70,7 @@ impl World {
         let begun = Instant::now();
         let count = random.usize(2..9);
         let truth: Vec<Claim> = (0..usize::from(GROUPS))
-            .map(|group| (group % count.div_ceil(2)))
+            .map(|group| group % count.div_ceil(2))
             .map(|owner| Claim { owner, epoch: owner as u64 + 1 })
             .collect();
         let node = || Node { is_alive: true, known: truth.clone(), to_learn: Vec::new() };
