@@ -1,11 +1,12 @@
 //! The task behind a connection: it owns the supervisors, one for each server. Where the server is a part
 //! of a cluster, it also has somebody asked for the cluster's map, when the dispatcher says so.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use redis::Value;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::closing::{Closing, requested};
@@ -16,6 +17,7 @@ use crate::keys::PARTITIONS;
 use crate::operation::Effect;
 use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
+use crate::redis::nodes_status::NodesStatus;
 use crate::redis::options::{Address, Options, Place as At};
 use crate::redis::request::{Attempt, Place, Request};
 use crate::redis::resp::encode::Command;
@@ -56,7 +58,8 @@ impl Keeper {
     }
 
     pub async fn run(self) {
-        if self.supervisor(0, self.options.clone()).run().await == Over::Closed {
+        let supervisor = self.supervisor(0, self.options.clone(), self.status.clone());
+        if supervisor.run().await == Over::Closed {
             return;
         }
         let At::Fixed(Address::Tcp { endpoint, .. }) = &self.options.place else { return };
@@ -66,20 +69,26 @@ impl Keeper {
         self.keep_map().await;
     }
 
-    fn supervisor(&self, node: NodeNumber, options: Options) -> Supervisor {
-        let (closing, status) = (self.closing.clone(), self.status.clone());
-        let invalidated = self.invalidated.clone();
+    fn supervisor(&self, node: NodeNumber, options: Options, status: StatusSink) -> Supervisor {
+        let (closing, invalidated) = (self.closing.clone(), self.invalidated.clone());
         Supervisor::new(options, self.shared.clone(), node, closing, status, invalidated)
     }
 
     /// Until closed.
     async fn keep_map(&self) {
         let (mut supervisors, mut asked) = (JoinSet::new(), JoinSet::new());
+        let mut served: HashMap<NodeNumber, AbortHandle> = HashMap::new();
+        let status = NodesStatus::new(self.status.clone());
         let mut closing = self.closing.clone();
         loop {
             for (node, endpoint) in self.shared.unserved() {
                 let options = self.options.of_node(endpoint, Expected::Master);
-                supervisors.spawn(self.supervisor(node, options).run());
+                let supervisor = self.supervisor(node, options, status.of(node));
+                served.insert(node, supervisors.spawn(supervisor.run()));
+            }
+            for (node, supervisor) in served.extract_if(|node, _| self.shared.dismiss(*node)) {
+                supervisor.abort();
+                status.without(node);
             }
             if asked.is_empty() {
                 let ask = self.shared.update_map(|dispatcher, now| dispatcher.ask_for_map(now));
@@ -132,7 +141,8 @@ impl Keeper {
                     shared.layout().is_partitioned(count);
                     shared.update_map(|dispatcher, _| dispatcher.reroute());
                 }
-                Err(_) => {}
+                // Whoever answers next is asked again.
+                Err(_) => shared.update_map(|dispatcher, now| dispatcher.map_is_old(now)),
             },
         };
         self.shared.submit(Box::new(agree));

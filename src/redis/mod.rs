@@ -38,6 +38,7 @@ mod layout;
 pub mod ledger;
 mod limits;
 pub(crate) mod link;
+mod nodes_status;
 pub mod options;
 pub mod order;
 pub mod records;

@@ -119,6 +119,21 @@ impl Shared {
         lock(&self.state).server(node).is_served = false;
     }
 
+    /// A node of a cluster needs no supervisor any more, if that is so: its connection is forgotten.
+    pub fn dismiss(&self, node: NodeNumber) -> bool {
+        let mut state = lock(&self.state);
+        if !state.dispatcher.dismiss(node) {
+            return false;
+        }
+        let server = state.server(node);
+        server.is_served = false;
+        let port = server.port.clone();
+        drop(state);
+        drop(std::mem::take(&mut *lock(&port.outlet)));
+        self.forget_connection(node);
+        true
+    }
+
     /// The nodes that something waits for and that have no supervisor, and where they listen.
     pub fn unserved(&self) -> Vec<(NodeNumber, Endpoint)> {
         let state = lock(&self.state);

@@ -40,6 +40,13 @@ impl Dispatcher {
         cluster.endpoint(number).cloned()
     }
 
+    /// Something says that the map may be old.
+    pub fn map_is_old(&mut self, now: Instant) {
+        if let Map::Cluster(cluster) = &mut self.map {
+            cluster.hinted(None, now);
+        }
+    }
+
     /// The node that was asked for the map has answered.
     pub fn map_answered(&mut self, view: &View, now: Instant) {
         let Map::Cluster(cluster) = &mut self.map else { return };
@@ -71,10 +78,16 @@ impl Dispatcher {
         cluster.endpoint(number)
     }
 
-    /// Whether a node has nothing more to do: it has no slots, and owes nothing.
-    pub fn is_done(&self, number: NodeNumber) -> bool {
+    /// Forgets the connection to a node that has no slots and owes nothing. `false`: it is needed.
+    pub fn dismiss(&mut self, number: NodeNumber) -> bool {
         let Map::Cluster(cluster) = &self.map else { return false };
-        !cluster.is_owner(number) && self.nodes.get(number).is_none_or(Node::is_idle)
+        let is_owner = cluster.is_owner(number);
+        let Some(node) = self.nodes.get_mut(number) else { return false };
+        let is_done = !is_owner && node.is_idle();
+        if is_done {
+            *node = Node::new(std::mem::take(&mut node.server));
+        }
+        is_done
     }
 
     /// How the keys are spread is known now, or is known to be otherwise.
