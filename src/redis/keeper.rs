@@ -82,12 +82,13 @@ impl Keeper {
     /// `None`, if none comes until all is closed.
     async fn first_request(&self) -> Option<()> {
         let mut closing = self.closing.clone();
-        let is_idle = || self.shared.update_map(|dispatcher, _| dispatcher.is_idle());
-        while is_idle() {
+        while self.shared.is_idle() {
             tokio::select! {
                 biased;
                 // A call may have come right before that.
-                _ = requested(&mut closing, Closing::No) => return (!is_idle()).then_some(()),
+                _ = requested(&mut closing, Closing::No) => {
+                    return (!self.shared.is_idle()).then_some(());
+                }
                 () = self.shared.map_wake.notified() => {}
             }
         }
@@ -150,7 +151,12 @@ impl Keeper {
                     self.agree();
                 }
             }
-            Ok(Err(lost)) => unanswered(lost.to_string()),
+            Ok(Err(lost)) => {
+                if self.shared.layout().get().is_none() {
+                    (self.status)(Status::Reconnecting { reason: lost.to_string() });
+                }
+                unanswered(lost.to_string());
+            }
             Err(_panic) => unanswered(PANICKED.to_owned()),
         }
     }

@@ -56,7 +56,8 @@ struct ClusterSettings {
 impl Settings {
     /// The options for this server.
     pub fn into_options(self) -> Result<Options> {
-        let Self { host, port, path, username, password, db, tls, sentinel, cluster, partitions } = self;
+        let Self { host, port, path, username, password, db, tls, sentinel, cluster, partitions } =
+            self;
         let tls = tls.map(Trust::into_config).transpose()?;
         let place = match (cluster, sentinel, path) {
             (Some(ClusterSettings { nodes, nat_map }), ..) => {

@@ -59,7 +59,10 @@ impl Watcher {
                 self.follow(order).await;
             }
             self.master.publish(News {
-                master: self.sentinels.master().map(|master| self.master.group.nat_map.mapped(master)),
+                master: self
+                    .sentinels
+                    .master()
+                    .map(|master| self.master.group.nat_map.mapped(master)),
                 trouble: self.sentinels.trouble(),
             });
             let timeout = self.sentinels.timeout();
