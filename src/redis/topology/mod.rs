@@ -8,6 +8,7 @@
 //!
 //! In a cluster, all pure:
 //!
+//! - `seeds`: how the cluster is told.
 //! - `slot`: the slot of a key; `partition`: the slots that sessions are in.
 //! - `view`: what a node tells of its cluster; `cluster`: what is made of that, and who is asked next.
 //!
@@ -18,6 +19,7 @@ pub(crate) mod endpoint;
 pub mod master;
 pub(crate) mod partition;
 mod report;
+pub(crate) mod seeds;
 mod sentinels;
 #[cfg(test)]
 mod simulation;
