@@ -6,11 +6,11 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, sleep};
 
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::PANICKED;
-use crate::redis::call::call;
+use crate::redis::call::connect;
 use crate::redis::connection::Connection;
 use crate::redis::greeting::Expected;
 use crate::redis::options::Options;
@@ -141,6 +141,9 @@ impl<A: Audience> Task<A> {
 
     async fn listen_to(&mut self, topics: Topics, number: u32) {
         self.number = number;
+        if self.master.is_none() && self.options.is_cluster() {
+            self.turn_to_master().await;
+        }
         match self.subscriber.listen_to(topics).await {
             Ok(Listening::Confirmed) => self.audience.tell(Heard::Confirmed(number)),
             Ok(Listening::Refused(line)) => self.audience.tell(Heard::Refused(number, line)),
@@ -171,9 +174,7 @@ impl<A: Audience> Task<A> {
     /// The server is a part of a cluster: listens to any master, to which all nodes pass on what is published.
     async fn turn_to_master(&mut self) {
         let mut changes = self.connection.map_changes();
-        // The map comes with the connection, which is made when something is asked.
-        let (ping, deadline) = ([vec![&b"PING"[..]]], Instant::now() + self.options.stall_timeout);
-        call(&self.connection.direct(), &ping, false, deadline, |_replies, _outcome| {});
+        connect(&self.connection, self.options.stall_timeout);
         loop {
             if let Some(master) = self.any_master() {
                 return self.turn_to(master);

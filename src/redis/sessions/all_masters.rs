@@ -16,7 +16,7 @@ use super::one_master::{Failed, Master, MasterId, Names, Order, Told};
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::{Event, Gap, Interest, Listening, Stored};
 use crate::keys::Keys;
-use crate::redis::call::call;
+use crate::redis::call::connect;
 use crate::redis::connection::Connection;
 use crate::redis::greeting::Expected;
 use crate::redis::layout::Spread;
@@ -88,9 +88,6 @@ struct Followed {
 
 impl AllMasters {
     pub fn new(options: Options, connection: Connection, keys: Keys, status: StatusSink) -> Self {
-        // The map comes with the connection, which is made when something is asked.
-        let (ping, deadline) = ([vec![&b"PING"[..]]], Instant::now() + options.stall_timeout);
-        call(&connection.direct(), &ping, false, deadline, |_replies, _outcome| {});
         Self {
             map_changes: connection.map_changes(),
             options,
@@ -158,6 +155,7 @@ impl AllMasters {
         }
         if before == Interest::default() {
             (self.status)(Status::Connecting);
+            connect(&self.connection, self.options.stall_timeout);
         }
         (self.is_stale, self.is_whole) = (true, false);
         Listening::Later
@@ -251,7 +249,13 @@ impl AllMasters {
     /// Listens to whom the map says that it has partitions. Returns what was lost over that.
     fn follow_map(&mut self) -> Option<Event> {
         let layout = self.connection.layout().clone();
-        let Some(Spread::Partitions(partitions)) = layout.get() else { return None };
+        let partitions = match layout.get() {
+            Some(Spread::Partitions(partitions)) => partitions,
+            Some(Spread::Refused(error)) => {
+                return Some(self.lost(format!("{}: {error}", self.options)));
+            }
+            _ => return None,
+        };
         let keys = &self.keys;
         let names =
             self.names.get_or_insert_with(|| Arc::new(Names::new(keys, partitions))).clone();

@@ -34,8 +34,13 @@ impl SessionSubscription {
         status: StatusSink,
     ) -> Self {
         let one = OneServer::new(options.clone(), keys.clone(), status.clone());
-        let way = Way::One(Box::new(one));
-        Self { options, connection, keys, status, interest: Interest::default(), way }
+        let (interest, way) = (Interest::default(), Way::One(Box::new(one)));
+        let is_cluster = options.is_cluster();
+        let mut subscription = Self { options, connection, keys, status, interest, way };
+        if is_cluster {
+            subscription.becomes_cluster();
+        }
+        subscription
     }
 
     /// What was taken for one server is a cluster.
@@ -43,7 +48,7 @@ impl SessionSubscription {
         let (options, connection) = (self.options.clone(), self.connection.clone());
         let (keys, status) = (self.keys.clone(), self.status.clone());
         let mut masters = AllMasters::new(options, connection, keys, status);
-        let _later = masters.listen_to(self.interest);
+        masters.listen_to(self.interest);
         self.way = Way::Cluster(Box::new(masters));
     }
 }
