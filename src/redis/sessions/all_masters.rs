@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::one_master::{Failed, Master, MasterId, Names, Order, Told};
+use super::one_master::{Ears, Failed, Master, MasterId, Names, Order, Told};
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::{Event, Gap, Interest, Listening, Stored};
 use crate::keys::Keys;
@@ -44,7 +44,9 @@ pub(super) struct AllMasters {
     parts: Vec<Part>,
     masters: Vec<Followed>,
     next_id: MasterId,
-    told: (mpsc::Sender<(MasterId, Told)>, mpsc::Receiver<(MasterId, Told)>),
+    /// Where masters tell, and what they have told.
+    ears: Ears,
+    told: mpsc::Receiver<(MasterId, Told)>,
     /// Whether all were told to be confirmed, and none was lost since.
     is_whole: bool,
     /// The partitions that are being caught up on.
@@ -88,6 +90,7 @@ struct Followed {
 
 impl AllMasters {
     pub fn new(options: Options, connection: Connection, keys: Keys, status: StatusSink) -> Self {
+        let (ears, told) = mpsc::channel(UNHEARD);
         Self {
             map_changes: connection.map_changes(),
             options,
@@ -101,7 +104,8 @@ impl AllMasters {
             parts: Vec::new(),
             masters: Vec::new(),
             next_id: 0,
-            told: mpsc::channel(UNHEARD),
+            ears,
+            told,
             is_whole: false,
             telling: BTreeSet::new(),
             retry_at: None,
@@ -131,7 +135,7 @@ impl AllMasters {
                     self.is_stale = true;
                     None
                 }
-                Some((master, told)) = self.told.1.recv() => self.heard(master, told),
+                Some((master, told)) = self.told.recv() => self.heard(master, told),
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
                     self.retry();
                     None
@@ -225,7 +229,7 @@ impl AllMasters {
     /// Leaves all masters, and what they have told.
     fn leave(&mut self) {
         self.masters.clear();
-        self.told = mpsc::channel(UNHEARD);
+        (self.ears, self.told) = mpsc::channel(UNHEARD);
         self.lose(0..self.parts.len());
         (self.is_stale, self.retry_at) = (true, None);
     }
@@ -298,7 +302,7 @@ impl AllMasters {
         let options = self.options.of_node(endpoint.clone(), Expected::Master);
         let (orders, taken) = mpsc::unbounded_channel();
         let mut task = JoinSet::new();
-        task.spawn(Master::new(id, options, names, taken).run(self.told.0.clone()));
+        task.spawn(Master::new(id, options, names, taken).run(self.ears.clone()));
         let parts = BTreeSet::new();
         let (ordered, confirmed, _task) = (0, None, task);
         self.masters.push(Followed { id, endpoint, parts, ordered, confirmed, orders, _task });
