@@ -10,10 +10,10 @@ use tokio::time::{Duration, sleep};
 
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::PANICKED;
-use crate::redis::call::connect;
 use crate::redis::connection::Connection;
 use crate::redis::greeting::Expected;
 use crate::redis::options::Options;
+use crate::redis::ping::connect;
 use crate::redis::subscriber::{Event, Listening, Subscriber, Topics};
 use crate::redis::topology::endpoint::Endpoint;
 

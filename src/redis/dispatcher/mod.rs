@@ -313,8 +313,12 @@ impl Dispatcher {
             if let Some(Asker::Call(pending)) = conversation.next_mut() {
                 pending.request.part(value);
             }
-            if let Some(line) = refusal.filter(|line| Refusal::of(line) == Refusal::WrongServer) {
-                self.leave(number, line, now);
+            match refusal {
+                Some(line) if Refusal::of(&line) == Refusal::WrongServer => {
+                    self.leave(number, line, now);
+                }
+                Some(line) if line.starts_with("MOVED ") => self.map_is_old(now),
+                _ => {}
             }
             return Ok(());
         }
