@@ -124,6 +124,10 @@ impl Greeting {
         if self.login.db != 0 {
             commands.push(redis::cmd("SELECT").arg(self.login.db).to_owned());
         }
+        if !self.with_hello {
+            // All else may be refused by a proxy whose server is away, or wants a password.
+            commands.push(redis::cmd("PING"));
+        }
         commands
     }
 
@@ -307,8 +311,9 @@ mod tests {
             "-ERR wrong number of arguments for 'hello' command\r\n",
         ] {
             let greeting = without_hello(&Login::default(), error).expect(error);
-            assert_eq!(words(&greeting)[1..], ["CLIENT ID", "ROLE"], "{error}");
-            let greeted = greeted(greeting, &["+OK\r\n", ":7\r\n", MASTER]).expect(error);
+            assert_eq!(words(&greeting)[2..], ["CLIENT ID", "ROLE"], "{error}");
+            let answers = ["+PONG\r\n", "+OK\r\n", ":7\r\n", MASTER];
+            let greeted = greeted(greeting, &answers).expect(error);
             assert_eq!(greeted.protocol, Protocol::Resp2);
             assert_eq!(greeted.identity.map(|one| one.id), Some(7));
             assert!(greeted.tells_role);
@@ -318,8 +323,16 @@ mod tests {
     #[test]
     fn a_server_that_knows_none_of_it_is_used_all_the_same() {
         let greeting = without_hello(&Login::default(), UNKNOWN).expect("again");
-        let greeted = greeted(greeting, &[UNKNOWN; 3]).expect("greeted");
+        let answers = ["+PONG\r\n", UNKNOWN, UNKNOWN, UNKNOWN];
+        let greeted = greeted(greeting, &answers).expect("greeted");
         assert_eq!((greeted.identity, greeted.tells_role), (None, false));
+    }
+
+    #[test]
+    fn a_proxy_whose_server_is_away_is_not_used() {
+        let away = "-ERR upstream failure\r\n";
+        let greeting = without_hello(&Login::default(), away).expect("again");
+        assert_eq!(greeted(greeting, &[away; 4]), Err("ERR upstream failure".into()));
     }
 
     #[test]
@@ -331,7 +344,7 @@ mod tests {
         };
         let words = |login, error| {
             let words = words(&without_hello(&login, error).expect("again"));
-            words[..words.len() - 3].join(", ")
+            words[..words.len() - 4].join(", ")
         };
         let noauth = "-NOAUTH Authentication required.\r\n";
         assert_eq!(words(login(None, Some("p"), 3), UNKNOWN), "AUTH p, SELECT 3");
@@ -349,7 +362,9 @@ mod tests {
         assert_eq!(first.err().as_deref(), Some(wrong));
         for line in [wrong, "ERR invalid password"] {
             let greeting = without_hello(&login, UNKNOWN).expect("again");
-            let answers = [&*error(line), "-NOAUTH x\r\n", "-NOAUTH x\r\n", "-NOAUTH x\r\n"];
+            let error = error(line);
+            let mut answers = ["-NOAUTH x\r\n"; 5];
+            answers[0] = &error;
             assert_eq!(greeted(greeting, &answers), Err(line.into()));
         }
         let missing = without_hello(&Login::default(), "-NOAUTH Authentication required.\r\n");
@@ -359,8 +374,9 @@ mod tests {
     #[test]
     fn in_resp2_role_tells_of_a_replica() {
         let greeting = || without_hello(&Login::default(), UNKNOWN).expect("again");
-        assert!(greeted(greeting(), &["+OK\r\n", ":7\r\n", MASTER]).is_ok());
-        assert_eq!(greeted(greeting(), &["+OK\r\n", ":7\r\n", REPLICA_OF]), Err(REPLICA.into()));
+        let answers = |role| ["+PONG\r\n", "+OK\r\n", ":7\r\n", role];
+        assert!(greeted(greeting(), &answers(MASTER)).is_ok());
+        assert_eq!(greeted(greeting(), &answers(REPLICA_OF)), Err(REPLICA.into()));
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! - [`request`]: what a command must say about itself; [`order`]: the order of the calls about a
 //!   session; [`ledger`]: where a write notes that it was applied.
 //! - `role`: whether the server is still a master; `replication`: which writes wait for replicas.
-//! - `conversation`: what was sent and is owed on one connection; `dispatcher`: which request goes
-//!   out when, and what becomes of it.
+//! - `conversation`: what was sent and is owed on one connection; `pending`: a request on its way;
+//!   `dispatcher`: which request goes out when, and what becomes of it.
 //!
 //! With a server:
 //!
@@ -44,6 +44,7 @@ pub(crate) mod link;
 mod nodes_status;
 pub mod options;
 pub mod order;
+mod pending;
 pub mod records;
 pub(crate) mod refusal;
 mod replication;
