@@ -93,6 +93,11 @@ impl Options {
         self
     }
 
+    /// The same for somebody who listens to channels that are not sharded.
+    pub(crate) fn of_listener(self) -> Self {
+        Self { expected: Expected::Publisher, ..self }
+    }
+
     /// The same for a node of the cluster that the server is a part of.
     pub(crate) fn of_node(&self, endpoint: Endpoint, expected: Expected) -> Self {
         let tls = match &self.place {

@@ -63,7 +63,7 @@ impl Subscription {
         audience: impl Audience,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (wanted, changes) = watch::channel((Topics::default(), 0));
-        let subscriber = Subscriber::new(options, status.clone());
+        let subscriber = Subscriber::new(options.of_listener(), status.clone());
         let task = Task { status, audience, subscriber, number: 0 };
         (Self { wanted }, task.run(changes, closed))
     }

@@ -467,7 +467,9 @@ impl Dispatcher {
             self.leave(number, line.clone(), now);
         }
         match refusal {
-            _ if is_opaque => self.settle(pending, Err(Error::Reply { message: line })),
+            _ if is_opaque && !is_of_cluster(&line) => {
+                self.settle(pending, Err(Error::Reply { message: line }));
+            }
             Refusal::UnknownScript if !pending.with_source => {
                 pending.with_source = true;
                 self.send_again(pending);
@@ -702,6 +704,11 @@ impl Dispatcher {
             self.settled.push(Settled::new(message.request, Err(Error::unavailable(reason))));
         }
     }
+}
+
+/// Whether it is the state of the cluster that has let nothing of a call be executed.
+fn is_of_cluster(line: &str) -> bool {
+    line.starts_with("TRYAGAIN ") || line.starts_with("CLUSTERDOWN ")
 }
 
 /// Takes out of a queue what is over, and keeps the order of the rest.
