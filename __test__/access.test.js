@@ -8,11 +8,12 @@ const { PostgresServer } = require('./harness/postgres.js')
 const { TcpProxy } = require('./harness/proxy.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
+const { refusalOf } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
 // What docs/operations.md says that a user needs, in this order.
-const [SESSIONS, REPEATS, AUDIT, ADOPTION, WARNINGS] = blocksOf('docs/operations.md')
+const [SESSIONS, REPEATS, AUDIT, ADOPTION, WAITING, WARNINGS] = blocksOf('docs/operations.md')
   .filter(({ language }) => language === 'sh')
   .flatMap(commandsOf)
   .map((command) => command.match(/[~&+][^\s']+/g))
@@ -26,6 +27,7 @@ beforeAll(async () => {
   const user = (name, ...rules) => admin.acl('SETUSER', name, 'on', '>secret', ...rules.flat())
   await user('least', SESSIONS)
   await user('fenced', SESSIONS, REPEATS)
+  await user('waiting', SESSIONS, WAITING)
   await user('audited', SESSIONS, AUDIT)
   await user('adopting', SESSIONS, AUDIT, ADOPTION, WARNINGS)
 })
@@ -53,6 +55,14 @@ test('a user with the documented permissions and no more can do everything', asy
   await manager.broadcastToSession(id, 'end')
   while (heard.at(-1) !== 'end') await new Promise(setImmediate)
   expect(heard).toEqual([1, 2, 3, 'hello', null, 'end'])
+  await manager.close()
+})
+
+test('a user with the permission documented for it can wait for replicas', async () => {
+  const replicas = { count: 1, timeoutMs: 50 }
+  const manager = new RedisStateManager(urlFor('waiting'), null, null, { replicas })
+  const error = await refusalOf(() => manager.createSession(makeState()))
+  expect(error.message).toContain('0 of 1 replicas')
   await manager.close()
 })
 

@@ -45,12 +45,13 @@ function clientOf(url, options) {
 
 describe('a server that does not know HELLO', () => {
   test.each([
-    (name) => `ERR unknown command '${name}', with args beginning with: '3' `,
-    (name) => `NOPERM this user has no permissions to run the '${name.toLowerCase()}' command`,
-    (name) => `ERR Command is not available: '${name}'. See https://example.com for details`,
-    (name) => `unsupported command '${name}'`,
-    () => 'NOPROTO unsupported protocol version',
-  ])('and says so by %p is spoken to in RESP2', async (error) => {
+    "ERR unknown command 'HELLO', with args beginning with: '3' ",
+    "NOPERM this user has no permissions to run the 'hello' command",
+    "ERR Command is not available: 'HELLO'. See https://example.com for details",
+    "unsupported command 'HELLO'",
+    'NOPROTO unsupported protocol version',
+  ])('and says so by "%s" is spoken to in RESP2', async (line) => {
+    const error = () => line
     const proxy = await managed({ refuses: ['HELLO'], error })
     const manager = open(proxy)
     const { session_id: id } = await createdBy(manager)
@@ -87,7 +88,7 @@ describe('a server that does not know HELLO', () => {
       await client.del('where')
     })
 
-    test('by HELLO as before, where it asks for a password before it says that it is unknown', async () => {
+    test('where it asks for a password before it says that it does not know HELLO', async () => {
       const proxy = await managed(
         { refuses: ['HELLO'], error: () => 'NOAUTH Authentication required.' },
         locked.port,
@@ -155,8 +156,8 @@ describe('where there can be no fence', () => {
     ['HELLO and CLIENT', ['HELLO', 'CLIENT'], reset],
   ])(
     'as it refuses %s, an outcome is unknown, and the logger is told once',
-    async (_what, refuses) => {
-      const { outcome, version, logger } = await loseAnswer(refuses)
+    async (_what, refuses, lose) => {
+      const { outcome, version, logger } = await loseAnswer(refuses, lose)
       expect(outcome).toContain(OutcomeUnknownError.name)
       expect(version).toBe(3)
       const told = logger.told.warn.filter(({ message }) => /CLIENT SETNAME/.test(message))

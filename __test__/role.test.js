@@ -166,7 +166,7 @@ describe('a master becomes a replica', () => {
     await sleep(ROLE_AGE + LATE)
     const begun = performance.now()
     const blocked = refusalOf(() => client.call('XREAD', 'BLOCK', 60_000, 'STREAMS', 'none', '$'))
-    await until(async () => (await calls(pair.redis, 'xread')) === 1)
+    await until(async () => (await pair.redis.info('clients')).includes('blocked_clients:1'))
     const read = client.get(`session:${id}`)
     expect(await blocked).toBeInstanceOf(OutcomeUnknownError)
     expect(JSON.parse(await read).version).toBe(2)

@@ -130,7 +130,9 @@ describe.each(makers)('%s', (_what, make) => {
     for (const options of [
       { password: 'hunter2', tls: { passphrase: 'hunter2' } },
       { password: 'hunter2', host: 'redis://:hunter2@h' },
-      { sentinels: [{ host: 'h' }], name: 'm', sentinelPassword: 'hunter2', password: 'hunter2' },
+      { sentinels: [{ host: 'hunter2@h' }], name: 'm', password: 'hunter2' },
+      { sentinels: [{ host: 'h' }], name: 'm', role: 'slave', sentinelPassword: 'hunter2' },
+      { sentinels: [{ host: 'h' }], name: 'm', sentinelTLS: { passphrase: 'hunter2' } },
     ]) {
       const instance = new Redis({ ...options, lazyConnect: true })
       const error = thrownBy(() => make(instance))
@@ -144,6 +146,10 @@ test.each([
   ['redis://user:hunter2@no-such-host.invalid', /no-such-host\.invalid:6379/],
   ['rediss://user:hunter2@127.0.0.1:1/3', /127\.0\.0\.1:1/],
   ['unix:///no/such/socket?user=u&pass=hunter2&db=2', /\/no\/such\/socket/],
+  [
+    'redis-sentinel://:hunter2@127.0.0.1:1/m?sentinelPassword=hunter2',
+    /m \(sentinels 127\.0\.0\.1:1\)/,
+  ],
 ])('%s: the error of a call names the server, and no secret', async (url, name) => {
   const client = createRedisClient(url, { commandTimeoutMs: 300 })
   const errors = []

@@ -1,11 +1,12 @@
 'use strict'
 
-const { createHash } = require('node:crypto')
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { CallableProcess } = require('./callable-process.js')
+const { connectionsTo, sumOf } = require('./connections.js')
 const { MasterWatch } = require('./master-watch.js')
 const { makeState } = require('./sessions.js')
 const { sleep, until } = require('./until.js')
+const { checkRecords, checkWrites } = require('./write-history.js')
 
 const PROCESSES = 3
 const SESSIONS = 16
@@ -29,7 +30,7 @@ class Load {
   #ids = Array.from({ length: SESSIONS }, (_, n) => `counter-${n}`)
   /** When the fault began and when all had settled again, by `Date.now()`. */
   #fault
-  /** How many of this module's connections each server had, by port. */
+  /** How many connections there were before the fault. */
   #connections
 
   constructor({ servers, postgres }) {
@@ -42,8 +43,7 @@ class Load {
    *
    * @param {string} name of the fault, for what is reported
    * @param {object} setting
-   * @param {{ url: string, servers: RedisServer[], master(): Promise<RedisServer> }} setting.servers
-   *   those of a `SentinelGroup`, for example
+   * @param {Servers} setting.servers
    * @param {import('./postgres.js').PostgresServer} setting.postgres
    * @param {object} [setting.options] of the managers that write
    * @param {number} [setting.lost] how many acknowledged writes may be gone; default: any number
@@ -87,8 +87,11 @@ class Load {
     }
     await this.#all('start')
     await this.#progress()
-    this.#connections = await this.#connectionsByServer()
-    expect(this.#open(this.#connections)).toBeGreaterThan(0)
+    // A subscriber catches up on what it has heard of.
+    await until(async () => (await this.#all('known')).every(({ heard }) => heard.every(Boolean)))
+    const { port } = await this.#servers.master()
+    this.#connections = await this.#countConnections(port)
+    expect(this.#connections.toMaster).toBeGreaterThan(0)
   }
 
   /** Resolves when every process has read and written again. */
@@ -129,10 +132,12 @@ class Load {
       expect(repeated).toBe(0)
     }
     const stored = await this.#stored()
-    const gone = this.#checkWrites(results, stored)
+    const history = { ids: this.#ids, results, stored }
+    const gone = checkWrites(history, this.#fault)
     await this.#checkKnown(stored)
     await this.#checkMessages()
-    await this.#checkAudit(results, stored, watch.hasChanged)
+    const query = (sql) => this.#postgres.query(this.#databaseUrl, sql)
+    await checkRecords(history, { query, hasChanged: watch.hasChanged })
     await this.#checkConnections()
 
     const count = results.reduce((sum, { acknowledged }) => sum + acknowledged.length, 0)
@@ -142,28 +147,6 @@ class Load {
         `${Math.round(ownMs)} ms, the longest gap of a caller was ${Math.round(gap)} ms\n`,
     )
     expect(gone.length).toBeLessThanOrEqual(lost)
-  }
-
-  /** No write is in twice, none that was refused, and what is gone went in a failover. */
-  #checkWrites(results, stored) {
-    for (const { tokens, version } of stored) {
-      expect(new Set(tokens).size).toBe(tokens.length)
-      expect(version).toBe(tokens.length + 1)
-    }
-    const all = new Set(stored.flatMap(({ tokens }) => tokens))
-    const refused = results.flatMap((result) => result.refused)
-    expect(refused.filter(({ token }) => all.has(token))).toEqual([])
-
-    const acknowledged = results.flatMap((result) => result.acknowledged)
-    for (const { id, token, version } of acknowledged) {
-      if (!all.has(token)) continue
-      expect(stored[this.#ids.indexOf(id)].tokens[version - 2]).toBe(token)
-    }
-    const gone = acknowledged.filter(({ token }) => !all.has(token))
-    const { began, ended } = this.#fault
-    const unexplained = gone.filter((one) => one.ended < began - 100 || one.began > ended)
-    expect(unexplained).toEqual([])
-    return gone
   }
 
   /** Subscribers and caches know what is stored. */
@@ -191,65 +174,32 @@ class Load {
   }
 
   /**
-   * Each change that is stored has one record, and none that was refused has any. But a write that a
-   * failover has undone before its answer came is tried again, may then be in conflict, and has a record.
-   * A write is known by all tokens up to its own, as `modifySession` repeats one after such a conflict.
+   * As many connections as before, all to the master; and none after all is closed. Sentinels that were
+   * all away are listened to again when they are asked the next time.
    */
-  async #checkAudit(results, stored, hasChanged) {
-    const expected = stored.flatMap(({ tokens }, n) =>
-      tokens.map((token, at) => `${this.#ids[n]} ${hashOf(tokens.slice(0, at + 1))} ${token}`),
-    )
-    let events
-    const complete = async () => {
-      events = await this.#postgres.query(
-        this.#databaseUrl,
-        `SELECT concat_ws(
-           ' ', session_id, md5(state_snapshot ->> 'tokens'), state_snapshot -> 'tokens' ->> -1
-         ) AS write FROM sync_events WHERE state_snapshot -> 'version' <> '1'`,
-      )
-      const there = new Set(events.map(({ write }) => write))
-      return expected.every((write) => there.has(write))
-    }
-    await until(complete, 15_000).catch(() => {})
-    const writes = events.map(({ write }) => write)
-    expect(expected.filter((write) => !writes.includes(write))).toEqual([])
-    expect(writes.filter((write, n) => writes.indexOf(write) !== n)).toEqual([])
-    const refused = new Set()
-    for (const { token, code } of results.flatMap((result) => result.refused))
-      if (!hasChanged || code !== 'CONCURRENT_MODIFICATION') refused.add(token)
-    expect(writes.filter((write) => refused.has(write.split(' ')[2]))).toEqual([])
-  }
-
-  /** As many connections as before, all to the master; and none after all is closed. */
   async #checkConnections() {
     const { port } = await this.#servers.master()
-    const before = this.#open(this.#connections)
+    const { all, toMaster, toSentinels } = this.#connections
     let now
     await until(async () => {
-      now = await this.#connectionsByServer()
-      return now[port] === before && this.#open(now) === before
+      now = await this.#countConnections(port)
+      return now.all === all && now.toMaster === toMaster && now.toSentinels <= toSentinels
     }).catch(() => {})
-    expect(now[port]).toBe(before)
-    expect(this.#open(now)).toBe(before)
+    expect(now).toMatchObject({ all, toMaster })
+    expect(now.toSentinels).toBeLessThanOrEqual(toSentinels)
     await this.#all('close')
-    await until(async () => this.#open(await this.#connectionsByServer()) === 0)
-  }
-
-  #open(connections) {
-    return Object.values(connections).reduce((sum, count) => sum + count, 0)
-  }
-
-  async #connectionsByServer() {
-    const counts = this.#servers.servers.map(async (server) => {
-      const client = server.client()
-      const list = await client.client('LIST')
-      client.disconnect()
-      return [
-        server.port,
-        list.split('\n').filter((line) => line.includes('name=synckairos')).length,
-      ]
+    await until(async () => {
+      const left = await this.#countConnections(port)
+      return left.all + left.toSentinels === 0
     })
-    return Object.fromEntries(await Promise.all(counts))
+  }
+
+  /** Of this module. `port` is the master's. */
+  async #countConnections(port) {
+    const { servers, sentinels = [] } = this.#servers
+    const open = await connectionsTo(servers)
+    const toSentinels = sumOf(await connectionsTo(sentinels))
+    return { all: sumOf(open), toMaster: open.get(port), toSentinels }
   }
 
   async #stored() {
@@ -278,10 +228,10 @@ class Load {
   }
 }
 
-/** As PostgreSQL's `md5()` of these tokens in its `jsonb`. */
-function hashOf(tokens) {
-  const text = tokens.map((token) => `"${token}"`).join(', ')
-  return createHash('md5').update(`[${text}]`).digest('hex')
-}
+/**
+ * Those of a `SentinelGroup`, or one alone.
+ *
+ * @typedef {{ url: string, servers: RedisServer[], sentinels?: RedisServer[], master(): Promise<RedisServer> }} Servers
+ */
 
 module.exports = { Load }

@@ -57,6 +57,7 @@ class MasterWatch {
     const impatient = {
       commandTimeout: ANSWER_MS,
       enableOfflineQueue: false,
+      enableReadyCheck: false, // It waits a second for a server that loads.
       maxRetriesPerRequest: 0,
       retryStrategy: () => 10,
     }

@@ -19,6 +19,7 @@ const PERIODS = { 'info-period': 100, 'ask-period': 100, 'publish-period': 500 }
 const IMPATIENT = {
   commandTimeout: 500,
   enableOfflineQueue: false,
+  enableReadyCheck: false,
   maxRetriesPerRequest: 0,
   retryStrategy: () => 20,
 }
@@ -51,7 +52,7 @@ class Sentinel extends RedisServer {
       `dir ${directory}`,
       `sentinel monitor ${NAME} 127.0.0.1 ${master.port} 2`,
       `sentinel down-after-milliseconds ${NAME} ${downAfterMs}`,
-      `sentinel failover-timeout ${NAME} 3000`,
+      `sentinel failover-timeout ${NAME} 2000`,
       `sentinel parallel-syncs ${NAME} 2`,
     ]
     if (password) settings.push(`sentinel auth-pass ${NAME} ${password}`)

@@ -9,8 +9,8 @@
 //!   session; [`ledger`]: where a write notes that it was applied.
 //! - `probe`: when a subscription proves that messages arrive.
 //! - `role`: whether the server is still a master; `replication`: which writes wait for replicas.
-//! - `conversation`: what was sent and is owed on one connection; `dispatcher`: which request goes
-//!   out when, and what becomes of it.
+//! - `conversation`: what was sent and is owed on one connection; `pending`: a request on its way;
+//!   `dispatcher`: which request goes out when, and what becomes of it.
 //!
 //! With a server:
 //!
@@ -45,6 +45,7 @@ pub(crate) mod link;
 mod nodes_status;
 pub mod options;
 pub mod order;
+mod pending;
 mod ping;
 mod probe;
 pub mod records;

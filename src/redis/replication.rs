@@ -11,6 +11,9 @@ use crate::operation::replicas::Replicas;
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::encode::Command;
 
+/// Said of a server that refuses `WAIT`.
+const NEEDS_WAIT: &str = " (the option replicas needs the command WAIT)";
+
 /// The writes of a connection that wait for replicas.
 pub(crate) struct Replication<C> {
     /// What the writes demand that no `WAIT` was sent behind.
@@ -35,6 +38,22 @@ pub(crate) enum Confirmed {
     By(u32),
     /// Nobody knows: Redis' error.
     Unknown(String),
+}
+
+impl Confirmed {
+    /// Whether it is what a write demands. `Err`: why not.
+    pub fn satisfies(&self, Replicas { count, timeout }: Replicas) -> Result<(), String> {
+        let ms = timeout.as_millis();
+        match self {
+            Self::By(some) if *some >= count => Ok(()),
+            Self::By(some) => {
+                Err(format!("written, and {some} of {count} replicas had it within {ms} ms"))
+            }
+            Self::Unknown(reason) => {
+                Err(format!("written, and nobody knows how many replicas have it: {reason}"))
+            }
+        }
+    }
 }
 
 impl<C> Replication<C> {
@@ -70,8 +89,9 @@ impl<C> Replication<C> {
         match answer {
             Value::Int(count) => Confirmed::By(u32::try_from(*count).unwrap_or(0)),
             Value::ServerError(error) => {
-                let line = error_line(error);
+                let mut line = error_line(error);
                 if Refusal::is_for_good(&line) {
+                    line.push_str(NEEDS_WAIT);
                     self.refusal = Some(line.clone());
                 }
                 Confirmed::Unknown(line)
@@ -155,9 +175,9 @@ mod tests {
         let mut replication: Replication<u32> = Replication::new();
         replication.confirmed(&answer("-BUSY x\r\n"));
         assert_eq!(replication.refusal(), None);
-        let refusal = Confirmed::Unknown("NOPERM x".into());
-        assert_eq!(replication.confirmed(&answer("-NOPERM x\r\n")), refusal);
-        assert_eq!(replication.refusal(), Some("NOPERM x"));
+        replication.confirmed(&answer("-NOPERM x\r\n"));
+        let refusal = replication.refusal().expect("a refusal");
+        assert!(refusal.starts_with("NOPERM x") && refusal.contains("WAIT"), "{refusal}");
         replication.end();
         assert_eq!(replication.refusal(), None, "another connection may lead to another server");
     }

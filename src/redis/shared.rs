@@ -14,9 +14,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::redis::dispatcher::{Dispatcher, Fence, Settled};
+use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::Identity;
 use crate::redis::layout::Layout;
+use crate::redis::pending::Settled;
 use crate::redis::request::Request;
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::Endpoint;

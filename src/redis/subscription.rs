@@ -171,7 +171,7 @@ impl<A: Audience> Task<A> {
         }
     }
 
-    /// The server is a part of a cluster: listens to any master, to which all nodes pass on what is published.
+    /// The server is a part of a cluster: listens to a node, to which all others pass on what is published.
     async fn turn_to_master(&mut self) {
         let mut changes = self.connection.map_changes();
         connect(&self.connection, self.options.stall_timeout);
@@ -195,7 +195,7 @@ impl<A: Audience> Task<A> {
     }
 
     fn turn_to(&mut self, master: Endpoint) {
-        self.subscriber.turn_to(self.options.of_node(master.clone(), Expected::Master));
+        self.subscriber.turn_to(self.options.of_node(master.clone(), Expected::Publisher));
         self.master = Some(master);
     }
 

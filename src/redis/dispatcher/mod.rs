@@ -15,7 +15,6 @@
 //! One server is a map with one node, number 0.
 
 mod node;
-mod pending;
 mod routes;
 
 use std::collections::VecDeque;
@@ -25,16 +24,14 @@ use tokio::time::{Duration, Instant};
 
 pub(crate) use self::node::Fence;
 use self::node::Node;
-pub(crate) use self::pending::Settled;
-use self::pending::{Asker, Pending};
 use crate::backoff::Backoff;
 use crate::error::{Error, Result};
 use crate::operation::Effect;
-use crate::operation::replicas::Replicas;
 use crate::redis::conversation::{Conversation, Sending, Unanswered};
 use crate::redis::greeting::Identity;
 use crate::redis::ledger::{Entry, Ledgers};
 use crate::redis::order::{Access, Order};
+use crate::redis::pending::{Asker, Pending, Settled};
 use crate::redis::refusal::{Refusal, error_line, without_script};
 use crate::redis::replication::{Confirmed, Executed, encode_wait};
 use crate::redis::request::{Attempt, Request};
@@ -52,9 +49,6 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How a command of the dispatcher's own is sent.
 const INTERNAL: Sending =
     Sending { changes: false, documents: 0, replies: 1, blocks: Duration::ZERO };
-
-/// What to do where the server refuses `WAIT`.
-const CANNOT_WAIT: &str = "the option replicas needs the command WAIT";
 
 /// Who has which keys.
 enum Map {
@@ -124,7 +118,7 @@ impl Dispatcher {
                 .iter()
                 .find_map(|node| node.replication.refusal().map(|refusal| (&node.server, refusal)))
         {
-            let message = format!("{refusal} ({server}: {CANNOT_WAIT})");
+            let message = format!("{refusal} at {server}");
             return self.settled.push(Settled::new(request, Err(Error::Reply { message })));
         }
         let deadline = request.deadline();
@@ -378,27 +372,11 @@ impl Dispatcher {
             // The next connection's server may have what was written here, or not.
             return self.leave(number, line.clone(), now);
         }
-        let is_for_good = node.replication.refusal().is_some();
-        for executed in node.replication.take_executed() {
-            let Executed { call: pending, answer, replicas: Replicas { count, timeout } } =
-                executed;
-            let reason = match &confirmed {
-                Confirmed::By(some) if *some >= count => {
-                    self.settle(pending, Ok(answer));
-                    continue;
-                }
-                Confirmed::By(some) => {
-                    let ms = timeout.as_millis();
-                    format!("written, and {some} of {count} replicas had it within {ms} ms")
-                }
-                Confirmed::Unknown(refusal) if is_for_good => {
-                    format!("written, and {refusal} ({CANNOT_WAIT})")
-                }
-                Confirmed::Unknown(refusal) => {
-                    format!("written, and nobody knows by how many replicas: {refusal}")
-                }
-            };
-            self.give_up_because(pending, Some(number), true, &reason);
+        for Executed { call, answer, replicas } in node.replication.take_executed() {
+            match confirmed.satisfies(replicas) {
+                Ok(()) => self.settle(call, Ok(answer)),
+                Err(reason) => self.give_up_because(call, Some(number), true, &reason),
+            }
         }
     }
 
@@ -495,7 +473,9 @@ impl Dispatcher {
             self.leave(number, line.clone(), now);
         }
         match refusal {
-            _ if is_opaque => self.settle(pending, Err(Error::Reply { message: line })),
+            _ if is_opaque && !is_of_cluster(&line) => {
+                self.settle(pending, Err(Error::Reply { message: line }));
+            }
             Refusal::UnknownScript if !pending.with_source => {
                 pending.with_source = true;
                 self.send_again(pending);
@@ -730,6 +710,11 @@ impl Dispatcher {
             self.settled.push(Settled::new(message.request, Err(Error::unavailable(reason))));
         }
     }
+}
+
+/// Whether it is the state of the cluster that has let nothing of a call be executed.
+fn is_of_cluster(line: &str) -> bool {
+    line.starts_with("TRYAGAIN ") || line.starts_with("CLUSTERDOWN ")
 }
 
 /// Takes out of a queue what is over, and keeps the order of the rest.

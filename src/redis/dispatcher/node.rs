@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use tokio::time::{Duration, Instant};
 
-use super::pending::{Asker, Pending};
 use crate::redis::conversation::Conversation;
 use crate::redis::greeting::Identity;
+use crate::redis::pending::{Asker, Pending};
 use crate::redis::replication::Replication;
 use crate::redis::role::Role;
 

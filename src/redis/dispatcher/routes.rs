@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use super::node::Node;
-use super::pending::Pending;
 use super::{Dispatcher, Map};
+use crate::redis::pending::Pending;
 use crate::redis::refusal::Redirection;
 use crate::redis::request::{Place, Request};
 use crate::redis::topology::cluster::{Cluster, NodeNumber};
@@ -52,7 +52,7 @@ impl Dispatcher {
     /// The node that was asked for the map has answered.
     pub fn map_answered(&mut self, view: &View, now: Instant) {
         let Map::Cluster(cluster) = &mut self.map else { return };
-        if !cluster.answered(view, now).is_empty() {
+        if cluster.answered(view, now) {
             self.reroute();
         }
     }

@@ -8,6 +8,7 @@
 //! first (0): a failure names the seed that repeats it.
 
 mod check;
+mod cluster;
 mod request;
 mod server;
 mod world;

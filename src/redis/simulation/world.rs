@@ -7,8 +7,9 @@ use tokio::time::{Duration, Instant};
 use super::request::{Asked, Kind};
 use super::server::{Mode, Reply, Rights, Server, WORDS};
 use crate::operation::replicas::Replicas;
-use crate::redis::dispatcher::{Dispatcher, Fence, Settled};
+use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::Identity;
+use crate::redis::pending::Settled;
 use crate::redis::resp::decoder::{Decoder, Frame};
 
 /// What happens at a time.

@@ -11,6 +11,7 @@
 use tokio::time::{Duration, Instant};
 
 use super::endpoint::{Endpoint, NatMap};
+use super::ranges::Ranges;
 use super::seeds::Seeds;
 use super::slot::Slot;
 use super::view::View;
@@ -40,9 +41,7 @@ pub(crate) struct Cluster {
     nodes: Vec<Endpoint>,
     /// Where they are really, by the addresses that they announce.
     nat_map: NatMap,
-    /// How many slots each of them has.
-    shares: Vec<u16>,
-    owners: Box<[Option<NodeNumber>]>,
+    owners: Ranges<NodeNumber>,
     /// The latest epoch that a node has told of, and how many have told of earlier ones since.
     epoch: u64,
     old_answers: u32,
@@ -63,10 +62,9 @@ impl Cluster {
     pub fn new(seeds: Seeds, now: Instant, random: fastrand::Rng) -> Self {
         let Seeds { nodes, nat_map } = seeds;
         Self {
-            shares: vec![0; nodes.len()],
             nodes,
             nat_map,
-            owners: vec![None; usize::from(Slot::COUNT)].into(),
+            owners: Ranges::new(),
             epoch: 0,
             old_answers: 0,
             asked: None,
@@ -80,12 +78,12 @@ impl Cluster {
 
     /// The owner of a slot. `None`: nobody has told of one.
     pub fn owner(&self, slot: Slot) -> Option<NodeNumber> {
-        self.owners.get(usize::from(slot.number())).copied().flatten()
+        self.owners.get(slot)
     }
 
     /// Whether a node has slots.
     pub fn is_owner(&self, node: NodeNumber) -> bool {
-        self.shares.get(node).is_some_and(|share| *share > 0)
+        self.owners.has(node)
     }
 
     /// How many nodes were ever told of.
@@ -114,14 +112,14 @@ impl Cluster {
         Some(node)
     }
 
-    /// Whoever was asked has answered. Returns the slots that have another owner now.
-    pub fn answered(&mut self, view: &View, now: Instant) -> Vec<Slot> {
+    /// Whoever was asked has answered. Whether slots have other owners now.
+    pub fn answered(&mut self, view: &View, now: Instant) -> bool {
         let asked = self.asked.take();
         self.failures = 0;
         if view.epoch() < self.epoch && self.old_answers < OLD_ANSWERS {
             self.old_answers += 1;
             self.hinted(asked, now);
-            return Vec::new();
+            return false;
         }
         self.epoch = view.epoch();
         self.old_answers = 0;
@@ -131,21 +129,18 @@ impl Cluster {
         self.believe(view)
     }
 
-    fn believe(&mut self, view: &View) -> Vec<Slot> {
-        let mut moved = Vec::new();
+    fn believe(&mut self, view: &View) -> bool {
+        let mut has_changed = false;
         for master in &view.masters {
             let owner = self.number(&master.endpoint);
             for replica in &master.replicas {
                 self.number(replica);
             }
-            for slot in master.slots.iter().cloned().flatten().filter_map(Slot::new) {
-                if self.owner(slot) != Some(owner) {
-                    self.set_owner(slot, owner);
-                    moved.push(slot);
-                }
+            for slots in &master.slots {
+                has_changed |= self.owners.set(slots, owner);
             }
         }
-        moved
+        has_changed
     }
 
     /// Whoever was asked has not answered, or not in a way that can be read.
@@ -158,10 +153,8 @@ impl Cluster {
     /// A node says that another one has this slot (`MOVED`). Whether that is news.
     pub fn redirected(&mut self, slot: Slot, to: &Endpoint, now: Instant) -> bool {
         let owner = self.number(to);
-        let is_news = self.owner(slot) != Some(owner);
-        self.set_owner(slot, owner);
         self.hinted(None, now);
-        is_news
+        self.owners.set(&(slot.number()..=slot.number()), owner)
     }
 
     /// Something says that the map may be old: a connection to `by` has ended or cannot be made, or
@@ -186,22 +179,11 @@ impl Cluster {
         }
     }
 
-    fn set_owner(&mut self, slot: Slot, owner: NodeNumber) {
-        let Some(known) = self.owners.get_mut(usize::from(slot.number())) else { return };
-        if let Some(share) = known.replace(owner).and_then(|before| self.shares.get_mut(before)) {
-            *share -= 1;
-        }
-        if let Some(share) = self.shares.get_mut(owner) {
-            *share += 1;
-        }
-    }
-
     /// The number of the node that announces this address.
     pub fn number(&mut self, announced: &Endpoint) -> NodeNumber {
         let endpoint = self.nat_map.mapped(announced);
         self.nodes.iter().position(|known| *known == endpoint).unwrap_or_else(|| {
             self.nodes.push(endpoint);
-            self.shares.push(0);
             self.nodes.len() - 1
         })
     }
@@ -239,10 +221,10 @@ mod tests {
             Self { cluster: Cluster::new(Seeds::one(endpoint(1)), now, random), now }
         }
 
-        fn told(&mut self, view: &View) -> usize {
+        fn told(&mut self, view: &View) -> bool {
             self.now += Duration::from_secs(20);
             assert!(self.cluster.ask(self.now).is_some());
-            self.cluster.answered(view, self.now).len()
+            self.cluster.answered(view, self.now)
         }
 
         fn owner(&self, slot: u16) -> Option<&Endpoint> {
@@ -254,9 +236,9 @@ mod tests {
     #[test]
     fn an_old_answer_takes_nothing_from_a_newer_owner() {
         let mut client = Client::new();
-        assert_eq!(client.told(&view(&[(1, 1, 0..=99), (2, 2, 100..=199)])), 200);
-        assert_eq!(client.told(&view(&[(3, 3, 0..=99), (2, 2, 100..=199)])), 100);
-        assert_eq!(client.told(&view(&[(1, 1, 0..=99), (2, 2, 100..=199)])), 0);
+        assert!(client.told(&view(&[(1, 1, 0..=99), (2, 2, 100..=199)])));
+        assert!(client.told(&view(&[(3, 3, 0..=99), (2, 2, 100..=199)])));
+        assert!(!client.told(&view(&[(1, 1, 0..=99), (2, 2, 100..=199)])));
         assert_eq!(client.owner(99), Some(&endpoint(3)));
         assert_eq!(client.owner(200), None);
     }
@@ -265,7 +247,7 @@ mod tests {
     fn a_node_that_has_another_address_is_found_there() {
         let mut client = Client::new();
         client.told(&view(&[(1, 1, 0..=99)]));
-        assert_eq!(client.told(&view(&[(7, 1, 0..=99)])), 100);
+        assert!(client.told(&view(&[(7, 1, 0..=99)])));
         assert_eq!(client.owner(0), Some(&endpoint(7)));
     }
 
@@ -277,7 +259,7 @@ mod tests {
         client.cluster.redirected(slot, &endpoint(2), client.now);
         assert_eq!(client.owner(5), Some(&endpoint(2)));
         assert!(client.cluster.timeout() <= Some(client.now + PAUSE + HASTE));
-        assert_eq!(client.told(&view(&[(1, 1, 0..=99), (2, 2, 100..=199)])), 1);
+        assert!(client.told(&view(&[(1, 1, 0..=99), (2, 2, 100..=199)])));
         assert_eq!(client.owner(5), Some(&endpoint(1)));
     }
 

@@ -9,7 +9,7 @@
 //! In a cluster, all pure:
 //!
 //! - `seeds`: how the cluster is told.
-//! - `slot`: the slot of a key; `partition`: the slots that sessions are in.
+//! - `slot`: the slot of a key; `ranges`: what belongs to each; `partition`: the slots that sessions are in.
 //! - `view`: what a node tells of its cluster; `cluster`: what is made of that, and who is asked next.
 //!
 //! `endpoint`: a host and a port.
@@ -18,6 +18,7 @@ pub(crate) mod cluster;
 pub(crate) mod endpoint;
 pub mod master;
 pub(crate) mod partition;
+mod ranges;
 mod report;
 pub(crate) mod seeds;
 mod sentinels;

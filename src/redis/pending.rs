@@ -1,4 +1,4 @@
-//! A request that is not settled, and one that has just been.
+//! A request on its way through the dispatcher, from its submission until it is settled.
 
 use redis::Value;
 
@@ -11,14 +11,14 @@ use crate::redis::role::Question;
 use crate::redis::topology::cluster::NodeNumber;
 
 /// A request that is not settled.
-pub(super) struct Pending {
+pub(crate) struct Pending {
     pub request: Box<dyn Request>,
     /// Its number in the ledger, from the first try on.
     pub number: Option<u64>,
     /// A try was sent and its answer lost.
     pub repeated: bool,
     pub with_source: bool,
-    /// The node that has said that another one is to be asked this time (`ASK`) has named this one.
+    /// The node that is to be asked this time, as the one that has the slot says (`ASK`).
     pub asking: Option<NodeNumber>,
     /// How often Redis has refused it for now, and why it did last.
     pub refusals: u32,
@@ -50,7 +50,7 @@ impl Pending {
 }
 
 /// Who waits for a reply.
-pub(super) enum Asker {
+pub(crate) enum Asker {
     Call(Pending),
     /// The dispatcher, for the server's role.
     Role(Question),
