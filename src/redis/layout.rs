@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use crate::error::Error;
 use crate::redis::request::Place;
 use crate::redis::topology::partition::Partitions;
 
@@ -13,6 +14,8 @@ pub(crate) enum Spread {
     One,
     /// The masters of a cluster share the partitions.
     Partitions(Partitions),
+    /// There is a cluster whose partitions are not those that this client is to use.
+    Refused(Error),
 }
 
 /// What is known of how keys are spread.
@@ -30,6 +33,7 @@ impl Layout {
         match self.get() {
             None => Place::Unknown,
             Some(Spread::One) => Place::Any,
+            Some(Spread::Refused(error)) => Place::Nowhere(error),
             Some(Spread::Partitions(partitions)) => {
                 match partitions.get(partitions.of(session_id)) {
                     Some(partition) => {
@@ -41,6 +45,16 @@ impl Layout {
         }
     }
 
+    /// A key of one server in place of one that belongs to a session of a partition: without the hash tag.
+    pub fn without_tag(&self, key: String) -> String {
+        let Some(Spread::Partitions(partitions)) = self.get() else { return key };
+        let Some((before, rest)) = key.split_once('{') else { return key };
+        match rest.split_once("}:") {
+            Some((tag, after)) if partitions.has_tag(tag) => [before, after].concat(),
+            _ => key,
+        }
+    }
+
     /// There is one server. `false`, if there was a cluster before.
     pub fn is_one(&self) -> bool {
         matches!(self.0.get_or_init(|| Spread::One), Spread::One)
@@ -49,8 +63,12 @@ impl Layout {
     /// There is a cluster with these partitions. `false`, if there was something else before.
     pub fn is_partitioned(&self, count: u16) -> bool {
         match self.0.get_or_init(|| Spread::Partitions(Partitions::new(count))) {
-            Spread::One => false,
+            Spread::One | Spread::Refused(_) => false,
             Spread::Partitions(partitions) => partitions.len() == usize::from(count),
         }
+    }
+    /// There is a cluster that must not be used, for this reason.
+    pub fn is_refused(&self, error: Error) {
+        self.0.get_or_init(|| Spread::Refused(error));
     }
 }

@@ -75,6 +75,9 @@ pub(crate) struct Dispatcher {
     homeless: VecDeque<Pending>,
     /// Why the map is not known.
     unknown: String,
+    /// How often a slot was found elsewhere than before, and how often a connection to a node was lost.
+    moves: u64,
+    losses: u64,
     order: Order<Pending>,
     resting: Vec<(Instant, Pending)>,
     placeless: VecDeque<Pending>,
@@ -95,6 +98,8 @@ impl Dispatcher {
             nodes: vec![Node::new(server)],
             homeless: VecDeque::new(),
             unknown: String::from("no node has told of the cluster in time"),
+            moves: 0,
+            losses: 0,
             order: Order::new(),
             resting: Vec::new(),
             placeless: VecDeque::new(),
@@ -159,6 +164,7 @@ impl Dispatcher {
     pub fn lost(&mut self, number: NodeNumber, reason: String, now: Instant) {
         if let Map::Cluster(cluster) = &mut self.map {
             cluster.hinted(Some(number), now);
+            self.losses += 1;
         }
         let Some(node) = self.nodes.get_mut(number) else { return };
         node.reason = reason;
@@ -309,8 +315,12 @@ impl Dispatcher {
             if let Some(Asker::Call(pending)) = conversation.next_mut() {
                 pending.request.part(value);
             }
-            if let Some(line) = refusal.filter(|line| Refusal::of(line) == Refusal::WrongServer) {
-                self.leave(number, line, now);
+            match refusal {
+                Some(line) if Refusal::of(&line) == Refusal::WrongServer => {
+                    self.leave(number, line, now);
+                }
+                Some(line) if line.starts_with("MOVED ") => self.map_is_old(now),
+                _ => {}
             }
             return Ok(());
         }
@@ -471,7 +481,9 @@ impl Dispatcher {
             self.leave(number, line.clone(), now);
         }
         match refusal {
-            _ if is_opaque => self.settle(pending, Err(Error::Reply { message: line })),
+            _ if is_opaque && !is_of_cluster(&line) => {
+                self.settle(pending, Err(Error::Reply { message: line }));
+            }
             Refusal::UnknownScript if !pending.with_source => {
                 pending.with_source = true;
                 self.send_again(pending);
@@ -706,6 +718,11 @@ impl Dispatcher {
             self.settled.push(Settled::new(message.request, Err(Error::unavailable(reason))));
         }
     }
+}
+
+/// Whether it is the state of the cluster that has let nothing of a call be executed.
+fn is_of_cluster(line: &str) -> bool {
+    line.starts_with("TRYAGAIN ") || line.starts_with("CLUSTERDOWN ")
 }
 
 /// Takes out of a queue what is over, and keeps the order of the rest.

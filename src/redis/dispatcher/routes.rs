@@ -9,14 +9,16 @@ use crate::redis::refusal::Redirection;
 use crate::redis::request::{Place, Request};
 use crate::redis::topology::cluster::{Cluster, NodeNumber};
 use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::partition::Partitions;
+use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::view::View;
 
 impl Dispatcher {
     /// What was taken for one server is a cluster, of which these nodes are known. It has no connection.
-    pub fn is_part_of_cluster(&mut self, known: Vec<Endpoint>, now: Instant) {
+    pub fn is_part_of_cluster(&mut self, seeds: Seeds, now: Instant) {
         if let Map::One = self.map {
             let random = fastrand::Rng::with_seed(self.random.u64(..));
-            self.map = Map::Cluster(Cluster::new(known, now, random));
+            self.map = Map::Cluster(Cluster::new(seeds, now, random));
             if let Some(node) = self.nodes.first_mut() {
                 self.homeless.append(&mut node.again);
                 self.homeless.append(&mut node.ready);
@@ -78,6 +80,29 @@ impl Dispatcher {
         cluster.endpoint(number)
     }
 
+    /// How often it has changed who has which keys, as far as that is known.
+    pub fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// How often the news of changed keys may have had a gap: some node has none for what was read before.
+    pub fn gaps_in_news(&self) -> u64 {
+        self.moves + self.losses
+    }
+
+    /// Who has each partition, by its number. `None` where nobody has told.
+    pub fn owners(&self, partitions: &Partitions) -> Vec<Option<Endpoint>> {
+        let Map::Cluster(cluster) = &self.map else { return Vec::new() };
+        let owner = |slot| cluster.endpoint(cluster.owner(slot)?).cloned();
+        partitions.iter().map(|partition| owner(partition.slot)).collect()
+    }
+
+    /// The masters of the cluster; `None`: it is one server.
+    pub fn masters(&self) -> Option<Vec<NodeNumber>> {
+        let Map::Cluster(cluster) = &self.map else { return None };
+        Some((0..cluster.nodes()).filter(|number| cluster.is_owner(*number)).collect())
+    }
+
     /// Forgets the connection to a node that has no slots and owes nothing. `false`: it is needed.
     pub fn dismiss(&mut self, number: NodeNumber) -> bool {
         let Map::Cluster(cluster) = &self.map else { return false };
@@ -93,6 +118,7 @@ impl Dispatcher {
     /// How the keys are spread is known now, or is known to be otherwise.
     pub fn reroute(&mut self) {
         if let Map::Cluster(cluster) = &self.map {
+            self.moves += 1;
             for number in self.nodes.len()..cluster.nodes() {
                 let name = cluster.endpoint(number).map(Endpoint::to_string);
                 self.nodes.push(Node::new(name.unwrap_or_default()));
@@ -115,7 +141,7 @@ impl Dispatcher {
     pub(super) fn route(&self, request: &dyn Request) -> Option<NodeNumber> {
         let Map::Cluster(cluster) = &self.map else { return Some(0) };
         let number = match request.place() {
-            Place::Unknown => return None,
+            Place::Unknown | Place::Nowhere(_) => return None,
             Place::Node(number) => number,
             Place::Slot(slot) | Place::Partition { slot, .. } => cluster.owner(slot)?,
             Place::Any => self.any_owner(cluster)?,
@@ -135,7 +161,7 @@ impl Dispatcher {
     pub(super) fn send_later(&mut self, pending: Pending) {
         match self.route(&*pending.request).and_then(|number| self.nodes.get_mut(number)) {
             Some(node) => node.ready.push_back(pending),
-            None => self.homeless.push_back(pending),
+            None => self.is_homeless(pending),
         }
     }
 
@@ -144,7 +170,18 @@ impl Dispatcher {
         let number = pending.asking.or_else(|| self.route(&*pending.request));
         match number.and_then(|number| self.nodes.get_mut(number)) {
             Some(node) => node.again.push_back(pending),
-            None => self.homeless.push_back(pending),
+            None => self.is_homeless(pending),
+        }
+    }
+
+    /// It waits until somebody tells where it belongs, unless that is nowhere.
+    fn is_homeless(&mut self, pending: Pending) {
+        match pending.request.place() {
+            Place::Nowhere(error) => {
+                let refusal = error.clone();
+                self.settle(pending, Err(refusal));
+            }
+            _ => self.homeless.push_back(pending),
         }
     }
 

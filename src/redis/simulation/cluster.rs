@@ -18,7 +18,8 @@ use crate::redis::request::{Attempt, Place, Request};
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::resp::encode::Command;
 use crate::redis::topology::cluster::NodeNumber;
-use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::endpoint::{Endpoint, NatMap};
+use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::slot::Slot;
 use crate::redis::topology::view::{Master, View};
 
@@ -180,7 +181,8 @@ impl World {
         let stall = Duration::from_secs(2);
         let mut dispatcher =
             Dispatcher::new("cluster".into(), stall, fastrand::Rng::with_seed(seed));
-        dispatcher.is_part_of_cluster((0..NODES).map(endpoint).collect(), begun);
+        let nodes = (0..NODES).map(endpoint).collect();
+        dispatcher.is_part_of_cluster(Seeds { nodes, nat_map: NatMap::default() }, begun);
         let mut world = Self {
             may_fence: seed % 2 == 0,
             begun,

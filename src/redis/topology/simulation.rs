@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::cluster::{Cluster, NodeNumber};
 use super::endpoint::Endpoint;
+use super::seeds::Seeds;
 use super::slot::Slot;
 use super::view::{Master, View};
 
@@ -77,7 +78,11 @@ impl World {
         let nodes: Vec<Node> = (0..count).map(|_| node()).collect();
         let seeds = (0..count).filter(|_| random.bool()).map(endpoint).collect::<Vec<_>>();
         let seeds = if seeds.is_empty() { vec![endpoint(0)] } else { seeds };
-        let cluster = Cluster::new(seeds, begun, fastrand::Rng::with_seed(seed));
+        let cluster = Cluster::new(
+            Seeds { nodes: seeds, ..Seeds::default() },
+            begun,
+            fastrand::Rng::with_seed(seed),
+        );
         let mut world = Self {
             random,
             begun,

@@ -59,7 +59,10 @@ impl Watcher {
                 self.follow(order).await;
             }
             self.master.publish(News {
-                master: self.sentinels.master().map(|master| self.master.group.mapped(master)),
+                master: self
+                    .sentinels
+                    .master()
+                    .map(|master| self.master.group.nat_map.mapped(master)),
                 trouble: self.sentinels.trouble(),
             });
             let timeout = self.sentinels.timeout();
@@ -93,8 +96,8 @@ impl Watcher {
                     self.sentinels.told(endpoint, Instant::now());
                 }
             }
-            Event::Message { .. } | Event::Marker(_) => {}
-            Event::Lost { .. } => {
+            Event::Message { .. } | Event::Marker(_) | Event::Moved(_) => {}
+            Event::Lost { .. } | Event::IsCluster => {
                 self.listener = None;
                 self.sentinels.silent(Instant::now());
             }
@@ -144,6 +147,6 @@ async fn ask(group: Arc<Group>, sentinel: Endpoint) -> Outcome {
 }
 
 fn options(group: &Group, sentinel: &Endpoint) -> Options {
-    let address = Address::Tcp { endpoint: group.mapped(sentinel), tls: group.tls.clone() };
+    let address = Address::Tcp { endpoint: group.nat_map.mapped(sentinel), tls: group.tls.clone() };
     Options::new(Place::Fixed(address), group.login.clone())
 }
