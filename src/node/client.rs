@@ -25,6 +25,7 @@ use crate::redis::options::{Address, Options, Place};
 use crate::redis::settings::Settings;
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::master::Group;
+use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::watcher::keep_watch;
 use crate::redis::tracking::{InvalidationSink, Track};
 
@@ -126,8 +127,8 @@ impl NativeClient {
         self.engine.to_string()
     }
 
-    /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`, or what
-    /// `lib/client/sentinels.js` reads; `tls`, a boolean; `username`, `password`, `db`. A store in this
+    /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`, or `nodes` and
+    /// `natMap`, or what `lib/client/sentinels.js` reads; `tls`, a boolean; `username`, `password`, `db`. A store in this
     /// process has neither address nor user.
     #[napi(getter)]
     pub fn settings(&self) -> String {
@@ -141,6 +142,10 @@ impl NativeClient {
             }
             Place::Fixed(Address::Unix(path)) => {
                 serde_json::json!({ "path": path.to_string_lossy() })
+            }
+            Place::Cluster { seeds, tls } => {
+                let Seeds { nodes, nat_map } = &**seeds;
+                serde_json::json!({ "nodes": nodes, "natMap": nat_map, "tls": tls.is_some() })
             }
             Place::Named { master, tls } => {
                 let Group { name, sentinels, login, tls: sentinel_tls, nat_map } = &*master.group;

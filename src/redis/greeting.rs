@@ -15,6 +15,12 @@ pub(crate) const REPLICA: &str = "it is a replica: connect to its master";
 /// Why a part of a cluster is not used as a server of its own.
 pub(crate) const CLUSTER: &str = "it is a part of a cluster";
 
+/// Why another database than 0 is not used there.
+const NO_DATABASES: &str = "it is a part of a cluster, which has no database but 0: leave db out";
+
+/// Why a server of its own is not used as a part of a cluster.
+const NO_CLUSTER: &str = "it is not a part of a cluster: name it by redis:// or { host, port }";
+
 /// The user of whoever gives a password alone.
 const DEFAULT_USER: &str = "default";
 
@@ -158,11 +164,7 @@ impl Greeting {
             if self.expected != Expected::Node {
                 check_server(&answer)?;
             }
-            if self.expected == Expected::Alone
-                && tells(&answer, "mode").is_some_and(|mode| is(mode, "cluster"))
-            {
-                return Err(String::from(CLUSTER));
-            }
+            self.check_mode(&answer)?;
             match answer {
                 Value::ServerError(error) => {
                     let line = error_line(&error);
@@ -179,6 +181,24 @@ impl Greeting {
         }
         let identity = id.filter(|_| is_named).map(|id| Identity { id, name: self.name });
         Ok(Next::Done(Greeted { protocol: self.protocol, identity, tells_role }))
+    }
+
+    /// Looks at what `HELLO` tells of clusters. `Err`: why the server is not to be used.
+    fn check_mode(&self, answer: &Value) -> Result<(), String> {
+        let Some(mode) = tells(answer, "mode") else { return Ok(()) };
+        match (self.expected == Expected::Alone, is(mode, "cluster")) {
+            (true, true) if self.login.db != 0 => Err(String::from(NO_DATABASES)),
+            (true, true) => Err(String::from(CLUSTER)),
+            (true, false) => Ok(()),
+            (false, false) => Err(String::from(NO_CLUSTER)),
+            (false, true) => match tells(answer, "version").and_then(text) {
+                Some(version) if is_before_sharded_channels(version) => Err(format!(
+                    "it is Redis {version}, which has no sharded channels (SPUBLISH): a cluster has to \
+                     be of Redis 7, of Valkey, or later"
+                )),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// Whether this answer to `HELLO` means that the server does not know it. Some that do not know
@@ -217,12 +237,21 @@ fn tells<'a>(answer: &'a Value, field: &str) -> Option<&'a Value> {
     }
 }
 
-fn is(value: &Value, text: &str) -> bool {
+fn is(value: &Value, word: &str) -> bool {
+    text(value) == Some(word)
+}
+
+fn text(value: &Value) -> Option<&str> {
     match value {
-        Value::BulkString(bytes) => bytes == text.as_bytes(),
-        Value::SimpleString(line) => line == text,
-        _ => false,
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(line) => Some(line),
+        _ => None,
     }
+}
+
+/// Valkey 7.2 is the first of its name.
+fn is_before_sharded_channels(version: &str) -> bool {
+    version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|it| it < 7)
 }
 
 #[cfg(test)]

@@ -18,14 +18,14 @@ use crate::operation::Effect;
 use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::nodes_status::NodesStatus;
-use crate::redis::options::{Address, Options, Place as At};
+use crate::redis::options::{Options, Place as At};
 use crate::redis::request::{Attempt, Place, Request};
 use crate::redis::resp::encode::Command;
 use crate::redis::shared::Shared;
 use crate::redis::supervisor::{Over, Supervisor};
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::Endpoint;
-use crate::redis::topology::partition::DEFAULT;
+use crate::redis::topology::partition::{DEFAULT, MOST};
 use crate::redis::topology::slot::Slot;
 use crate::redis::topology::view::View;
 use crate::redis::tracking::InvalidationSink;
@@ -58,15 +58,41 @@ impl Keeper {
     }
 
     pub async fn run(self) {
+        if let At::Cluster { .. } = &self.options.place {
+            return self.keep_cluster().await;
+        }
         let supervisor = self.supervisor(0, self.options.clone(), self.status.clone());
         if supervisor.run().await == Over::Closed {
             return;
         }
-        let At::Fixed(Address::Tcp { endpoint, .. }) = &self.options.place else { return };
-        let seed = endpoint.clone();
         self.shared.leave(0);
-        self.shared.update_map(|dispatcher, now| dispatcher.is_part_of_cluster(vec![seed], now));
-        self.keep_map().await;
+        self.keep_cluster().await;
+    }
+
+    /// Until closed.
+    async fn keep_cluster(&self) {
+        let Some(seeds) = self.options.seeds() else { return };
+        self.shared.update_map(|dispatcher, now| dispatcher.is_part_of_cluster(seeds, now));
+        if self.first_request().await.is_some() {
+            (self.status)(Status::Connecting);
+            self.keep_map().await;
+        }
+    }
+
+    /// `None`, if none comes until all is closed.
+    async fn first_request(&self) -> Option<()> {
+        let mut closing = self.closing.clone();
+        while self.shared.is_idle() {
+            tokio::select! {
+                biased;
+                // A call may have come right before that.
+                _ = requested(&mut closing, Closing::No) => {
+                    return (!self.shared.is_idle()).then_some(());
+                }
+                () = self.shared.map_wake.notified() => {}
+            }
+        }
+        Some(())
     }
 
     fn supervisor(&self, node: NodeNumber, options: Options, status: StatusSink) -> Supervisor {
@@ -125,7 +151,12 @@ impl Keeper {
                     self.agree();
                 }
             }
-            Ok(Err(lost)) => unanswered(lost.to_string()),
+            Ok(Err(lost)) => {
+                if self.shared.layout().get().is_none() {
+                    (self.status)(Status::Reconnecting { reason: lost.to_string() });
+                }
+                unanswered(lost.to_string());
+            }
             Err(_panic) => unanswered(PANICKED.to_owned()),
         }
     }
@@ -134,15 +165,26 @@ impl Keeper {
     fn agree(&self) {
         let shared = self.shared.clone();
         let deadline = Instant::now() + self.options.stall_timeout;
+        let wanted = self.options.partitions;
         let agree = Agree {
+            count: wanted.unwrap_or(DEFAULT),
             deadline,
-            done: move |noted: Result<u16>| match noted {
-                Ok(count) => {
-                    shared.layout().is_partitioned(count);
-                    shared.update_map(|dispatcher, _| dispatcher.reroute());
+            done: move |noted: Result<u16>| {
+                match noted {
+                    Ok(count) if wanted.is_none_or(|wanted| wanted == count) => {
+                        shared.layout().is_partitioned(count);
+                    }
+                    Ok(count) => {
+                        let reason = format!("this cluster has {count} (its key {PARTITIONS})");
+                        shared.layout().is_refused(Error::invalid("partitions", reason));
+                    }
+                    Err(error @ Error::Reply { .. }) => shared.layout().is_refused(error),
+                    // Whoever answers next is asked again.
+                    Err(_) => {
+                        return shared.update_map(|dispatcher, now| dispatcher.map_is_old(now));
+                    }
                 }
-                // Whoever answers next is asked again.
-                Err(_) => shared.update_map(|dispatcher, now| dispatcher.map_is_old(now)),
+                shared.update_map(|dispatcher, _| dispatcher.reroute());
             },
         };
         self.shared.submit(Box::new(agree));
@@ -168,6 +210,7 @@ async fn ask_for_map(options: Options, endpoint: Endpoint) -> std::result::Resul
 
 /// Has the number of partitions noted, unless one is.
 struct Agree<D> {
+    count: u16,
     deadline: Instant,
     done: D,
 }
@@ -175,7 +218,7 @@ struct Agree<D> {
 impl<D: FnOnce(Result<u16>) + Send> Request for Agree<D> {
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
         let mut set = Command::new(out, 5);
-        set.word("SET").word(PARTITIONS).number(DEFAULT.into()).word("NX").word("GET");
+        set.word("SET").word(PARTITIONS).number(self.count.into()).word("NX").word("GET");
     }
 
     fn effect(&self) -> Effect {
@@ -193,9 +236,14 @@ impl<D: FnOnce(Result<u16>) + Send> Request for Agree<D> {
     fn settle(self: Box<Self>, outcome: Result<Value>) {
         (self.done)(outcome.and_then(|noted| {
             match noted {
-                Value::Nil => Ok(DEFAULT),
+                Value::Nil => Ok(self.count),
                 noted => redis::from_redis_value(noted)
-                    .map_err(|_| Error::unavailable(format!("{PARTITIONS} holds no number"))),
+                    .ok()
+                    .filter(|count| (1..=MOST).contains(count))
+                    .ok_or_else(|| {
+                        let message = format!("{PARTITIONS} holds no number from 1 to {MOST}");
+                        Error::Reply { message }
+                    }),
             }
         }));
     }

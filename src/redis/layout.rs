@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use crate::error::Error;
 use crate::redis::request::Place;
 use crate::redis::topology::partition::Partitions;
 
@@ -13,6 +14,8 @@ pub(crate) enum Spread {
     One,
     /// The masters of a cluster share the partitions.
     Partitions(Partitions),
+    /// There is a cluster whose partitions are not those that this client is to use.
+    Refused(Error),
 }
 
 /// What is known of how keys are spread.
@@ -30,6 +33,7 @@ impl Layout {
         match self.get() {
             None => Place::Unknown,
             Some(Spread::One) => Place::Any,
+            Some(Spread::Refused(error)) => Place::Nowhere(error),
             Some(Spread::Partitions(partitions)) => {
                 match partitions.get(partitions.of(session_id)) {
                     Some(partition) => {
@@ -49,8 +53,12 @@ impl Layout {
     /// There is a cluster with these partitions. `false`, if there was something else before.
     pub fn is_partitioned(&self, count: u16) -> bool {
         match self.0.get_or_init(|| Spread::Partitions(Partitions::new(count))) {
-            Spread::One => false,
+            Spread::One | Spread::Refused(_) => false,
             Spread::Partitions(partitions) => partitions.len() == usize::from(count),
         }
+    }
+    /// There is a cluster that must not be used, for this reason.
+    pub fn is_refused(&self, error: Error) {
+        self.0.get_or_init(|| Spread::Refused(error));
     }
 }

@@ -3,7 +3,7 @@
 use redis::Value;
 use tokio::time::{Duration, Instant};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operation::Effect;
 use crate::operation::replicas::Replicas;
 use crate::redis::ledger::Entry;
@@ -36,6 +36,8 @@ pub(crate) enum Place<'a> {
     Node(NodeNumber),
     /// Nobody knows yet how keys are spread.
     Unknown,
+    /// Nowhere in a cluster, for this reason. With one server it is executed there.
+    Nowhere(&'a Error),
 }
 
 impl Place<'_> {
@@ -43,7 +45,7 @@ impl Place<'_> {
     pub fn slot(self) -> Option<Slot> {
         match self {
             Self::Slot(slot) | Self::Partition { slot, .. } => Some(slot),
-            Self::Any | Self::Node(_) | Self::Unknown => None,
+            Self::Any | Self::Node(_) | Self::Unknown | Self::Nowhere(_) => None,
         }
     }
 }

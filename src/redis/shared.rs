@@ -202,6 +202,11 @@ impl Shared {
         watch
     }
 
+    /// Whether every request that was taken in is settled.
+    pub fn is_idle(&self) -> bool {
+        lock(&self.state).dispatcher.is_idle()
+    }
+
     /// Does something with the map of a cluster, and sends what can be sent.
     pub fn update_map<T>(&self, work: impl FnOnce(&mut Dispatcher, Instant) -> T) -> T {
         let now = Instant::now();

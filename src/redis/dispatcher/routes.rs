@@ -9,14 +9,15 @@ use crate::redis::refusal::Redirection;
 use crate::redis::request::{Place, Request};
 use crate::redis::topology::cluster::{Cluster, NodeNumber};
 use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::view::View;
 
 impl Dispatcher {
     /// What was taken for one server is a cluster, of which these nodes are known. It has no connection.
-    pub fn is_part_of_cluster(&mut self, known: Vec<Endpoint>, now: Instant) {
+    pub fn is_part_of_cluster(&mut self, seeds: Seeds, now: Instant) {
         if let Map::One = self.map {
             let random = fastrand::Rng::with_seed(self.random.u64(..));
-            self.map = Map::Cluster(Cluster::new(known, now, random));
+            self.map = Map::Cluster(Cluster::new(seeds, now, random));
             if let Some(node) = self.nodes.first_mut() {
                 self.homeless.append(&mut node.again);
                 self.homeless.append(&mut node.ready);
@@ -112,7 +113,7 @@ impl Dispatcher {
     pub(super) fn route(&self, request: &dyn Request) -> Option<NodeNumber> {
         let Map::Cluster(cluster) = &self.map else { return Some(0) };
         let number = match request.place() {
-            Place::Unknown => return None,
+            Place::Unknown | Place::Nowhere(_) => return None,
             Place::Node(number) => number,
             Place::Slot(slot) | Place::Partition { slot, .. } => cluster.owner(slot)?,
             Place::Any => self.any_owner(cluster)?,
@@ -132,7 +133,7 @@ impl Dispatcher {
     pub(super) fn send_later(&mut self, pending: Pending) {
         match self.route(&*pending.request).and_then(|number| self.nodes.get_mut(number)) {
             Some(node) => node.ready.push_back(pending),
-            None => self.homeless.push_back(pending),
+            None => self.is_homeless(pending),
         }
     }
 
@@ -141,7 +142,18 @@ impl Dispatcher {
         let number = pending.asking.or_else(|| self.route(&*pending.request));
         match number.and_then(|number| self.nodes.get_mut(number)) {
             Some(node) => node.again.push_back(pending),
-            None => self.homeless.push_back(pending),
+            None => self.is_homeless(pending),
+        }
+    }
+
+    /// It waits until somebody tells where it belongs, unless that is nowhere.
+    fn is_homeless(&mut self, pending: Pending) {
+        match pending.request.place() {
+            Place::Nowhere(error) => {
+                let refusal = error.clone();
+                self.settle(pending, Err(refusal));
+            }
+            _ => self.homeless.push_back(pending),
         }
     }
 

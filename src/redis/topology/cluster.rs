@@ -10,8 +10,9 @@
 
 use tokio::time::{Duration, Instant};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, NatMap};
 use super::ranges::Ranges;
+use super::seeds::Seeds;
 use super::slot::Slot;
 use super::view::View;
 use crate::backoff::Backoff;
@@ -38,6 +39,8 @@ const OLD_ANSWERS: u32 = 5;
 pub(crate) struct Cluster {
     /// All that were ever told of; the first are those that the client was told of by its owner.
     nodes: Vec<Endpoint>,
+    /// Where they are really, by the addresses that they announce.
+    nat_map: NatMap,
     owners: Ranges<NodeNumber>,
     /// The latest epoch that a node has told of, and how many have told of earlier ones since.
     epoch: u64,
@@ -56,9 +59,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// A cluster of which these nodes are known.
-    pub fn new(seeds: Vec<Endpoint>, now: Instant, random: fastrand::Rng) -> Self {
+    pub fn new(seeds: Seeds, now: Instant, random: fastrand::Rng) -> Self {
+        let Seeds { nodes, nat_map } = seeds;
         Self {
-            nodes: seeds,
+            nodes,
+            nat_map,
             owners: Ranges::new(),
             epoch: 0,
             old_answers: 0,
@@ -174,10 +179,11 @@ impl Cluster {
         }
     }
 
-    /// The number of the node at an address.
-    pub fn number(&mut self, endpoint: &Endpoint) -> NodeNumber {
-        self.nodes.iter().position(|known| known == endpoint).unwrap_or_else(|| {
-            self.nodes.push(endpoint.clone());
+    /// The number of the node that announces this address.
+    pub fn number(&mut self, announced: &Endpoint) -> NodeNumber {
+        let endpoint = self.nat_map.mapped(announced);
+        self.nodes.iter().position(|known| *known == endpoint).unwrap_or_else(|| {
+            self.nodes.push(endpoint);
             self.nodes.len() - 1
         })
     }
@@ -212,7 +218,7 @@ mod tests {
         fn new() -> Self {
             let now = Instant::now();
             let random = fastrand::Rng::with_seed(1);
-            Self { cluster: Cluster::new(vec![endpoint(1)], now, random), now }
+            Self { cluster: Cluster::new(Seeds::one(endpoint(1)), now, random), now }
         }
 
         fn told(&mut self, view: &View) -> bool {

@@ -8,6 +8,7 @@
 //!
 //! In a cluster, all pure:
 //!
+//! - `seeds`: how the cluster is told.
 //! - `slot`: the slot of a key; `ranges`: what belongs to each; `partition`: the slots that sessions are in.
 //! - `view`: what a node tells of its cluster; `cluster`: what is made of that, and who is asked next.
 //!
@@ -19,6 +20,7 @@ pub mod master;
 pub(crate) mod partition;
 mod ranges;
 mod report;
+pub(crate) mod seeds;
 mod sentinels;
 #[cfg(test)]
 mod simulation;

@@ -77,7 +77,11 @@ impl World {
         let nodes: Vec<Node> = (0..count).map(|_| node()).collect();
         let seeds = (0..count).filter(|_| random.bool()).map(endpoint).collect::<Vec<_>>();
         let seeds = if seeds.is_empty() { vec![endpoint(0)] } else { seeds };
-        let cluster = Cluster::new(seeds, begun, fastrand::Rng::with_seed(seed));
+        let cluster = Cluster::new(
+            Seeds { nodes: seeds, ..Seeds::default() },
+            begun,
+            fastrand::Rng::with_seed(seed),
+        );
         let mut world = Self {
             random,
             begun,

@@ -59,7 +59,10 @@ impl Watcher {
                 self.follow(order).await;
             }
             self.master.publish(News {
-                master: self.sentinels.master().map(|master| self.master.group.mapped(master)),
+                master: self
+                    .sentinels
+                    .master()
+                    .map(|master| self.master.group.nat_map.mapped(master)),
                 trouble: self.sentinels.trouble(),
             });
             let timeout = self.sentinels.timeout();
@@ -144,6 +147,6 @@ async fn ask(group: Arc<Group>, sentinel: Endpoint) -> Outcome {
 }
 
 fn options(group: &Group, sentinel: &Endpoint) -> Options {
-    let address = Address::Tcp { endpoint: group.mapped(sentinel), tls: group.tls.clone() };
+    let address = Address::Tcp { endpoint: group.nat_map.mapped(sentinel), tls: group.tls.clone() };
     Options::new(Place::Fixed(address), group.login.clone())
 }
