@@ -102,6 +102,11 @@ pub(crate) fn marker_channel(marker: u64) -> String {
     format!("synckairos:marker:{marker}")
 }
 
+/// The channel by which a subscription to the channels of a hash tag proves that messages arrive.
+pub(crate) fn probe_channel(tag: &str, subscription: u64) -> String {
+    format!("synckairos:probe:{{{tag}}}:{subscription:016x}")
+}
+
 /// Which moment the confirmation of a channel marks.
 pub(crate) fn marker_of_channel(channel: &str) -> Option<u64> {
     channel.strip_prefix("synckairos:marker:")?.parse().ok()

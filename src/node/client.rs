@@ -27,7 +27,8 @@ use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::master::Group;
 use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::watcher::keep_watch;
-use crate::redis::tracking::{InvalidationSink, Track};
+use crate::redis::track::track;
+use crate::redis::tracking::InvalidationSink;
 
 /// How many changed keys may wait to be told before a connection that tells more is given up.
 const UNHEARD: usize = 50_000;
@@ -218,9 +219,9 @@ impl NativeClient {
         let Server::Redis(redis) = &self.server else {
             return ticket.failed(&no_commands());
         };
-        redis.connection.submit(Box::new(Track::new(deadline_after(timeout_ms), move |outcome| {
+        track(&redis.connection, deadline_after(timeout_ms), move |outcome| {
             ticket.outcome(outcome.map(|()| 0.0));
-        })));
+        });
     }
 
     /// Sends what managers and queues have called since the last time: calls that come together go
@@ -271,10 +272,10 @@ impl NativeClient {
 }
 
 impl NativeClient {
-    /// The server of what only Redis has.
-    pub(crate) fn redis(&self) -> Result<&Options> {
+    /// The server of what only Redis has, and the connection of managers and queues.
+    pub(crate) fn redis(&self) -> Result<(&Options, &Connection)> {
         match &self.server {
-            Server::Redis(redis) => Ok(&redis.options),
+            Server::Redis(redis) => Ok((&redis.options, &redis.connection)),
             Server::Memory(_) => Err(Error::from_reason(NO_COMMANDS)),
         }
     }

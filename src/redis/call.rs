@@ -54,6 +54,12 @@ const REFUSED: [(&str, &str); 22] = [
 /// The longest that a command may block, also where it asks for ever.
 const LONGEST_BLOCK: Duration = Duration::from_secs(600);
 
+/// Has the connection made, which happens when something is asked of it. In a cluster the map comes with it.
+pub(crate) fn connect(connection: &Connection, limit: Duration) {
+    let (ping, deadline) = ([vec![&b"PING"[..]]], Instant::now() + limit);
+    call(&connection.direct(), &ping, false, deadline, |_replies, _outcome| {});
+}
+
 /// Sends commands, each with its arguments, on a connection that others share: together, and as a
 /// `transaction` between `MULTI` and `EXEC`. By `deadline`, or as much later as they may block, come
 /// the replies, one for each command (also for `MULTI` and `EXEC`), in RESP2; and why there are no

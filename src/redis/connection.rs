@@ -11,10 +11,12 @@ use crate::closing::{Closing, raise};
 use crate::engine::status::StatusSink;
 use crate::redis::dispatcher::Dispatcher;
 use crate::redis::keeper::Keeper;
-use crate::redis::layout::Layout;
+use crate::redis::layout::{Layout, Spread};
 use crate::redis::options::Options;
 use crate::redis::request::Request;
 use crate::redis::shared::Shared;
+use crate::redis::topology::cluster::NodeNumber;
+use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::tracking::InvalidationSink;
 
 /// How many requests a collecting connection holds back at most: fewer would cost more system
@@ -39,7 +41,7 @@ impl Connection {
     ) -> (Self, impl Future<Output = ()> + Send) {
         let server = options.to_string();
         let dispatcher = Dispatcher::new(server, options.stall_timeout, fastrand::Rng::new());
-        let shared = Arc::new(Shared::new(dispatcher));
+        let shared = Arc::new(Shared::new(dispatcher, invalidated.clone()));
         let (closing, closing_seen) = watch::channel(Closing::No);
         let keeper = Keeper::new(options, shared.clone(), closing_seen, status, invalidated);
         (Self { shared, closing, collects: false }, keeper.run())
@@ -60,6 +62,36 @@ impl Connection {
     /// How keys are spread.
     pub(crate) fn layout(&self) -> &Arc<Layout> {
         self.shared.layout()
+    }
+
+    /// Changes when the map of a cluster does.
+    pub(crate) fn map_changes(&self) -> watch::Receiver<()> {
+        self.shared.map_changes()
+    }
+
+    /// Who has each partition of a cluster, by its number. `None` where nobody has told.
+    pub(crate) fn owners(&self) -> Vec<Option<Endpoint>> {
+        match self.layout().get() {
+            Some(Spread::Partitions(partitions)) => {
+                self.shared.look(|dispatcher| dispatcher.owners(partitions))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The masters of a cluster; `None`: it is one server, as far as is known.
+    pub(crate) fn masters(&self) -> Option<Vec<NodeNumber>> {
+        self.shared.look(Dispatcher::masters)
+    }
+
+    /// How often the news of changed keys may have had a gap, in a cluster.
+    pub(crate) fn gaps_in_news(&self) -> u64 {
+        self.shared.look(Dispatcher::gaps_in_news)
+    }
+
+    /// Something says that the map of the cluster may be old.
+    pub(crate) fn map_is_old(&self) {
+        self.shared.update_map(Dispatcher::map_is_old);
     }
 
     /// Hands over a request, which is settled by its deadline whatever happens. The thread that

@@ -53,7 +53,8 @@ impl Engine for RedisEngine {
     }
 
     fn subscription(&self, keys: Keys, status: StatusSink) -> SessionSubscription {
-        SessionSubscription::new(self.options.clone(), keys, status)
+        let (options, connection) = (self.options.clone(), self.connection.clone());
+        SessionSubscription::new(options, connection, keys, status)
     }
 
     async fn claims(&self, stream: Arc<Stream>, worker: String) -> Result<RedisClaims, Lost> {

@@ -45,6 +45,16 @@ impl Layout {
         }
     }
 
+    /// A key of one server in place of one that belongs to a session of a partition: without the hash tag.
+    pub fn without_tag(&self, key: String) -> String {
+        let Some(Spread::Partitions(partitions)) = self.get() else { return key };
+        let Some((before, rest)) = key.split_once('{') else { return key };
+        match rest.split_once("}:") {
+            Some((tag, after)) if partitions.has_tag(tag) => [before, after].concat(),
+            _ => key,
+        }
+    }
+
     /// There is one server. `false`, if there was a cluster before.
     pub fn is_one(&self) -> bool {
         matches!(self.0.get_or_init(|| Spread::One), Spread::One)

@@ -47,12 +47,12 @@ impl fmt::Display for Lost {
 }
 
 /// What a command is answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Answer {
     /// A reply.
     Reply,
-    /// So many pushes that confirm a subscription or its end; or an error.
-    Confirmations(usize),
+    /// So many pushes of this kind, which confirm a subscription or its end; or an error.
+    Confirmations(PushKind, usize),
 }
 
 /// An established connection.
@@ -177,19 +177,34 @@ impl Link {
         command: &str,
         topics: impl ExactSizeIterator<Item = &'a String>,
     ) -> Result<Result<(), String>, Lost> {
+        let refusals = self.confirm_each(command, std::iter::once(topics)).await?;
+        Ok(refusals.into_iter().next().flatten().map_or(Ok(()), Err))
+    }
+
+    /// The same by several commands, which are sent together: the refusal of each, where it was refused.
+    pub async fn confirm_each<'a, T: ExactSizeIterator<Item = &'a String>>(
+        &mut self,
+        command: &str,
+        each: impl Iterator<Item = T>,
+    ) -> Result<Vec<Option<String>>, Lost> {
         if self.protocol == Protocol::Resp2 {
             self.decoder.read_listed_pushes();
         }
-        let confirmations = Answer::Confirmations(topics.len());
-        let mut listen = redis::cmd(command);
-        for topic in topics {
-            listen.arg(topic);
+        // The answers to what was given up before come first.
+        self.answers().await?;
+        for topics in each {
+            let confirmations = Answer::Confirmations(confirmation_of(command), topics.len());
+            let mut listen = redis::cmd(command);
+            for topic in topics {
+                listen.arg(topic);
+            }
+            self.send(&listen, confirmations);
         }
-        self.send(&listen, confirmations);
-        Ok(match self.answers().await?.pop() {
-            Some(Value::ServerError(error)) => Err(error_line(&error)),
-            _ => Ok(()),
-        })
+        let refusal = |answer| match answer {
+            Value::ServerError(error) => Some(error_line(&error)),
+            _ => None,
+        };
+        Ok(self.answers().await?.into_iter().map(refusal).collect())
     }
 
     /// One command, and its answer, whose moment the unsubscription of `marker` marks among the
@@ -200,11 +215,12 @@ impl Link {
         let unsubscribe = redis::cmd("UNSUBSCRIBE").arg(marker).to_owned();
         // The answers to what was given up before come first.
         self.answers().await?;
-        self.send(&unsubscribe, Answer::Confirmations(1));
+        self.send(&unsubscribe, Answer::Confirmations(PushKind::Unsubscribe, 1));
         self.send(command, Answer::Reply);
         // Where the marker is refused, the answer has no place among the pushes.
-        let mut answers = self.answers().await?;
-        if answers.is_empty() { Err(self.lost("it gave no answer")) } else { Ok(answers.remove(0)) }
+        let mut answers = self.answers().await?.into_iter();
+        let marked = answers.next().filter(|marked| matches!(marked, Value::ServerError(_)));
+        marked.or_else(|| answers.next()).ok_or_else(|| self.lost("it gave no answer"))
     }
 
     /// Waits for a push that is none of those that wait to be taken already.
@@ -275,8 +291,8 @@ impl Link {
         });
     }
 
-    /// Until everything that was sent is answered: the replies, and the errors in place of
-    /// confirmations.
+    /// Until everything that was sent is answered: the replies; and for confirmations `Okay`, or the error in
+    /// their place.
     async fn answers(&mut self) -> Result<Vec<Value>, Lost> {
         self.replies.clear();
         loop {
@@ -333,7 +349,7 @@ impl Link {
 
     fn replied(&mut self, value: Value, size: usize) -> Result<(), String> {
         match self.conversation.replied(size)? {
-            Some(Answer::Confirmations(_)) if !matches!(value, Value::ServerError(_)) => {
+            Some(Answer::Confirmations(..)) if !matches!(value, Value::ServerError(_)) => {
                 Err(String::from("it confirmed a subscription by a reply"))
             }
             _ => {
@@ -344,19 +360,13 @@ impl Link {
     }
 
     fn pushed(&mut self, push: PushInfo) -> Result<(), String> {
-        let is_confirmation = matches!(
-            push.kind,
-            PushKind::Subscribe
-                | PushKind::PSubscribe
-                | PushKind::Unsubscribe
-                | PushKind::PUnsubscribe
-        );
-        if is_confirmation
-            && let Some(Answer::Confirmations(missing)) = self.conversation.next_mut()
+        if let Some(Answer::Confirmations(kind, missing)) = self.conversation.next_mut()
+            && *kind == push.kind
         {
             *missing = missing.saturating_sub(1);
             if *missing == 0 {
                 self.conversation.replied(0)?;
+                self.replies.push(Value::Okay);
             }
         }
         let size = size(&push);
@@ -371,6 +381,18 @@ impl Link {
     /// Why this connection is given up.
     pub fn lost(&self, reason: impl Into<String>) -> Lost {
         Lost::new(self.server.clone(), reason)
+    }
+}
+
+/// The pushes that confirm what this command asks for.
+fn confirmation_of(command: &str) -> PushKind {
+    match command {
+        "SUBSCRIBE" => PushKind::Subscribe,
+        "PSUBSCRIBE" => PushKind::PSubscribe,
+        "SSUBSCRIBE" => PushKind::SSubscribe,
+        "PUNSUBSCRIBE" => PushKind::PUnsubscribe,
+        "SUNSUBSCRIBE" => PushKind::SUnsubscribe,
+        _ => PushKind::Unsubscribe,
     }
 }
 

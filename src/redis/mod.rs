@@ -7,6 +7,7 @@
 //!   server's refusals mean for its users.
 //! - [`request`]: what a command must say about itself; [`order`]: the order of the calls about a
 //!   session; [`ledger`]: where a write notes that it was applied.
+//! - `probe`: when a subscription proves that messages arrive.
 //! - `role`: whether the server is still a master; `replication`: which writes wait for replicas.
 //! - `conversation`: what was sent and is owed on one connection; `pending`: a request on its way;
 //!   `dispatcher`: which request goes out when, and what becomes of it.
@@ -20,7 +21,7 @@
 //!   [`subscriber`]: a subscription on one; [`subscription`]: topics that change, and who hears of them.
 //! - [`connection`]: the handle to a supervised connection. Behind it `shared`
 //!   (what the threads share), `supervisor` (the task) and its `timer`.
-//! - [`script`], [`call`], [`tracking`]: requests that know no session.
+//! - [`script`], [`call`], [`tracking`], [`track`]: requests that know no session.
 //! - [`engine`]: Redis as an engine. `command`: an operation as a command. [`sessions`], [`records`]:
 //!   the operations, and what is published and claimed.
 //!
@@ -42,6 +43,7 @@ mod nodes_status;
 pub mod options;
 pub mod order;
 mod pending;
+mod probe;
 pub mod records;
 pub(crate) mod refusal;
 mod replication;
@@ -61,5 +63,6 @@ mod supervisor;
 mod timer;
 mod tls;
 pub mod topology;
+pub mod track;
 pub mod tracking;
 mod transport;

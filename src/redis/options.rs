@@ -105,6 +105,11 @@ impl Options {
         Self { place, expected, ..self.clone() }
     }
 
+    /// Whether it is known to be a cluster before a server has told.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.place, Place::Cluster { .. })
+    }
+
     /// The nodes to ask about the cluster, if it is one. `None`, where nothing but one server can be meant.
     pub(crate) fn seeds(&self) -> Option<Seeds> {
         match &self.place {

@@ -75,6 +75,11 @@ impl Redirection {
     }
 }
 
+/// Whether a node refuses since another one has the slot, or is about to have it.
+pub(crate) fn is_moved(line: &str) -> bool {
+    matches!(line.split(' ').next(), Some("MOVED" | "ASK" | "TRYAGAIN"))
+}
+
 /// The error as Redis wrote it.
 pub(crate) fn error_line(error: &ServerError) -> String {
     match error.details() {

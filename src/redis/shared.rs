@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -21,6 +21,7 @@ use crate::redis::pending::Settled;
 use crate::redis::request::Request;
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::tracking::InvalidationSink;
 use crate::redis::transport::{Writer, describe};
 
 /// A buffer that has grown beyond this is let go once it is written, bytes.
@@ -46,6 +47,10 @@ pub(crate) struct Shared {
     layout: Arc<Layout>,
     /// Wakes whoever keeps the map of a cluster.
     pub map_wake: Notify,
+    /// Tells that the map has changed.
+    map_changed: watch::Sender<()>,
+    /// Who hears of changed keys.
+    invalidated: InvalidationSink,
 }
 
 struct State {
@@ -56,6 +61,16 @@ struct State {
     keeper_armed: Option<Instant>,
     /// No more requests are accepted.
     is_closed: bool,
+    /// The changes of the map that were told.
+    told_moves: u64,
+    /// The gaps in the news of changed keys that were told.
+    told_gaps: u64,
+}
+
+/// What is to be told of the map of a cluster.
+struct Changes {
+    has_moved: bool,
+    has_gap: bool,
 }
 
 /// A server, as the thread that holds the state sees it.
@@ -91,15 +106,33 @@ struct Outlet {
 }
 
 impl Shared {
-    pub fn new(dispatcher: Dispatcher) -> Self {
-        let servers = vec![Server::new(0)];
-        let state = State { dispatcher, servers, keeper_armed: None, is_closed: false };
+    pub fn new(dispatcher: Dispatcher, invalidated: InvalidationSink) -> Self {
+        let state = State {
+            dispatcher,
+            servers: vec![Server::new(0)],
+            keeper_armed: None,
+            is_closed: false,
+            told_moves: 0,
+            told_gaps: 0,
+        };
         Self {
             submitted: Mutex::default(),
             state: Mutex::new(state),
             layout: Arc::default(),
             map_wake: Notify::new(),
+            map_changed: watch::Sender::new(()),
+            invalidated,
         }
+    }
+
+    /// Changes when the map of a cluster does.
+    pub fn map_changes(&self) -> watch::Receiver<()> {
+        self.map_changed.subscribe()
+    }
+
+    /// Looks at the map of a cluster.
+    pub fn look<T>(&self, look: impl FnOnce(&Dispatcher) -> T) -> T {
+        look(&lock(&self.state).dispatcher)
     }
 
     /// How keys are spread.
@@ -196,7 +229,9 @@ impl Shared {
             is_idle,
         };
         self.wake_late(&state);
+        let changes = state.changes();
         self.write(state);
+        self.tell(&changes);
         settled.into_iter().for_each(Settled::tell);
         self.flush(); // What was submitted meanwhile.
         watch
@@ -214,10 +249,23 @@ impl Shared {
         let done = work(&mut state.dispatcher, now);
         let settled = self.take_in(&mut state, now);
         self.wake_late(&state);
+        let changes = state.changes();
         self.write(state);
+        self.tell(&changes);
         settled.into_iter().for_each(Settled::tell);
         self.flush();
         done
+    }
+
+    /// Tells of the map, before the answers of whoever has what now. Not to be called under a lock.
+    fn tell(&self, changes: &Changes) {
+        if changes.has_moved {
+            self.map_changed.send_replace(());
+        }
+        if changes.has_gap {
+            // However much of it waits to be heard: no node can be given up for that.
+            let _ = (self.invalidated)(None);
+        }
     }
 
     /// There is a connection, that was greeted at this time.
@@ -416,6 +464,15 @@ impl State {
             self.servers.push(Server::new(self.servers.len()));
         }
         &mut self.servers[node]
+    }
+
+    /// What has changed since the last time.
+    fn changes(&mut self) -> Changes {
+        let (moves, gaps) = (self.dispatcher.moves(), self.dispatcher.gaps_in_news());
+        let changes =
+            Changes { has_moved: moves != self.told_moves, has_gap: gaps != self.told_gaps };
+        (self.told_moves, self.told_gaps) = (moves, gaps);
+        changes
     }
 
     fn unserved(&self) -> impl Iterator<Item = NodeNumber> {

@@ -292,7 +292,9 @@ impl Supervisor {
                 }
                 Ok(Some(Frame::Push(push))) => {
                     self.unasked += u32::from(push.kind != PushKind::Invalidate);
-                    if !pass_on(push, &self.invalidated) || self.unasked > UNASKED {
+                    if !pass_on(push, self.shared.layout(), &self.invalidated)
+                        || self.unasked > UNASKED
+                    {
                         break Some(String::from("the server pushes more than anybody can hear"));
                     }
                 }

@@ -75,6 +75,9 @@ pub(crate) struct Dispatcher {
     homeless: VecDeque<Pending>,
     /// Why the map is not known.
     unknown: String,
+    /// How often a slot was found elsewhere than before, and how often a connection to a node was lost.
+    moves: u64,
+    losses: u64,
     order: Order<Pending>,
     resting: Vec<(Instant, Pending)>,
     placeless: VecDeque<Pending>,
@@ -95,6 +98,8 @@ impl Dispatcher {
             nodes: vec![Node::new(server)],
             homeless: VecDeque::new(),
             unknown: String::from("no node has told of the cluster in time"),
+            moves: 0,
+            losses: 0,
             order: Order::new(),
             resting: Vec::new(),
             placeless: VecDeque::new(),
@@ -156,6 +161,7 @@ impl Dispatcher {
     pub fn lost(&mut self, number: NodeNumber, reason: String, now: Instant) {
         if let Map::Cluster(cluster) = &mut self.map {
             cluster.hinted(Some(number), now);
+            self.losses += 1;
         }
         let Some(node) = self.nodes.get_mut(number) else { return };
         node.reason = reason;

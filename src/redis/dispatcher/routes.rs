@@ -9,6 +9,7 @@ use crate::redis::refusal::Redirection;
 use crate::redis::request::{Place, Request};
 use crate::redis::topology::cluster::{Cluster, NodeNumber};
 use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::partition::Partitions;
 use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::view::View;
 
@@ -79,6 +80,29 @@ impl Dispatcher {
         cluster.endpoint(number)
     }
 
+    /// How often it has changed who has which keys, as far as that is known.
+    pub fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// How often the news of changed keys may have had a gap: some node has none for what was read before.
+    pub fn gaps_in_news(&self) -> u64 {
+        self.moves + self.losses
+    }
+
+    /// Who has each partition, by its number. `None` where nobody has told.
+    pub fn owners(&self, partitions: &Partitions) -> Vec<Option<Endpoint>> {
+        let Map::Cluster(cluster) = &self.map else { return Vec::new() };
+        let owner = |slot| cluster.endpoint(cluster.owner(slot)?).cloned();
+        partitions.iter().map(|partition| owner(partition.slot)).collect()
+    }
+
+    /// The masters of the cluster; `None`: it is one server.
+    pub fn masters(&self) -> Option<Vec<NodeNumber>> {
+        let Map::Cluster(cluster) = &self.map else { return None };
+        Some((0..cluster.nodes()).filter(|number| cluster.is_owner(*number)).collect())
+    }
+
     /// Forgets the connection to a node that has no slots and owes nothing. `false`: it is needed.
     pub fn dismiss(&mut self, number: NodeNumber) -> bool {
         let Map::Cluster(cluster) = &self.map else { return false };
@@ -94,6 +118,7 @@ impl Dispatcher {
     /// How the keys are spread is known now, or is known to be otherwise.
     pub fn reroute(&mut self) {
         if let Map::Cluster(cluster) = &self.map {
+            self.moves += 1;
             for number in self.nodes.len()..cluster.nodes() {
                 let name = cluster.endpoint(number).map(Endpoint::to_string);
                 self.nodes.push(Node::new(name.unwrap_or_default()));

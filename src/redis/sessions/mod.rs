@@ -4,14 +4,19 @@
 //! - `context`: what these commands share; `scripts`: the Lua scripts behind the changes, which hold the
 //!   names of their sessions.
 //! - [`message`]: what is published about sessions, and how it is read.
-//! - `subscription`: what is published, with a connection of its own.
+//! - `subscription`: what is published, by `one_server`, or by `all_masters` of a cluster, each of which is
+//!   listened to by `one_master`. Each has a connection of its own. `stored`: what is re-read after a gap.
 
+mod all_masters;
 mod context;
 mod many;
 pub(crate) mod message;
+mod one_master;
+mod one_server;
 mod read;
 mod reply;
 mod scripts;
+mod stored;
 mod subscription;
 mod write;
 

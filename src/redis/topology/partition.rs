@@ -57,6 +57,13 @@ impl Partitions {
         self.0.get(number)
     }
 
+    /// Whether one of them has this hash tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        let number = u32::from(Slot::of(tag.as_bytes()).number()) * self.0.len() as u32;
+        let partition = self.get((number / u32::from(Slot::COUNT)) as usize);
+        partition.is_some_and(|partition| partition.tag == tag)
+    }
+
     /// All of them, by number.
     pub fn iter(&self) -> impl Iterator<Item = &Partition> {
         self.0.iter()

@@ -30,7 +30,8 @@ impl Slot {
     }
 }
 
-fn tag_of(key: &[u8]) -> Option<&[u8]> {
+/// The hash tag of a key, where it has one.
+pub(crate) fn tag_of(key: &[u8]) -> Option<&[u8]> {
     let begin = key.iter().position(|byte| *byte == b'{')? + 1;
     let rest = key.get(begin..)?;
     let length = rest.iter().position(|byte| *byte == b'}')?;

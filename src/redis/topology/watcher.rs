@@ -96,8 +96,8 @@ impl Watcher {
                     self.sentinels.told(endpoint, Instant::now());
                 }
             }
-            Event::Message { .. } | Event::Marker(_) => {}
-            Event::Lost { .. } => {
+            Event::Message { .. } | Event::Marker(_) | Event::Moved(_) => {}
+            Event::Lost { .. } | Event::IsCluster => {
                 self.listener = None;
                 self.sentinels.silent(Instant::now());
             }
