@@ -15,6 +15,8 @@ use crate::redis::layout::Layout;
 use crate::redis::options::Options;
 use crate::redis::request::Request;
 use crate::redis::shared::Shared;
+use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::slot::Slot;
 use crate::redis::tracking::InvalidationSink;
 
 /// How many requests a collecting connection holds back at most: fewer would cost more system
@@ -60,6 +62,18 @@ impl Connection {
     /// How keys are spread.
     pub(crate) fn layout(&self) -> &Arc<Layout> {
         self.shared.layout()
+    }
+
+    /// Where the nodes of a cluster listen that have these slots, by slot. `None`: nobody has told of one.
+    pub(crate) fn owners(&self, slots: impl IntoIterator<Item = Slot>) -> Vec<Option<Endpoint>> {
+        self.shared.look(|dispatcher| {
+            slots.into_iter().map(|slot| dispatcher.owner(slot).cloned()).collect()
+        })
+    }
+
+    /// The map of a cluster may be old.
+    pub(crate) fn doubt_map(&self) {
+        self.shared.update_map(|dispatcher, now| dispatcher.doubt_map(now));
     }
 
     /// Hands over a request, which is settled by its deadline whatever happens. The thread that

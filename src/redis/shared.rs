@@ -133,6 +133,11 @@ impl Shared {
         state.keeper_armed
     }
 
+    /// Looks at the map of a cluster.
+    pub fn look<T>(&self, look: impl FnOnce(&Dispatcher) -> T) -> T {
+        look(&lock(&self.state).dispatcher)
+    }
+
     /// Takes a request, to be sent by the next `flush`. How many there are now.
     pub fn submit(&self, request: Box<dyn Request>) -> usize {
         let mut submitted = lock(&self.submitted);

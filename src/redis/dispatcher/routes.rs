@@ -9,6 +9,7 @@ use crate::redis::refusal::Redirection;
 use crate::redis::request::{Place, Request};
 use crate::redis::topology::cluster::{Cluster, NodeNumber};
 use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::slot::Slot;
 use crate::redis::topology::view::View;
 
 impl Dispatcher {
@@ -69,6 +70,19 @@ impl Dispatcher {
     pub fn endpoint(&self, number: NodeNumber) -> Option<&Endpoint> {
         let Map::Cluster(cluster) = &self.map else { return None };
         cluster.endpoint(number)
+    }
+
+    /// Where the node listens that has a slot. `None`: nobody has told of one.
+    pub fn owner(&self, slot: Slot) -> Option<&Endpoint> {
+        let Map::Cluster(cluster) = &self.map else { return None };
+        cluster.endpoint(cluster.owner(slot)?)
+    }
+
+    /// Somebody else has found that the map may be old.
+    pub fn doubt_map(&mut self, now: Instant) {
+        if let Map::Cluster(cluster) = &mut self.map {
+            cluster.hinted(None, now);
+        }
     }
 
     /// Whether a node has nothing more to do: it has no slots, and owes nothing.
