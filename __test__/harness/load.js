@@ -2,8 +2,6 @@
 
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { CallableProcess } = require('./callable-process.js')
-const { connectionsTo, sumOf } = require('./connections.js')
-const { MasterWatch } = require('./master-watch.js')
 const { makeState } = require('./sessions.js')
 const { sleep, until } = require('./until.js')
 const { checkRecords, checkWrites } = require('./write-history.js')
@@ -53,7 +51,7 @@ class Load {
     const load = new Load({ servers, postgres })
     try {
       await load.#start(options)
-      const watch = new MasterWatch(servers)
+      const watch = await servers.watch()
       try {
         await load.#during(fault)
       } finally {
@@ -89,9 +87,8 @@ class Load {
     await this.#progress()
     // A subscriber catches up on what it has heard of.
     await until(async () => (await this.#all('known')).every(({ heard }) => heard.every(Boolean)))
-    const { port } = await this.#servers.master()
-    this.#connections = await this.#countConnections(port)
-    expect(this.#connections.toMaster).toBeGreaterThan(0)
+    this.#connections = await this.#servers.connections()
+    expect(this.#connections.toMasters).toBeGreaterThan(0)
   }
 
   /** Resolves when every process has read and written again. */
@@ -174,38 +171,27 @@ class Load {
   }
 
   /**
-   * As many connections as before, all to the master; and none after all is closed. Sentinels that were
+   * As many connections as before, all to masters; and none after all is closed. Sentinels that were
    * all away are listened to again when they are asked the next time.
    */
   async #checkConnections() {
-    const { port } = await this.#servers.master()
-    const { all, toMaster, toSentinels } = this.#connections
+    const { all, toMasters, toSentinels } = this.#connections
     let now
     await until(async () => {
-      now = await this.#countConnections(port)
-      return now.all === all && now.toMaster === toMaster && now.toSentinels <= toSentinels
+      now = await this.#servers.connections()
+      return now.all === all && now.toMasters === toMasters && now.toSentinels <= toSentinels
     }).catch(() => {})
-    expect(now).toMatchObject({ all, toMaster })
+    expect(now).toMatchObject({ all, toMasters })
     expect(now.toSentinels).toBeLessThanOrEqual(toSentinels)
     await this.#all('close')
     await until(async () => {
-      const left = await this.#countConnections(port)
+      const left = await this.#servers.connections()
       return left.all + left.toSentinels === 0
     })
   }
 
-  /** Of this module. `port` is the master's. */
-  async #countConnections(port) {
-    const { servers, sentinels = [] } = this.#servers
-    const open = await connectionsTo(servers)
-    const toSentinels = sumOf(await connectionsTo(sentinels))
-    return { all: sumOf(open), toMaster: open.get(port), toSentinels }
-  }
-
   async #stored() {
-    const client = (await this.#servers.master()).client()
-    const texts = await client.mget(this.#ids.map((id) => `session:${id}`))
-    client.disconnect()
+    const texts = await this.#servers.stored(this.#ids)
     return texts.map((text) => JSON.parse(text))
   }
 
@@ -228,10 +214,6 @@ class Load {
   }
 }
 
-/**
- * Those of a `SentinelGroup`, or one alone.
- *
- * @typedef {{ url: string, servers: RedisServer[], sentinels?: RedisServer[], master(): Promise<RedisServer> }} Servers
- */
+/** @typedef {import('./one-master.js').OneMaster | import('./cluster-masters.js').ClusterMasters} Servers */
 
 module.exports = { Load }
