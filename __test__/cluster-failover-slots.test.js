@@ -46,11 +46,12 @@ test('a node is added, is given slots, is emptied and is removed', async () => {
 }, 60_000)
 
 test('each master in turn is killed and started again at once', async () => {
-  await run('masters that are restarted in turn', async () => {
+  await run('masters that are restarted in turn', async (hasGoneOn) => {
     for (const master of group.nodes.slice(0, 3)) {
       await master.kill()
       await master.up()
       await group.settled()
+      await hasGoneOn()
     }
   })
 }, 60_000)

@@ -37,12 +37,17 @@ class ClusterMasters {
     return ids.map((id) => texts.get(id))
   }
 
-  /** The connections of this module: all, and those to masters. */
+  /**
+   * The connections of this module: what stays the same, and what may become fewer. A worker is connected to
+   * those masters that have partitions of its own.
+   */
   async connections() {
     const masters = await this.#group.masters()
-    const open = await connectionsTo(this.#group.nodes)
-    const toMasters = masters.reduce((sum, { port }) => sum + open.get(port), 0)
-    return { all: sumOf(open), toMasters, toSentinels: 0 }
+    const replicas = this.#group.nodes.filter((node) => !masters.includes(node))
+    const all = sumOf(await connectionsTo(this.#group.nodes))
+    const toReplicas = sumOf(await connectionsTo(replicas))
+    const subscribers = sumOf(await connectionsTo(masters, 'PUBSUB'))
+    return { same: { subscribers, toReplicas }, atMost: { all } }
   }
 }
 

@@ -29,12 +29,16 @@ class OneMaster {
     return texts
   }
 
-  /** The connections of this module: all to the servers, those to the master, and to sentinels. */
+  /**
+   * The connections of this module: what stays the same, and what may become fewer. Sentinels that were
+   * all away are listened to again when they are asked the next time.
+   */
   async connections() {
     const { port } = await this.#master()
     const open = await connectionsTo(this.#servers)
     const toSentinels = sumOf(await connectionsTo(this.#sentinels))
-    return { all: sumOf(open), toMasters: open.get(port), toSentinels }
+    const all = sumOf(open)
+    return { same: { all, toMaster: open.get(port) }, atMost: { all, toSentinels } }
   }
 }
 
