@@ -134,6 +134,11 @@ pub struct AuditKeys {
     pub completed: String,
     /// The name of the database in which the latest worker stores the records.
     pub database: String,
+    /// A sorted set: the workers that share the partitions of a cluster, by until when each is alive
+    /// (milliseconds).
+    pub workers: String,
+    /// A hash: which of them reads a partition.
+    pub leases: String,
 }
 
 impl AuditKeys {
@@ -160,6 +165,8 @@ impl AuditKeys {
             index: key("index"),
             completed: key("completed"),
             database: key("database"),
+            workers: key("workers"),
+            leases: key("leases"),
         }
     }
 }
@@ -175,6 +182,16 @@ impl BullKeys {
     /// The names of the queue of this name; BullMQ's own prefix is `bull`.
     pub fn of(prefix: &str, queue_name: &str) -> Self {
         Self { base: format!("{prefix}:{queue_name}:") }
+    }
+
+    /// Where jobs are that are being moved to the partitions of a cluster, as [`place`](Self::place) knows
+    /// it.
+    pub(crate) const MOVING: &str = "synckairos";
+
+    /// Whether all keys of the queue share a hash tag, as in a cluster they have to.
+    pub(crate) fn has_tag(&self) -> bool {
+        let tag = self.base.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        tag.is_some_and(|(tag, _)| !tag.is_empty())
     }
 
     /// Where the jobs of one state are.

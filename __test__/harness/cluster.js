@@ -156,7 +156,12 @@ class ClusterGroup {
     await this.#moveSlots([slot], await this.masterOf(slot), to, midway)
   }
 
-  /** Adds a master without slots, which `moveSlot()` can give some. */
+  /** Moves slots and their keys, which have one master. */
+  async moveSlots(slots, to) {
+    await this.#moveSlots(slots, await this.masterOf(slots[0]), to)
+  }
+
+  /** Adds a master without slots, which `moveSlots()` can give some. */
   async addNode() {
     const node = await this.#up()
     await this.#meet([this.nodes[0], node])

@@ -17,6 +17,7 @@ use crate::redis::request::Request;
 use crate::redis::shared::Shared;
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::slot::Slot;
 use crate::redis::tracking::InvalidationSink;
 
 /// How many requests a collecting connection holds back at most: fewer would cost more system
@@ -69,11 +70,18 @@ impl Connection {
         self.shared.map_changes()
     }
 
+    /// Where the nodes of a cluster listen that have these slots, by slot. `None`: nobody has told of one.
+    pub(crate) fn owners(&self, slots: impl IntoIterator<Item = Slot>) -> Vec<Option<Endpoint>> {
+        self.shared.look(|dispatcher| {
+            slots.into_iter().map(|slot| dispatcher.owner(slot).cloned()).collect()
+        })
+    }
+
     /// Who has each partition of a cluster, by its number. `None` where nobody has told.
-    pub(crate) fn owners(&self) -> Vec<Option<Endpoint>> {
+    pub(crate) fn partition_owners(&self) -> Vec<Option<Endpoint>> {
         match self.layout().get() {
             Some(Spread::Partitions(partitions)) => {
-                self.shared.look(|dispatcher| dispatcher.owners(partitions))
+                self.owners(partitions.iter().map(|partition| partition.slot))
             }
             _ => Vec::new(),
         }

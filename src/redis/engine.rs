@@ -58,7 +58,7 @@ impl Engine for RedisEngine {
     }
 
     async fn claims(&self, stream: Arc<Stream>, worker: String) -> Result<RedisClaims, Lost> {
-        RedisClaims::open(&self.options, stream, worker).await
+        RedisClaims::open(&self.options, &self.connection, stream, worker).await
     }
 
     fn backoff(&self) -> Backoff {

@@ -173,6 +173,17 @@ impl Link {
         self.last_answer().await
     }
 
+    /// Several commands in one go, and their answers, as with [`ask`](Self::ask).
+    pub async fn ask_all<'a>(
+        &mut self,
+        commands: impl Iterator<Item = &'a Cmd>,
+    ) -> Result<Vec<Value>, Lost> {
+        for command in commands {
+            self.send(command, Answer::Reply);
+        }
+        self.answers().await
+    }
+
     /// Begins or ends to listen to `topics` by `command`, such as `PSUBSCRIBE`. Messages that come
     /// meanwhile are pushes, as always. The inner error is Redis' refusal, of all of them.
     pub async fn confirm<'a>(

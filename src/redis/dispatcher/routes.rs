@@ -9,8 +9,8 @@ use crate::redis::refusal::Redirection;
 use crate::redis::request::{Place, Request};
 use crate::redis::topology::cluster::{Cluster, NodeNumber};
 use crate::redis::topology::endpoint::Endpoint;
-use crate::redis::topology::partition::Partitions;
 use crate::redis::topology::seeds::Seeds;
+use crate::redis::topology::slot::Slot;
 use crate::redis::topology::view::View;
 
 impl Dispatcher {
@@ -90,11 +90,10 @@ impl Dispatcher {
         self.moves + self.losses
     }
 
-    /// Who has each partition, by its number. `None` where nobody has told.
-    pub fn owners(&self, partitions: &Partitions) -> Vec<Option<Endpoint>> {
-        let Map::Cluster(cluster) = &self.map else { return Vec::new() };
-        let owner = |slot| cluster.endpoint(cluster.owner(slot)?).cloned();
-        partitions.iter().map(|partition| owner(partition.slot)).collect()
+    /// Where the node listens that has a slot. `None`: nobody has told of one.
+    pub fn owner(&self, slot: Slot) -> Option<&Endpoint> {
+        let Map::Cluster(cluster) = &self.map else { return None };
+        cluster.endpoint(cluster.owner(slot)?)
     }
 
     /// The masters of the cluster; `None`: it is one server.

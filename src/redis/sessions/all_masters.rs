@@ -264,7 +264,7 @@ impl AllMasters {
         let names =
             self.names.get_or_insert_with(|| Arc::new(Names::new(keys, partitions))).clone();
         self.parts.resize_with(partitions.len(), Part::default);
-        let owners = self.connection.owners();
+        let owners = self.connection.partition_owners();
         let mut moved = Vec::new();
         for (number, (part, owner)) in self.parts.iter_mut().zip(&owners).enumerate() {
             if part.owner != *owner {

@@ -43,7 +43,7 @@ impl Context {
         let empty = || (0..partitions.len()).map(|_| OnceLock::new()).collect();
         let names = self.partitions.get_or_init(empty).get(number);
         let Some((names, partition)) = names.zip(partitions.get(number)) else { return &self.one };
-        names.get_or_init(|| Names::new(&self.namespace, Some(partition)))
+        names.get_or_init(|| Names::new(&self.namespace, Some((partition, partitions.len()))))
     }
 
     /// Where the keys of a session are.
@@ -63,7 +63,10 @@ impl Context {
 }
 
 impl Names {
-    fn new(namespace: &Namespace, partition: Option<&Partition>) -> Self {
+    /// The names of one server, or of a partition of so many.
+    fn new(namespace: &Namespace, partition: Option<(&Partition, usize)>) -> Self {
+        let partitions = partition.map(|(_, count)| count);
+        let partition = partition.map(|(partition, _)| partition);
         let keys = match partition {
             None => namespace.keys.clone(),
             Some(partition) => namespace.keys.of_partition(&partition.tag),
@@ -73,7 +76,7 @@ impl Names {
             Some(partition) => audit.keys.of_partition(&partition.tag).stream,
         });
         let is_partition = partition.is_some();
-        let scripts = Scripts::new(namespace, &keys, is_partition);
+        let scripts = Scripts::new(namespace, &keys, partitions);
         Self { keys, stream, scripts, is_partition }
     }
 }

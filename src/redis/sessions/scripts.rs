@@ -5,7 +5,7 @@
 //! files in `scripts/`, each of which names its keys, arguments and answers.
 
 use crate::keys::Keys;
-use crate::operation::names::{Namespace, Stream};
+use crate::operation::names::Namespace;
 use crate::operation::record;
 use crate::operation::rule::Rule;
 use crate::redis::script::Script;
@@ -30,10 +30,11 @@ pub(crate) struct Scripts {
 }
 
 impl Scripts {
-    /// The scripts of a namespace, with these names, which are those of a partition or of all.
-    pub fn new(namespace: &Namespace, keys: &Keys, is_partition: bool) -> Self {
+    /// The scripts of a namespace, with these names: those of one of so many partitions; `None`: those of
+    /// one server.
+    pub fn new(namespace: &Namespace, keys: &Keys, partitions: Option<usize>) -> Self {
         let script = |event: &str, parts: &[&str]| {
-            let constants = constants(namespace, keys, is_partition, event);
+            let constants = constants(namespace, keys, partitions, event);
             Script::noting(&[&constants, RIGHTS, ANNOUNCE, &parts.concat()].concat())
         };
         Self {
@@ -62,22 +63,23 @@ impl Scripts {
 }
 
 /// The constants, as the files in `scripts/` name them.
-fn constants(namespace: &Namespace, keys: &Keys, is_partition: bool, event: &str) -> String {
+fn constants(namespace: &Namespace, keys: &Keys, partitions: Option<usize>, event: &str) -> String {
     let Namespace { ttl_seconds, audit, .. } = namespace;
+    let limit = audit.as_deref().map_or(0, |stream| stream.share(partitions.unwrap_or(1)));
     [
         // Before the session id in a session's key.
         ("KEY_PREFIX", quoted(&keys.session_prefix)),
         // What updates say their sessions' prefix is.
         ("TOLD_PREFIX", quoted(&namespace.keys.session_prefix)),
         // How and where updates and deletions are published.
-        ("PUBLISH", quoted(if is_partition { "SPUBLISH" } else { "PUBLISH" })),
+        ("PUBLISH", quoted(if partitions.is_some() { "SPUBLISH" } else { "PUBLISH" })),
         ("CHANNEL", quoted(&keys.updates_channel)),
         // Of a session, seconds. A string: Redis formats each number that a command gets.
         ("TTL", quoted(&ttl_seconds.to_string())),
         // What the audit record says has happened.
         ("EVENT", quoted(event)),
         // How many audit records may wait; 0: any number.
-        ("BACKLOG_LIMIT", audit.as_deref().map_or(0, Stream::limit).to_string()),
+        ("BACKLOG_LIMIT", limit.to_string()),
     ]
     .map(|(name, literal)| format!("local {name} = {literal}\n"))
     .concat()
@@ -105,6 +107,7 @@ mod tests {
 
     use super::*;
     use crate::keys::AuditKeys;
+    use crate::operation::names::Stream;
 
     fn namespace(session_prefix: &str) -> Namespace {
         let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
@@ -113,7 +116,7 @@ mod tests {
 
     fn scripts(session_prefix: &str) -> Scripts {
         let namespace = namespace(session_prefix);
-        Scripts::new(&namespace, &namespace.keys, false)
+        Scripts::new(&namespace, &namespace.keys, None)
     }
 
     #[test]
@@ -130,7 +133,7 @@ mod tests {
         let stream = Stream { keys: AuditKeys::of("q"), max_backlog: Some(7), replicas: None };
         let namespace = Namespace { audit: Some(Arc::new(stream)), ..namespace("p:\n") };
         assert_eq!(
-            constants(&namespace, &namespace.keys, false, "happened"),
+            constants(&namespace, &namespace.keys, None, "happened"),
             r#"local KEY_PREFIX = "p:\010"
 local TOLD_PREFIX = "p:\010"
 local PUBLISH = "PUBLISH"
