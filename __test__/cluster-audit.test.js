@@ -174,7 +174,7 @@ test('a master dies under load: what was acknowledged is stored once', async () 
   const manager = audit.manage(queue, {
     url: url(),
     commandTimeoutMs: 20_000,
-    replicas: { count: 1, timeoutMs: 5000 },
+    replicas: { count: 1, timeoutMs: 500 },
   })
   queueOf()
   const acknowledged = new Set()
@@ -195,12 +195,12 @@ test('a master dies under load: what was acknowledged is stored once', async () 
   const [, victim] = await group.masters()
   await victim.kill()
   await group.settled()
+  await victim.up() // As a replica: the new master had none.
+  await group.settled()
   const before = acknowledged.size
   await until(() => acknowledged.size > before + 100, 30_000)
   over = true
   await Promise.all(traffic)
-  await victim.up()
-  await group.settled()
   await queue.drained()
   const rows = await audit.rows('SELECT session_id, event_type FROM sync_events')
   const stored = rows.map((row) => `${row.session_id} ${row.event_type} 1`)
