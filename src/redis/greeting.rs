@@ -71,6 +71,8 @@ pub(crate) enum Expected {
     Master,
     /// Any node of a cluster.
     Node,
+    /// Any node of a cluster, or a master: each is sent what is published to channels that are not sharded.
+    Publisher,
 }
 
 /// What the answers to a greeting lead to.
@@ -161,9 +163,7 @@ impl Greeting {
         let rights = self.login_commands().len();
         let (mut id, mut is_named, mut tells_role) = (None, false, self.with_hello);
         for (at, answer) in answers.into_iter().enumerate() {
-            if self.expected != Expected::Node {
-                check_server(&answer)?;
-            }
+            self.expected.check_role(&answer)?;
             self.check_mode(&answer)?;
             match answer {
                 Value::ServerError(error) => {
@@ -187,14 +187,15 @@ impl Greeting {
     fn check_mode(&self, answer: &Value) -> Result<(), String> {
         let Some(mode) = tells(answer, "mode") else { return Ok(()) };
         match (self.expected == Expected::Alone, is(mode, "cluster")) {
+            _ if self.expected == Expected::Publisher => Ok(()),
             (true, true) if self.login.db != 0 => Err(String::from(NO_DATABASES)),
             (true, true) => Err(String::from(CLUSTER)),
             (true, false) => Ok(()),
             (false, false) => Err(String::from(NO_CLUSTER)),
             (false, true) => match tells(answer, "version").and_then(text) {
                 Some(version) if is_before_sharded_channels(version) => Err(format!(
-                    "it is Redis {version}, which has no sharded channels (SPUBLISH): a cluster has to \
-                     be of Redis 7, of Valkey, or later"
+                    "it is Redis {version}, which has no sharded channels (SPUBLISH): a cluster needs \
+                     Redis 7, Valkey 7.2 or later"
                 )),
                 _ => Ok(()),
             },
@@ -207,6 +208,20 @@ impl Greeting {
         let Value::ServerError(error) = answer else { return false };
         let line = error_line(error);
         Refusal::is_for_good(&line) || (error.code() == "NOAUTH" && self.credentials().is_some())
+    }
+}
+
+impl Expected {
+    /// Looks at what `HELLO` or `ROLE` tells of the server's role. `Err`: why the server is not to be used.
+    pub fn check_role(self, answer: &Value) -> Result<(), String> {
+        match self {
+            Self::Alone | Self::Master => check_server(answer),
+            Self::Node => Ok(()),
+            Self::Publisher => match tells(answer, "mode") {
+                Some(mode) if is(mode, "cluster") => Ok(()),
+                _ => check_server(answer),
+            },
+        }
     }
 }
 
@@ -422,6 +437,44 @@ mod tests {
         assert_eq!(of("replica", "standalone"), Err(REPLICA.into()));
         assert_eq!(of("slave", "standalone"), Err(REPLICA.into()));
         assert_eq!(of("master", "cluster"), Err(CLUSTER.into()));
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_is_one_and_has_sharded_channels() {
+        let greeted = |expected, role: &str, mode: &str, version: &str| {
+            let field = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+            let fields = ["role", role, "mode", mode, "version", version].map(field).concat();
+            let answers = [&*format!("%3\r\n{fields}"), "+OK\r\n", ":7\r\n"];
+            let greeting = Greeting::new(&Login::default(), Protocol::Resp3, expected);
+            greeting.answered(read(&answers)).map(|_| ())
+        };
+        for expected in [Expected::Master, Expected::Node] {
+            assert_eq!(greeted(expected, "master", "cluster", "7.0.15"), Ok(()));
+            assert_eq!(greeted(expected, "master", "cluster", "10.0.0"), Ok(()));
+            let old = greeted(expected, "master", "cluster", "6.2.14");
+            assert!(old.is_err_and(|reason| reason.contains("6.2.14")));
+            let alone = greeted(expected, "master", "standalone", "7.0.15");
+            assert_eq!(alone, Err(NO_CLUSTER.into()));
+        }
+        assert_eq!(greeted(Expected::Node, "replica", "cluster", "7.0.15"), Ok(()));
+        assert_eq!(greeted(Expected::Publisher, "replica", "cluster", "7.0.15"), Ok(()));
+        for (expected, mode) in [(Expected::Master, "cluster"), (Expected::Publisher, "standalone")]
+        {
+            assert_eq!(greeted(expected, "replica", mode, "7.0.15"), Err(REPLICA.into()));
+        }
+        for mode in ["standalone", "cluster"] {
+            assert_eq!(greeted(Expected::Publisher, "master", mode, "7.0.15"), Ok(()));
+        }
+    }
+
+    #[test]
+    fn another_database_than_the_first_is_refused_in_a_cluster() {
+        let hello = "%1\r\n$4\r\nmode\r\n$7\r\ncluster\r\n";
+        let login = Login { db: 3, ..Login::default() };
+        let greeting = Greeting::new(&login, Protocol::Resp3, Expected::Alone);
+        let select = "-ERR SELECT is not allowed in cluster mode\r\n";
+        let answers = read(&[hello, select, "+OK\r\n", ":7\r\n"]);
+        assert_eq!(greeting.answered(answers).err().as_deref(), Some(NO_DATABASES));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redis::Value;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
@@ -29,6 +29,9 @@ use crate::redis::topology::partition::{DEFAULT, MOST};
 use crate::redis::topology::slot::Slot;
 use crate::redis::topology::view::View;
 use crate::redis::tracking::InvalidationSink;
+
+/// How long a node may take to tell the map.
+const ANSWER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Keeper {
     options: Options,
@@ -192,9 +195,9 @@ impl Keeper {
     }
 }
 
-/// Asks a node for the map.
+/// Asks a node for the map. Another one is asked if it takes long.
 async fn ask_for_map(options: Options, endpoint: Endpoint) -> std::result::Result<View, Lost> {
-    within(options.connect_timeout, &options, async {
+    within(options.connect_timeout.min(ANSWER), &options, async {
         let mut link = Link::open(&options).await?;
         let nodes = link.ask(redis::cmd("CLUSTER").arg("NODES")).await?;
         let slots = link.ask(redis::cmd("CLUSTER").arg("SLOTS")).await?;

@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
-use crate::redis::greeting::{CLUSTER, Greeting, Identity, Next, Protocol};
+use crate::redis::greeting::{CLUSTER, Expected, Greeting, Identity, Next, Protocol};
 use crate::redis::options::{Address, Options};
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -65,6 +65,8 @@ pub(crate) struct Link {
     pub protocol: Protocol,
     /// Whether the server tells its role.
     pub tells_role: bool,
+    /// What the server is to be, as long as the connection is used.
+    pub expected: Expected,
     reader: Reader,
     writer: Writer,
     decoder: Decoder,
@@ -122,6 +124,7 @@ impl Link {
             identity: None,
             protocol: options.protocol,
             tells_role: false,
+            expected: options.expected,
             reader,
             writer,
             decoder: Decoder::default(),

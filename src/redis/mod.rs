@@ -21,14 +21,17 @@
 //!   [`subscriber`]: a subscription on one; [`subscription`]: topics that change, and who hears of them.
 //! - [`connection`]: the handle to a supervised connection. Behind it `shared`
 //!   (what the threads share), `supervisor` (the task) and its `timer`.
-//! - [`script`], [`call`], [`tracking`], [`track`]: requests that know no session.
+//! - [`script`], [`tracking`], [`track`], `ping`: requests that know no session; `call`: the owner's own commands,
+//!   [`caller`]: where they go, by the `command_table` of a cluster.
 //! - [`engine`]: Redis as an engine. `command`: an operation as a command. [`sessions`], [`records`]:
 //!   the operations, and what is published and claimed.
 //!
 //! In tests, `simulation`: the dispatcher against a simulated server and network.
 
-pub mod call;
+mod call;
+pub mod caller;
 mod command;
+mod command_table;
 pub mod connection;
 mod conversation;
 mod dispatcher;
@@ -43,6 +46,7 @@ mod nodes_status;
 pub mod options;
 pub mod order;
 mod pending;
+mod ping;
 mod probe;
 pub mod records;
 pub(crate) mod refusal;

@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::keys::{marker_channel, marker_of_channel, probe_channel};
-use crate::redis::greeting::{Protocol, check_server};
+use crate::redis::greeting::Protocol;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::probe::Probe;
@@ -189,12 +189,13 @@ impl SubscribedLink {
     async fn check(&mut self) -> Result<(), Lost> {
         let Some(companion) = &mut self.companion else {
             let hello = self.link.ask(&redis::cmd("HELLO")).await?;
-            return check_server(&hello).map_err(|reason| self.link.lost(reason));
+            let expected = self.link.expected;
+            return expected.check_role(&hello).map_err(|reason| self.link.lost(reason));
         };
         self.link.ask(&redis::cmd("PING")).await?;
         let question = if companion.link.tells_role { "ROLE" } else { "PING" };
         let role = companion.link.ask(&redis::cmd(question)).await?;
-        check_server(&role).map_err(|reason| self.link.lost(reason))
+        self.link.expected.check_role(&role).map_err(|reason| self.link.lost(reason))
     }
 
     /// `None` for a confirmation, which was seen by whoever waited for it.

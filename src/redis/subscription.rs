@@ -10,10 +10,10 @@ use tokio::time::{Duration, sleep};
 
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::PANICKED;
-use crate::redis::call::connect;
 use crate::redis::connection::Connection;
 use crate::redis::greeting::Expected;
 use crate::redis::options::Options;
+use crate::redis::ping::connect;
 use crate::redis::subscriber::{Event, Listening, Subscriber, Topics};
 use crate::redis::topology::endpoint::Endpoint;
 
@@ -171,7 +171,7 @@ impl<A: Audience> Task<A> {
         }
     }
 
-    /// The server is a part of a cluster: listens to any master, to which all nodes pass on what is published.
+    /// The server is a part of a cluster: listens to a node, to which all others pass on what is published.
     async fn turn_to_master(&mut self) {
         let mut changes = self.connection.map_changes();
         connect(&self.connection, self.options.stall_timeout);
@@ -195,7 +195,7 @@ impl<A: Audience> Task<A> {
     }
 
     fn turn_to(&mut self, master: Endpoint) {
-        self.subscriber.turn_to(self.options.of_node(master.clone(), Expected::Master));
+        self.subscriber.turn_to(self.options.of_node(master.clone(), Expected::Publisher));
         self.master = Some(master);
     }
 

@@ -141,6 +141,9 @@ impl Dispatcher {
         if !fenced && self.fence(number) != Fence::NotNeeded {
             self.give_up_unfenced(number);
         }
+        if let Map::Cluster(cluster) = &mut self.map {
+            cluster.reached(number);
+        }
         let stall_timeout = self.stall_timeout;
         if let Some(node) = self.nodes.get_mut(number) {
             node.fence = Fence::NotNeeded;
@@ -166,27 +169,32 @@ impl Dispatcher {
         let Some(node) = self.nodes.get_mut(number) else { return };
         node.reason = reason;
         node.unfit = None;
-        let Some(conversation) = node.conversation.take() else { return };
-        let identity = node.identity.take();
-        if conversation.may_change() {
-            node.fence = Fence::Needed(identity);
-        }
-        // Whether replicas have it, its repeat finds out.
-        let mut again: VecDeque<Pending> = node.replication.end().into();
-        again.iter_mut().for_each(|pending| pending.repeated = true);
-        let mut over = Vec::new();
-        for Unanswered { token, sent } in conversation.end() {
-            let Some(mut pending) = token.call() else { continue };
-            match pending.request.effect() {
-                Effect::Once | Effect::Opaque if sent => over.push(pending),
-                effect => {
-                    pending.repeated |= sent && effect != Effect::Read;
-                    again.push_back(pending);
+        let (mut again, mut over) = (VecDeque::new(), Vec::new());
+        if let Some(conversation) = node.conversation.take() {
+            let identity = node.identity.take();
+            if conversation.may_change() {
+                node.fence = Fence::Needed(identity);
+            }
+            // Whether replicas have it, its repeat finds out.
+            again.extend(node.replication.end());
+            again.iter_mut().for_each(|pending: &mut Pending| pending.repeated = true);
+            for Unanswered { token, sent } in conversation.end() {
+                let Some(mut pending) = token.call() else { continue };
+                match pending.request.effect() {
+                    Effect::Once | Effect::Opaque if sent => over.push(pending),
+                    effect => {
+                        pending.repeated |= sent && effect != Effect::Read;
+                        again.push_back(pending);
+                    }
                 }
             }
         }
         again.append(&mut node.again);
-        node.again = again;
+        for mut pending in again {
+            // Whoever has the slot says again who is to be asked.
+            pending.asking = None;
+            self.send_again(pending);
+        }
         for pending in over {
             self.give_up(pending, Some(number), true);
         }
@@ -307,8 +315,12 @@ impl Dispatcher {
             if let Some(Asker::Call(pending)) = conversation.next_mut() {
                 pending.request.part(value);
             }
-            if let Some(line) = refusal.filter(|line| Refusal::of(line) == Refusal::WrongServer) {
-                self.leave(number, line, now);
+            match refusal {
+                Some(line) if Refusal::of(&line) == Refusal::WrongServer => {
+                    self.leave(number, line, now);
+                }
+                Some(line) if line.starts_with("MOVED ") => self.map_is_old(now),
+                _ => {}
             }
             return Ok(());
         }
@@ -469,7 +481,9 @@ impl Dispatcher {
             self.leave(number, line.clone(), now);
         }
         match refusal {
-            _ if is_opaque => self.settle(pending, Err(Error::Reply { message: line })),
+            _ if is_opaque && !is_of_cluster(&line) => {
+                self.settle(pending, Err(Error::Reply { message: line }));
+            }
             Refusal::UnknownScript if !pending.with_source => {
                 pending.with_source = true;
                 self.send_again(pending);
@@ -704,6 +718,11 @@ impl Dispatcher {
             self.settled.push(Settled::new(message.request, Err(Error::unavailable(reason))));
         }
     }
+}
+
+/// Whether it is the state of the cluster that has let nothing of a call be executed.
+fn is_of_cluster(line: &str) -> bool {
+    line.starts_with("TRYAGAIN ") || line.starts_with("CLUSTERDOWN ")
 }
 
 /// Takes out of a queue what is over, and keeps the order of the rest.

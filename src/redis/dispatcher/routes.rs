@@ -129,7 +129,10 @@ impl Dispatcher {
             ready.extend(node.ready.drain(..));
         }
         ready.extend(self.homeless.drain(..));
-        again.into_iter().for_each(|pending| self.send_again(pending));
+        for mut pending in again {
+            pending.asking = None;
+            self.send_again(pending);
+        }
         ready.into_iter().for_each(|pending| self.send_later(pending));
     }
 
@@ -202,8 +205,9 @@ impl Dispatcher {
                 }
             }
             Redirection::Ask(to) => {
-                pending.asking = Some(cluster.number(&to));
+                let to = cluster.number(&to);
                 self.reroute();
+                pending.asking = Some(to);
             }
         }
         true

@@ -16,11 +16,11 @@ use super::one_master::{Ears, Failed, Master, MasterId, Names, Order, Told};
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::{Event, Gap, Interest, Listening, Stored};
 use crate::keys::Keys;
-use crate::redis::call::connect;
 use crate::redis::connection::Connection;
 use crate::redis::greeting::Expected;
 use crate::redis::layout::Spread;
 use crate::redis::options::Options;
+use crate::redis::ping::connect;
 use crate::redis::topology::endpoint::Endpoint;
 
 /// How much the masters may tell that was not looked at yet.

@@ -18,7 +18,8 @@ use crate::redis::request::{Attempt, Place, Request};
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::resp::encode::Command;
 use crate::redis::topology::cluster::NodeNumber;
-use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::endpoint::{Endpoint, NatMap};
+use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::slot::Slot;
 use crate::redis::topology::view::{Master, View};
 
@@ -30,6 +31,12 @@ const WIDTH: u16 = Slot::COUNT / GROUPS;
 /// How long something happens, and how long callers wait.
 const BUSY: Duration = Duration::from_secs(20);
 const PATIENCE: [u64; 2] = [200, 15_000];
+
+/// The calls that are made when all nodes know of everything, which are all to be done: by number, when,
+/// and within how long.
+const LATE_CALLS: u64 = 1000;
+const CALM: Duration = Duration::from_secs(23);
+const LATE_PATIENCE: Duration = Duration::from_secs(6);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
@@ -141,9 +148,9 @@ struct World {
     epoch: u64,
     /// The group that moves key by key, and where to.
     moving: Option<(usize, usize)>,
-    connections: HashMap<u64, Connection>,
+    connections: BTreeMap<u64, Connection>,
     /// The connection of each node that has a supervisor; 0: it is being made.
-    current: HashMap<NodeNumber, u64>,
+    current: BTreeMap<NodeNumber, u64>,
     may_fence: bool,
     versions: HashMap<u64, i64>,
     ledger: HashMap<(u16, u64), i64>,
@@ -166,7 +173,7 @@ fn node_at(endpoint: &Endpoint) -> usize {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut random = fastrand::Rng::with_seed(seed);
+        let random = fastrand::Rng::with_seed(seed);
         let begun = Instant::now();
         let owners: Vec<usize> = (0..usize::from(GROUPS)).map(|group| group % 3).collect();
         let known: Vec<_> = owners.iter().map(|owner| (*owner, *owner as u64 + 1)).collect();
@@ -174,9 +181,10 @@ impl World {
         let stall = Duration::from_secs(2);
         let mut dispatcher =
             Dispatcher::new("cluster".into(), stall, fastrand::Rng::with_seed(seed));
-        dispatcher.is_part_of_cluster(vec![endpoint(random.usize(..NODES))], begun);
+        let nodes = (0..NODES).map(endpoint).collect();
+        dispatcher.is_part_of_cluster(Seeds { nodes, nat_map: NatMap::default() }, begun);
         let mut world = Self {
-            may_fence: random.bool(),
+            may_fence: seed % 2 == 0,
             begun,
             now: begun,
             events: BTreeMap::new(),
@@ -186,8 +194,8 @@ impl World {
             owners,
             epoch: 3,
             moving: None,
-            connections: HashMap::new(),
-            current: HashMap::new(),
+            connections: BTreeMap::new(),
+            current: BTreeMap::new(),
             versions: HashMap::new(),
             ledger: HashMap::new(),
             executed: Vec::new(),
@@ -208,6 +216,12 @@ impl World {
                 outcomes: world.outcomes.clone(),
             };
             world.at(at, Event::Call(call));
+        }
+        for id in LATE_CALLS..LATE_CALLS + 12 {
+            let (at, session) = (begun + CALM, id - LATE_CALLS);
+            let (writes, outcomes) = (world.random.bool(), world.outcomes.clone());
+            let deadline = at + LATE_PATIENCE;
+            world.at(at, Event::Call(Call { id, writes, session, deadline, outcomes }));
         }
         for _ in 0..world.random.usize(0..14) {
             let at = begun + BUSY.mul_f64(world.random.f64());
@@ -521,6 +535,9 @@ impl World {
                 Told::Done(_) => assert!(executed.contains(&call.id), "{} is done", call.id),
                 Told::Unavailable => assert!(!executed.contains(&call.id), "{} is not", call.id),
                 Told::Unknown => {}
+            }
+            if call.id >= LATE_CALLS {
+                assert!(matches!(told[&call.id], Told::Done(_)), "{} was too late", call.id);
             }
             // Executed in the order of the calls, but for those that nobody waits for any more.
             if let (Some(place), Told::Done(_)) = (place.get(&call.id), told[&call.id]) {

@@ -26,6 +26,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait where nothing hints at a change.
 const IDLE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 
+/// How long to wait where a node was lost and still has its slots, and for how long that goes on after it
+/// was told last.
+const SUCCESSION: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long to wait after a node that did not answer.
 const RETRY: Backoff = Backoff { floor: PAUSE, ceiling: Duration::from_secs(2) };
 
@@ -50,10 +55,12 @@ pub(crate) struct Cluster {
     /// When somebody is asked next.
     due: Instant,
     asked_at: Option<Instant>,
-    /// How many were asked in vain, one after the other.
+    /// Who was asked in vain, or gave the hint that the map is old: the others are asked first.
+    tried: Vec<NodeNumber>,
+    /// How often all were asked in vain, one after the other.
     failures: u32,
-    /// Who gave the hint that the map is old: others are asked first.
-    suspect: Option<NodeNumber>,
+    /// The node whose loss was told last, and until when its successor is waited for.
+    lost: Option<(NodeNumber, Instant)>,
     random: fastrand::Rng,
 }
 
@@ -70,8 +77,9 @@ impl Cluster {
             asked: None,
             due: now,
             asked_at: None,
+            tried: Vec::new(),
             failures: 0,
-            suspect: None,
+            lost: None,
             random,
         }
     }
@@ -123,10 +131,18 @@ impl Cluster {
         }
         self.epoch = view.epoch();
         self.old_answers = 0;
-        self.suspect = None;
-        let [least, most] = IDLE;
+        self.tried.clear();
+        let has_changed = self.believe(view);
+        // The others may not have noticed yet that a node is gone.
+        self.lost = self.lost.filter(|(node, until)| *until > now && self.is_owner(*node));
+        let [least, most] = if self.lost.is_some() { SUCCESSION } else { IDLE };
         self.due = now + least + (most - least).mul_f64(self.random.f64());
-        self.believe(view)
+        has_changed
+    }
+
+    /// There is a connection to a node: it is not lost.
+    pub fn reached(&mut self, node: NodeNumber) {
+        self.lost = self.lost.filter(|(lost, _)| *lost != node);
     }
 
     fn believe(&mut self, view: &View) -> bool {
@@ -145,9 +161,14 @@ impl Cluster {
 
     /// Whoever was asked has not answered, or not in a way that can be read.
     pub fn unanswered(&mut self, now: Instant) {
-        self.suspect = self.asked.take();
-        self.due = now + RETRY.delay(self.failures, self.random.f64());
-        self.failures = self.failures.saturating_add(1);
+        self.tried.extend(self.asked.take());
+        if self.tried.len() < self.nodes.len() {
+            self.due = now + PAUSE;
+        } else {
+            self.tried.clear();
+            self.due = now + RETRY.delay(self.failures, self.random.f64());
+            self.failures = self.failures.saturating_add(1);
+        }
     }
 
     /// A node says that another one has this slot (`MOVED`). Whether that is news.
@@ -160,23 +181,27 @@ impl Cluster {
     /// Something says that the map may be old: a connection to `by` has ended or cannot be made, or
     /// it has said that it is a replica, or that the cluster is down.
     pub fn hinted(&mut self, by: Option<NodeNumber>, now: Instant) {
-        self.suspect = by.or(self.suspect);
+        if let Some(by) = by {
+            self.lost = Some((by, now + PATIENCE));
+            if !self.tried.contains(&by) {
+                self.tried.push(by);
+            }
+        }
         let soon = now + HASTE.mul_f64(self.random.f64());
         let earliest = self.asked_at.map_or(soon, |at| soon.max(at + PAUSE));
-        // Who was just asked in vain is not asked sooner for that.
+        // Where nobody answers, who asks more often only makes it worse.
         if self.failures == 0 {
             self.due = if self.due <= now { earliest } else { self.due.min(earliest) };
         }
     }
 
-    /// Anybody but the suspect, if there is another.
+    /// Anybody who was not tried, if there is one.
     fn candidate(&mut self) -> NodeNumber {
-        let count = self.nodes.len();
-        let node = self.random.usize(..count);
-        match self.suspect {
-            Some(suspect) if suspect == node => (node + 1) % count,
-            _ => node,
-        }
+        let others = (0..self.nodes.len()).filter(|node| !self.tried.contains(node));
+        self.random.choice(others.collect::<Vec<_>>()).unwrap_or_else(|| {
+            self.tried.clear();
+            self.random.usize(..self.nodes.len())
+        })
     }
 
     /// The number of the node that announces this address.

@@ -29,7 +29,9 @@ impl<T: Copy + PartialEq> Ranges<T> {
         if is_new {
             let after = self.at(last);
             let inside: Vec<u16> = self.0.range(first..=last).map(|(start, _)| *start).collect();
-            inside.iter().for_each(|start| drop(self.0.remove(start)));
+            for start in inside {
+                self.0.remove(&start);
+            }
             self.0.insert(first, Some(value));
             if last + 1 < Slot::COUNT {
                 self.0.entry(last + 1).or_insert(after);

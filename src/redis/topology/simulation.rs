@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::cluster::{Cluster, NodeNumber};
 use super::endpoint::Endpoint;
+use super::seeds::Seeds;
 use super::slot::Slot;
 use super::view::{Master, View};
 
@@ -70,7 +71,7 @@ impl World {
         let begun = Instant::now();
         let count = random.usize(2..9);
         let truth: Vec<Claim> = (0..usize::from(GROUPS))
-            .map(|group| (group % count.div_ceil(2)))
+            .map(|group| group % count.div_ceil(2))
             .map(|owner| Claim { owner, epoch: owner as u64 + 1 })
             .collect();
         let node = || Node { is_alive: true, known: truth.clone(), to_learn: Vec::new() };
