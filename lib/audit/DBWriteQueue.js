@@ -28,15 +28,7 @@ const {
  * working on the locked ones; the others are of a worker that was killed. First those, under a name of
  * ours, that an adoption in a cluster was moving when it was cut off.
  */
-const BULLMQ_PLACES = [
-  'synckairos',
-  'failed',
-  'delayed',
-  'prioritized',
-  'wait',
-  'paused',
-  'active',
-]
+const BULLMQ_PLACES = ['synckairos', 'failed', 'delayed', 'prioritized', 'wait', 'paused', 'active']
 
 /** How often `drained` looks, ms. */
 const LOOK = 50

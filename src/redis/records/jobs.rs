@@ -7,10 +7,10 @@ use redis::Value;
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::entries::{int, text};
+use super::entries::{int, list, text, unexpected};
 use super::gather::Gather;
+use super::handle::RedisRecords;
 use super::queue::encode_append;
-use super::{RedisRecords, list, unexpected};
 use crate::error::{Error, Result};
 use crate::keys::BullKeys;
 use crate::operation::queue::{Job, JobPage, ReadJobs, TakeJobs};

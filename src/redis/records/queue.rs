@@ -5,10 +5,9 @@ use std::sync::LazyLock;
 use redis::Value;
 
 use super::context::Context;
-use super::entries::{int, read_record, text};
+use super::entries::{int, list, read_record, text, unexpected};
 use super::letters::{self, Portion, ReadPortion, read_places};
 use super::part::{Everywhere, Part};
-use super::{list, unexpected};
 use crate::error::{Error, Result};
 use crate::keys::{AUDIT_GROUP, AuditKeys};
 use crate::operation::Effect;

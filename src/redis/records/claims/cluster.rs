@@ -134,6 +134,7 @@ impl ClusterClaims {
                 break;
             }
         }
+        self.leases.ticked();
         self.announced = Some(Instant::now());
         self.create_groups().await;
         Ok(())
