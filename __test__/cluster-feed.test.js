@@ -2,6 +2,7 @@
 
 const { createRedisClient } = require('../index.js')
 const { ClusterGroup } = require('./harness/cluster.js')
+const { ManagedServer } = require('./harness/managed.js')
 const { Managers } = require('./harness/managers.js')
 const { TcpProxy } = require('./harness/proxy.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
@@ -25,6 +26,14 @@ afterEach(async () => {
 
 /** By the address of one node: the server itself tells that it is a cluster. */
 const urlOf = ({ host, port }) => `redis://${host}:${port}`
+
+/** The cluster, each node behind its proxy. @param {{ port: number }[]} proxies */
+function behind(proxies) {
+  const nodes = proxies.map(({ port }) => ({ host: '127.0.0.1', port }))
+  const announced = group.nodes.map(({ host, port }) => `${host}:${port}`)
+  const natMap = Object.fromEntries(announced.map((address, n) => [address, nodes[n]]))
+  return { nodes, natMap }
+}
 
 /** What a manager hears of each session: versions, `null` for a deletion, and what is broadcast. */
 async function listener(server = group.url) {
@@ -131,11 +140,7 @@ test("a lost connection to one master is a gap for that master's sessions alone"
 
 test('what a lost connection has missed is caught up on', async () => {
   const proxies = await Promise.all(group.nodes.map(({ port }) => TcpProxy.start(port)))
-  const natMap = Object.fromEntries(
-    group.nodes.map(({ host, port }, n) => [`${host}:${port}`, { host, port: proxies[n].port }]),
-  )
-  const nodes = proxies.map(({ port }) => ({ host: '127.0.0.1', port }))
-  const { manager, of, gaps } = await listener({ nodes, natMap })
+  const { manager, of, gaps } = await listener(behind(proxies))
   const write = writer()
   const states = await known(write, of)
   const [node] = await group.masters()
@@ -161,11 +166,7 @@ test('what a lost connection has missed is caught up on', async () => {
 
 test('a connection that answers and brings no messages is replaced', async () => {
   const proxies = await Promise.all(group.nodes.map(({ port }) => TcpProxy.start(port)))
-  const natMap = Object.fromEntries(
-    group.nodes.map(({ host, port }, n) => [`${host}:${port}`, { host, port: proxies[n].port }]),
-  )
-  const nodes = proxies.map(({ port }) => ({ host: '127.0.0.1', port }))
-  const { manager, of, warned } = await listener({ nodes, natMap })
+  const { manager, of, warned } = await listener(behind(proxies))
   const write = writer()
   const states = await known(write, of)
   for (const proxy of proxies) {
@@ -180,6 +181,25 @@ test('a connection that answers and brings no messages is replaced', async () =>
   await managers.close()
   await Promise.all(proxies.map((one) => one.stop()))
 }, 60_000)
+
+test('nodes that speak RESP2 alone are listened to, and what was missed is caught up on', async () => {
+  const proxies = await Promise.all(
+    group.nodes.map(({ port }) => ManagedServer.start(port, { refuses: ['HELLO'] })),
+  )
+  const { manager, of, gaps } = await listener(behind(proxies))
+  const write = writer()
+  const states = await known(write, of)
+  for (const proxy of proxies) proxy.cut()
+  await update(write, states)
+  await until(() => states.every(({ session_id: id }) => of(id).at(-1) === 2))
+  await until(() => gaps().length > 0)
+  await manager.subscribed()
+  await update(write, states)
+  await until(() => states.every(({ session_id: id }) => of(id).at(-1) === 3))
+  for (const { session_id: id } of states) expect(of(id)).toEqual([1, 2, 3])
+  await managers.close()
+  await Promise.all(proxies.map((one) => one.stop()))
+})
 
 test('a slot that moves is followed, and a gap for its sessions alone', async () => {
   const { of, gaps } = await listener()

@@ -1,6 +1,7 @@
 'use strict'
 
 const { randomUUID } = require('node:crypto')
+const { ClusterGroup } = require('./cluster.js')
 const { ManagedServer } = require('./managed.js')
 const { Managers } = require('./managers.js')
 const { RedisServer } = require('./redis.js')
@@ -53,6 +54,27 @@ class ManagedRedisEngine {
   async stop() {
     await this.#proxy.stop()
     await this.#redis.stop()
+  }
+}
+
+/** A cluster of three masters. */
+class ClusterEngine {
+  #group
+
+  async start() {
+    this.#group = await ClusterGroup.start({ replicas: 0 })
+  }
+
+  get url() {
+    return this.#group.url
+  }
+
+  forget() {
+    return this.#group.flush()
+  }
+
+  stop() {
+    return this.#group.stop()
   }
 }
 
@@ -112,7 +134,12 @@ class Store {
   }
 }
 
-const ENGINES = { redis: RedisEngine, managed: ManagedRedisEngine, memory: MemoryEngine }
+const ENGINES = {
+  redis: RedisEngine,
+  managed: ManagedRedisEngine,
+  cluster: ClusterEngine,
+  memory: MemoryEngine,
+}
 
 const wanted = process.env.SYNCKAIROS_TEST_ENGINES?.split(',') ?? Object.keys(ENGINES)
 

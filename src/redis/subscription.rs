@@ -201,7 +201,8 @@ impl<A: Audience> Task<A> {
 
     /// A master, another than the present one if there are several.
     fn any_master(&self) -> Option<Endpoint> {
-        let mut masters: Vec<Endpoint> = self.connection.partition_owners().into_iter().flatten().collect();
+        let mut masters: Vec<Endpoint> =
+            self.connection.partition_owners().into_iter().flatten().collect();
         if masters.iter().any(|master| Some(master) != self.master.as_ref()) {
             masters.retain(|master| Some(master) != self.master.as_ref());
         }

@@ -26,11 +26,12 @@ pub(super) fn read_places(text: &str, beginning: &str, count: usize) -> Result<P
     }
     let mut places = vec![None; count];
     for one in text.split(',') {
-        let place = one.split_once('@').and_then(|(number, place)| {
-            let known = places.get_mut(number.parse::<usize>().ok()?)?;
-            Some(*known = Some(place.to_owned()))
+        let known = one.split_once('@').and_then(|(number, place)| {
+            Some((places.get_mut(number.parse::<usize>().ok()?)?, place))
         });
-        if place.is_none() {
+        if let Some((known, place)) = known {
+            *known = Some(place.to_owned());
+        } else {
             let fault = format!("{text:?} is no place in the dead letters");
             return Err(Error::invalid("place", fault));
         }

@@ -167,7 +167,7 @@ mod tests {
         fn new(seed: u64) -> Self {
             let random = fastrand::Rng::with_seed(seed);
             let (shared, workers, unread) = (Shared::default(), Vec::new(), HashMap::new());
-            let (now, has_faults) = (Duration::ZERO, seed % 2 == 0);
+            let (now, has_faults) = (Duration::ZERO, seed.is_multiple_of(2));
             let mut world = Self { shared, workers, random, now, names: 0, has_faults, unread };
             world.join();
             world
