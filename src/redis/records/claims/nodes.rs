@@ -1,4 +1,5 @@
-//! A worker's connections to the nodes of a cluster: one to each, made when it is first needed.
+//! A worker's connections to the nodes of a cluster: one to each, made when it is first needed, and ended
+//! when the node has no partition any more.
 //!
 //! A node that cannot be reached is left alone for a while; what is asked of the others goes on.
 
@@ -6,6 +7,7 @@ use std::collections::HashMap;
 
 use futures_util::future::join_all;
 use redis::{Cmd, Value};
+use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::redis::connection::Connection;
@@ -30,6 +32,7 @@ pub(super) struct Nodes {
     options: Options,
     /// Knows which node has which slots.
     connection: Connection,
+    map_changes: watch::Receiver<()>,
     nodes: HashMap<Endpoint, Node>,
 }
 
@@ -43,7 +46,8 @@ struct Node {
 
 impl Nodes {
     pub fn new(options: Options, connection: Connection) -> Self {
-        Self { options, connection, nodes: HashMap::new() }
+        let map_changes = connection.map_changes();
+        Self { options, connection, map_changes, nodes: HashMap::new() }
     }
 
     /// The nodes that have these slots, by slot. `None`: nobody has told of one.
@@ -54,6 +58,7 @@ impl Nodes {
     /// Sends commands, each to the node that has its slot, and to each node all in one go. The answers
     /// have the order of the commands.
     pub async fn ask(&mut self, commands: &[(Slot, Cmd)]) -> Vec<Reply> {
+        self.leave_others();
         let owners = self.owners(commands.iter().map(|(slot, _)| *slot));
         let unknown = || Lost::new(self.options.to_string(), "nobody has told of the slot's node");
         let mut replies: Vec<Reply> = commands.iter().map(|_| Err(unknown())).collect();
@@ -96,6 +101,15 @@ impl Nodes {
             self.connection.map_is_old();
         }
         replies
+    }
+
+    /// Ends the connections to nodes that have no partition any more.
+    fn leave_others(&mut self) {
+        if self.map_changes.has_changed().unwrap_or(false) {
+            self.map_changes.mark_unchanged();
+            let owners = self.connection.partition_owners();
+            self.nodes.retain(|endpoint, _| owners.iter().flatten().any(|owner| owner == endpoint));
+        }
     }
 
     /// The same for scripts: sends a script whole where its node does not know it. `command`: of a number
