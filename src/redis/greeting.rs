@@ -71,6 +71,8 @@ pub(crate) struct Greeted {
     pub identity: Option<Identity>,
     /// Whether the server tells its role.
     pub tells_role: bool,
+    /// Whether the server is a sentinel, which has no data.
+    pub is_sentinel: bool,
 }
 
 impl Greeting {
@@ -141,8 +143,11 @@ impl Greeting {
         }
         let rights = self.login_commands().len();
         let (mut id, mut is_named, mut tells_role) = (None, false, self.with_hello);
+        let mut is_sentinel = false;
         for (at, answer) in answers.into_iter().enumerate() {
             check_server(&answer)?;
+            is_sentinel |= role_of(&answer).is_some_and(|role| is(role, "sentinel"))
+                || told(&answer, "mode").is_some_and(|mode| is(mode, "sentinel"));
             match answer {
                 Value::ServerError(error) => {
                     let line = error_line(&error);
@@ -158,7 +163,7 @@ impl Greeting {
             }
         }
         let identity = id.filter(|_| is_named).map(|id| Identity { id, name: self.name });
-        Ok(Next::Done(Greeted { protocol: self.protocol, identity, tells_role }))
+        Ok(Next::Done(Greeted { protocol: self.protocol, identity, tells_role, is_sentinel }))
     }
 
     /// Whether this answer to `HELLO` means that the server does not know it. Some that do not know
@@ -172,7 +177,19 @@ impl Greeting {
 
 /// Looks at what `HELLO` or `ROLE` tells of the server. `Err`: why the server is not to be used.
 pub(crate) fn check_server(answer: &Value) -> Result<(), String> {
-    let tells = |field: &str| match answer {
+    let role = role_of(answer).filter(|role| is(role, "slave")).or_else(|| told(answer, "role"));
+    if role.is_some_and(|role| is(role, "replica") || is(role, "slave")) {
+        return Err(String::from(REPLICA));
+    }
+    if told(answer, "mode").is_some_and(|mode| is(mode, "cluster")) {
+        return Err(String::from(CLUSTER));
+    }
+    Ok(())
+}
+
+/// A field of the answer to `HELLO`.
+fn told<'a>(answer: &'a Value, field: &str) -> Option<&'a Value> {
+    match answer {
         Value::Map(fields) => {
             fields.iter().find(|(name, _)| is(name, field)).map(|(_, value)| value)
         }
@@ -180,20 +197,12 @@ pub(crate) fn check_server(answer: &Value) -> Result<(), String> {
             fields.chunks_exact(2).find(|pair| is(&pair[0], field)).map(|pair| &pair[1])
         }
         _ => None,
-    };
-    let role = match answer {
-        // The first word of `ROLE`; in RESP2 `HELLO` begins with the name of its first field.
-        Value::Array(parts) => parts.first().filter(|role| is(role, "slave")),
-        _ => None,
-    };
-    let role = role.or_else(|| tells("role"));
-    if role.is_some_and(|role| is(role, "replica") || is(role, "slave")) {
-        return Err(String::from(REPLICA));
     }
-    if tells("mode").is_some_and(|mode| is(mode, "cluster")) {
-        return Err(String::from(CLUSTER));
-    }
-    Ok(())
+}
+
+/// The first word of `ROLE`. In RESP2 `HELLO` begins with the name of its first field.
+fn role_of(answer: &Value) -> Option<&Value> {
+    if let Value::Array(parts) = answer { parts.first() } else { None }
 }
 
 fn is(value: &Value, text: &str) -> bool {
@@ -325,6 +334,20 @@ mod tests {
         let answers = |role| ["+PONG\r\n", "+OK\r\n", ":7\r\n", role];
         assert!(greeted(greeting(), &answers(MASTER)).is_ok());
         assert_eq!(greeted(greeting(), &answers(REPLICA_OF)), Err(REPLICA.into()));
+    }
+
+    #[test]
+    fn a_sentinel_is_known_by_its_mode_or_its_role() {
+        let hello = "%1\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n";
+        let greeting = Greeting::new(&Login::default(), Protocol::Resp3);
+        let by_hello = greeted(greeting, &[hello, "+OK\r\n", ":7\r\n"]).expect("greeted");
+        assert!(by_hello.is_sentinel);
+        let role = "*2\r\n$8\r\nsentinel\r\n*1\r\n$1\r\nm\r\n";
+        let greeting = || without_hello(&Login::default(), UNKNOWN).expect("again");
+        let by_role = greeted(greeting(), &["+PONG\r\n", "+OK\r\n", ":7\r\n", role]);
+        assert!(by_role.expect("greeted").is_sentinel);
+        let master = greeted(greeting(), &["+PONG\r\n", "+OK\r\n", ":7\r\n", MASTER]);
+        assert!(!master.expect("greeted").is_sentinel);
     }
 
     #[test]

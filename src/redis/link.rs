@@ -20,6 +20,10 @@ use crate::redis::transport::{Reader, Writer, connect, describe};
 /// How many bytes of pushes are kept while an answer is awaited.
 const PUSHED_BYTES: usize = 64 << 20;
 
+/// Why a sentinel is no place for sessions.
+const SENTINEL: &str = "it is a sentinel: use redis-sentinel://host:port/name, with the name that it \
+    has for the master";
+
 /// Why a connection is given up that goes on pushing.
 const ENDLESS: &str = "it pushes without end, and does not answer";
 
@@ -122,27 +126,42 @@ impl Link {
             pushes: VecDeque::new(),
             pushed_bytes: 0,
         };
-        link.greet(Greeting::new(&options.login, options.protocol)).await?;
+        let is_sentinel = link.greet(Greeting::new(&options.login, options.protocol)).await?;
+        if is_sentinel && !options.is_of_sentinel {
+            return Err(link.lost(SENTINEL));
+        }
         options.reached();
         Ok(link)
     }
 
-    async fn greet(&mut self, mut greeting: Greeting) -> Result<(), Lost> {
+    /// Whether the server is a sentinel.
+    async fn greet(&mut self, mut greeting: Greeting) -> Result<bool, Lost> {
         loop {
             for command in greeting.commands() {
                 self.send(&command, Answer::Reply);
             }
-            let answers = self.answers().await?;
+            let answers = match self.answers().await {
+                Ok(answers) => answers,
+                Err(lost) => return Err(self.farewell().unwrap_or(lost)),
+            };
             match greeting.answered(answers).map_err(|reason| self.lost(reason))? {
                 Next::Again(other) => greeting = other,
                 Next::Done(greeted) => {
                     self.identity = greeted.identity;
                     self.protocol = greeted.protocol;
                     self.tells_role = greeted.tells_role;
-                    return Ok(());
+                    return Ok(greeted.is_sentinel);
                 }
             }
         }
+    }
+
+    /// What the server has said before it ended the connection, such as that it has too many.
+    fn farewell(&self) -> Option<Lost> {
+        self.replies.iter().find_map(|reply| match reply {
+            Value::ServerError(error) => Some(self.lost(error_line(error))),
+            _ => None,
+        })
     }
 
     /// The halves of the connection, for another way to use it. There is nothing that was received
@@ -156,6 +175,18 @@ impl Link {
     pub async fn ask(&mut self, command: &Cmd) -> Result<Value, Lost> {
         self.send(command, Answer::Reply);
         self.last_answer().await
+    }
+
+    /// Commands that are sent together, and their answers.
+    pub async fn ask_all<const N: usize>(
+        &mut self,
+        commands: &[Cmd; N],
+    ) -> Result<[Value; N], Lost> {
+        for command in commands {
+            self.send(command, Answer::Reply);
+        }
+        let answers = self.answers().await?;
+        <[Value; N]>::try_from(answers).map_err(|_| self.lost("it gave no answer"))
     }
 
     /// Begins or ends to listen to `topics` by `command`, such as `PSUBSCRIBE`. Messages that come

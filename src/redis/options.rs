@@ -18,6 +18,8 @@ pub struct Options {
     pub(crate) place: Place,
     pub(crate) login: Login,
     pub(crate) protocol: Protocol,
+    /// Whether the server is to be a sentinel. Others are refused that are.
+    pub(crate) is_of_sentinel: bool,
     /// The longest wait for a connection to be made. Default 2 s.
     pub connect_timeout: Duration,
     /// How long a server may send nothing while it owes a reply, before its connection counts as
@@ -71,6 +73,7 @@ impl Options {
             place,
             login,
             protocol: Protocol::Resp3,
+            is_of_sentinel: false,
             connect_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
             backoff: Backoff { floor: Duration::from_millis(50), ceiling: Duration::from_secs(2) },
