@@ -1,12 +1,16 @@
 'use strict'
 
+const { isMap } = require('node:util').types
 const { InvalidStateError } = require('../realm/errors.js')
-const { checkInteger } = require('../settings/options.js')
+const { checkInteger, withDefaults } = require('../settings/options.js')
 
 /** What sentinels accept as the name of a master. A part of a URL that is none is not repeated. */
 const NAME = /^[\w.-]+$/
 
 const SENTINEL_PORT = 26_379
+
+/** An announced address, as errors name it, too: an IPv6 address may be in brackets. */
+const ANNOUNCED = /^(?:\[(.+)\]|(.+)):(\d+)$/
 
 /**
  * The sentinels of a server, as the core wants to know them.
@@ -36,12 +40,15 @@ function sentinelsOf({ sentinels, name, sentinelUsername, sentinelPassword, natM
 
 /** Where servers are, by the address that sentinels announce. @param {unknown} natMap */
 function mapped(natMap = {}) {
-  if (typeof natMap !== 'object' || natMap === null) {
+  // Or else what was meant to be in it would count for nothing.
+  const isList = Array.isArray(natMap) || isMap(natMap)
+  if (typeof natMap !== 'object' || natMap === null || isList) {
     refuse('natMap', "it is not an object such as { '10.0.0.1:6379': { host, port } }")
   }
   const entries = Object.entries(natMap).map(([announced, where]) => {
-    if (!/^.+:\d+$/.test(announced)) refuse('natMap', 'one of its names is not host:port')
-    return [announced, endpoint(`natMap['${announced}']`, where)]
+    const [, address, host = address, port] = ANNOUNCED.exec(announced) ?? []
+    if (!isHost(host)) refuse('natMap', 'one of its names is not host:port')
+    return [`${host}:${port}`, endpoint(`natMap['${announced}']`, where)]
   })
   return Object.fromEntries(entries)
 }
@@ -53,10 +60,15 @@ function mapped(natMap = {}) {
  * @returns {{ host: string, port: number }}
  */
 function endpoint(field, given, defaultPort) {
-  const { host, port = defaultPort } = given ?? {}
+  if (typeof given !== 'object') refuse(field, 'it is not an object: { host, port }')
+  const { host, port } = withDefaults(
+    { host: undefined, port: defaultPort },
+    given,
+    `redis.${field}`,
+  )
   if (!isHost(host)) refuse(`${field}.host`, 'it is no name of a host, and no address')
   checkInteger(`redis.${field}.port`, port, 1, 65_535)
-  return { host, port }
+  return /** @type {any} */ ({ host, port })
 }
 
 /** Errors name the host, and must hold no password: a whole URL is no host. @param {unknown} host */

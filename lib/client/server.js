@@ -100,9 +100,10 @@ function ofSettings(given) {
     throw new InvalidStateError('url', 'it is neither a string nor an object')
   }
   const isSentinel = 'sentinels' in given && given.sentinels !== undefined
-  const known = isSentinel ? { ...SERVER, ...SENTINEL } : SERVER
+  if (!isSentinel) refuseSentinelSettings(given)
+  const known = { ...SERVER, ...SENTINEL }
   const { sentinels, name, sentinelUsername, sentinelPassword, ...settings } = withDefaults(
-    /** @type {typeof SERVER & typeof SENTINEL} */ (known),
+    known,
     given,
     'redis',
   )
@@ -116,6 +117,9 @@ function ofSettings(given) {
   checkInteger('redis.db', server.db, 0, 2 ** 31 - 1)
   const tls = tlsOf('redis.tls', server.tls)
   if (isSentinel) {
+    if (typeof enableTLSForSentinelMode !== 'boolean') {
+      throw new InvalidStateError('redis.enableTLSForSentinelMode', 'it is not a boolean')
+    }
     for (const name of /** @type {const} */ (['host', 'path'])) {
       if (server[name] !== undefined) {
         throw new InvalidStateError(`redis.${name}`, 'sentinels name the server: leave it out')
@@ -131,6 +135,15 @@ function ofSettings(given) {
     throw new InvalidStateError('redis', 'it says neither host nor path, nor sentinels')
   }
   return { ...server, tls }
+}
+
+/** Of a server that no sentinel names. @param {object} given */
+function refuseSentinelSettings(given) {
+  for (const [name, value] of Object.entries(given)) {
+    if (value !== undefined && Object.hasOwn(SENTINEL, name)) {
+      throw new InvalidStateError(`redis.${name}`, 'it counts with sentinels only: set sentinels')
+    }
+  }
 }
 
 /** @param {string} field @param {unknown} given */
