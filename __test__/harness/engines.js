@@ -4,6 +4,7 @@ const { randomUUID } = require('node:crypto')
 const { ManagedServer } = require('./managed.js')
 const { Managers } = require('./managers.js')
 const { RedisServer } = require('./redis.js')
+const { SentinelGroup } = require('./sentinel.js')
 
 /** Redis: a server of the test file's own. */
 class RedisEngine {
@@ -56,6 +57,29 @@ class ManagedRedisEngine {
   }
 }
 
+/** The master that sentinels name, with two replicas. */
+class SentinelRedisEngine {
+  #group
+  #redis
+
+  async start() {
+    this.#group = await SentinelGroup.start()
+    this.#redis = (await this.#group.master()).client()
+  }
+
+  get url() {
+    return this.#group.url
+  }
+
+  async forget() {
+    await this.#redis.flushall()
+  }
+
+  stop() {
+    return this.#group.stop()
+  }
+}
+
 /** The engine in this process: a store of the test file's own, which ends with those who use it. */
 class MemoryEngine {
   url = `memory://${randomUUID()}`
@@ -102,7 +126,7 @@ class Store {
 
   /** To be called where a test file begins to use the engine. */
   use() {
-    beforeAll(() => this.#engine.start())
+    beforeAll(() => this.#engine.start(), 60_000)
     afterAll(() => this.#engine.stop())
     afterEach(async () => {
       await this.#managers.close()
@@ -112,7 +136,12 @@ class Store {
   }
 }
 
-const ENGINES = { redis: RedisEngine, managed: ManagedRedisEngine, memory: MemoryEngine }
+const ENGINES = {
+  redis: RedisEngine,
+  managed: ManagedRedisEngine,
+  sentinel: SentinelRedisEngine,
+  memory: MemoryEngine,
+}
 
 const wanted = process.env.SYNCKAIROS_TEST_ENGINES?.split(',') ?? Object.keys(ENGINES)
 
