@@ -124,7 +124,7 @@ export interface RedisSentinelOptions {
    * The sentinels to ask first, at least one. The client learns the others from them. Each has a `port`
    * of 26379 by default.
    */
-  sentinels?: { host: string; port?: number }[]
+  sentinels?: readonly { host: string; port?: number }[]
   /** The name that the sentinels have for the master. Required with `sentinels`. */
   name?: string
   /** The name of the ACL user of the sentinels. Default: their default user. */

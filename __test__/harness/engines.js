@@ -1,6 +1,7 @@
 'use strict'
 
 const { randomUUID } = require('node:crypto')
+const { SentinelGroup } = require('./sentinel.js')
 const { ClusterGroup } = require('./cluster.js')
 const { ManagedServer } = require('./managed.js')
 const { Managers } = require('./managers.js')
@@ -54,6 +55,29 @@ class ManagedRedisEngine {
   async stop() {
     await this.#proxy.stop()
     await this.#redis.stop()
+  }
+}
+
+/** The master that sentinels name, with two replicas. */
+class SentinelRedisEngine {
+  #group
+  #redis
+
+  async start() {
+    this.#group = await SentinelGroup.start()
+    this.#redis = (await this.#group.master()).client()
+  }
+
+  get url() {
+    return this.#group.url
+  }
+
+  async forget() {
+    await this.#redis.flushall()
+  }
+
+  stop() {
+    return this.#group.stop()
   }
 }
 
@@ -137,6 +161,7 @@ class Store {
 const ENGINES = {
   redis: RedisEngine,
   managed: ManagedRedisEngine,
+  sentinel: SentinelRedisEngine,
   cluster: ClusterEngine,
   memory: MemoryEngine,
 }

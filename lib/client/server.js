@@ -126,6 +126,7 @@ function ofSettings(given) {
   }
   const isSentinel = 'sentinels' in given && given.sentinels !== undefined
   const isCluster = !isSentinel && 'nodes' in given && given.nodes !== undefined
+  if (!isSentinel) refuseSentinelSettings(given, isCluster)
   const known = { ...SERVER, ...(isSentinel ? SENTINEL : PARTITIONED), ...(isCluster && CLUSTER) }
   const { sentinels, name, sentinelUsername, sentinelPassword, ...settings } = withDefaults(
     /** @type {typeof SERVER & typeof SENTINEL & typeof PARTITIONED & typeof CLUSTER} */ (known),
@@ -152,6 +153,9 @@ function ofSettings(given) {
     return { ...node, tls, cluster: clusterOf(nodes, natMap), partitions: partitionsOf(partitions) }
   }
   if (isSentinel) {
+    if (typeof enableTLSForSentinelMode !== 'boolean') {
+      refuse('enableTLSForSentinelMode', 'it is not a boolean')
+    }
     const { host, path, port, ...master } = server
     const given = { sentinels, name, sentinelUsername, sentinelPassword, natMap }
     const sentinel = sentinelsOf(given, tlsOf('redis.sentinelTLS', sentinelTLS))
@@ -184,6 +188,16 @@ function clusterOf(nodes, natMap) {
 function partitionsOf(partitions) {
   if (partitions !== undefined) checkInteger('redis.partitions', partitions, 1, MOST_PARTITIONS)
   return partitions
+}
+
+/** Of a server that no sentinel names. @param {object} given @param {boolean} isCluster */
+function refuseSentinelSettings(given, isCluster) {
+  for (const [name, value] of Object.entries(given)) {
+    const isKnown = isCluster && Object.hasOwn(CLUSTER, name)
+    if (value !== undefined && Object.hasOwn(SENTINEL, name) && !isKnown) {
+      refuse(name, 'it counts with sentinels only: set sentinels')
+    }
+  }
 }
 
 /** @param {string} field @param {unknown} given */

@@ -71,6 +71,8 @@ pub(crate) enum Expected {
     Master,
     /// Any node of a cluster.
     Node,
+    /// A sentinel.
+    Sentinel,
     /// Any node of a cluster, or a master: each is sent what is published to channels that are not sharded.
     Publisher,
 }
@@ -92,6 +94,8 @@ pub(crate) struct Greeted {
     pub identity: Option<Identity>,
     /// Whether the server tells its role.
     pub tells_role: bool,
+    /// Whether the server is a sentinel, which has no data.
+    pub is_sentinel: bool,
 }
 
 impl Greeting {
@@ -162,10 +166,13 @@ impl Greeting {
         }
         let rights = self.login_commands().len();
         let (mut id, mut is_named, mut tells_role) = (None, false, self.with_hello);
+        let mut is_sentinel = false;
         for (at, answer) in answers.into_iter().enumerate() {
             // A replica in a cluster tells of the cluster first: it knows the masters.
             self.check_mode(&answer)?;
             self.expected.check_role(&answer)?;
+            is_sentinel |= role_of(&answer).is_some_and(|role| is(role, "sentinel"))
+                || tells(&answer, "mode").is_some_and(|mode| is(mode, "sentinel"));
             match answer {
                 Value::ServerError(error) => {
                     let line = error_line(&error);
@@ -181,14 +188,14 @@ impl Greeting {
             }
         }
         let identity = id.filter(|_| is_named).map(|id| Identity { id, name: self.name });
-        Ok(Next::Done(Greeted { protocol: self.protocol, identity, tells_role }))
+        Ok(Next::Done(Greeted { protocol: self.protocol, identity, tells_role, is_sentinel }))
     }
 
     /// Looks at what `HELLO` tells of clusters. `Err`: why the server is not to be used.
     fn check_mode(&self, answer: &Value) -> Result<(), String> {
         let Some(mode) = tells(answer, "mode") else { return Ok(()) };
         match (self.expected == Expected::Alone, is(mode, "cluster")) {
-            _ if self.expected == Expected::Publisher => Ok(()),
+            _ if matches!(self.expected, Expected::Publisher | Expected::Sentinel) => Ok(()),
             (true, true) if self.login.db != 0 => Err(String::from(NO_DATABASES)),
             (true, true) => Err(String::from(CLUSTER)),
             (true, false) => Ok(()),
@@ -217,7 +224,7 @@ impl Expected {
     pub fn check_role(self, answer: &Value) -> Result<(), String> {
         match self {
             Self::Alone | Self::Master => check_server(answer),
-            Self::Node => Ok(()),
+            Self::Node | Self::Sentinel => Ok(()),
             Self::Publisher => match tells(answer, "mode") {
                 Some(mode) if is(mode, "cluster") => Ok(()),
                 _ => check_server(answer),
@@ -228,12 +235,7 @@ impl Expected {
 
 /// Looks at what `HELLO` or `ROLE` tells of the server. `Err`: why the server is not to be used.
 pub(crate) fn check_server(answer: &Value) -> Result<(), String> {
-    let role = match answer {
-        // The first word of `ROLE`; in RESP2 `HELLO` begins with the name of its first field.
-        Value::Array(parts) => parts.first().filter(|role| is(role, "slave")),
-        _ => None,
-    };
-    let role = role.or_else(|| tells(answer, "role"));
+    let role = role_of(answer).filter(|role| is(role, "slave")).or_else(|| tells(answer, "role"));
     if role.is_some_and(|role| is(role, "replica") || is(role, "slave")) {
         return Err(String::from(REPLICA));
     }
@@ -251,6 +253,11 @@ fn tells<'a>(answer: &'a Value, field: &str) -> Option<&'a Value> {
         }
         _ => None,
     }
+}
+
+/// The first word of `ROLE`. In RESP2 `HELLO` begins with the name of its first field.
+fn role_of(answer: &Value) -> Option<&Value> {
+    if let Value::Array(parts) = answer { parts.first() } else { None }
 }
 
 fn is(value: &Value, word: &str) -> bool {
@@ -393,6 +400,20 @@ mod tests {
         let answers = |role| ["+PONG\r\n", "+OK\r\n", ":7\r\n", role];
         assert!(greeted(greeting(), &answers(MASTER)).is_ok());
         assert_eq!(greeted(greeting(), &answers(REPLICA_OF)), Err(REPLICA.into()));
+    }
+
+    #[test]
+    fn a_sentinel_is_known_by_its_mode_or_its_role() {
+        let hello = "%1\r\n$4\r\nmode\r\n$8\r\nsentinel\r\n";
+        let greeting = Greeting::new(&Login::default(), Protocol::Resp3, Expected::Alone);
+        let by_hello = greeted(greeting, &[hello, "+OK\r\n", ":7\r\n"]).expect("greeted");
+        assert!(by_hello.is_sentinel);
+        let role = "*2\r\n$8\r\nsentinel\r\n*1\r\n$1\r\nm\r\n";
+        let greeting = || without_hello(&Login::default(), UNKNOWN).expect("again");
+        let by_role = greeted(greeting(), &["+PONG\r\n", "+OK\r\n", ":7\r\n", role]);
+        assert!(by_role.expect("greeted").is_sentinel);
+        let master = greeted(greeting(), &["+PONG\r\n", "+OK\r\n", ":7\r\n", MASTER]);
+        assert!(!master.expect("greeted").is_sentinel);
     }
 
     #[test]

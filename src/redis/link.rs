@@ -20,6 +20,10 @@ use crate::redis::transport::{Reader, Writer, connect, describe};
 /// How many bytes of pushes are kept while an answer is awaited.
 const PUSHED_BYTES: usize = 64 << 20;
 
+/// Why a sentinel is no place for sessions.
+const SENTINEL: &str = "it is a sentinel: use redis-sentinel://host:port/name, with the name that it \
+    has for the master";
+
 /// Why a connection is given up that goes on pushing.
 const ENDLESS: &str = "it pushes without end, and does not answer";
 
@@ -134,17 +138,25 @@ impl Link {
             pushes: VecDeque::new(),
             pushed_bytes: 0,
         };
-        link.greet(Greeting::new(&options.login, options.protocol, options.expected)).await?;
+        let greeting = Greeting::new(&options.login, options.protocol, options.expected);
+        let is_sentinel = link.greet(greeting).await?;
+        if is_sentinel && options.expected != Expected::Sentinel {
+            return Err(link.lost(SENTINEL));
+        }
         options.reached();
         Ok(link)
     }
 
-    async fn greet(&mut self, mut greeting: Greeting) -> Result<(), Lost> {
+    /// Whether the server is a sentinel.
+    async fn greet(&mut self, mut greeting: Greeting) -> Result<bool, Lost> {
         loop {
             for command in greeting.commands() {
                 self.send(&command, Answer::Reply);
             }
-            let answers = self.answers().await?;
+            let answers = match self.answers().await {
+                Ok(answers) => answers,
+                Err(lost) => return Err(self.farewell().unwrap_or(lost)),
+            };
             let next = greeting
                 .answered(answers)
                 .map_err(|reason| Lost { is_cluster: reason == CLUSTER, ..self.lost(reason) })?;
@@ -154,10 +166,18 @@ impl Link {
                     self.identity = greeted.identity;
                     self.protocol = greeted.protocol;
                     self.tells_role = greeted.tells_role;
-                    return Ok(());
+                    return Ok(greeted.is_sentinel);
                 }
             }
         }
+    }
+
+    /// What the server has said before it ended the connection, such as that it has too many.
+    fn farewell(&self) -> Option<Lost> {
+        self.replies.iter().find_map(|reply| match reply {
+            Value::ServerError(error) => Some(self.lost(error_line(error))),
+            _ => None,
+        })
     }
 
     /// The halves of the connection, for another way to use it. There is nothing that was received
