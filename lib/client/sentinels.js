@@ -7,9 +7,6 @@ const NAME = /^[\w.-]+$/
 
 const SENTINEL_PORT = 26_379
 
-/** An announced address, as errors name it, too: an IPv6 address may be in brackets. */
-const ANNOUNCED = /^(?:\[(.+)\]|(.+)):(\d+)$/
-
 /**
  * The sentinels of a server, as the core wants to know them.
  *
