@@ -120,6 +120,8 @@ describe.each(makers)('%s', (_what, make) => {
     { host: 'h', tls: { cert: '-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----' } },
     { host: 'h', tls: { ca: '-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----' } },
     { host: 'h', tls: { passphrase: 'hunter2' } },
+    { sentinels: [{ host: 'h' }], name: 'm', natMap: { 'redis://:hunter2@h:1': {} } },
+    { sentinels: [{ host: 'h' }], name: 'm', natMap: { 'redis://:hunter2@h': {} } },
   ])('refuses settings (%#), and repeats no value of them', (settings) => {
     const error = thrownBy(() => make(settings))
     expect(error).toBeInstanceOf(InvalidStateError)

@@ -40,7 +40,8 @@ function mapped(natMap = {}) {
     refuse('natMap', "it is not an object such as { '10.0.0.1:6379': { host, port } }")
   }
   const entries = Object.entries(natMap).map(([announced, where]) => {
-    if (!/^.+:\d+$/.test(announced)) refuse('natMap', 'one of its names is not host:port')
+    const [, host] = /^(.+):\d+$/.exec(announced) ?? []
+    if (!isHost(host)) refuse('natMap', 'one of its names is not host:port')
     return [announced, endpoint(`natMap['${announced}']`, where)]
   })
   return Object.fromEntries(entries)
