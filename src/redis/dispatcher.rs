@@ -29,6 +29,9 @@ use crate::redis::replication::{Confirmed, Executed, Replication, encode_wait};
 use crate::redis::request::{Attempt, Request};
 use crate::redis::role::Role;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a request rests that Redis has refused for now.
 const REST: Backoff =
     Backoff { floor: Duration::from_millis(10), ceiling: Duration::from_millis(500) };
@@ -119,13 +122,13 @@ impl Dispatcher {
         self.ready.extend(self.order.enter(Pending::new(request), Pending::access));
     }
 
-    /// There is a connection, which the server knows by `identity`; `greeted`: when it was not yet
-    /// asked for its role. `fenced`: the server executes nothing more that came by the last one.
+    /// There is a connection, which the server knows by `identity`, and which has shown its `role`.
+    /// `fenced`: the server executes nothing more that came by the last one.
     pub fn connected(
         &mut self,
         identity: Option<Identity>,
         fenced: bool,
-        greeted: Instant,
+        role: Role,
         now: Instant,
     ) {
         if self.fence != Fence::NotNeeded && !fenced {
@@ -133,7 +136,7 @@ impl Dispatcher {
         }
         self.fence = Fence::NotNeeded;
         self.identity = identity;
-        self.role = Role::greeted(greeted);
+        self.role = role;
         self.conversation = Some(Conversation::new(self.stall_timeout, now));
         self.pump(now);
     }
@@ -291,10 +294,10 @@ impl Dispatcher {
                 let reason = unfit.reason.clone();
                 self.refused_for_now(pending, Refusal::WrongServer, reason, now);
             }
+            (Value::ServerError(error), _) => self.refused(pending, error_line(&error), now),
             (_, None) if self.role.is_unproven() && pending.request.effect() == Effect::Read => {
                 self.again.push_back(pending);
             }
-            (Value::ServerError(error), _) => self.refused(pending, error_line(&error), now),
             (value, _) => match pending.request.replicas() {
                 Some(replicas) if pending.request.has_changed(&value) => {
                     self.replication.executed(pending, value, replicas);

@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
-use crate::redis::greeting::{Greeting, Identity, Next, Protocol};
+use crate::redis::greeting::{Greeting, Identity, Next, Protocol, Question};
 use crate::redis::options::{Address, Options};
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -55,8 +55,8 @@ pub(crate) struct Link {
     pub identity: Option<Identity>,
     /// What it speaks.
     pub protocol: Protocol,
-    /// Whether the server tells its role.
-    pub tells_role: bool,
+    /// What the server tells its role by: `None` where it does not.
+    pub question: Option<Question>,
     reader: Reader,
     writer: Writer,
     decoder: Decoder,
@@ -112,7 +112,7 @@ impl Link {
             server,
             identity: None,
             protocol: options.protocol,
-            tells_role: false,
+            question: None,
             reader,
             writer,
             decoder: Decoder::default(),
@@ -138,7 +138,7 @@ impl Link {
                 Next::Done(greeted) => {
                     self.identity = greeted.identity;
                     self.protocol = greeted.protocol;
-                    self.tells_role = greeted.tells_role;
+                    self.question = greeted.question;
                     return Ok(());
                 }
             }

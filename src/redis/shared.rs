@@ -18,6 +18,7 @@ use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::Identity;
 use crate::redis::pending::Settled;
 use crate::redis::request::Request;
+use crate::redis::role::Role;
 use crate::redis::transport::{Writer, describe};
 
 /// A buffer that has grown beyond this is let go once it is written, bytes.
@@ -135,12 +136,12 @@ impl Shared {
         writer: Writer,
         identity: Option<Identity>,
         fenced: bool,
-        greeted: Instant,
+        role: Role,
     ) -> Watch {
         self.forget_connection();
         *lock(&self.outlet) = Outlet { writer: Some(writer), buffer: Vec::new() };
         self.update(|dispatcher, now| {
-            dispatcher.connected(identity, fenced, greeted, now);
+            dispatcher.connected(identity, fenced, role, now);
             Ok(())
         })
     }

@@ -8,7 +8,7 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::keys::{marker_channel, marker_of_channel};
-use crate::redis::greeting::{Protocol, check_server};
+use crate::redis::greeting::{Protocol, Question, check_server};
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::refusal::{Refusal, error_line, without_script};
@@ -117,13 +117,15 @@ impl SubscribedLink {
 
     /// Any answer is a sign of life, an error as well.
     async fn check(&mut self) -> Result<(), Lost> {
-        let Some(companion) = &mut self.companion else {
-            let hello = self.link.ask(&redis::cmd("HELLO")).await?;
-            return check_server(&hello).map_err(|reason| self.link.lost(reason));
+        let asks = match &mut self.companion {
+            None => &mut self.link,
+            Some(companion) => {
+                self.link.ask(&redis::cmd("PING")).await?;
+                &mut companion.link
+            }
         };
-        self.link.ask(&redis::cmd("PING")).await?;
-        let question = if companion.link.tells_role { "ROLE" } else { "PING" };
-        let role = companion.link.ask(&redis::cmd(question)).await?;
+        let question = asks.question.map_or("PING", Question::word);
+        let role = asks.ask(&redis::cmd(question)).await?;
         check_server(&role).map_err(|reason| self.link.lost(reason))
     }
 

@@ -8,7 +8,7 @@
 //! first (0): a failure names the seed that repeats it.
 
 mod check;
-mod request;
+pub(super) mod request;
 mod server;
 mod world;
 
