@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
-use crate::redis::greeting::{CLUSTER, Expected, Greeting, Identity, Next, Protocol};
+use crate::redis::greeting::{CLUSTER, Expected, Greeting, Identity, Next, Protocol, Question};
 use crate::redis::options::{Address, Options};
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -67,8 +67,8 @@ pub(crate) struct Link {
     pub identity: Option<Identity>,
     /// What it speaks.
     pub protocol: Protocol,
-    /// Whether the server tells its role.
-    pub tells_role: bool,
+    /// What the server tells its role by: `None` where it does not.
+    pub question: Option<Question>,
     /// What the server is to be, as long as the connection is used.
     pub expected: Expected,
     reader: Reader,
@@ -127,7 +127,7 @@ impl Link {
             server,
             identity: None,
             protocol: options.protocol,
-            tells_role: false,
+            question: None,
             expected: options.expected,
             reader,
             writer,
@@ -165,7 +165,7 @@ impl Link {
                 Next::Done(greeted) => {
                     self.identity = greeted.identity;
                     self.protocol = greeted.protocol;
-                    self.tells_role = greeted.tells_role;
+                    self.question = greeted.question;
                     return Ok(greeted.is_sentinel);
                 }
             }

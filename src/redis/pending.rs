@@ -5,9 +5,9 @@ use redis::Value;
 use crate::error::Result;
 use crate::operation::Effect;
 use crate::redis::conversation::Sending;
+use crate::redis::greeting::Question;
 use crate::redis::order::Access;
 use crate::redis::request::Request;
-use crate::redis::role::Question;
 use crate::redis::topology::cluster::NodeNumber;
 
 /// A request that is not settled.

@@ -7,6 +7,9 @@ use super::topology::slot::Slot;
 
 const WAIT_ON_REPLICA: &str = "ERR WAIT cannot be used with replica instances";
 
+/// What a blocked command is told that another client has ended.
+const ENDED_BY_OTHERS: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
 /// What a server error means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -26,6 +29,7 @@ impl Refusal {
     pub fn of(line: &str) -> Self {
         match line.split(' ').next().unwrap_or_default() {
             "NOSCRIPT" => Self::UnknownScript,
+            "UNBLOCKED" if line.starts_with(ENDED_BY_OTHERS) => Self::Final,
             // Who blocks is told the latter, when a master becomes a replica.
             "READONLY" | "LOADING" | "MASTERDOWN" | "UNBLOCKED" => Self::WrongServer,
             "ERR" if line.starts_with(WAIT_ON_REPLICA) => Self::WrongServer,
@@ -156,6 +160,8 @@ mod tests {
         }
         assert_eq!(Refusal::of("NOSCRIPT x"), Refusal::UnknownScript);
         assert_eq!(Refusal::of("NOPERM x"), Refusal::Final);
+        let by_others = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+        assert_eq!(Refusal::of(by_others), Refusal::Final);
     }
 
     #[test]

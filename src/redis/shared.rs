@@ -19,6 +19,7 @@ use crate::redis::greeting::Identity;
 use crate::redis::layout::Layout;
 use crate::redis::pending::Settled;
 use crate::redis::request::Request;
+use crate::redis::role::Role;
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::tracking::InvalidationSink;
@@ -268,19 +269,19 @@ impl Shared {
         }
     }
 
-    /// There is a connection, that was greeted at this time.
+    /// There is a connection.
     pub fn connected(
         &self,
         port: &Port,
         writer: Writer,
         identity: Option<Identity>,
         fenced: bool,
-        greeted: Instant,
+        role: Role,
     ) -> Watch {
         self.forget_connection(port.node);
         *lock(&port.outlet) = Outlet { writer: Some(writer), buffer: Vec::new() };
         self.update(port.node, |dispatcher, now| {
-            dispatcher.connected(port.node, identity, fenced, greeted, now);
+            dispatcher.connected(port.node, identity, fenced, role, now);
             Ok(())
         })
     }

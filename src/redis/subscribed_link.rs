@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use crate::keys::{marker_channel, marker_of_channel, probe_channel};
-use crate::redis::greeting::Protocol;
+use crate::redis::greeting::{Protocol, Question};
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::probe::Probe;
@@ -187,14 +187,15 @@ impl SubscribedLink {
 
     /// Any answer is a sign of life, an error as well.
     async fn check(&mut self) -> Result<(), Lost> {
-        let Some(companion) = &mut self.companion else {
-            let hello = self.link.ask(&redis::cmd("HELLO")).await?;
-            let expected = self.link.expected;
-            return expected.check_role(&hello).map_err(|reason| self.link.lost(reason));
+        let asks = match &mut self.companion {
+            None => &mut self.link,
+            Some(companion) => {
+                self.link.ask(&redis::cmd("PING")).await?;
+                &mut companion.link
+            }
         };
-        self.link.ask(&redis::cmd("PING")).await?;
-        let question = if companion.link.tells_role { "ROLE" } else { "PING" };
-        let role = companion.link.ask(&redis::cmd(question)).await?;
+        let question = asks.question.map_or("PING", Question::word);
+        let role = asks.ask(&redis::cmd(question)).await?;
         self.link.expected.check_role(&role).map_err(|reason| self.link.lost(reason))
     }
 

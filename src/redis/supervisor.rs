@@ -20,6 +20,7 @@ use crate::redis::limits::limits;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
+use crate::redis::role::Role;
 use crate::redis::shared::{Port, Shared, Watch};
 use crate::redis::timer::Timer;
 use crate::redis::topology::cluster::NodeNumber;
@@ -206,14 +207,15 @@ impl Supervisor {
     /// Takes in what the server sends, until the connection breaks or all is closed.
     async fn serve(&mut self, link: Link, fenced: bool, greeted: Instant) -> End {
         let (server, identity) = (link.server.clone(), link.identity.clone());
-        let limits = limits(fenced && identity.is_some(), link.tells_role);
+        let limits = limits(fenced && identity.is_some(), link.question.is_some());
+        let role = Role::greeted(greeted, link.question);
         let broken = |reason: String| End::Broken(Lost::new(server.clone(), reason));
         let options = self.options.clone();
         let mut moved = pin!(options.moved(&server));
         let (mut reader, writer, mut decoder) = link.into_parts();
         let writable = writer.writable();
         (self.status)(limits.map_or(Status::Ready, |limits| Status::Limited { limits }));
-        let mut watch = self.shared.connected(&self.port, writer, identity, fenced, greeted);
+        let mut watch = self.shared.connected(&self.port, writer, identity, fenced, role);
         self.unasked = 0;
         let mut timer = Timer::new();
         loop {

@@ -16,6 +16,8 @@
 
 mod node;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 
@@ -128,14 +130,14 @@ impl Dispatcher {
         }
     }
 
-    /// There is a connection, which the server knows by `identity`; `greeted`: when it was not yet
-    /// asked for its role. `fenced`: the server executes nothing more that came by the last one.
+    /// There is a connection, which the server knows by `identity`, and which has shown its `role`.
+    /// `fenced`: the server executes nothing more that came by the last one.
     pub fn connected(
         &mut self,
         number: NodeNumber,
         identity: Option<Identity>,
         fenced: bool,
-        greeted: Instant,
+        role: Role,
         now: Instant,
     ) {
         if !fenced && self.fence(number) != Fence::NotNeeded {
@@ -148,7 +150,7 @@ impl Dispatcher {
         if let Some(node) = self.nodes.get_mut(number) {
             node.fence = Fence::NotNeeded;
             node.identity = identity;
-            node.role = Role::greeted(greeted);
+            node.role = role;
             node.conversation = Some(Conversation::new(stall_timeout, now));
         }
         self.pump(now);
@@ -355,11 +357,11 @@ impl Dispatcher {
                 let reason = unfit.reason.clone();
                 self.refused_for_now(number, pending, Next::Again, reason, now);
             }
-            (_, None) if node.role.is_unproven() && pending.request.effect() == Effect::Read => {
-                self.send_again(pending);
-            }
             (Value::ServerError(error), _) => {
                 self.refused(number, pending, error_line(&error), now);
+            }
+            (_, None) if node.role.is_unproven() && pending.request.effect() == Effect::Read => {
+                self.send_again(pending);
             }
             (value, _) => match pending.request.replicas() {
                 Some(replicas) if pending.request.has_changed(&value) => {

@@ -11,13 +11,14 @@ use tokio::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::operation::Effect;
 use crate::redis::dispatcher::{Dispatcher, Fence};
-use crate::redis::greeting::Identity;
+use crate::redis::greeting::{Identity, Question};
 use crate::redis::order::{Access, SessionHash};
 use crate::redis::pending::Settled;
 use crate::redis::place::Place;
 use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::resp::encode::Command;
+use crate::redis::role::Role;
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::{Endpoint, NatMap};
 use crate::redis::topology::seeds::Seeds;
@@ -353,7 +354,8 @@ impl World {
             .insert(id, Connection { node, input, output, is_killed, is_asking, arrives });
         self.current.insert(number, id);
         let identity = Identity { id: i64::try_from(id).expect("an id"), name: id.to_string() };
-        self.dispatcher.connected(number, Some(identity), fenced, self.now, self.now);
+        let role = Role::greeted(self.now, Some(Question::Hello));
+        self.dispatcher.connected(number, Some(identity), fenced, role, self.now);
     }
 
     fn number_of(&self, id: u64) -> Option<NodeNumber> {

@@ -9,7 +9,7 @@
 
 mod check;
 mod cluster;
-mod request;
+pub(super) mod request;
 mod server;
 mod world;
 

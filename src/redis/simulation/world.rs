@@ -8,9 +8,10 @@ use super::request::{Asked, Kind};
 use super::server::{Mode, Reply, Rights, Server, WORDS};
 use crate::operation::replicas::Replicas;
 use crate::redis::dispatcher::{Dispatcher, Fence};
-use crate::redis::greeting::Identity;
+use crate::redis::greeting::{Identity, Question};
 use crate::redis::pending::Settled;
 use crate::redis::resp::decoder::{Decoder, Frame};
+use crate::redis::role::Role;
 
 /// What happens at a time.
 enum Event {
@@ -338,7 +339,8 @@ impl World {
         self.tell(format!("connection {id}, fenced: {fenced}"));
         let may_ask = self.server.rights.fence || self.random.bool();
         let identity = may_ask.then(|| Identity { id, name: id.to_string() });
-        self.dispatcher.connected(0, identity, fenced, self.now, self.now);
+        let role = Role::greeted(self.now, Some(Question::Hello));
+        self.dispatcher.connected(0, identity, fenced, role, self.now);
     }
 
     /// The socket takes all, or a part and is full for a while.
