@@ -601,7 +601,7 @@ mod tests {
 
     #[test]
     fn another_database_than_the_first_is_refused_in_a_cluster() {
-        let hello = "%1\r\n$4\r\nmode\r\n$7\r\ncluster\r\n";
+        let hello = "%2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$4\r\nmode\r\n$7\r\ncluster\r\n";
         let login = Login { db: 3, ..Login::default() };
         let greeting = Greeting::new(&login, Protocol::Resp3, Expected::Alone);
         let select = "-ERR SELECT is not allowed in cluster mode\r\n";
