@@ -13,10 +13,15 @@ const PAUSE_MS = 50
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const oneOf = (ids) => ids[Math.trunc(Math.random() * ids.length)]
 
-/** The longest time between two successes. */
+/** The longest time without a success. */
 class Gap {
   #last = performance.now()
   longest = 0
+
+  /** From now on. */
+  begins() {
+    this.#last = performance.now()
+  }
 
   succeeded() {
     const now = performance.now()
@@ -37,9 +42,10 @@ class LoadedService {
   #writer
   #reader
   #cached
+  /** Between two writes; in a read, as each connection learns by itself where a session is now. */
+  #gaps = { reads: new Gap(), writes: new Gap() }
   /** What became of each write. A write adds a token of its own to the session's list. */
   #writes = { acknowledged: [], refused: [] }
-  #gaps = { reads: new Gap(), writes: new Gap() }
   #reads = 0
   #heard = new Map()
   #messages = { sent: 0, heard: new Set(), repeated: 0 }
@@ -111,12 +117,14 @@ class LoadedService {
 
   async #read() {
     try {
-      await this.#reader.getSession(oneOf(this.#ids))
-      await this.#reader.getSessions(this.#ids)
-      await this.#cached.getSessions(this.#ids)
-      await this.#cached.getSession(oneOf(this.#ids))
+      for (const manager of [this.#reader, this.#cached]) {
+        this.#gaps.reads.begins()
+        await manager.getSession(oneOf(this.#ids))
+        this.#gaps.reads.succeeded()
+        await manager.getSessions(this.#ids)
+        this.#gaps.reads.succeeded()
+      }
       this.#reads++
-      this.#gaps.reads.succeeded()
     } catch (error) {
       this.#unexpected.push(`read: ${error.stack}`)
     }
