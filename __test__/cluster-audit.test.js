@@ -120,7 +120,7 @@ test('an idle worker asks Redis rarely, and stores a record in less than 150 ms'
   await sleep(3000)
   const perSecond = ((await reads()) - before) / ((performance.now() - began) / 1000)
   // Each costs Redis some 3 µs.
-  expect(perSecond).toBeLessThan(1000)
+  expect(perSecond).toBeLessThan(1200)
 
   const times = []
   let completed
@@ -257,7 +257,7 @@ describe('what services have queued with BullMQ', () => {
     const [job] = await jobs.getWaiting(0, 0)
     const record = '018bcfe5-6800-7000-8000-000000000001'
     const key = `{bull}:${audit.queueName}:`
-    await cluster.lrem(`${key}wait`, 1, job.id)
+    expect(await cluster.lrem(`${key}wait`, 1, job.id)).toBe(1)
     await cluster.lpush(`${key}synckairos`, job.id)
     await cluster.hset(`${key}${job.id}`, 'synckairosRecord', record)
 

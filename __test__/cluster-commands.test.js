@@ -109,7 +109,7 @@ test('after a planned failover commands go to the new master', async () => {
 })
 
 test('each command of a pipeline has its own outcome where a node does not answer', async () => {
-  const client = open(group.url, { commandTimeoutMs: 700 })
+  const client = open(group.url, { commandTimeoutMs: 2000 })
   const { owner } = await ownersOf(client, 'a')
   const keys = await Promise.all(
     ['b', 'c', 'd', 'e', 'f'].map(async (key) => [key, (await ownersOf(client, key)).owner]),

@@ -22,7 +22,11 @@ beforeEach(async () => {
 afterEach(() => group.stop())
 
 test(`${FAILOVERS} planned failovers in a row`, async () => {
-  await Load.run(`${FAILOVERS} planned failovers`, { servers: new OneMaster(group), postgres }, async () => {
-    for (let n = 0; n < FAILOVERS; n++) await group.failover()
-  })
+  await Load.run(
+    `${FAILOVERS} planned failovers`,
+    { servers: new OneMaster(group), postgres },
+    async () => {
+      for (let n = 0; n < FAILOVERS; n++) await group.failover()
+    },
+  )
 }, 120_000)

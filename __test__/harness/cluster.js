@@ -66,6 +66,8 @@ class ClusterGroup {
   #clients = new Map()
   /** @type {Cluster[]} */
   #clusters = []
+  /** @type {Set<number>} */
+  #ports = new Set()
 
   constructor(options) {
     this.#options = options
@@ -228,10 +230,10 @@ class ClusterGroup {
 
   /** Starts a node that belongs to no cluster yet. */
   async #up() {
-    const busPort = await freePort()
-    const tlsPort = this.#options.tls ? await freePort() : undefined
+    const busPort = await this.#port()
+    const tlsPort = this.#options.tls ? await this.#port() : undefined
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'synckairos-cluster-'))
-    const node = new ClusterNode(await freePort(), directory, {
+    const node = new ClusterNode(await this.#port(), directory, {
       ...this.#options,
       busPort,
       tlsPort,
@@ -243,6 +245,14 @@ class ClusterGroup {
     await until(() => this.#ask(node, 'PING'))
     await this.#call(node, 'CLUSTER', 'SET-CONFIG-EPOCH', this.nodes.indexOf(node) + 1)
     return node
+  }
+
+  /** A port that no other node of the group is to listen on, whether it does so yet or not. */
+  async #port() {
+    const port = await freePort()
+    if (this.#ports.has(port)) return this.#port()
+    this.#ports.add(port)
+    return port
   }
 
   /** Each of them tells the others of itself. */

@@ -8,7 +8,8 @@ use tokio::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::operation::Effect;
 use crate::redis::layout::{Layout, Spread};
-use crate::redis::request::{Attempt, Place, Request};
+use crate::redis::place::Place;
+use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::{error_reply, reply};
 use crate::redis::topology::slot::Slot;
 

@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::operation::replicas::Replicas;
 use crate::operation::{Effect, Operation};
 use crate::redis::order::{Access, SessionHash};
-use crate::redis::request::{Attempt, Place, Request};
+use crate::redis::place::Place;
+use crate::redis::request::{Attempt, Request};
 
 /// An operation that is one command.
 pub(crate) trait AsCommand: Operation + Sized {

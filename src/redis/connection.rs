@@ -104,7 +104,7 @@ impl Connection {
 
     /// Hands over a request, which is settled by its deadline whatever happens. The thread that
     /// calls sends it.
-    pub fn submit(&self, request: Box<dyn Request>) {
+    pub(crate) fn submit(&self, request: Box<dyn Request>) {
         if self.shared.submit(request) >= HELD_BACK || !self.collects {
             self.shared.flush();
         }

@@ -163,8 +163,9 @@ impl Greeting {
         let rights = self.login_commands().len();
         let (mut id, mut is_named, mut tells_role) = (None, false, self.with_hello);
         for (at, answer) in answers.into_iter().enumerate() {
-            self.expected.check_role(&answer)?;
+            // A replica in a cluster tells of the cluster first: it knows the masters.
             self.check_mode(&answer)?;
+            self.expected.check_role(&answer)?;
             match answer {
                 Value::ServerError(error) => {
                     let line = error_line(&error);
@@ -437,6 +438,7 @@ mod tests {
         assert_eq!(of("replica", "standalone"), Err(REPLICA.into()));
         assert_eq!(of("slave", "standalone"), Err(REPLICA.into()));
         assert_eq!(of("master", "cluster"), Err(CLUSTER.into()));
+        assert_eq!(of("replica", "cluster"), Err(CLUSTER.into()));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use crate::error::Error;
-use crate::redis::request::Place;
+use crate::redis::place::Place;
 use crate::redis::topology::partition::Partitions;
 
 /// How keys are spread.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
 use crate::keys;
-use crate::redis::request::Place;
+use crate::redis::place::Place;
 use crate::redis::topology::slot::Slot;
 
 /// How often the ledger's TTL is renewed, which is 15 minutes.

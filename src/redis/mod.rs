@@ -9,6 +9,7 @@
 //!   session; [`ledger`]: where a write notes that it was applied.
 //! - `probe`: when a subscription proves that messages arrive.
 //! - `role`: whether the server is still a master; `replication`: which writes wait for replicas.
+//! - `place`: where a request is to be executed; `layout`: how keys are spread, which says so.
 //! - `conversation`: what was sent and is owed on one connection; `pending`: a request on its way;
 //!   `dispatcher`: which request goes out when, and what becomes of it.
 //!
@@ -47,6 +48,7 @@ pub mod options;
 pub mod order;
 mod pending;
 mod ping;
+mod place;
 mod probe;
 pub mod records;
 pub(crate) mod refusal;

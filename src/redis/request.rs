@@ -3,13 +3,12 @@
 use redis::Value;
 use tokio::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::operation::Effect;
 use crate::operation::replicas::Replicas;
 use crate::redis::ledger::Entry;
 use crate::redis::order::Access;
-use crate::redis::topology::cluster::NodeNumber;
-use crate::redis::topology::slot::Slot;
+use crate::redis::place::Place;
 
 /// What is different about this try.
 #[derive(Debug, Clone)]
@@ -21,33 +20,6 @@ pub struct Attempt {
     /// Where a write notes that it was applied, so that its repeat finds out. There is one for
     /// requests that `notes`.
     pub entry: Option<Entry>,
-}
-
-/// Where a request is to be executed. With one server, all are executed there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place<'a> {
-    /// By any master.
-    Any,
-    /// Where the keys of this slot are.
-    Slot(Slot),
-    /// Where the keys of this partition are, which share a hash tag.
-    Partition { slot: Slot, tag: &'a str },
-    /// By this node.
-    Node(NodeNumber),
-    /// Nobody knows yet how keys are spread.
-    Unknown,
-    /// Nowhere in a cluster, for this reason. With one server it is executed there.
-    Nowhere(&'a Error),
-}
-
-impl Place<'_> {
-    /// The slot of its keys.
-    pub fn slot(self) -> Option<Slot> {
-        match self {
-            Self::Slot(slot) | Self::Partition { slot, .. } => Some(slot),
-            Self::Any | Self::Node(_) | Self::Unknown | Self::Nowhere(_) => None,
-        }
-    }
 }
 
 /// A command and what becomes of its answer. The client owns it until it is settled, and settles

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use crate::error::{Error, Result};
 use crate::operation::Effect;
 use crate::redis::layout::Layout;
-use crate::redis::request::{Attempt, Place, Request};
+use crate::redis::place::Place;
+use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::Command;
 use crate::redis::topology::cluster::NodeNumber;
 

@@ -53,7 +53,7 @@ const INTERNAL: Sending =
 /// Who has which keys.
 enum Map {
     One,
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 /// How a request goes on that Redis has refused for now.

@@ -5,8 +5,9 @@ use tokio::time::Instant;
 use super::node::Node;
 use super::{Dispatcher, Map};
 use crate::redis::pending::Pending;
+use crate::redis::place::Place;
 use crate::redis::refusal::Redirection;
-use crate::redis::request::{Place, Request};
+use crate::redis::request::Request;
 use crate::redis::topology::cluster::{Cluster, NodeNumber};
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::seeds::Seeds;
@@ -18,7 +19,7 @@ impl Dispatcher {
     pub fn is_part_of_cluster(&mut self, seeds: Seeds, now: Instant) {
         if let Map::One = self.map {
             let random = fastrand::Rng::with_seed(self.random.u64(..));
-            self.map = Map::Cluster(Cluster::new(seeds, now, random));
+            self.map = Map::Cluster(Box::new(Cluster::new(seeds, now, random)));
             if let Some(node) = self.nodes.first_mut() {
                 self.homeless.append(&mut node.again);
                 self.homeless.append(&mut node.ready);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::keys::AuditKeys;
 use crate::operation::names::Stream;
 use crate::redis::layout::{Layout, Spread};
-use crate::redis::request::Place;
+use crate::redis::place::Place;
 use crate::redis::topology::partition::Partitions;
 
 /// What the commands about the records of a queue share.

@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::keys::AuditKeys;
 use crate::operation::{Effect, Operation};
 use crate::redis::command::AsCommand;
-use crate::redis::request::{Attempt, Place};
+use crate::redis::place::Place;
+use crate::redis::request::Attempt;
 
 /// A command on the records of one server or one partition.
 pub(super) trait Part: Send + 'static {

@@ -16,7 +16,8 @@ use crate::operation::queue::{Append, Count, Metrics, ReadLetters, Remove, Reviv
 use crate::operation::record::Record;
 use crate::operation::replicas::Replicas;
 use crate::redis::command::AsCommand;
-use crate::redis::request::{Attempt, Place};
+use crate::redis::place::Place;
+use crate::redis::request::Attempt;
 use crate::redis::resp::encode::append;
 use crate::redis::script::Script;
 

@@ -7,7 +7,7 @@ use crate::keys::Keys;
 use crate::operation::names::Namespace;
 use crate::redis::layout::{Layout, Spread};
 use crate::redis::order::SessionHash;
-use crate::redis::request::Place;
+use crate::redis::place::Place;
 use crate::redis::topology::partition::Partition;
 
 /// What the commands about sessions share.

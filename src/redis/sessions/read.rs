@@ -7,7 +7,8 @@ use super::reply::{document, wrong_type};
 use crate::error::Result;
 use crate::operation::session::Get;
 use crate::redis::command::{About, AsCommand};
-use crate::redis::request::{Attempt, Place};
+use crate::redis::place::Place;
+use crate::redis::request::Attempt;
 use crate::redis::resp::encode::Command;
 
 impl AsCommand for Get {

@@ -11,7 +11,8 @@ use crate::operation::replicas::Replicas;
 use crate::operation::rule::Rule;
 use crate::operation::session::{Broadcast, Delete, Deleted, Touch, Write, Written};
 use crate::redis::command::{About, AsCommand};
-use crate::redis::request::{Attempt, Place};
+use crate::redis::place::Place;
+use crate::redis::request::Attempt;
 use crate::redis::resp::encode::Command;
 use crate::redis::script::Script;
 

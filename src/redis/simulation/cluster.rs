@@ -14,7 +14,8 @@ use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::Identity;
 use crate::redis::order::{Access, SessionHash};
 use crate::redis::pending::Settled;
-use crate::redis::request::{Attempt, Place, Request};
+use crate::redis::place::Place;
+use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::decoder::{Decoder, Frame};
 use crate::redis::resp::encode::Command;
 use crate::redis::topology::cluster::NodeNumber;
@@ -184,7 +185,7 @@ impl World {
         let nodes = (0..NODES).map(endpoint).collect();
         dispatcher.is_part_of_cluster(Seeds { nodes, nat_map: NatMap::default() }, begun);
         let mut world = Self {
-            may_fence: seed % 2 == 0,
+            may_fence: seed.is_multiple_of(2),
             begun,
             now: begun,
             events: BTreeMap::new(),

@@ -37,7 +37,7 @@ static LEASES: LazyLock<Script> =
 
 /// The pauses between two looks at all partitions: the first after records have come, and the longest. It
 /// bounds how late a record is seen that comes after a while without any.
-const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(80)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(60)];
 
 /// The code of the refusal to read a stream that has vanished, and its group with it.
 const NO_GROUP: &str = "NOGROUP";
