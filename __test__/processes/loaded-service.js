@@ -67,7 +67,6 @@ class LoadedService {
     this.#reader.subscribeToUpdates((id, state) => this.#heard.set(id, state))
     this.#reader.subscribeToWebSocket((_id, message) => this.#hear(message))
     await this.#reader.subscribed()
-    this.#gaps = { reads: new Gap(), writes: new Gap() }
     const loops = Array.from({ length: WRITERS }, () => () => this.#write(oneOf(this.#written)))
     loops.push(
       () => this.#read(),
@@ -149,6 +148,11 @@ class LoadedService {
     this.#unexpected.push(`write: ${error.stack}`)
   }
 
+  /** Measures gaps from now on. */
+  measure() {
+    this.#gaps = { reads: new Gap(), writes: new Gap() }
+  }
+
   /** Writes only these sessions from now on. */
   writeOnly(ids) {
     this.#written = ids
@@ -200,8 +204,18 @@ class LoadedService {
 /** Serves the calls of a parent. */
 function serve(calls, settings) {
   const service = new LoadedService(settings)
-  for (const name of ['start', 'writeOnly', 'progress', 'stop', 'known', 'send', 'hears', 'close'])
-    calls[name] = (...args) => service[name](...args)
+  const names = [
+    'start',
+    'progress',
+    'measure',
+    'writeOnly',
+    'stop',
+    'known',
+    'send',
+    'hears',
+    'close',
+  ]
+  for (const name of names) calls[name] = (...args) => service[name](...args)
 }
 
 module.exports = { serve }
