@@ -8,9 +8,6 @@ const { ClusterMasters } = require('./harness/cluster-masters.js')
 const { Load } = require('./harness/load.js')
 const { PostgresServer } = require('./harness/postgres.js')
 
-/** Of the first master's. */
-const MOVED = Array.from({ length: 2000 }, (_, slot) => slot)
-
 let postgres
 let group
 
@@ -23,24 +20,33 @@ beforeEach(async () => {
 }, 30_000)
 afterEach(() => group.stop())
 
-const run = (name, fault) =>
-  Load.run(name, { servers: new ClusterMasters(group), postgres, lost: 0 }, fault)
+/** `fault` is passed the servers as well. */
+function run(name, fault) {
+  const servers = new ClusterMasters(group)
+  return Load.run(name, { servers, postgres, lost: 0 }, (hasGoneOn) => fault(hasGoneOn, servers))
+}
 
 test('slots are moved to another master and back', async () => {
-  await run('slots that move', async () => {
+  await run('slots that move', async (hasGoneOn, servers) => {
     const [first, second] = group.nodes
+    const slots = await servers.slotsWithSessions(first)
+    expect(slots.length).toBeGreaterThan(0)
     for (const to of [second, first, second, first]) {
-      await group.moveSlots(MOVED, to)
-      await group.settled()
+      await group.moveSlots(slots, to)
+      await hasGoneOn()
     }
+    await group.settled()
   })
 }, 60_000)
 
 test('a node is added, is given slots, is emptied and is removed', async () => {
-  await run('a node that comes and goes', async () => {
+  await run('a node that comes and goes', async (hasGoneOn, servers) => {
+    const slots = await servers.slotsWithSessions(group.nodes[0])
     const node = await group.addNode()
-    await group.moveSlots(MOVED, node)
+    await group.moveSlots(slots, node)
     await group.settled()
+    await hasGoneOn()
+    expect(await servers.slotsWithSessions(node)).toEqual(slots)
     await group.removeNode(node)
   })
 }, 60_000)

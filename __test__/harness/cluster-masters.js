@@ -24,6 +24,15 @@ class ClusterMasters {
     return new SlotWatch({ nodes: this.#group.nodes, owners, replicas })
   }
 
+  /** The slots of a master in which there are sessions. */
+  async slotsWithSessions(master) {
+    const tags = new Set((await keysOn(master)).map(tagOf))
+    const client = master.client()
+    const slots = await Promise.all([...tags].map((tag) => client.cluster('KEYSLOT', tag)))
+    client.disconnect()
+    return slots.sort((a, b) => a - b)
+  }
+
   /** What is stored of these sessions, as text. */
   async stored(ids) {
     const texts = new Map()

@@ -108,6 +108,7 @@ class Load {
    * of those, only the truth of their servers can mend.
    */
   async #during(fault) {
+    await this.#all('measure')
     const began = Date.now()
     const faulty = fault(() => this.#progress())
     for (let quiet = 1; quiet <= QUIET; quiet++) {

@@ -352,6 +352,10 @@ impl Dispatcher {
     fn answered(&mut self, number: NodeNumber, pending: Pending, value: Value, now: Instant) {
         let Some(node) = self.nodes.get_mut(number) else { return };
         match (value, &node.unfit) {
+            // Even a wrong server knows a better one.
+            (Value::ServerError(error), Some(_)) if error.code() == "MOVED" => {
+                self.refused(number, pending, error_line(&error), now);
+            }
             // What a wrong server has stored may be old.
             (_, Some(unfit)) if pending.request.effect() == Effect::Read => {
                 let reason = unfit.reason.clone();

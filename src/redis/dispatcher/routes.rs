@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::node::Node;
 use super::{Dispatcher, Map};
+use crate::error::Error;
 use crate::redis::pending::Pending;
 use crate::redis::place::Place;
 use crate::redis::refusal::Redirection;
@@ -142,7 +143,7 @@ impl Dispatcher {
         let Map::Cluster(cluster) = &self.map else { return Some(0) };
         let number = match request.place() {
             Place::Unknown | Place::Nowhere(_) => return None,
-            Place::Node(number) => number,
+            Place::Node(number) => Some(number).filter(|number| cluster.is_owner(*number))?,
             Place::Slot(slot) | Place::Partition { slot, .. } => cluster.owner(slot)?,
             Place::Any => self.any_owner(cluster)?,
         };
@@ -177,6 +178,11 @@ impl Dispatcher {
     /// It waits until somebody tells where it belongs, unless that is nowhere.
     fn is_homeless(&mut self, pending: Pending) {
         match pending.request.place() {
+            Place::Node(number) => {
+                let server = self.nodes.get(number).map_or("the node", |node| &node.server);
+                let refusal = Error::unavailable(format!("{server} is no master any more"));
+                self.settle(pending, Err(refusal));
+            }
             Place::Nowhere(error) => {
                 let refusal = error.clone();
                 self.settle(pending, Err(refusal));
