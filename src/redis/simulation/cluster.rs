@@ -540,7 +540,10 @@ impl World {
                 Told::Unknown => {}
             }
             if call.id >= LATE_CALLS {
-                assert!(matches!(told[&call.id], Told::Done(_)), "{} was too late", call.id);
+                // Where there can be no fence, what was sent to a node that died is not repeated there.
+                let is_given_up = !self.may_fence && told[&call.id] == Told::Unknown;
+                let is_done = matches!(told[&call.id], Told::Done(_));
+                assert!(is_done || is_given_up, "{} was too late", call.id);
             }
             // Executed in the order of the calls, but for those that nobody waits for any more.
             if let (Some(place), Told::Done(_)) = (place.get(&call.id), told[&call.id]) {
