@@ -85,6 +85,8 @@ class SentinelRedisEngine {
 class ClusterEngine {
   #group
 
+  partitions = 64
+
   async start() {
     this.#group = await ClusterGroup.start({ replicas: 0 })
   }
@@ -125,6 +127,11 @@ class Store {
 
   get url() {
     return this.#engine.url
+  }
+
+  /** Into how many partitions the engine divides sessions and records. */
+  get partitions() {
+    return this.#engine.partitions ?? 1
   }
 
   /** A manager that is closed after the test. */

@@ -487,7 +487,7 @@ impl Dispatcher {
             self.leave(number, line.clone(), now);
         }
         match refusal {
-            _ if is_opaque && !is_of_cluster(&line) => {
+            _ if is_opaque && !self.is_of_cluster(&line) => {
                 self.settle(pending, Err(Error::Reply { message: line }));
             }
             Refusal::UnknownScript if !pending.with_source => {
@@ -510,6 +510,12 @@ impl Dispatcher {
                 self.settle(pending, Err(outcome));
             }
         }
+    }
+
+    /// Whether it is the state of the cluster that has let nothing of a call be executed.
+    fn is_of_cluster(&self, line: &str) -> bool {
+        let is_state = line.starts_with("TRYAGAIN ") || line.starts_with("CLUSTERDOWN ");
+        is_state && matches!(self.map, Map::Cluster(_))
     }
 
     /// Keeps a request that was refused for now, for another try.
@@ -724,11 +730,6 @@ impl Dispatcher {
             self.settled.push(Settled::new(message.request, Err(Error::unavailable(reason))));
         }
     }
-}
-
-/// Whether it is the state of the cluster that has let nothing of a call be executed.
-fn is_of_cluster(line: &str) -> bool {
-    line.starts_with("TRYAGAIN ") || line.starts_with("CLUSTERDOWN ")
 }
 
 /// Takes out of a queue what is over, and keeps the order of the rest.
