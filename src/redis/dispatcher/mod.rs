@@ -444,25 +444,25 @@ impl Dispatcher {
 
     /// Settles everything, because the owner has closed.
     pub fn close(&mut self) {
+        // All are taken out before the first is settled: what is settled lets others go on.
         let mut waiting = std::mem::take(&mut self.homeless);
-        for number in 0..self.nodes.len() {
-            let Some(node) = self.nodes.get_mut(number) else { continue };
-            let executed = node.replication.end();
-            let owed = node.conversation.take();
+        let mut sent = Vec::new();
+        for (number, node) in self.nodes.iter_mut().enumerate() {
             waiting.append(&mut node.again);
             waiting.append(&mut node.ready);
-            for pending in executed {
-                self.closed(pending, Some(number), true);
-            }
-            for Unanswered { token, sent } in owed.into_iter().flat_map(Conversation::end) {
-                if let Some(pending) = token.call() {
-                    self.closed(pending, Some(number), sent);
-                }
+            let executed = node.replication.end().into_iter();
+            sent.extend(executed.map(|pending| (number, pending, true)));
+            for unanswered in node.conversation.take().into_iter().flat_map(Conversation::end) {
+                let call = unanswered.token.call();
+                sent.extend(call.map(|pending| (number, pending, unanswered.sent)));
             }
         }
         waiting.append(&mut self.placeless);
         waiting.extend(self.resting.drain(..).map(|(_, pending)| pending));
         waiting.extend(self.order.drain());
+        for (number, pending, sent) in sent {
+            self.closed(pending, Some(number), sent);
+        }
         for pending in waiting {
             self.closed(pending, None, false);
         }
