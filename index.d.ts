@@ -47,6 +47,7 @@ export {
   type RedisPipelineResult,
   type RedisReply,
   type RedisScanOptions,
+  type RedisSentinelOptions,
   type RedisServerOptions,
   type RedisSource,
   type RedisTlsOptions,

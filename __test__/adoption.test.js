@@ -342,7 +342,11 @@ describe('an instance of ioredis', () => {
   })
 
   it.each([
-    ['a cluster', 'isCluster', ({ Cluster }) => new Cluster([], { lazyConnect: true })],
+    [
+      'a cluster that is looked up by SRV records',
+      'useSRVRecords',
+      ({ Cluster }) => new Cluster(['h'], { lazyConnect: true, useSRVRecords: true }),
+    ],
     ['a replica that sentinels name', 'role', ({ Redis }) => ofSentinels(Redis, { role: 'slave' })],
     ['a function in natMap', 'natMap', ({ Redis }) => ofSentinels(Redis, { natMap: () => null })],
   ])('is refused for %s', (_what, setting, build) => {
@@ -369,25 +373,15 @@ function ofSentinels(Redis, more) {
 }
 
 describe('an instance of node-redis', () => {
-  it.each(['redis4', 'redis5', 'redis6'])(
-    '%s is refused for a cluster, a credentials provider',
-    (library) => {
-      const { createClient, createCluster } = require(library)
-      const nodes = [{ socket: { host: 'h', port: 1 } }]
-      const cluster = createCluster({ rootNodes: nodes })
-      const refused = thrownBy(() => new RedisStateManager(cluster))
-      expect(refused.field).toBe('redis.rootNodes')
-      expect(refused.message).toContain('this version does not support clusters')
-      const credentialsProvider = {
-        type: 'async-credentials-provider',
-        credentials: async () => ({ password: 'p' }),
-      }
-      const provided = createClient({ credentialsProvider })
-      expect(thrownBy(() => new RedisStateManager(provided)).field).toBe(
-        'redis.credentialsProvider',
-      )
-    },
-  )
+  it.each(['redis4', 'redis5', 'redis6'])('%s is refused for a credentials provider', (library) => {
+    const { createClient } = require(library)
+    const credentialsProvider = {
+      type: 'async-credentials-provider',
+      credentials: async () => ({ password: 'p' }),
+    }
+    const provided = createClient({ credentialsProvider })
+    expect(thrownBy(() => new RedisStateManager(provided)).field).toBe('redis.credentialsProvider')
+  })
 })
 
 describe.each(['redis5', 'redis6'])('a pool of %s', (library) => {

@@ -3,6 +3,7 @@
 // One server that dies and comes back, under the load that the tests of failovers use.
 
 const { Load } = require('./harness/load.js')
+const { OneMaster } = require('./harness/one-master.js')
 const { PostgresServer } = require('./harness/postgres.js')
 const { RedisServer } = require('./harness/redis.js')
 
@@ -19,7 +20,7 @@ afterAll(async () => {
 })
 
 test('a server is killed and started again: nothing acknowledged is lost', async () => {
-  const servers = { url: server.url, servers: [server], master: async () => server }
+  const servers = new OneMaster({ url: server.url, servers: [server], master: async () => server })
   await Load.run('a restart', { servers, postgres, lost: 0 }, async () => {
     await server.kill()
     await server.up()

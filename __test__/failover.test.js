@@ -3,6 +3,7 @@
 // A master that is replaced by Sentinel, under load.
 
 const { Load } = require('./harness/load.js')
+const { OneMaster } = require('./harness/one-master.js')
 const { PostgresServer } = require('./harness/postgres.js')
 const { SentinelGroup } = require('./harness/sentinel.js')
 const { until } = require('./harness/until.js')
@@ -31,7 +32,7 @@ describe('the master is killed', () => {
     async (what, setting) => {
       await Load.run(
         `a killed master, ${what}`,
-        { servers: group, postgres, ...setting },
+        { servers: new OneMaster(group), postgres, ...setting },
         async () => {
           const master = await group.master()
           await master.kill()
@@ -55,7 +56,7 @@ describe('the master stands still, is replaced, and goes on as if it were the ma
     '%s',
     async (when, setting, hasToSettle) => {
       const name = `a master that stood still and goes on ${when}`
-      await Load.run(name, { servers: group, postgres, ...setting }, async () => {
+      await Load.run(name, { servers: new OneMaster(group), postgres, ...setting }, async () => {
         const master = await group.master()
         master.pause()
         await replaced(master)

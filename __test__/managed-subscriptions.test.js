@@ -3,6 +3,7 @@
 const { createRedisClient } = require('..')
 const { ManagedServer } = require('./harness/managed.js')
 const { Managers } = require('./harness/managers.js')
+const { TcpProxy } = require('./harness/proxy.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
 const { createdBy, makeState } = require('./harness/sessions.js')
@@ -71,6 +72,16 @@ async function changedMeanwhile(refuses, held) {
 }
 
 describe('a subscription in RESP2', () => {
+  test('listens where a server answers HELLO 3 in RESP2, as it speaks nothing else', async () => {
+    const proxy = await TcpProxy.start(server.port)
+    proxies.push(proxy)
+    proxy.rewritten = (words) => (/^hello$/i.test(words[0]) && words[1] ? ['HELLO', '2'] : words)
+    const { manager, heard, logger } = await subscriber(proxy.url)
+    const { session_id: id } = await createdBy(manager)
+    await until(() => of(heard, id).length === 1)
+    expect(logger.told.warn).toEqual([])
+  })
+
   test('that re-reads a session hears of its change right before that once', async () => {
     expect(await changedMeanwhile(RESP2, 'asking')).toEqual([2, 3, 4])
   })

@@ -279,6 +279,12 @@ describe('the option', () => {
     expect(error.message).toContain('1 of 2 replicas had it within 500 ms')
   })
 
+  test('waits no longer than a call that ends before that', () => {
+    for (const replicas of [{ count: 1 }, { count: 1, timeoutMs: undefined }]) {
+      managers.open(pair.proxy.url, { replicas, commandTimeoutMs: 300 })
+    }
+  })
+
   test('has no effect on a store in this process', async () => {
     const manager = managers.open('memory://replicas', { replicas: REPLICAS })
     const state = makeState()

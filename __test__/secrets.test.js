@@ -3,6 +3,7 @@
 const util = require('node:util')
 const Redis = require('ioredis').default
 const { DBWriteQueue, InvalidStateError, RedisStateManager, createRedisClient } = require('..')
+const { FakeServer } = require('./harness/fake-server.js')
 const { refusalOf, thrownBy } = require('./harness/refusal.js')
 
 const SECRET = 'hunter2'
@@ -120,6 +121,8 @@ describe.each(makers)('%s', (_what, make) => {
     { host: 'h', tls: { cert: '-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----' } },
     { host: 'h', tls: { ca: '-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----' } },
     { host: 'h', tls: { passphrase: 'hunter2' } },
+    { sentinels: [{ host: 'h' }], name: 'm', natMap: { 'redis://:hunter2@h:1': {} } },
+    { sentinels: [{ host: 'h' }], name: 'm', natMap: { 'redis://:hunter2@h': {} } },
   ])('refuses settings (%#), and repeats no value of them', (settings) => {
     const error = thrownBy(() => make(settings))
     expect(error).toBeInstanceOf(InvalidStateError)
@@ -161,3 +164,29 @@ test.each([
     expect(shown(error)).not.toContain(SECRET)
   }
 })
+
+test.each([
+  ['a server', (port) => `redis://user:hunter2@127.0.0.1:${port}`],
+  ['a sentinel', (port) => `redis-sentinel://127.0.0.1:${port}/m?sentinelPassword=hunter2`],
+])(
+  '%s that knows neither HELLO nor AUTH quotes the password, and we do not',
+  async (_what, url) => {
+    const fake = await FakeServer.start()
+    const quoting = (name, args) =>
+      `-ERR unknown command \`${name}\`, with args beginning with: ${args}\r\n`
+    for (const name of ['HELLO', 'AUTH']) {
+      fake.answer(name, (_connection, words) => {
+        const args = words.slice(1).map((word) => `\`${word}\`, `)
+        return quoting(name, args.join(''))
+      })
+    }
+    const client = createRedisClient(url(fake.port), { commandTimeoutMs: 300 })
+    const errors = []
+    client.on('error', (error) => errors.push(error))
+    errors.push(await refusalOf(() => client.ping()))
+    client.disconnect()
+    await fake.stop()
+    for (const error of errors) expect(shown(error)).not.toContain(SECRET)
+    expect(errors.at(-1).message).toMatch(/ERR unknown command `AUTH`/)
+  },
+)

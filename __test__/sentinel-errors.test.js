@@ -117,11 +117,32 @@ test.each([
   [{ natMap: { h: { host: 'h', port: 1 } } }, 'redis.natMap'],
   [{ natMap: { 'h:1': { host: 'h' } } }, "redis.natMap['h:1'].port"],
   [{ role: 'slave' }, 'redis.role'],
+  [{ sentinels: ['h:1'] }, 'redis.sentinels[0]'],
+  [{ sentinels: [{ host: 'h', prot: 1 }] }, 'redis.sentinels[0].prot'],
+  [{ natMap: [] }, 'redis.natMap'],
+  [{ natMap: new Map() }, 'redis.natMap'],
+  [{ natMap: { 'redis://:p4ssw0rd@h:1': { host: 'h' } } }, 'redis.natMap'],
+  [{ natMap: { 'h:1': 'h:2' } }, "redis.natMap['h:1']"],
+  [{ enableTLSForSentinelMode: 0 }, 'redis.enableTLSForSentinelMode'],
 ])('%j are refused by the name of the one at fault', (fault, field) => {
   const given = { sentinels: [{ host: 'h' }], name: 'm', ...fault }
   const error = thrownBy(() => createRedisClient(given))
   expect(error).toBeInstanceOf(InvalidStateError)
   expect(error.field).toBe(field)
+  expect(error.message).not.toContain('p4ssw0rd')
+})
+
+test.each([
+  ['name', 'm'],
+  ['sentinelPassword', 'p4ssw0rd'],
+  ['natMap', {}],
+])('%s without sentinels is refused in words that say what it belongs to', (name, value) => {
+  const given = { host: 'h', sentinels: undefined, [name]: value }
+  const error = thrownBy(() => createRedisClient(given))
+  expect(error).toMatchObject({
+    field: `redis.${name}`,
+    message: expect.stringMatching(/set sentinels/),
+  })
   expect(error.message).not.toContain('p4ssw0rd')
 })
 

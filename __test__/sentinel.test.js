@@ -6,6 +6,7 @@ const path = require('node:path')
 const tls = require('node:tls')
 const { inspect } = require('node:util')
 const { RedisStateManager, DBWriteQueue, createRedisClient } = require('../index.js')
+const { blocksOf, commandsOf } = require('./harness/documentation.js')
 const { Managers } = require('./harness/managers.js')
 const { TcpProxy } = require('./harness/proxy.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
@@ -213,6 +214,26 @@ describe('a client of sentinels', () => {
     expect(logger.told.warn).toEqual([])
     await manager.createSession(makeState({ session_id: 'a' }))
     expect(await queue.getMetrics()).toMatchObject({ waiting: 1 })
+  })
+
+  test('needs the documented permissions of the sentinels and no more', async () => {
+    const [rights] = blocksOf('docs/operations.md')
+      .filter(({ language }) => language === 'sh')
+      .flatMap(commandsOf)
+      .filter((command) => command.includes('+sentinel|'))
+      .map((command) => command.match(/[~&+][^\s']+/g))
+    for (const sentinel of group.sentinels) {
+      await sentinel.client().call('ACL', 'SETUSER', 'least', 'reset', 'on', '>secret', ...rights)
+    }
+    const client = connect(settings({ sentinelUsername: 'least', sentinelPassword: 'secret' }))
+    expect(await client.ping()).toBe('PONG')
+    await until(async () => {
+      const lists = group.sentinels.map((one) => one.client().client('LIST'))
+      return (await Promise.all(lists)).some((list) => /sub=3 .*user=least/.test(list))
+    })
+    const logs = group.sentinels.map((one) => one.client().call('ACL', 'LOG'))
+    const denied = (await Promise.all(logs)).flat().filter((entry) => entry.includes('least'))
+    expect(denied).toEqual([])
   })
 
   test('leaves no connection behind', async () => {

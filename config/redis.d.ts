@@ -74,8 +74,8 @@ export interface RedisClientOptions {
  * const local = createRedisClient({ path: '/run/redis.sock' })
  * local.disconnect()
  */
-export interface RedisServerOptions extends RedisSentinelOptions {
-  /** The name or the address of the server. Required unless `path` or `sentinels` is set. */
+export interface RedisServerOptions extends RedisSentinelOptions, RedisClusterOptions {
+  /** The name or the address of the server. Required unless `path`, `sentinels` or `nodes` is set. */
   host?: string
   /** The port of the server. Default 6379. */
   port?: number
@@ -124,7 +124,7 @@ export interface RedisSentinelOptions {
    * The sentinels to ask first, at least one. The client learns the others from them. Each has a `port`
    * of 26379 by default.
    */
-  sentinels?: { host: string; port?: number }[]
+  sentinels?: readonly { host: string; port?: number }[]
   /** The name that the sentinels have for the master. Required with `sentinels`. */
   name?: string
   /** The name of the ACL user of the sentinels. Default: their default user. */
@@ -136,10 +136,40 @@ export interface RedisSentinelOptions {
   /** With `sentinels`, whether `tls` counts. ioredis has the default false. Default true. */
   enableTLSForSentinelMode?: boolean
   /**
-   * Where servers and sentinels are, by the `host:port` that the sentinels announce, if that cannot be
-   * reached from here. Default: where the sentinels say.
+   * Where servers and sentinels are, by the `host:port` that the sentinels or the nodes of a cluster
+   * announce, if that cannot be reached from here. Default: where they say.
    */
   natMap?: Record<string, { host: string; port: number }>
+}
+
+/**
+ * Nodes of a Redis or Valkey Cluster, in place of `host`, `port` and `path`. One that answers is enough: the
+ * client learns the others from it, and follows failovers and slots that move. `username`, `password` and
+ * `tls` are those of all nodes; `db` has to be 0. A server that is named by `host` and turns out to be a node
+ * of a cluster is used as that cluster. The cluster needs Redis 7, Valkey 7.2 or later.
+ *
+ * @example
+ * const client = createRedisClient({
+ *   nodes: [{ host: 'redis-1.example.com', port: 6379 }, { host: 'redis-2.example.com' }],
+ *   password: process.env.REDIS_PASSWORD ?? '',
+ *   natMap: { '10.0.0.1:6379': { host: 'redis-1.example.com', port: 6379 } },
+ *   partitions: 64,
+ * })
+ * client.disconnect()
+ *
+ * const byUrl = createRedisClient('redis-cluster://redis-1.example.com,redis-2.example.com?partitions=64')
+ * byUrl.disconnect()
+ */
+export interface RedisClusterOptions {
+  /** The nodes to ask first, at least one. Each has a `port` of 6379 by default. */
+  nodes?: { host: string; port?: number }[]
+  /**
+   * The number of parts into which the cluster's sessions are divided, from 1 to 1024; each is in one slot.
+   * The first client writes it down in the cluster (`synckairos:partitions`). Calls of a client that sets
+   * another number are refused with `InvalidStateError`. Without a cluster it has no effect. Default: the
+   * number that is written down, or else 64.
+   */
+  partitions?: number
 }
 
 /**
@@ -173,9 +203,10 @@ export interface RedisTlsOptions {
 /**
  * An instance of ioredis or node-redis. The module reads the settings of the instance (address, database,
  * user, TLS, key prefix) and makes its own connections, which reconnect for ever, whatever the instance's
- * retry strategy is. The instance may be one with sentinels (of ioredis, or of node-redis 6) or a pool of
- * node-redis, which has to be connected before. The module throws `InvalidStateError` for settings that it
- * does not support: a cluster, or a TLS setting that is not in `RedisTlsOptions`. The service may go on
+ * retry strategy is. The instance may be one with sentinels (of ioredis, or of node-redis 6), one of a
+ * cluster (of ioredis, or of node-redis 5 and later) or a pool of node-redis, which has to be connected
+ * before. The module throws `InvalidStateError` for settings that it does not support, such as a TLS setting
+ * that is not in `RedisTlsOptions`. The service may go on
  * using the instance. When the service closes the instance, the module closes its own connections.
  *
  * @example
@@ -259,9 +290,9 @@ export type RedisBufferReply = Buffer | number | null | RedisBufferReply[]
  * console.log(client.options.sentinels?.length ?? 'no', 'sentinels')
  */
 export interface RedisClientSettings extends Required<RedisClientOptions> {
-  /** Undefined for a Unix socket, for sentinels and for `memory:`. */
+  /** Undefined for a Unix socket, for sentinels, for `nodes` and for `memory:`. */
   readonly host?: string
-  /** Undefined for a Unix socket, for sentinels and for `memory:`. */
+  /** Undefined for a Unix socket, for sentinels, for `nodes` and for `memory:`. */
   readonly port?: number
   /** The path of a Unix socket. Undefined for a host and for `memory:`. */
   readonly path?: string
@@ -281,6 +312,8 @@ export interface RedisClientSettings extends Required<RedisClientOptions> {
   /** Whether the client encrypts the connections to the sentinels. */
   readonly sentinelTLS?: boolean
   readonly natMap?: Record<string, { host: string; port: number }>
+  /** The configured nodes of a cluster. */
+  readonly nodes?: { host: string; port: number }[]
 }
 
 /**
@@ -407,6 +440,10 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
  * `pmessageBuffer` (channel and text as buffers). A listener for `connect` or `ready` makes the client
  * connect.
  *
+ * In a cluster a command goes to the node of its keys, and one without keys to any master: `SCAN`, `KEYS`,
+ * `DBSIZE` and `FLUSHALL` are about that node alone. A command or a transaction whose keys are in several slots is
+ * refused with the server's `CROSSSLOT`; a pipeline is split, and each command has its own outcome.
+ *
  * @example
  * const client: RedisClient = createRedisClient('redis://localhost:6379')
  * client.on('error', (error) => console.log('reconnecting:', error.message))
@@ -434,7 +471,8 @@ export declare class RedisClient extends EventEmitter {
    *   `rediss://…` (TLS), `unix:///path[?db=0&user=…&pass=…]`, or
    *   `redis-sentinel://[user[:password]@]host[:port][,host[:port]…]/master[/db]`, with the default port
    *   26379 and `?sentinelUsername=…&sentinelPassword=…`, or `rediss-sentinel://…` (TLS to sentinels and
-   *   servers), with special characters percent-encoded; or `memory:` or `memory://name[?keep]`, see `RedisSource`. Only settings can turn
+   *   servers), or `redis-cluster://[user[:password]@]host[:port][,host[:port]…][?partitions=…]` or
+   *   `rediss-cluster://…` (TLS), with special characters percent-encoded; or `memory:` or `memory://name[?keep]`, see `RedisSource`. Only settings can turn
    *   the verification of TLS off. Default: the environment's `REDIS_URL`, then `redis://localhost:6379`.
    * @throws {InvalidStateError} if the URL, a setting or an option is invalid. The message has no part of
    *   the URL.

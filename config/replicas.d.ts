@@ -16,6 +16,9 @@
 export interface ReplicaOptions {
   /** How many replicas, from 1 to 100. */
   count: number
-  /** How long Redis waits for the replicas, in milliseconds, at most `commandTimeoutMs`. Default 500. */
+  /**
+   * How long Redis waits for the replicas, in milliseconds, at most `commandTimeoutMs`. Default 500, or
+   * `commandTimeoutMs` if that is less.
+   */
   timeoutMs?: number
 }

@@ -32,6 +32,17 @@ impl Default for Keys {
 }
 
 impl Keys {
+    /// The same in a partition of a cluster. All channels there share its hash tag, and WebSocket messages
+    /// have one channel for all sessions, whose whole name `ws_channel_prefix` is.
+    pub(crate) fn of_partition(&self, tag: &str) -> Self {
+        let Self { session_prefix, updates_channel, ws_channel_prefix } = self;
+        Self {
+            session_prefix: format!("{session_prefix}{{{tag}}}:"),
+            updates_channel: format!("{updates_channel}:{{{tag}}}"),
+            ws_channel_prefix: format!("{ws_channel_prefix}{{{tag}}}"),
+        }
+    }
+
     /// The key of a session's document.
     pub fn session(&self, session_id: &str) -> String {
         [&self.session_prefix, session_id].concat()
@@ -69,9 +80,16 @@ impl Keys {
     }
 }
 
-/// The key of a connection's ledger, where its writes note that they were applied.
-pub(crate) fn ledger(connection: u128) -> String {
-    format!("synckairos:ledger:{connection:032x}")
+/// The key that says how many partitions a cluster's sessions have.
+pub(crate) const PARTITIONS: &str = "synckairos:partitions";
+
+/// The key of a connection's ledger, where its writes note that they were applied. `tag`: the hash tag of
+/// its partition, in a cluster.
+pub(crate) fn ledger(tag: Option<&str>, connection: u128) -> String {
+    match tag {
+        None => format!("synckairos:ledger:{connection:032x}"),
+        Some(tag) => format!("synckairos:ledger:{{{tag}}}:{connection:032x}"),
+    }
 }
 
 /// What a connection is called in `CLIENT LIST`.
@@ -82,6 +100,11 @@ pub(crate) fn link_name(link: u64) -> String {
 /// The channel whose confirmation marks a moment in a subscription's stream.
 pub(crate) fn marker_channel(marker: u64) -> String {
     format!("synckairos:marker:{marker}")
+}
+
+/// The channel by which a subscription to the channels of a hash tag proves that messages arrive.
+pub(crate) fn probe_channel(tag: &str, subscription: u64) -> String {
+    format!("synckairos:probe:{{{tag}}}:{subscription:016x}")
 }
 
 /// Which moment the confirmation of a channel marks.
@@ -95,6 +118,8 @@ pub(crate) const AUDIT_GROUP: &str = "workers";
 /// The names of one audit queue. They share a hash tag, as its scripts touch several of them.
 #[derive(Debug, Clone)]
 pub struct AuditKeys {
+    /// The queue's name.
+    queue_name: String,
     /// The stream of records that are not in the database yet.
     pub stream: String,
     /// A sorted set: the entries that wait for another try, by when it is due (milliseconds).
@@ -109,13 +134,30 @@ pub struct AuditKeys {
     pub completed: String,
     /// The name of the database in which the latest worker stores the records.
     pub database: String,
+    /// A sorted set: the workers that share the partitions of a cluster, by until when each is alive
+    /// (milliseconds).
+    pub workers: String,
+    /// A hash: which of them reads a partition.
+    pub leases: String,
 }
 
 impl AuditKeys {
     /// The names of the queue of this name.
     pub fn of(queue_name: &str) -> Self {
-        let key = |what: &str| format!("synckairos:audit:{{{queue_name}}}:{what}");
+        Self::with_base(queue_name.to_owned(), format!("synckairos:audit:{{{queue_name}}}:"))
+    }
+
+    /// The same in a partition of a cluster.
+    pub(crate) fn of_partition(&self, tag: &str) -> Self {
+        let queue_name = self.queue_name.clone();
+        let base = format!("synckairos:audit:{{{tag}}}:{queue_name}:");
+        Self::with_base(queue_name, base)
+    }
+
+    fn with_base(queue_name: String, base: String) -> Self {
+        let key = |what: &str| format!("{base}{what}");
         Self {
+            queue_name,
             stream: key("stream"),
             delayed: key("delayed"),
             tries: key("tries"),
@@ -123,6 +165,8 @@ impl AuditKeys {
             index: key("index"),
             completed: key("completed"),
             database: key("database"),
+            workers: key("workers"),
+            leases: key("leases"),
         }
     }
 }
@@ -138,6 +182,16 @@ impl BullKeys {
     /// The names of the queue of this name; BullMQ's own prefix is `bull`.
     pub fn of(prefix: &str, queue_name: &str) -> Self {
         Self { base: format!("{prefix}:{queue_name}:") }
+    }
+
+    /// Where jobs are that are being moved to the partitions of a cluster, as [`place`](Self::place) knows
+    /// it.
+    pub(crate) const MOVING: &str = "synckairos";
+
+    /// Whether all keys of the queue share a hash tag, as in a cluster they have to.
+    pub(crate) fn has_tag(&self) -> bool {
+        let tag = self.base.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        tag.is_some_and(|(tag, _)| !tag.is_empty())
     }
 
     /// Where the jobs of one state are.

@@ -149,7 +149,8 @@ export interface DBWriteQueueOptions {
   migrate?: boolean
   /**
    * How many records the queue may hold. Beyond this limit `queueWrite` rejects with `BacklogFullError`,
-   * and a manager writes without a record and tells the logger. Default: no limit.
+   * and a manager writes without a record and tells the logger. In a cluster, each partition holds an
+   * equal share, rounded up: one is full while others have room. Default: no limit.
    */
   maxBacklog?: number
   /**
@@ -373,7 +374,8 @@ export declare class DBWriteQueue
    * BullMQ worker that has locked it. The lock of a killed worker runs out after 30 s (BullMQ's default):
    * call this method again then. Several processes may call this method at once.
    * @param from.queueName the name of the BullMQ queue. Default: the name of this queue.
-   * @param from.prefix BullMQ's key prefix. Default `'bull'`.
+   * @param from.prefix BullMQ's key prefix. Default `'bull'`. In a cluster it has a hash tag, such as
+   *   `'{bull}'`.
    * @returns how many jobs it has moved, and which jobs it has skipped. The number is too small if an
    *   answer of Redis was lost.
    * @example await queue.adoptBullMQ() // { adopted: 1204, skipped: [] }

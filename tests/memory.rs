@@ -84,7 +84,7 @@ impl Memory {
     async fn listening(&self) -> impl Subscription {
         let mut subscription = self.engine.subscription(Keys::default(), Arc::new(|_| {}));
         subscription.listen_to(ALL).await.unwrap();
-        assert_eq!(subscription.next().await, Event::Confirmed { gap: None });
+        assert_eq!(subscription.next().await, Event::Confirmed { gap: None, is_all: true });
         subscription
     }
 }
@@ -287,8 +287,10 @@ async fn a_subscription_comes_back_after_a_gap_and_rereads() {
     assert!(matches!(subscription.reread(&[], 1).await, Err(Event::Lost { .. })));
     memory.engine.faults().advance(5 * SECOND);
     memory.engine.faults().gap_end();
-    let Event::Confirmed { gap: Some(gap) } = subscription.next().await else { panic!("no gap") };
-    assert!((5 * SECOND..6 * SECOND).contains(&gap), "{gap:?}");
+    let Event::Confirmed { gap: Some(gap), .. } = subscription.next().await else {
+        panic!("no gap")
+    };
+    assert!((5 * SECOND..6 * SECOND).contains(&gap.lasted), "{gap:?}");
     let ids = ["missed".to_owned(), "none".to_owned()];
     let stored = subscription.reread(&ids, 7).await.unwrap().unwrap();
     assert!(matches!(&stored[..], [Stored::Document(_), Stored::Nothing]), "{stored:?}");
@@ -305,7 +307,7 @@ async fn a_loss_that_a_reread_meets_is_told_once() {
     memory.engine.faults().outage(None);
     assert!(matches!(subscription.reread(&[], 1).await, Err(Event::Lost { .. })));
     memory.engine.faults().end_outage();
-    assert!(matches!(subscription.next().await, Event::Confirmed { gap: Some(_) }));
+    assert!(matches!(subscription.next().await, Event::Confirmed { gap: Some(_), .. }));
 }
 
 #[tokio::test]
@@ -365,7 +367,7 @@ async fn an_outage_ends_by_the_clock_of_the_store() {
     assert!(!waiting.is_finished());
     memory.engine.faults().advance(2 * SECOND);
     assert_eq!(waiting.await.unwrap(), Ok(2));
-    assert!(matches!(back.await.unwrap(), Event::Confirmed { gap: Some(_) }));
+    assert!(matches!(back.await.unwrap(), Event::Confirmed { gap: Some(_), .. }));
     assert_eq!(memory.get("s").await.map(|found| found.is_some()), Ok(true));
 }
 

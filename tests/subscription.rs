@@ -33,8 +33,13 @@ async fn a_panic_costs_the_connection_and_the_next_one_listens_on() {
     let server = RedisServer::start();
     let (sender, mut heard) = mpsc::unbounded_channel();
     let (_open, closed) = watch::channel(false);
-    let (subscription, task) =
-        Subscription::new(server.options(), Arc::new(|_| {}), closed, Ears(sender));
+    let (subscription, task) = Subscription::new(
+        server.options(),
+        server.connection(),
+        Arc::new(|_| {}),
+        closed,
+        Ears(sender),
+    );
     tokio::spawn(task);
     let mut next = async || {
         let next = tokio::time::timeout(Duration::from_secs(10), heard.recv());

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use harness::{RedisServer, settled};
-use synckairos_state::redis::call::call as redis_call;
+use synckairos_state::redis::caller::{Answers, Caller};
 use synckairos_state::redis::connection::Connection;
-use synckairos_state::redis::tracking::Track;
+use synckairos_state::redis::track::track as redis_track;
 use tokio::time::Instant;
 
 type Told = Arc<Mutex<Vec<Option<String>>>>;
@@ -32,7 +32,7 @@ fn deadline() -> Instant {
 }
 
 async fn track(connection: &Connection) {
-    let tracked = settled(|done| connection.submit(Box::new(Track::new(deadline(), done))));
+    let tracked = settled(|done| redis_track(connection, deadline(), done));
     tracked.await.unwrap();
 }
 
@@ -45,8 +45,8 @@ fn call(
     let command = words.iter().map(|word| word.as_bytes()).collect();
     let (told, connection) = (told.clone(), connection.clone());
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    redis_call(&connection, &[command], false, deadline(), move |_, outcome| {
-        outcome.unwrap();
+    Caller::new(connection).call(&[command], false, deadline(), move |answers| {
+        assert!(matches!(answers, Answers::Together((_, Ok(())))));
         sender.send(told.lock().unwrap().clone()).unwrap();
     });
     async { receiver.await.unwrap() }

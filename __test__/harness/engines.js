@@ -1,6 +1,8 @@
 'use strict'
 
 const { randomUUID } = require('node:crypto')
+const { SentinelGroup } = require('./sentinel.js')
+const { ClusterGroup } = require('./cluster.js')
 const { ManagedServer } = require('./managed.js')
 const { Managers } = require('./managers.js')
 const { RedisServer } = require('./redis.js')
@@ -56,6 +58,52 @@ class ManagedRedisEngine {
   }
 }
 
+/** The master that sentinels name, with two replicas. */
+class SentinelRedisEngine {
+  #group
+  #redis
+
+  async start() {
+    this.#group = await SentinelGroup.start()
+    this.#redis = (await this.#group.master()).client()
+  }
+
+  get url() {
+    return this.#group.url
+  }
+
+  async forget() {
+    await this.#redis.flushall()
+  }
+
+  stop() {
+    return this.#group.stop()
+  }
+}
+
+/** A cluster of three masters. */
+class ClusterEngine {
+  #group
+
+  partitions = 64
+
+  async start() {
+    this.#group = await ClusterGroup.start({ replicas: 0 })
+  }
+
+  get url() {
+    return this.#group.url
+  }
+
+  forget() {
+    return this.#group.flush()
+  }
+
+  stop() {
+    return this.#group.stop()
+  }
+}
+
 /** The engine in this process: a store of the test file's own, which ends with those who use it. */
 class MemoryEngine {
   url = `memory://${randomUUID()}`
@@ -79,6 +127,11 @@ class Store {
 
   get url() {
     return this.#engine.url
+  }
+
+  /** Into how many partitions the engine divides sessions and records. */
+  get partitions() {
+    return this.#engine.partitions ?? 1
   }
 
   /** A manager that is closed after the test. */
@@ -112,7 +165,13 @@ class Store {
   }
 }
 
-const ENGINES = { redis: RedisEngine, managed: ManagedRedisEngine, memory: MemoryEngine }
+const ENGINES = {
+  redis: RedisEngine,
+  managed: ManagedRedisEngine,
+  sentinel: SentinelRedisEngine,
+  cluster: ClusterEngine,
+  memory: MemoryEngine,
+}
 
 const wanted = process.env.SYNCKAIROS_TEST_ENGINES?.split(',') ?? Object.keys(ENGINES)
 

@@ -2,8 +2,6 @@
 
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { CallableProcess } = require('./callable-process.js')
-const { connectionsTo, sumOf } = require('./connections.js')
-const { MasterWatch } = require('./master-watch.js')
 const { makeState } = require('./sessions.js')
 const { sleep, until } = require('./until.js')
 const { checkRecords, checkWrites } = require('./write-history.js')
@@ -39,7 +37,8 @@ class Load {
   }
 
   /**
-   * Runs `fault` under load, which resolves when the servers have settled, and checks everything.
+   * Runs `fault` under load, which resolves when the servers have settled, and checks everything. A fault
+   * of several parts awaits between them what it is passed: until all have read and written again.
    *
    * @param {string} name of the fault, for what is reported
    * @param {object} setting
@@ -47,13 +46,13 @@ class Load {
    * @param {import('./postgres.js').PostgresServer} setting.postgres
    * @param {object} [setting.options] of the managers that write
    * @param {number} [setting.lost] how many acknowledged writes may be gone; default: any number
-   * @param {() => Promise<void>} fault
+   * @param {(hasGoneOn: () => Promise<void>) => Promise<void>} fault
    */
   static async run(name, { servers, postgres, options, lost }, fault) {
     const load = new Load({ servers, postgres })
     try {
       await load.#start(options)
-      const watch = new MasterWatch(servers)
+      const watch = await servers.watch()
       try {
         await load.#during(fault)
       } finally {
@@ -89,9 +88,8 @@ class Load {
     await this.#progress()
     // A subscriber catches up on what it has heard of.
     await until(async () => (await this.#all('known')).every(({ heard }) => heard.every(Boolean)))
-    const { port } = await this.#servers.master()
-    this.#connections = await this.#countConnections(port)
-    expect(this.#connections.toMaster).toBeGreaterThan(0)
+    this.#connections = await this.#servers.connections()
+    expect(this.#connections.atMost.all).toBeGreaterThan(0)
   }
 
   /** Resolves when every process has read and written again. */
@@ -110,8 +108,9 @@ class Load {
    * of those, only the truth of their servers can mend.
    */
   async #during(fault) {
+    await this.#all('measure')
     const began = Date.now()
-    const faulty = fault()
+    const faulty = fault(() => this.#progress())
     for (let quiet = 1; quiet <= QUIET; quiet++) {
       await this.#all('writeOnly', this.#ids.slice(quiet))
       await sleep(QUIET_MS)
@@ -173,39 +172,27 @@ class Load {
     }
   }
 
-  /**
-   * As many connections as before, all to the master; and none after all is closed. Sentinels that were
-   * all away are listened to again when they are asked the next time.
-   */
+  /** The connections are as before; and none is left after all is closed. */
   async #checkConnections() {
-    const { port } = await this.#servers.master()
-    const { all, toMaster, toSentinels } = this.#connections
+    const { same, atMost } = this.#connections
+    const isAsBefore = (now) =>
+      Object.keys(same).every((name) => now.same[name] === same[name]) &&
+      Object.keys(atMost).every((name) => now.atMost[name] <= atMost[name])
     let now
     await until(async () => {
-      now = await this.#countConnections(port)
-      return now.all === all && now.toMaster === toMaster && now.toSentinels <= toSentinels
+      now = await this.#servers.connections()
+      return isAsBefore(now)
     }).catch(() => {})
-    expect(now).toMatchObject({ all, toMaster })
-    expect(now.toSentinels).toBeLessThanOrEqual(toSentinels)
+    if (!isAsBefore(now)) expect(now).toEqual(this.#connections)
     await this.#all('close')
     await until(async () => {
-      const left = await this.#countConnections(port)
-      return left.all + left.toSentinels === 0
+      const left = await this.#servers.connections()
+      return Object.values({ ...left.same, ...left.atMost }).every((count) => count === 0)
     })
   }
 
-  /** Of this module. `port` is the master's. */
-  async #countConnections(port) {
-    const { servers, sentinels = [] } = this.#servers
-    const open = await connectionsTo(servers)
-    const toSentinels = sumOf(await connectionsTo(sentinels))
-    return { all: sumOf(open), toMaster: open.get(port), toSentinels }
-  }
-
   async #stored() {
-    const client = (await this.#servers.master()).client()
-    const texts = await client.mget(this.#ids.map((id) => `session:${id}`))
-    client.disconnect()
+    const texts = await this.#servers.stored(this.#ids)
     return texts.map((text) => JSON.parse(text))
   }
 
@@ -228,10 +215,6 @@ class Load {
   }
 }
 
-/**
- * Those of a `SentinelGroup`, or one alone.
- *
- * @typedef {{ url: string, servers: RedisServer[], sentinels?: RedisServer[], master(): Promise<RedisServer> }} Servers
- */
+/** @typedef {import('./one-master.js').OneMaster | import('./cluster-masters.js').ClusterMasters} Servers */
 
 module.exports = { Load }

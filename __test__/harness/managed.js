@@ -4,8 +4,8 @@ const net = require('node:net')
 const { Frames, kindOf } = require('./replies.js')
 const { Requests, requestOf } = require('./requests.js')
 
-const MESSAGES = ['message', 'pmessage', 'invalidate']
-const SUBSCRIBES = /^P?(UN)?SUBSCRIBE$/
+const MESSAGES = ['message', 'pmessage', 'smessage', 'invalidate']
+const SUBSCRIBES = /^[PS]?(UN)?SUBSCRIBE$/
 
 /**
  * What managed servers and proxies do to those who use them: they refuse commands, and cut

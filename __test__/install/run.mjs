@@ -20,8 +20,8 @@ const BIN = path.join(WORK, 'bin')
 /** What `require` is to take, where Node itself takes so long to start: more on a slower machine. */
 const REQUIRE_MS = 20
 const START_MS = 77
-/** How much longer it may take than is said: as one measurement differs from another. */
-const TOLERANCE = 1.5
+/** How much longer it may take than is said: as one measurement, and one machine, differs from another. */
+const TOLERANCE = 2
 /** What must be passed on for a registry to be reached. */
 const NETWORK = /^(NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|(https?|no)_proxy)$/i
 const SHIM = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)`
@@ -138,7 +138,7 @@ function onlyWhatIsNeeded(directory) {
 /** The best of many processes: what else a machine does only adds to it. */
 async function isQuick(node) {
   const times = []
-  while (times.length < 50) times.push((await node('require-time.cjs')).split(' ').map(Number))
+  while (times.length < 25) times.push((await node('require-time.cjs')).split(' ').map(Number))
   const [start, took] = [0, 1].map((at) => Math.min(...times.map((pair) => pair[at])))
   const said = `${took.toFixed(1)} ms at best; Node itself ${start.toFixed(1)} ms`
   const most = TOLERANCE * REQUIRE_MS * Math.max(1, start / START_MS)

@@ -13,10 +13,15 @@ const PAUSE_MS = 50
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const oneOf = (ids) => ids[Math.trunc(Math.random() * ids.length)]
 
-/** The longest time between two successes. */
+/** The longest time without a success. */
 class Gap {
   #last = performance.now()
   longest = 0
+
+  /** From now on. */
+  begins() {
+    this.#last = performance.now()
+  }
 
   succeeded() {
     const now = performance.now()
@@ -37,9 +42,10 @@ class LoadedService {
   #writer
   #reader
   #cached
+  /** Between two writes; in a read, as each connection learns by itself where a session is now. */
+  #gaps = { reads: new Gap(), writes: new Gap() }
   /** What became of each write. A write adds a token of its own to the session's list. */
   #writes = { acknowledged: [], refused: [] }
-  #gaps = { reads: new Gap(), writes: new Gap() }
   #reads = 0
   #heard = new Map()
   #messages = { sent: 0, heard: new Set(), repeated: 0 }
@@ -61,7 +67,6 @@ class LoadedService {
     this.#reader.subscribeToUpdates((id, state) => this.#heard.set(id, state))
     this.#reader.subscribeToWebSocket((_id, message) => this.#hear(message))
     await this.#reader.subscribed()
-    this.#gaps = { reads: new Gap(), writes: new Gap() }
     const loops = Array.from({ length: WRITERS }, () => () => this.#write(oneOf(this.#written)))
     loops.push(
       () => this.#read(),
@@ -111,12 +116,14 @@ class LoadedService {
 
   async #read() {
     try {
-      await this.#reader.getSession(oneOf(this.#ids))
-      await this.#reader.getSessions(this.#ids)
-      await this.#cached.getSessions(this.#ids)
-      await this.#cached.getSession(oneOf(this.#ids))
+      for (const manager of [this.#reader, this.#cached]) {
+        this.#gaps.reads.begins()
+        await manager.getSession(oneOf(this.#ids))
+        this.#gaps.reads.succeeded()
+        await manager.getSessions(this.#ids)
+        this.#gaps.reads.succeeded()
+      }
       this.#reads++
-      this.#gaps.reads.succeeded()
     } catch (error) {
       this.#unexpected.push(`read: ${error.stack}`)
     }
@@ -139,6 +146,11 @@ class LoadedService {
   #told(error) {
     if (error instanceof StateError && TOLD.includes(error.code)) return
     this.#unexpected.push(`write: ${error.stack}`)
+  }
+
+  /** Measures gaps from now on. */
+  measure() {
+    this.#gaps = { reads: new Gap(), writes: new Gap() }
   }
 
   /** Writes only these sessions from now on. */
@@ -192,8 +204,18 @@ class LoadedService {
 /** Serves the calls of a parent. */
 function serve(calls, settings) {
   const service = new LoadedService(settings)
-  for (const name of ['start', 'writeOnly', 'progress', 'stop', 'known', 'send', 'hears', 'close'])
-    calls[name] = (...args) => service[name](...args)
+  const names = [
+    'start',
+    'progress',
+    'measure',
+    'writeOnly',
+    'stop',
+    'known',
+    'send',
+    'hears',
+    'close',
+  ]
+  for (const name of names) calls[name] = (...args) => service[name](...args)
 }
 
 module.exports = { serve }

@@ -1,5 +1,10 @@
 // A type test, as api.ts: what services do with a client compiles, and what is wrong does not.
-import { createRedisClient, type RedisClient, RedisStateManager } from 'synckairos-state'
+import {
+  createRedisClient,
+  type RedisClient,
+  type RedisSentinelOptions,
+  RedisStateManager,
+} from 'synckairos-state'
 import type { Redis } from 'synckairos-state/config/redis'
 
 type Equal<A, B> =
@@ -68,4 +73,11 @@ export async function service() {
 
   const values = [text, bytes, fields, ok, expiring, conditional, before, never, gone, list, popped]
   return [values, some, cursor, keys, count, host, port, db, ofIoredis, ofOurs]
+}
+
+/** A service keeps its settings as constants. */
+export function sentinels() {
+  const frozen = { sentinels: [{ host: 'h' }], name: 'm' } as const
+  const settings: RedisSentinelOptions = frozen
+  return [createRedisClient(frozen), createRedisClient(settings)]
 }

@@ -3,7 +3,9 @@
 const { NativeQueue } = require('../realm/native.js')
 const { clientOf, isMadeHere } = require('../client/adopt.js')
 const { ContextEmitter } = require('../realm/ContextEmitter.js')
+const { databaseSettings, warnOfUnverified } = require('./database.js')
 const { delay } = require('../realm/delay.js')
+const { toLetter } = require('./deadLetter.js')
 const { checkId, write } = require('../document/document.js')
 const { ClosedError, InvalidStateError, RedisUnavailableError } = require('../realm/errors.js')
 const { queueOptions, withDefaults } = require('../settings/options.js')
@@ -22,12 +24,14 @@ const {
   unlisten,
   unwrap,
 } = require('../realm/settle.js')
+const { WorkerNews } = require('./WorkerNews.js')
 
 /**
  * Where BullMQ has jobs, in the order in which they may move. Of those that are `active` a worker is
- * working on the locked ones; the others are of a worker that was killed.
+ * working on the locked ones; the others are of a worker that was killed. First those, under a name of
+ * ours, that an adoption in a cluster was moving when it was cut off.
  */
-const BULLMQ_PLACES = ['failed', 'delayed', 'prioritized', 'wait', 'paused', 'active']
+const BULLMQ_PLACES = ['synckairos', 'failed', 'delayed', 'prioritized', 'wait', 'paused', 'active']
 
 /** How often `drained` looks, ms. */
 const LOOK = 50
@@ -58,9 +62,6 @@ class DBWriteQueue extends ContextEmitter {
    */
   constructor(redis, options) {
     super({ captureRejections: true })
-    // By the first queue: who has none need not load them.
-    const { databaseSettings, warnOfUnverified } = require('./database.js')
-    const { WorkerNews } = require('./WorkerNews.js')
     let settings
     try {
       this.#options = queueOptions(options)
@@ -144,7 +145,6 @@ class DBWriteQueue extends ContextEmitter {
         throw new InvalidStateError(name, `it is not an integer from 0 to ${max}`)
       }
     }
-    const { toLetter } = require('./deadLetter.js')
     const found = []
     let skip = offset
     /** @type {string | null} */

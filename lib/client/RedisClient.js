@@ -13,11 +13,13 @@ const { CoreClient } = require('./CoreClient.js')
 const { shown } = require('../report/inspect.js')
 const { checkInteger, clientOptions, withDefaults } = require('../settings/options.js')
 const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
+const { Pipeline } = require('./Pipeline.js')
 const { shaped } = require('./replies.js')
 const { commandOf, strictCommandOf } = require('./requests.js')
 const { addScanStreams } = require('./ScanStream.js')
 const { Scripts } = require('./Scripts.js')
 const { placeOf } = require('./server.js')
+const { Subscriptions } = require('./Subscriptions.js')
 const { close, open } = require('../realm/settle.js')
 
 /** @typedef {import('./commands.js').Callback} Callback */
@@ -64,7 +66,7 @@ class RedisClient extends ContextEmitter {
   #ending
   /** @type {Dependent[]} */
   #dependents = []
-  /** @type {InstanceType<typeof import('./Subscriptions.js').Subscriptions> | undefined} */
+  /** @type {InstanceType<typeof Subscriptions> | undefined} */
   #subscriptions
   #scripts = new Scripts()
   /** Who was given this client and is not closed. @type {Set<object>} */
@@ -209,7 +211,6 @@ class RedisClient extends ContextEmitter {
 
   /** @param {boolean} isTransaction @param {any[][]} [commands] */
   #pipeline(isTransaction, commands) {
-    const { Pipeline } = require('./Pipeline.js') // By the first who sends some together.
     const pipeline = new Pipeline(this.#send, isTransaction)
     const run = /** @type {any} */ (pipeline)[RUN].bind(pipeline)
     return this.#scripts.addTo(pipeline, run).addBatch(commands ?? [])
@@ -262,7 +263,6 @@ class RedisClient extends ContextEmitter {
   async #changeSubscriptions(how, names) {
     this.#checkCommands()
     if (this.#subscriptions === undefined) {
-      const { Subscriptions } = require('./Subscriptions.js') // By the first who listens.
       const { commandTimeoutMs } = this.#options
       const subscriptions = new Subscriptions(this.#core.native, this, commandTimeoutMs)
       this.#dependents.push({ ended: () => subscriptions.end() })

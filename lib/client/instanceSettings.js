@@ -1,6 +1,7 @@
 'use strict'
 
 const { InvalidStateError } = require('../realm/errors.js')
+const { partsOf } = require('./serverUrl.js')
 
 /** Of a socket's settings: what we read, */
 const TLS_READ = ['ca', 'cert', 'key', 'rejectUnauthorized']
@@ -9,11 +10,15 @@ const SOCKET_IGNORED = ['host', 'port', 'path', 'tls', 'family', 'autoSelectFami
 SOCKET_IGNORED.push('connectTimeout', 'socketTimeout', 'timeout', 'reconnectStrategy')
 SOCKET_IGNORED.push('keepAlive', 'keepAliveInitialDelay', 'noDelay')
 
-const NO_CLUSTER = 'this version does not support clusters'
-
 /** @param {any} address @returns {{ host: string, port: number | undefined }} */
 function addressOf({ host, port }) {
   return { host, port: port == null ? undefined : Number(port) }
+}
+
+/** A node of a cluster by its URL. @param {string} url */
+function nodeOfUrl(url) {
+  const { host, port, username, password, tls } = partsOf(url)
+  return { host, port, username, password, tls: tls && true }
 }
 
 /** @param {string} setting @param {any} map */
@@ -69,10 +74,10 @@ function refuse(setting, reason) {
 }
 
 module.exports = {
-  NO_CLUSTER,
   addressOf,
   credentials,
   natMapOf,
+  nodeOfUrl,
   prefixOf,
   refuse,
   sentinelCredentials,

@@ -1,10 +1,10 @@
 'use strict'
 
 const {
-  NO_CLUSTER,
   addressOf,
   credentials,
   natMapOf,
+  nodeOfUrl,
   prefixOf,
   refuse,
   sentinelCredentials,
@@ -15,7 +15,7 @@ const {
 /** The settings of an instance of ioredis, as ours. @param {any} instance */
 function ofIoredis(instance) {
   const { options } = instance
-  if (instance.isCluster) refuse('isCluster', NO_CLUSTER)
+  if (instance.isCluster) return ofIoredisCluster(instance)
   const isSentinel = Boolean(options?.sentinels)
   if (!isSentinel && typeof options?.host !== 'string' && typeof options?.path !== 'string') {
     refuse('options', 'they do not say where the server is')
@@ -33,6 +33,32 @@ function ofIoredis(instance) {
         : undefined,
     keyPrefix: prefixOf(keyPrefix),
   }
+}
+
+/** @param {any} cluster */
+function ofIoredisCluster({ startupNodes, options }) {
+  const { redisOptions = {}, natMap, useSRVRecords, keyPrefix } = options
+  if (useSRVRecords) refuse('useSRVRecords', 'this module looks up names of hosts only')
+  if (startupNodes.length === 0) refuse('startupNodes', 'there is none')
+  const nodes = startupNodes.map(nodeOf)
+  const tls = redisOptions.tls ?? nodes[0].tls
+  return {
+    nodes: nodes.map(addressOf),
+    ...credentials(
+      redisOptions.username ?? nodes[0].username,
+      redisOptions.password ?? nodes[0].password,
+    ),
+    tls: tls ? tlsOf(tls === true ? {} : tls, undefined) : undefined,
+    natMap: natMapOf('natMap', natMap),
+    keyPrefix: prefixOf(keyPrefix ?? redisOptions.keyPrefix),
+  }
+}
+
+/** A node, as ioredis takes it: a port, a URL or settings. @param {any} node */
+function nodeOf(node) {
+  if (typeof node === 'string') return nodeOfUrl(node)
+  const { host, port, ...settings } = typeof node === 'number' ? { port: node } : node
+  return { ...settings, host: host || '127.0.0.1', port: port || 6379 }
 }
 
 /** @param {any} options */

@@ -1,10 +1,10 @@
 'use strict'
 
 const {
-  NO_CLUSTER,
   addressOf,
   credentials,
   natMapOf,
+  nodeOfUrl,
   prefixOf,
   refuse,
   sentinelCredentials,
@@ -17,6 +17,7 @@ const pools = new WeakMap()
 
 /** The settings of an instance of node-redis, as ours. @param {any} instance */
 function ofNodeRedis(instance) {
+  if ('slots' in instance) return ofNodeRedisCluster(instance)
   const given = optionsOf(instance)
   const isSentinel = given.sentinelRootNodes !== undefined
   const { keyPrefix, nodeClientOptions = {} } = given
@@ -48,8 +49,11 @@ function sentinelsOfNodeRedis({ sentinelRootNodes, name, sentinelClientOptions =
 
 /** @param {any} instance a client, a pool, or one of sentinels */
 function optionsOf(instance) {
-  if ('slots' in instance) refuse('rootNodes', NO_CLUSTER)
-  if (typeof instance.getSentinelNode === 'function') return optionsOfSentinel(instance)
+  if (typeof instance.getSentinelNode === 'function') {
+    const reason =
+      'node-redis before version 6 does not tell its settings: pass { sentinels, name } or a redis-sentinel:// URL'
+    return optionsOfDuplicate(instance, 'sentinelRootNodes', reason)
+  }
   if ('idleClients' in instance) return optionsOfPool(instance)
   const { options } = instance
   if (!('isReady' in instance) || typeof options !== 'object' || options === null) {
@@ -58,12 +62,40 @@ function optionsOf(instance) {
   return options
 }
 
+/** @param {any} instance */
+function ofNodeRedisCluster(instance) {
+  const reason =
+    'node-redis before version 5 does not tell its settings: pass { nodes } or a redis-cluster:// URL'
+  const options = optionsOfDuplicate(instance, 'rootNodes', reason)
+  const { rootNodes, defaults = {}, nodeAddressMap, keyPrefix } = options
+  refuseProvider(defaults)
+  const nodes = rootNodes.map(rootNodeOf)
+  const { username, password, tls, socket } = { ...nodes[0], ...defaults }
+  const isTls = defaults.socket?.tls ?? tls
+  return {
+    nodes: nodes.map(addressOf),
+    ...credentials(username, password),
+    tls: isTls ? tlsOf(socket ?? {}, undefined) : undefined,
+    natMap: natMapOf('nodeAddressMap', nodeAddressMap),
+    keyPrefix: prefixOf(keyPrefix),
+  }
+}
+
+/** A node, as node-redis takes it: by its URL or its socket. @param {any} node */
+function rootNodeOf({ url, socket = {}, ...settings }) {
+  if (url !== undefined) return { ...settings, ...nodeOfUrl(url) }
+  const { host = 'localhost', port = 6379, tls } = socket
+  return { ...settings, socket, host, port, tls }
+}
+
 /**
  * It keeps its settings to itself, and gives them to a duplicate: here to one that is none.
  *
  * @param {any} instance
+ * @param {string} setting
+ * @param {string} reason why they cannot be had, if it does not
  */
-function optionsOfSentinel(instance) {
+function optionsOfDuplicate(instance, setting, reason) {
   /** @type {unknown} */
   let options
   class Duplicate {
@@ -73,13 +105,13 @@ function optionsOfSentinel(instance) {
     }
   }
   const original = Object.assign(Object.create(Duplicate.prototype), { _self: instance._self })
-  instance.duplicate?.call(original)
-  if (typeof options !== 'object' || options === null) {
-    const reason =
-      'node-redis before version 6 does not tell its settings: pass { sentinels, name } or a redis-sentinel:// URL'
-    refuse('sentinelRootNodes', reason)
+  try {
+    instance.duplicate?.call(original)
+  } catch {
+    // An older one looks for its settings where nothing but itself can have them.
   }
-  return options
+  if (typeof options !== 'object' || options === null) refuse(setting, reason)
+  return /** @type {any} */ (options)
 }
 
 /**

@@ -2,14 +2,19 @@
 
 const { Buffer } = require('node:buffer')
 const { RedisReplyError } = require('../realm/errors.js')
+const { fromWire } = require('../realm/wire.js')
 
 const CR = 13
 const INTEGER = 58 // :
 const BULK = 36 // $
 const ARRAY = 42 // *
 const ERROR = 45 // -
+const FAILURE = 33 // !
 
-/** Replies in RESP2, one after the other. The core has checked that they are whole. */
+/**
+ * Replies in RESP2, one after the other. The core has checked that they are whole. Among those of a
+ * cluster, `!` begins the line that says why a command has no reply.
+ */
 class Replies {
   #bytes
   #at = 0
@@ -46,6 +51,8 @@ class Replies {
         return Array.from({ length: Number(this.#line()) }, () => this.next(asBuffers))
       case ERROR:
         return new RedisReplyError(this.#line())
+      case FAILURE:
+        return fromWire(this.#line())
       default: {
         const begin = this.#at
         this.#line()

@@ -5,18 +5,34 @@ const { InvalidStateError } = require('../realm/errors.js')
 const { checkInteger, withDefaults } = require('../settings/options.js')
 const { pem } = require('../settings/pem.js')
 const { MemoryStore, isMemoryUrl, memoryStoreOf } = require('./memoryUrl.js')
-const { isHost, sentinelsOf } = require('./sentinels.js')
+const { endpointOf, isHost, natMapOf, refuse } = require('./addresses.js')
+const { clusterPartsOf, isClusterUrl } = require('./clusterUrl.js')
+const { sentinelsOf } = require('./sentinels.js')
 const { isSentinelUrl, sentinelPartsOf } = require('./sentinelUrl.js')
 const { partsOf } = require('./serverUrl.js')
 
+const PORT = 6379
+const MOST_PARTITIONS = 1024
+
 const SERVER = Object.freeze({
   host: /** @type {string | undefined} */ (undefined),
-  port: 6379,
+  port: PORT,
   path: /** @type {string | undefined} */ (undefined),
   username: /** @type {string | undefined} */ (undefined),
   password: /** @type {string | undefined} */ (undefined),
   db: 0,
   tls: /** @type {boolean | TlsOptions | undefined} */ (undefined),
+})
+
+/** Of a server that may be a part of a cluster. */
+const PARTITIONED = Object.freeze({
+  partitions: /** @type {number | undefined} */ (undefined),
+})
+
+/** Of a cluster. */
+const CLUSTER = Object.freeze({
+  nodes: /** @type {unknown} */ (undefined),
+  natMap: /** @type {unknown} */ (undefined),
 })
 
 /** Of a server that sentinels name. */
@@ -51,6 +67,8 @@ const TLS = Object.freeze({
  * @property {number} db
  * @property {object} [tls]
  * @property {ReturnType<typeof sentinelsOf>} [sentinel] who tells where the server is
+ * @property {ReturnType<typeof clusterOf>} [cluster] nodes of the cluster that is meant
+ * @property {number} [partitions] of a cluster's sessions
  */
 
 /**
@@ -87,7 +105,14 @@ function serverOf(given) {
 
 /** @param {string} url @returns {Parts} */
 function ofUrl(url) {
-  if (!isSentinelUrl(url)) return partsOf(url)
+  if (isClusterUrl(url)) {
+    const { nodes, partitions, ...server } = clusterPartsOf(url)
+    return { ...server, db: 0, cluster: clusterOf(nodes), partitions: partitionsOf(partitions) }
+  }
+  if (!isSentinelUrl(url)) {
+    const server = partsOf(url)
+    return { ...server, partitions: partitionsOf(server.partitions) }
+  }
   const { sentinels, name, sentinelUsername, sentinelPassword, sentinelTLS, ...master } =
     sentinelPartsOf(url)
   const given = { sentinels, name, sentinelUsername, sentinelPassword }
@@ -100,13 +125,15 @@ function ofSettings(given) {
     throw new InvalidStateError('url', 'it is neither a string nor an object')
   }
   const isSentinel = 'sentinels' in given && given.sentinels !== undefined
-  const known = isSentinel ? { ...SERVER, ...SENTINEL } : SERVER
+  const isCluster = !isSentinel && 'nodes' in given && given.nodes !== undefined
+  if (!isSentinel) refuseSentinelSettings(given, isCluster)
+  const known = { ...SERVER, ...(isSentinel ? SENTINEL : PARTITIONED), ...(isCluster && CLUSTER) }
   const { sentinels, name, sentinelUsername, sentinelPassword, ...settings } = withDefaults(
-    /** @type {typeof SERVER & typeof SENTINEL} */ (known),
+    /** @type {typeof SERVER & typeof SENTINEL & typeof PARTITIONED & typeof CLUSTER} */ (known),
     given,
     'redis',
   )
-  const { sentinelTLS, enableTLSForSentinelMode, natMap, ...server } = settings
+  const { sentinelTLS, enableTLSForSentinelMode, natMap, nodes, partitions, ...server } = settings
   for (const name of /** @type {const} */ (['host', 'path', 'username', 'password'])) {
     if (server[name] !== undefined && typeof server[name] !== 'string') {
       throw new InvalidStateError(`redis.${name}`, 'it is not a string')
@@ -115,11 +142,19 @@ function ofSettings(given) {
   checkInteger('redis.port', server.port, 1, 65_535)
   checkInteger('redis.db', server.db, 0, 2 ** 31 - 1)
   const tls = tlsOf('redis.tls', server.tls)
+  for (const name of /** @type {const} */ (['host', 'path'])) {
+    if (server[name] === undefined) continue
+    if (isSentinel) refuse(name, 'sentinels name the server: leave it out')
+    if (isCluster) refuse(name, 'nodes are named: leave it out')
+  }
+  if (isCluster) {
+    if (server.db !== 0) refuse('db', 'a cluster has no database but 0')
+    const { host, path, port, ...node } = server
+    return { ...node, tls, cluster: clusterOf(nodes, natMap), partitions: partitionsOf(partitions) }
+  }
   if (isSentinel) {
-    for (const name of /** @type {const} */ (['host', 'path'])) {
-      if (server[name] !== undefined) {
-        throw new InvalidStateError(`redis.${name}`, 'sentinels name the server: leave it out')
-      }
+    if (typeof enableTLSForSentinelMode !== 'boolean') {
+      refuse('enableTLSForSentinelMode', 'it is not a boolean')
     }
     const { host, path, port, ...master } = server
     const given = { sentinels, name, sentinelUsername, sentinelPassword, natMap }
@@ -128,9 +163,41 @@ function ofSettings(given) {
   }
   // Or else whatever is an object would mean a server on this machine.
   if (server.host === undefined && server.path === undefined) {
-    throw new InvalidStateError('redis', 'it says neither host nor path, nor sentinels')
+    throw new InvalidStateError('redis', 'it says neither host nor path, nor nodes, nor sentinels')
   }
-  return { ...server, tls }
+  return { ...server, tls, partitions: partitionsOf(partitions) }
+}
+
+/**
+ * The nodes of a cluster, as the core wants to know them.
+ *
+ * @param {unknown} nodes
+ * @param {unknown} [natMap]
+ */
+function clusterOf(nodes, natMap) {
+  if (!Array.isArray(nodes) || nodes.length === 0) {
+    return refuse('nodes', 'it is not a list of { host, port } with one node at least')
+  }
+  return {
+    nodes: nodes.map((node, at) => endpointOf(`nodes[${at}]`, node, PORT)),
+    natMap: natMapOf(natMap),
+  }
+}
+
+/** @param {number | undefined} partitions */
+function partitionsOf(partitions) {
+  if (partitions !== undefined) checkInteger('redis.partitions', partitions, 1, MOST_PARTITIONS)
+  return partitions
+}
+
+/** Of a server that no sentinel names. @param {object} given @param {boolean} isCluster */
+function refuseSentinelSettings(given, isCluster) {
+  for (const [name, value] of Object.entries(given)) {
+    const isKnown = isCluster && Object.hasOwn(CLUSTER, name)
+    if (value !== undefined && Object.hasOwn(SENTINEL, name) && !isKnown) {
+      refuse(name, 'it counts with sentinels only: set sentinels')
+    }
+  }
 }
 
 /** @param {string} field @param {unknown} given */

@@ -9,7 +9,7 @@ const TLS = ['rediss:', 'valkeys:']
 const UNIX = ['unix:', 'redis+unix:', 'valkey+unix:']
 
 const EXPECTED =
-  'expected redis://user:***@host:6379/0, rediss:// for TLS, unix:///path?db=0, redis-sentinel://host:26379,host:26379/master/0, or memory:, with special characters of the user name and the password percent-encoded'
+  'expected redis://user:***@host:6379/0, rediss:// for TLS, unix:///path?db=0, redis-sentinel://host:26379,host:26379/master/0, redis-cluster://host:6379,host:6379, or memory:, with special characters of the user name and the password percent-encoded'
 
 /** What ioredis reads in a query and is no matter here: of no effect on which sessions are meant, or ours to decide. */
 const IGNORED = ['family', 'connectTimeout', 'keepAlive', 'noDelay', 'lazyConnect']
@@ -29,6 +29,7 @@ ELSEWHERE.push('rejectUnauthorized', 'ca', 'sentinels', 'protocol', 'retryStrate
  * @property {string} [password]
  * @property {number} db
  * @property {{ verify: true, others: string | undefined }} [tls]
+ * @property {number} [partitions]
  */
 
 /**
@@ -47,7 +48,7 @@ function partsOf(text, defaultPort = 6379) {
   if (!isTls && !TCP.includes(url.protocol)) throw refused('its protocol is not one of Redis')
   if (url.hostname === '') throw refused('it names no host')
   if (url.hash !== '') throw refused('it has a fragment')
-  const { db } = queryOf(url, ['db'])
+  const { db, partitions } = queryOf(url, ['db', 'partitions'])
   const path = url.pathname.slice(1)
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
@@ -57,6 +58,7 @@ function partsOf(text, defaultPort = 6379) {
     // As ioredis reads it, the path counts.
     db: database(path === '' ? db : path),
     tls: isTls ? { verify: true, others: authorities() } : undefined,
+    partitions: partitions === undefined ? undefined : Number(partitions),
   }
 }
 

@@ -182,10 +182,10 @@ class NearCache {
     warnOnce('SYNCKAIROS_NOT_CACHED', `${this.#client.server}: ${REFUSED}`)
   }
 
-  /** @param {string | null} key null: all keys */
+  /** @param {string | null} key null: any may have changed, and those read from now on are not tracked yet */
   #invalidate(key) {
     const { keyPrefix } = this.#options
-    if (key === null) this.#entries.clear()
+    if (key === null) this.#empty()
     else if (key.startsWith(keyPrefix)) this.#entries.delete(key.slice(keyPrefix.length))
   }
 

@@ -15,6 +15,7 @@ const {
 } = require('../realm/errors.js')
 const { Feed } = require('./Feed.js')
 const { shown } = require('../report/inspect.js')
+const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('../settings/options.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { warnOfMemory } = require('../report/memory.js')
@@ -45,7 +46,7 @@ class RedisStateManager {
   #queue
   #store
   #feed
-  /** @type {InstanceType<typeof import('./NearCache.js').NearCache> | undefined} */
+  /** @type {InstanceType<typeof NearCache> | undefined} */
   #cache
   /** What makes a state of a stored document. @type {typeof read} */
   #parse = read
@@ -119,10 +120,8 @@ class RedisStateManager {
       warnOfMemory(logger)
       const parsed = new ParsedStates()
       this.#parse = (text, dates, sessionId) => parsed.read(text, dates, sessionId)
-    } else if (cache) {
-      const { NearCache } = require('./NearCache.js')
+    } else if (cache)
       this.#cache = new NearCache(this.#redis, { ...this.#options, ...cache, keyPrefix })
-    }
     for (const one of [this.#redis, this.#pubSub]) RedisClient.use(one, this)
     this.#leaveRedis = RedisClient.dependOn(this.#redis, {
       away: (err) => logger.warn({ err }, 'Redis is unavailable; reconnecting'),

@@ -105,7 +105,8 @@ function managerOptions(given) {
  */
 function replicaOptions({ replicas, commandTimeoutMs }) {
   if (replicas == null) return undefined
-  const options = withDefaults(REPLICAS, replicas, 'replicas')
+  const timeoutMs = Math.min(REPLICAS.timeoutMs, commandTimeoutMs)
+  const options = withDefaults({ ...REPLICAS, timeoutMs }, replicas, 'replicas')
   checkInteger('replicas.count', options.count, 1, 100)
   // A call that waits longer would end by its own time-out.
   checkInteger('replicas.timeoutMs', options.timeoutMs, 1, commandTimeoutMs)

@@ -63,10 +63,13 @@ impl<E: Engine> Queue<E> {
         done: impl FnOnce(Result<Adopted>) + Send + 'static,
     ) {
         let (mut records, mut skipped, mut locked) = (Vec::new(), Vec::new(), 0);
-        for Job { id, data, name, added_ms, is_locked } in jobs {
+        for Job { id, data, name, added_ms, is_locked, record_id } in jobs {
             match record_of(&data, name, added_ms) {
                 _ if is_locked => locked += 1,
-                Some(record) => records.push((id, record)),
+                Some(record) => {
+                    let record_id = record_id.unwrap_or_else(|| record.id.clone());
+                    records.push((id, Record { id: record_id, ..record }));
+                }
                 None => skipped.push(id),
             }
         }

@@ -1,6 +1,7 @@
 //! What an engine tells of changes. Pulled, not pushed: [`Subscription::next`] is one loop of its
 //! owner's task.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
@@ -27,14 +28,37 @@ pub struct Update {
     pub document: Option<String>,
 }
 
+/// What was missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The time since the first connection was lost whose messages were not caught up on.
+    pub lasted: Duration,
+    /// Which parts of the sessions were missed, see [`Subscription::part`]. `None`: all.
+    pub parts: Option<BTreeSet<usize>>,
+}
+
+impl Gap {
+    /// Of all sessions.
+    pub fn of_all(lasted: Duration) -> Self {
+        Self { lasted, parts: None }
+    }
+
+    /// Whether it covers a part.
+    pub fn covers(&self, part: usize) -> bool {
+        self.parts.as_ref().is_none_or(|parts| parts.contains(&part))
+    }
+}
+
 /// What happened to a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// All that is listened to is confirmed, on a new connection.
+    /// What is listened to is confirmed, on a new connection.
     Confirmed {
-        /// The time since the first connection was lost whose messages were not caught up on. `None`:
-        /// nothing was missed.
-        gap: Option<Duration>,
+        /// What was missed before that and not caught up on. `None`: nothing.
+        gap: Option<Gap>,
+        /// Whether all that is listened to is confirmed. Else other connections are missing yet, and this
+        /// event comes again.
+        is_all: bool,
     },
     /// A session was changed.
     Update(Update),
@@ -92,7 +116,13 @@ pub trait Subscription: Send + 'static {
         interest: Interest,
     ) -> impl Future<Output = Result<Listening, Event>> + Send;
 
-    /// Reads sessions after a gap, in the order of the ids, and marks the moment in the stream of
+    /// The part of the sessions that one is in. An engine that has several servers may miss what happens to
+    /// one part while it hears of the others.
+    fn part(&self, _session_id: &str) -> usize {
+        0
+    }
+
+    /// Reads sessions of one part after a gap, in the order of the ids, and marks the moment in the stream of
     /// events: [`Event::Marker`] with this number follows. `None` if the engine refuses to read. `Err`, an
     /// [`Event::Lost`], when the connection was lost over it.
     fn reread(

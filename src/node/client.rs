@@ -11,22 +11,24 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::completions::{Completion, Completions, Kind, Lane, Queue, Ticket};
+use super::completions::{Completion, Completions, Kind, Lane, Queue, Ticket, to_wire};
 use super::engine::AnyEngine;
 use super::runtime::IO;
 use crate::engine::Engine as _;
 use crate::engine::status::{Status, StatusSink};
 use crate::error::Error as CoreError;
 use crate::memory::engine::{MemoryEngine, MemoryOptions};
-use crate::redis::call::call;
+use crate::redis::caller::{Answers, Caller, ping};
 use crate::redis::connection::Connection;
 use crate::redis::engine::RedisEngine;
 use crate::redis::options::{Address, Options, Place};
 use crate::redis::settings::Settings;
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::master::Group;
+use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::watcher::keep_watch;
-use crate::redis::tracking::{InvalidationSink, Track};
+use crate::redis::track::track;
+use crate::redis::tracking::InvalidationSink;
 
 /// How many changed keys may wait to be told before a connection that tells more is given up.
 const UNHEARD: usize = 50_000;
@@ -54,7 +56,7 @@ struct RedisServer {
     connection: Connection,
     /// For the owner's own commands. In RESP2, whose replies are what clients have always shown
     /// their callers; and apart, so that a command that blocks holds up no session.
-    commands: Connection,
+    commands: Caller,
 }
 
 /// The settings of a client.
@@ -113,6 +115,7 @@ impl NativeClient {
                 IO.spawn(supervisor)?;
                 let (connection, commands) = (connection.collecting(), commands.collecting());
                 let engine = RedisEngine::new(options.clone(), connection.clone());
+                let commands = Caller::new(commands);
                 let server = RedisServer { options, connection, commands };
                 (AnyEngine::Redis(engine), Server::Redis(Box::new(server)))
             }
@@ -126,8 +129,8 @@ impl NativeClient {
         self.engine.to_string()
     }
 
-    /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`, or what
-    /// `lib/client/sentinels.js` reads; `tls`, a boolean; `username`, `password`, `db`. A store in this
+    /// Where the server is and who speaks to it, as JSON: `host` and `port`, or `path`, or `nodes` and
+    /// `natMap`, or what `lib/client/sentinels.js` reads; `tls`, a boolean; `username`, `password`, `db`. A store in this
     /// process has neither address nor user.
     #[napi(getter)]
     pub fn settings(&self) -> String {
@@ -141,6 +144,10 @@ impl NativeClient {
             }
             Place::Fixed(Address::Unix(path)) => {
                 serde_json::json!({ "path": path.to_string_lossy() })
+            }
+            Place::Cluster { seeds, tls } => {
+                let Seeds { nodes, nat_map } = &**seeds;
+                serde_json::json!({ "nodes": nodes, "natMap": nat_map, "tls": tls.is_some() })
             }
             Place::Named { master, tls } => {
                 let Group { name, sentinels, login, tls: sentinel_tls, nat_map } = &*master.group;
@@ -179,8 +186,8 @@ impl NativeClient {
             return ticket.failed(&no_commands());
         };
         let deadline = deadline_after(timeout_ms);
-        call(&redis.commands, &unpack(&commands), transaction, deadline, |replies, outcome| {
-            told(ticket, replies, outcome);
+        redis.commands.call(&unpack(&commands), transaction, deadline, |answers| {
+            told(ticket, answers);
         });
     }
 
@@ -190,16 +197,15 @@ impl NativeClient {
         let ticket = self.lane.ticket(slot);
         match &self.server {
             Server::Redis(redis) => {
-                let (ping, deadline) = ([vec![&b"PING"[..]]], deadline_after(timeout_ms));
-                call(&redis.connection.direct(), &ping, false, deadline, |replies, outcome| {
-                    told(ticket, replies, outcome);
+                ping(&redis.connection.direct(), deadline_after(timeout_ms), |answer| {
+                    told(ticket, Answers::Together(answer));
                 });
             }
             Server::Memory(memory) => {
                 let deadline = memory.clock().now() + Duration::from_millis(timeout_ms.into());
                 memory.ping(deadline, |outcome| {
                     let pong = outcome.is_ok().then(|| b"+PONG\r\n".to_vec());
-                    told(ticket, pong.unwrap_or_default(), outcome);
+                    told(ticket, Answers::Together((pong.unwrap_or_default(), outcome)));
                 });
             }
         }
@@ -213,9 +219,9 @@ impl NativeClient {
         let Server::Redis(redis) = &self.server else {
             return ticket.failed(&no_commands());
         };
-        redis.connection.submit(Box::new(Track::new(deadline_after(timeout_ms), move |outcome| {
+        track(&redis.connection, deadline_after(timeout_ms), move |outcome| {
             ticket.outcome(outcome.map(|()| 0.0));
-        })));
+        });
     }
 
     /// Sends what managers and queues have called since the last time: calls that come together go
@@ -231,7 +237,7 @@ impl NativeClient {
     #[napi]
     pub fn flush_commands(&self) {
         if let Server::Redis(redis) = &self.server {
-            redis.commands.flush();
+            redis.commands.connection().flush();
         }
     }
 
@@ -243,7 +249,7 @@ impl NativeClient {
         match &self.server {
             Server::Redis(redis) => {
                 redis.connection.close();
-                redis.commands.close();
+                redis.commands.connection().close();
                 0
             }
             Server::Memory(memory) => u32::try_from(memory.close()).unwrap_or(u32::MAX),
@@ -257,7 +263,7 @@ impl NativeClient {
         match &self.server {
             Server::Redis(redis) => {
                 redis.connection.abort();
-                redis.commands.abort();
+                redis.commands.connection().abort();
                 0
             }
             Server::Memory(memory) => u32::try_from(memory.close()).unwrap_or(u32::MAX),
@@ -266,10 +272,10 @@ impl NativeClient {
 }
 
 impl NativeClient {
-    /// The server of what only Redis has.
-    pub(crate) fn redis(&self) -> Result<&Options> {
+    /// The server of what only Redis has, and the connection of managers and queues.
+    pub(crate) fn redis(&self) -> Result<(&Options, &Connection)> {
         match &self.server {
-            Server::Redis(redis) => Ok(&redis.options),
+            Server::Redis(redis) => Ok((&redis.options, &redis.connection)),
             Server::Memory(_) => Err(Error::from_reason(NO_COMMANDS)),
         }
     }
@@ -300,12 +306,23 @@ impl Drop for NativeClient {
 }
 
 /// Ends a call of the caller's own commands.
-fn told(ticket: Ticket, replies: Vec<u8>, outcome: crate::error::Result<()>) {
-    match outcome {
-        Ok(()) => ticket.bytes(replies),
-        Err(error) => {
+fn told(ticket: Ticket, answers: Answers) {
+    match answers {
+        Answers::Together((replies, Ok(()))) => ticket.bytes(replies),
+        Answers::Together((replies, Err(error))) => {
             ticket.part(Some(replies), 0.0);
             ticket.failed(&error);
+        }
+        Answers::Each(answers) => {
+            let mut replies = Vec::new();
+            for (reply, outcome) in answers {
+                match outcome {
+                    Ok(()) => replies.extend(reply),
+                    // As `lib/client/replies.js` reads it, among replies in RESP2.
+                    Err(error) => replies.extend(format!("!{}\r\n", to_wire(&error)).bytes()),
+                }
+            }
+            ticket.bytes(replies);
         }
     }
 }

@@ -254,7 +254,7 @@ impl Drop for Ticket {
 }
 
 /// An error as `lib/realm/errors.js` reads it. The session id is known there.
-fn to_wire(error: &Error) -> String {
+pub(super) fn to_wire(error: &Error) -> String {
     let mut wire = serde_json::json!({ "code": error.code(), "message": error.to_string() });
     match error {
         Error::ConcurrentModification { expected, actual, .. } => {

@@ -130,6 +130,10 @@ impl<R: Subscription, M: Subscription> Subscription for OneOf<R, M> {
         either!(self, it => it.listen_to(interest).await)
     }
 
+    fn part(&self, session_id: &str) -> usize {
+        either!(self, it => it.part(session_id))
+    }
+
     async fn reread(
         &mut self,
         session_ids: &[String],

@@ -31,8 +31,9 @@ impl NativeSubscription {
     pub fn new(completions: &Completions, client: &NativeClient, slot: u32) -> Result<Self> {
         let listeners = Listeners { queue: completions.lane.queue.clone(), slot };
         let (status, closed) = (client.status.of_another(), client.closed.subscribe());
+        let (options, connection) = client.redis()?;
         let (subscription, task) =
-            Subscription::new(client.redis()?.clone(), status, closed, listeners);
+            Subscription::new(options.clone(), connection.clone(), status, closed, listeners);
         IO.spawn(task)?;
         Ok(Self { subscription })
     }
@@ -46,6 +47,7 @@ impl NativeSubscription {
         let topics = Topics {
             channels: channels.into_iter().collect(),
             patterns: patterns.into_iter().collect(),
+            ..Topics::default()
         };
         self.subscription.listen_to(topics, number);
         Ok(())

@@ -35,4 +35,9 @@ impl Stream {
     pub fn limit(&self) -> u64 {
         self.max_backlog.unwrap_or(0)
     }
+
+    /// The limit of each stream, where the records are divided among so many: an equal share, rounded up.
+    pub fn share(&self, streams: usize) -> u64 {
+        self.limit().div_ceil((streams as u64).max(1))
+    }
 }

@@ -82,6 +82,8 @@ pub struct Job {
     pub added_ms: i64,
     /// Whether a worker of BullMQ is working on it.
     pub is_locked: bool,
+    /// The id of the record that it is to become, if an adoption has begun to move it and was cut off.
+    pub record_id: Option<String>,
 }
 
 /// A page of jobs.

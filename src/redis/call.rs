@@ -1,25 +1,31 @@
 //! The caller's own commands: one, several that are sent together, or a transaction.
 
+use std::sync::{Arc, LazyLock};
+
 use redis::Value;
 use tokio::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::operation::Effect;
-use crate::redis::connection::Connection;
+use crate::redis::layout::{Layout, Spread};
+use crate::redis::place::Place;
 use crate::redis::request::{Attempt, Request};
-use crate::redis::resp::encode::{Command, error_reply, reply};
+use crate::redis::resp::encode::{error_reply, reply};
+use crate::redis::topology::slot::Slot;
 
 /// Commands of the caller's. They are never sent twice, and their replies are the caller's, whatever
 /// they say: what the commands do is not known here.
-struct Call<D> {
+pub(super) struct Call<D> {
     /// The commands, as they are sent: together, and with nothing in between.
     encoded: Vec<u8>,
     /// How many replies they draw.
     replies: usize,
     /// How long Redis may block on them.
     blocks: Duration,
-    /// The replies that have come, in RESP2.
+    /// The replies that have come, in RESP2, and how many they are.
     received: Vec<u8>,
+    parts: usize,
+    target: Target,
     deadline: Instant,
     done: D,
 }
@@ -54,41 +60,45 @@ const REFUSED: [(&str, &str); 22] = [
 /// The longest that a command may block, also where it asks for ever.
 const LONGEST_BLOCK: Duration = Duration::from_secs(600);
 
-/// Sends commands, each with its arguments, on a connection that others share: together, and as a
-/// `transaction` between `MULTI` and `EXEC`. By `deadline`, or as much later as they may block, come
-/// the replies, one for each command (also for `MULTI` and `EXEC`), in RESP2; and why there are no
-/// more, if some are missing.
-pub fn call(
-    connection: &Connection,
-    commands: &[Vec<&[u8]>],
-    transaction: bool,
-    deadline: Instant,
-    done: impl FnOnce(Vec<u8>, Result<()>) + Send + 'static,
-) {
-    if let Err(error) = check(commands) {
-        return done(Vec::new(), Err(error));
+/// Where the commands of a call are sent.
+pub(super) enum Target {
+    /// To the one server. If it turns out to be a cluster, they are not sent.
+    Server(Arc<Layout>),
+    /// To any master.
+    Any,
+    /// To where the keys of this slot are.
+    Slot(Slot),
+}
+
+/// What becomes of a call.
+pub(super) enum Outcome {
+    /// The replies that have come, in RESP2, and why there are no more, if some are missing.
+    Answered(Vec<u8>, Result<()>),
+    /// There is a cluster: nothing of this was sent.
+    IsCluster(Vec<u8>),
+}
+
+/// Why commands that were meant for one server are not sent to a cluster as they are.
+static IS_CLUSTER: LazyLock<Error> =
+    LazyLock::new(|| Error::unavailable("the server is a part of a cluster"));
+
+impl<D> Call<D> {
+    /// The commands of a call, which draw so many replies, and are settled at the latest by the deadline.
+    pub fn new(
+        encoded: Vec<u8>,
+        replies: usize,
+        blocks: Duration,
+        target: Target,
+        deadline: Instant,
+        done: D,
+    ) -> Self {
+        let received = Vec::new();
+        Self { encoded, replies, blocks, received, parts: 0, deadline, target, done }
     }
-    let mut encoded = Vec::new();
-    if transaction {
-        Command::new(&mut encoded, 1).word("MULTI");
-    }
-    for words in commands {
-        let mut command = Command::new(&mut encoded, words.len());
-        for word in words {
-            command.word(word);
-        }
-    }
-    if transaction {
-        Command::new(&mut encoded, 1).word("EXEC");
-    }
-    let replies = commands.len() + if transaction { 2 } else { 0 };
-    let blocks = if transaction { Duration::ZERO } else { blocking(commands) };
-    let (received, deadline) = (Vec::new(), deadline + blocks);
-    connection.submit(Box::new(Call { encoded, replies, blocks, received, deadline, done }));
 }
 
 /// How long Redis may block on these commands, as they say themselves.
-fn blocking(commands: &[Vec<&[u8]>]) -> Duration {
+pub(super) fn blocking(commands: &[Vec<&[u8]>]) -> Duration {
     commands.iter().map(|words| blocking_of(words)).sum::<Duration>().min(LONGEST_BLOCK)
 }
 
@@ -120,7 +130,7 @@ fn blocking_of(words: &[&[u8]]) -> Duration {
 }
 
 /// Refuses commands that would change the connection that others share.
-fn check(commands: &[Vec<&[u8]>]) -> Result<()> {
+pub(super) fn check(commands: &[Vec<&[u8]>]) -> Result<()> {
     if commands.is_empty() {
         return Err(Error::invalid("command", "there is none"));
     }
@@ -147,7 +157,7 @@ fn check(commands: &[Vec<&[u8]>]) -> Result<()> {
     Ok(())
 }
 
-impl<D: FnOnce(Vec<u8>, Result<()>) + Send + 'static> Request for Call<D> {
+impl<D: FnOnce(Outcome) + Send> Request for Call<D> {
     fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.encoded);
     }
@@ -164,7 +174,24 @@ impl<D: FnOnce(Vec<u8>, Result<()>) + Send + 'static> Request for Call<D> {
         self.blocks
     }
 
+    fn place(&self) -> Place<'_> {
+        match &self.target {
+            Target::Any => Place::Any,
+            Target::Slot(slot) => Place::Slot(*slot),
+            Target::Server(layout) => match layout.get() {
+                None => Place::Unknown,
+                Some(Spread::One) => Place::Any,
+                Some(_) => Place::Nowhere(&IS_CLUSTER),
+            },
+        }
+    }
+
     fn part(&mut self, part: Value) {
+        // A transaction that a node has refused is sent to another one, from its beginning.
+        if self.parts + 1 == self.replies {
+            (self.received, self.parts) = (Vec::new(), 0);
+        }
+        self.parts += 1;
         reply(&mut self.received, &part);
     }
 
@@ -173,6 +200,7 @@ impl<D: FnOnce(Vec<u8>, Result<()>) + Send + 'static> Request for Call<D> {
     }
 
     fn settle(mut self: Box<Self>, outcome: Result<Value>) {
+        let is_unsent = matches!(self.place(), Place::Nowhere(_));
         let outcome = match outcome {
             Ok(last) => {
                 reply(&mut self.received, &last);
@@ -182,9 +210,10 @@ impl<D: FnOnce(Vec<u8>, Result<()>) + Send + 'static> Request for Call<D> {
                 error_reply(&mut self.received, &message);
                 Ok(())
             }
+            Err(_) if is_unsent => return (self.done)(Outcome::IsCluster(self.encoded)),
             Err(error) => Err(error),
         };
-        (self.done)(self.received, outcome);
+        (self.done)(Outcome::Answered(self.received, outcome));
     }
 }
 
@@ -243,17 +272,13 @@ mod tests {
     /// A call of three replies, and what its caller is told.
     fn told_call() -> (Box<dyn Request>, Receiver<Told>) {
         let (told, heard) = channel();
-        let call = Call {
-            encoded: Vec::new(),
-            replies: 3,
-            blocks: Duration::ZERO,
-            received: Vec::new(),
-            deadline: Instant::now(),
-            done: move |replies, outcome: Result<()>| {
+        let done = move |outcome| {
+            if let Outcome::Answered(replies, outcome) = outcome {
                 let _ = told.send((replies, outcome.is_ok()));
-            },
+            }
         };
-        (Box::new(call), heard)
+        let now = Instant::now();
+        (Box::new(Call::new(Vec::new(), 3, Duration::ZERO, Target::Any, now, done)), heard)
     }
 
     #[test]
@@ -263,6 +288,16 @@ mod tests {
         call.part(Value::Nil);
         call.settle(Err(Error::Reply { message: "EXECABORT x".into() }));
         assert_eq!(heard.recv(), Ok((b":1\r\n$-1\r\n-EXECABORT x\r\n".to_vec(), true)));
+    }
+
+    #[test]
+    fn a_call_that_is_sent_once_more_is_told_the_last_replies() {
+        let (mut call, heard) = told_call();
+        for part in [1, 2, 3, 4] {
+            call.part(Value::Int(part));
+        }
+        call.settle(Ok(Value::Int(5)));
+        assert_eq!(heard.recv(), Ok((b":3\r\n:4\r\n:5\r\n".to_vec(), true)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::operation::replicas::Replicas;
 use crate::operation::{Effect, Operation};
 use crate::redis::order::{Access, SessionHash};
+use crate::redis::place::Place;
 use crate::redis::request::{Attempt, Request};
 
 /// An operation that is one command.
@@ -22,6 +23,11 @@ pub(crate) trait AsCommand: Operation + Sized {
     /// What it does with which session.
     fn about(&self, _context: &Self::Context) -> About {
         About::NoSession
+    }
+
+    /// Where it is to be executed.
+    fn place<'a>(&'a self, _context: &'a Self::Context) -> Place<'a> {
+        Place::Any
     }
 
     /// Whether its script notes in the ledger that it was executed.
@@ -89,6 +95,10 @@ impl<C: AsCommand, D: FnOnce(Result<C::Outcome>) + Send> Request for Asked<C, D>
             About::Tells(session) => Access::Message(*session),
             About::Writes(session) => Access::Write(*session),
         }
+    }
+
+    fn place(&self) -> Place<'_> {
+        self.command.place(&self.context)
     }
 
     fn notes(&self) -> bool {

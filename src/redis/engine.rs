@@ -53,11 +53,12 @@ impl Engine for RedisEngine {
     }
 
     fn subscription(&self, keys: Keys, status: StatusSink) -> SessionSubscription {
-        SessionSubscription::new(self.options.clone(), keys, status)
+        let (options, connection) = (self.options.clone(), self.connection.clone());
+        SessionSubscription::new(options, connection, keys, status)
     }
 
     async fn claims(&self, stream: Arc<Stream>, worker: String) -> Result<RedisClaims, Lost> {
-        RedisClaims::open(&self.options, stream, worker).await
+        RedisClaims::open(&self.options, &self.connection, stream, worker).await
     }
 
     fn backoff(&self) -> Backoff {

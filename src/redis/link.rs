@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout};
 
 use crate::redis::conversation::{Conversation, Sending};
-use crate::redis::greeting::{Greeting, Identity, Next, Protocol};
+use crate::redis::greeting::{CLUSTER, Expected, Greeting, Identity, Next, Protocol, Question};
 use crate::redis::options::{Address, Options};
 use crate::redis::refusal::{Refusal, error_line};
 use crate::redis::resp::decoder::{Decoder, Frame};
@@ -19,6 +19,10 @@ use crate::redis::transport::{Reader, Writer, connect, describe};
 
 /// How many bytes of pushes are kept while an answer is awaited.
 const PUSHED_BYTES: usize = 64 << 20;
+
+/// Why a sentinel is no place for sessions.
+const SENTINEL: &str = "it is a sentinel: use redis-sentinel://host:port/name, with the name that it \
+    has for the master";
 
 /// Why a connection is given up that goes on pushing.
 const ENDLESS: &str = "it pushes without end, and does not answer";
@@ -30,6 +34,14 @@ pub(crate) struct Lost {
     pub server: String,
     /// In words.
     pub reason: String,
+    /// Whether the server is a part of a cluster, and none was expected.
+    pub is_cluster: bool,
+}
+
+impl Lost {
+    pub fn new(server: String, reason: impl Into<String>) -> Self {
+        Self { server, reason: reason.into(), is_cluster: false }
+    }
 }
 
 impl fmt::Display for Lost {
@@ -39,12 +51,12 @@ impl fmt::Display for Lost {
 }
 
 /// What a command is answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Answer {
     /// A reply.
     Reply,
-    /// So many pushes that confirm a subscription or its end; or an error.
-    Confirmations(usize),
+    /// So many pushes of this kind, which confirm a subscription or its end; or an error.
+    Confirmations(PushKind, usize),
 }
 
 /// An established connection.
@@ -55,8 +67,10 @@ pub(crate) struct Link {
     pub identity: Option<Identity>,
     /// What it speaks.
     pub protocol: Protocol,
-    /// Whether the server tells its role.
-    pub tells_role: bool,
+    /// What the server tells its role by: `None` where it does not.
+    pub question: Option<Question>,
+    /// What the server is to be, as long as the connection is used.
+    pub expected: Expected,
     reader: Reader,
     writer: Writer,
     decoder: Decoder,
@@ -81,8 +95,11 @@ pub(crate) async fn within<T>(
     }
     // A process that stood still learns of the time before it learns of what has arrived.
     yield_now().await;
-    let reason = options.explained(String::from("it did not answer in time"));
-    work.now_or_never().unwrap_or_else(|| Err(Lost { server: options.present(), reason }))
+    let lost = || {
+        let reason = options.explained(String::from("it did not answer in time"));
+        Lost::new(options.present(), reason)
+    };
+    work.now_or_never().unwrap_or_else(|| Err(lost()))
 }
 
 impl Link {
@@ -90,11 +107,11 @@ impl Link {
     pub async fn open(options: &Options) -> Result<Self, Lost> {
         within(options.connect_timeout, options, async {
             let address = options.address().await;
-            let address = address.map_err(|reason| Lost { server: options.to_string(), reason })?;
+            let address = address.map_err(|reason| Lost::new(options.to_string(), reason))?;
             let server = address.to_string();
             tokio::select! {
                 biased;
-                reason = options.moved(&server) => Err(Lost { server: server.clone(), reason }),
+                reason = options.moved(&server) => Err(Lost::new(server.clone(), reason)),
                 opened = Self::open_at(&address, options) => opened,
             }
         })
@@ -104,15 +121,14 @@ impl Link {
     async fn open_at(address: &Address, options: &Options) -> Result<Self, Lost> {
         let server = address.to_string();
         let connected = connect(address, options.connect_timeout).await;
-        let (reader, writer) = connected.map_err(|error| Lost {
-            server: server.clone(),
-            reason: options.explained(describe(&error)),
-        })?;
+        let (reader, writer) = connected
+            .map_err(|error| Lost::new(server.clone(), options.explained(describe(&error))))?;
         let mut link = Self {
             server,
             identity: None,
             protocol: options.protocol,
-            tells_role: false,
+            question: None,
+            expected: options.expected,
             reader,
             writer,
             decoder: Decoder::default(),
@@ -122,27 +138,46 @@ impl Link {
             pushes: VecDeque::new(),
             pushed_bytes: 0,
         };
-        link.greet(Greeting::new(&options.login, options.protocol)).await?;
+        let greeting = Greeting::new(&options.login, options.protocol, options.expected);
+        let is_sentinel = link.greet(greeting).await?;
+        if is_sentinel && options.expected != Expected::Sentinel {
+            return Err(link.lost(SENTINEL));
+        }
         options.reached();
         Ok(link)
     }
 
-    async fn greet(&mut self, mut greeting: Greeting) -> Result<(), Lost> {
+    /// Whether the server is a sentinel.
+    async fn greet(&mut self, mut greeting: Greeting) -> Result<bool, Lost> {
         loop {
             for command in greeting.commands() {
                 self.send(&command, Answer::Reply);
             }
-            let answers = self.answers().await?;
-            match greeting.answered(answers).map_err(|reason| self.lost(reason))? {
+            let answers = match self.answers().await {
+                Ok(answers) => answers,
+                Err(lost) => return Err(self.farewell().unwrap_or(lost)),
+            };
+            let next = greeting
+                .answered(answers)
+                .map_err(|reason| Lost { is_cluster: reason == CLUSTER, ..self.lost(reason) })?;
+            match next {
                 Next::Again(other) => greeting = other,
                 Next::Done(greeted) => {
                     self.identity = greeted.identity;
                     self.protocol = greeted.protocol;
-                    self.tells_role = greeted.tells_role;
-                    return Ok(());
+                    self.question = greeted.question;
+                    return Ok(greeted.is_sentinel);
                 }
             }
         }
+    }
+
+    /// What the server has said before it ended the connection, such as that it has too many.
+    fn farewell(&self) -> Option<Lost> {
+        self.replies.iter().find_map(|reply| match reply {
+            Value::ServerError(error) => Some(self.lost(error_line(error))),
+            _ => None,
+        })
     }
 
     /// The halves of the connection, for another way to use it. There is nothing that was received
@@ -158,6 +193,17 @@ impl Link {
         self.last_answer().await
     }
 
+    /// Several commands in one go, and their answers, as with [`ask`](Self::ask).
+    pub async fn ask_all<'a>(
+        &mut self,
+        commands: impl Iterator<Item = &'a Cmd>,
+    ) -> Result<Vec<Value>, Lost> {
+        for command in commands {
+            self.send(command, Answer::Reply);
+        }
+        self.answers().await
+    }
+
     /// Begins or ends to listen to `topics` by `command`, such as `PSUBSCRIBE`. Messages that come
     /// meanwhile are pushes, as always. The inner error is Redis' refusal, of all of them.
     pub async fn confirm<'a>(
@@ -165,19 +211,34 @@ impl Link {
         command: &str,
         topics: impl ExactSizeIterator<Item = &'a String>,
     ) -> Result<Result<(), String>, Lost> {
+        let refusals = self.confirm_each(command, std::iter::once(topics)).await?;
+        Ok(refusals.into_iter().next().flatten().map_or(Ok(()), Err))
+    }
+
+    /// The same by several commands, which are sent together: the refusal of each, where it was refused.
+    pub async fn confirm_each<'a, T: ExactSizeIterator<Item = &'a String>>(
+        &mut self,
+        command: &str,
+        each: impl Iterator<Item = T>,
+    ) -> Result<Vec<Option<String>>, Lost> {
         if self.protocol == Protocol::Resp2 {
             self.decoder.read_listed_pushes();
         }
-        let confirmations = Answer::Confirmations(topics.len());
-        let mut listen = redis::cmd(command);
-        for topic in topics {
-            listen.arg(topic);
+        // The answers to what was given up before come first.
+        self.answers().await?;
+        for topics in each {
+            let confirmations = Answer::Confirmations(confirmation_of(command), topics.len());
+            let mut listen = redis::cmd(command);
+            for topic in topics {
+                listen.arg(topic);
+            }
+            self.send(&listen, confirmations);
         }
-        self.send(&listen, confirmations);
-        Ok(match self.answers().await?.pop() {
-            Some(Value::ServerError(error)) => Err(error_line(&error)),
-            _ => Ok(()),
-        })
+        let refusal = |answer| match answer {
+            Value::ServerError(error) => Some(error_line(&error)),
+            _ => None,
+        };
+        Ok(self.answers().await?.into_iter().map(refusal).collect())
     }
 
     /// One command, and its answer, whose moment the unsubscription of `marker` marks among the
@@ -188,11 +249,12 @@ impl Link {
         let unsubscribe = redis::cmd("UNSUBSCRIBE").arg(marker).to_owned();
         // The answers to what was given up before come first.
         self.answers().await?;
-        self.send(&unsubscribe, Answer::Confirmations(1));
+        self.send(&unsubscribe, Answer::Confirmations(PushKind::Unsubscribe, 1));
         self.send(command, Answer::Reply);
         // Where the marker is refused, the answer has no place among the pushes.
-        let mut answers = self.answers().await?;
-        if answers.is_empty() { Err(self.lost("it gave no answer")) } else { Ok(answers.remove(0)) }
+        let mut answers = self.answers().await?.into_iter();
+        let marked = answers.next().filter(|marked| matches!(marked, Value::ServerError(_)));
+        marked.or_else(|| answers.next()).ok_or_else(|| self.lost("it gave no answer"))
     }
 
     /// Waits for a push that is none of those that wait to be taken already.
@@ -263,8 +325,8 @@ impl Link {
         });
     }
 
-    /// Until everything that was sent is answered: the replies, and the errors in place of
-    /// confirmations.
+    /// Until everything that was sent is answered: the replies; and for confirmations `Okay`, or the error in
+    /// their place.
     async fn answers(&mut self) -> Result<Vec<Value>, Lost> {
         self.replies.clear();
         loop {
@@ -321,7 +383,7 @@ impl Link {
 
     fn replied(&mut self, value: Value, size: usize) -> Result<(), String> {
         match self.conversation.replied(size)? {
-            Some(Answer::Confirmations(_)) if !matches!(value, Value::ServerError(_)) => {
+            Some(Answer::Confirmations(..)) if !matches!(value, Value::ServerError(_)) => {
                 Err(String::from("it confirmed a subscription by a reply"))
             }
             _ => {
@@ -332,19 +394,13 @@ impl Link {
     }
 
     fn pushed(&mut self, push: PushInfo) -> Result<(), String> {
-        let is_confirmation = matches!(
-            push.kind,
-            PushKind::Subscribe
-                | PushKind::PSubscribe
-                | PushKind::Unsubscribe
-                | PushKind::PUnsubscribe
-        );
-        if is_confirmation
-            && let Some(Answer::Confirmations(missing)) = self.conversation.next_mut()
+        if let Some(Answer::Confirmations(kind, missing)) = self.conversation.next_mut()
+            && *kind == push.kind
         {
             *missing = missing.saturating_sub(1);
             if *missing == 0 {
                 self.conversation.replied(0)?;
+                self.replies.push(Value::Okay);
             }
         }
         let size = size(&push);
@@ -358,7 +414,19 @@ impl Link {
 
     /// Why this connection is given up.
     pub fn lost(&self, reason: impl Into<String>) -> Lost {
-        Lost { server: self.server.clone(), reason: reason.into() }
+        Lost::new(self.server.clone(), reason)
+    }
+}
+
+/// The pushes that confirm what this command asks for.
+fn confirmation_of(command: &str) -> PushKind {
+    match command {
+        "SUBSCRIBE" => PushKind::Subscribe,
+        "PSUBSCRIBE" => PushKind::PSubscribe,
+        "SSUBSCRIBE" => PushKind::SSubscribe,
+        "PUNSUBSCRIBE" => PushKind::PUnsubscribe,
+        "SUNSUBSCRIBE" => PushKind::SUnsubscribe,
+        _ => PushKind::Unsubscribe,
     }
 }
 

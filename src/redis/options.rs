@@ -8,9 +8,10 @@ use rustls::ClientConfig;
 use tokio::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::redis::greeting::{Login, Protocol};
+use crate::redis::greeting::{Expected, Login, Protocol};
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::master::Master;
+use crate::redis::topology::seeds::Seeds;
 
 /// How a server is reached. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +19,10 @@ pub struct Options {
     pub(crate) place: Place,
     pub(crate) login: Login,
     pub(crate) protocol: Protocol,
+    pub(crate) expected: Expected,
+    /// Into how many partitions a cluster's sessions are divided. Default: as is written down in it, or
+    /// else 64.
+    pub(crate) partitions: Option<u16>,
     /// The longest wait for a connection to be made. Default 2 s.
     pub connect_timeout: Duration,
     /// How long a server may send nothing while it owes a reply, before its connection counts as
@@ -34,6 +39,8 @@ pub(crate) enum Place {
     Fixed(Address),
     /// The one that sentinels name, with or without TLS.
     Named { master: Master, tls: Option<Arc<ClientConfig>> },
+    /// The nodes of a cluster, with or without TLS.
+    Cluster { seeds: Arc<Seeds>, tls: Option<Arc<ClientConfig>> },
 }
 
 /// Where a server listens.
@@ -61,6 +68,7 @@ impl fmt::Display for Options {
         match &self.place {
             Place::Fixed(address) => address.fmt(f),
             Place::Named { master, .. } => master.group.fmt(f),
+            Place::Cluster { seeds, .. } => seeds.fmt(f),
         }
     }
 }
@@ -71,6 +79,8 @@ impl Options {
             place,
             login,
             protocol: Protocol::Resp3,
+            expected: Expected::Alone,
+            partitions: None,
             connect_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
             backoff: Backoff { floor: Duration::from_millis(50), ceiling: Duration::from_secs(2) },
@@ -83,6 +93,32 @@ impl Options {
         self
     }
 
+    /// The same for a node of the cluster that the server is a part of.
+    pub(crate) fn of_node(&self, endpoint: Endpoint, expected: Expected) -> Self {
+        let tls = match &self.place {
+            Place::Fixed(Address::Tcp { tls, .. })
+            | Place::Named { tls, .. }
+            | Place::Cluster { tls, .. } => tls.clone(),
+            Place::Fixed(Address::Unix(_)) => None,
+        };
+        let place = Place::Fixed(Address::Tcp { endpoint, tls });
+        Self { place, expected, ..self.clone() }
+    }
+
+    /// Whether it is known to be a cluster before a server has told.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.place, Place::Cluster { .. })
+    }
+
+    /// The nodes to ask about the cluster, if it is one. `None`, where nothing but one server can be meant.
+    pub(crate) fn seeds(&self) -> Option<Seeds> {
+        match &self.place {
+            Place::Fixed(Address::Tcp { endpoint, .. }) => Some(Seeds::one(endpoint.clone())),
+            Place::Cluster { seeds, .. } => Some(Seeds::clone(seeds)),
+            Place::Fixed(Address::Unix(_)) | Place::Named { .. } => None,
+        }
+    }
+
     /// Whether another's connections reach the same data, with the same rights.
     pub fn is_same_server(&self, other: &Self) -> bool {
         let is_same_place = match (&self.place, &other.place) {
@@ -91,6 +127,9 @@ impl Options {
             }
             (Place::Named { master, .. }, Place::Named { master: other, .. }) => {
                 master.group.is_same(&other.group)
+            }
+            (Place::Cluster { seeds, .. }, Place::Cluster { seeds: other, .. }) => {
+                seeds.is_same(other)
             }
             _ => false,
         };
@@ -105,6 +144,11 @@ impl Options {
             Place::Named { master, tls } => {
                 Ok(Address::Tcp { endpoint: master.endpoint().await?, tls: tls.clone() })
             }
+            Place::Cluster { seeds, tls } => {
+                let endpoint = fastrand::choice(&seeds.nodes).cloned();
+                let endpoint = endpoint.ok_or_else(|| String::from("no node is named"))?;
+                Ok(Address::Tcp { endpoint, tls: tls.clone() })
+            }
         }
     }
 
@@ -115,7 +159,7 @@ impl Options {
             Place::Named { master, .. } => {
                 master.named().map_or_else(|| self.to_string(), |master| master.to_string())
             }
-            Place::Fixed(address) => address.to_string(),
+            Place::Fixed(_) | Place::Cluster { .. } => self.to_string(),
         }
     }
 
@@ -123,7 +167,7 @@ impl Options {
     pub(crate) async fn moved_from(&self, server: &str) {
         match &self.place {
             Place::Named { master, .. } => master.moved_from(server).await,
-            Place::Fixed(_) => std::future::pending().await,
+            Place::Fixed(_) | Place::Cluster { .. } => std::future::pending().await,
         }
     }
 
@@ -144,7 +188,7 @@ impl Options {
     pub(crate) fn explained(&self, reason: String) -> String {
         match &self.place {
             Place::Named { master, .. } => master.explained(reason),
-            Place::Fixed(_) => reason,
+            Place::Fixed(_) | Place::Cluster { .. } => reason,
         }
     }
 }

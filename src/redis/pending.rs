@@ -5,9 +5,10 @@ use redis::Value;
 use crate::error::Result;
 use crate::operation::Effect;
 use crate::redis::conversation::Sending;
+use crate::redis::greeting::Question;
 use crate::redis::order::Access;
 use crate::redis::request::Request;
-use crate::redis::role::Question;
+use crate::redis::topology::cluster::NodeNumber;
 
 /// A request that is not settled.
 pub(crate) struct Pending {
@@ -17,6 +18,8 @@ pub(crate) struct Pending {
     /// A try was sent and its answer lost.
     pub repeated: bool,
     pub with_source: bool,
+    /// The node that is to be asked this time, as the one that has the slot says (`ASK`).
+    pub asking: Option<NodeNumber>,
     /// How often Redis has refused it for now, and why it did last.
     pub refusals: u32,
     pub refusal: Option<String>,
@@ -24,8 +27,15 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub fn new(request: Box<dyn Request>) -> Self {
-        let (number, repeated, with_source) = (None, false, false);
-        Self { request, number, repeated, with_source, refusals: 0, refusal: None }
+        Self {
+            request,
+            number: None,
+            repeated: false,
+            with_source: false,
+            asking: None,
+            refusals: 0,
+            refusal: None,
+        }
     }
 
     pub fn access(&self) -> Access<'_> {
@@ -42,10 +52,12 @@ impl Pending {
 /// Who waits for a reply.
 pub(crate) enum Asker {
     Call(Pending),
-    /// This dispatcher, for the server's role.
+    /// The dispatcher, for the server's role.
     Role(Question),
-    /// This dispatcher, for how many replicas have what was written.
+    /// The dispatcher, for how many replicas have what was written.
     Replicas,
+    /// Nobody: it lets the next command pass (`ASKING`).
+    Asking,
 }
 
 impl Asker {

@@ -2,7 +2,13 @@
 
 use redis::ServerError;
 
+use super::topology::endpoint::Endpoint;
+use super::topology::slot::Slot;
+
 const WAIT_ON_REPLICA: &str = "ERR WAIT cannot be used with replica instances";
+
+/// What a blocked command is told that another client has ended.
+const ENDED_BY_OTHERS: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 /// What a server error means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +29,7 @@ impl Refusal {
     pub fn of(line: &str) -> Self {
         match line.split(' ').next().unwrap_or_default() {
             "NOSCRIPT" => Self::UnknownScript,
+            "UNBLOCKED" if line.starts_with(ENDED_BY_OTHERS) => Self::Final,
             // Who blocks is told the latter, when a master becomes a replica.
             "READONLY" | "LOADING" | "MASTERDOWN" | "UNBLOCKED" => Self::WrongServer,
             "ERR" if line.starts_with(WAIT_ON_REPLICA) => Self::WrongServer,
@@ -39,6 +46,42 @@ impl Refusal {
         let is_general = !is_code || matches!(code, "ERR" | "NOPERM" | "NOPROTO");
         is_general && !line.contains("max number of clients")
     }
+}
+
+/// A node's word that another one has a key. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Redirection {
+    /// From now on.
+    Moved(Slot, Endpoint),
+    /// This time, and the command is to be sent behind `ASKING`.
+    Ask(Endpoint),
+}
+
+impl Redirection {
+    /// What an error line of the node at `asked` says: `MOVED 3999 host:port`. Where it names no host, it
+    /// is that of `asked`.
+    pub fn of(line: &str, asked: &Endpoint) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (code, slot, to) = (words.next()?, words.next()?, words.next()?);
+        let slot = Slot::new(slot.parse().ok()?)?;
+        let (host, port) = to.rsplit_once(':')?;
+        let host = match host {
+            "?" => return None, // It does not know the other's address.
+            "" => asked.host.clone(),
+            host => host.to_owned(),
+        };
+        let to = Endpoint { host, port: port.parse().ok()? };
+        match code {
+            "MOVED" => Some(Self::Moved(slot, to)),
+            "ASK" => Some(Self::Ask(to)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a node refuses since another one has the slot, or is about to have it.
+pub(crate) fn is_moved(line: &str) -> bool {
+    matches!(line.split(' ').next(), Some("MOVED" | "ASK" | "TRYAGAIN"))
 }
 
 /// The error as Redis wrote it.
@@ -117,6 +160,23 @@ mod tests {
         }
         assert_eq!(Refusal::of("NOSCRIPT x"), Refusal::UnknownScript);
         assert_eq!(Refusal::of("NOPERM x"), Refusal::Final);
+        let by_others = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+        assert_eq!(Refusal::of(by_others), Refusal::Final);
+    }
+
+    #[test]
+    fn a_redirection_names_a_slot_and_a_node() {
+        let at = |host: &str, port| Endpoint { host: host.into(), port };
+        let asked = at("asked", 1);
+        let slot = Slot::new(3999).expect("a slot");
+        let of = |line: &str| Redirection::of(line, &asked);
+        assert_eq!(of("MOVED 3999 h:6381"), Some(Redirection::Moved(slot, at("h", 6381))));
+        assert_eq!(of("MOVED 3999 :6381"), Some(Redirection::Moved(slot, at("asked", 6381))));
+        assert_eq!(of("MOVED 3999 ::1:6381"), Some(Redirection::Moved(slot, at("::1", 6381))));
+        assert_eq!(of("ASK 3999 h:6381"), Some(Redirection::Ask(at("h", 6381))));
+        for line in ["MOVED 3999 ?:1", "MOVED 16384 h:1", "MOVED 1", "MOVED 1 h:x", "ERR 1 h:1"] {
+            assert_eq!(of(line), None, "{line}");
+        }
     }
 
     #[test]

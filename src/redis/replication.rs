@@ -21,6 +21,8 @@ pub(crate) struct Replication<C> {
     /// Whether a `WAIT` is owed its answer.
     is_owed: bool,
     executed: Vec<Executed<C>>,
+    /// Whether a `WAIT` was ever answered with a number.
+    was_counted: bool,
     /// Why the server does not do this for this user.
     refusal: Option<String>,
 }
@@ -58,7 +60,8 @@ impl Confirmed {
 
 impl<C> Replication<C> {
     pub fn new() -> Self {
-        Self { uncovered: None, is_owed: false, executed: Vec::new(), refusal: None }
+        let executed = Vec::new();
+        Self { uncovered: None, is_owed: false, executed, was_counted: false, refusal: None }
     }
 
     /// Why a write that demands replicas is not to be sent: nobody could tell whether they have it.
@@ -87,10 +90,15 @@ impl<C> Replication<C> {
     pub fn confirmed(&mut self, answer: &Value) -> Confirmed {
         self.is_owed = false;
         match answer {
-            Value::Int(count) => Confirmed::By(u32::try_from(*count).unwrap_or(0)),
+            Value::Int(count) => {
+                self.was_counted = true;
+                Confirmed::By(u32::try_from(*count).unwrap_or(0))
+            }
             Value::ServerError(error) => {
                 let mut line = error_line(error);
-                if Refusal::is_for_good(&line) {
+                // A proxy whose server is away may say so in the words for an unknown command.
+                let is_known = self.was_counted && !line.starts_with("NOPERM");
+                if !is_known && Refusal::is_for_good(&line) {
                     line.push_str(NEEDS_WAIT);
                     self.refusal = Some(line.clone());
                 }
@@ -180,5 +188,8 @@ mod tests {
         assert!(refusal.starts_with("NOPERM x") && refusal.contains("WAIT"), "{refusal}");
         replication.end();
         assert_eq!(replication.refusal(), None, "another connection may lead to another server");
+        replication.confirmed(&Value::Int(0));
+        replication.confirmed(&answer("-ERR upstream failure\r\n"));
+        assert_eq!(replication.refusal(), None, "it knows the command");
     }
 }

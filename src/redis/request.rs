@@ -8,6 +8,7 @@ use crate::operation::Effect;
 use crate::operation::replicas::Replicas;
 use crate::redis::ledger::Entry;
 use crate::redis::order::Access;
+use crate::redis::place::Place;
 
 /// What is different about this try.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub struct Attempt {
 
 /// A command and what becomes of its answer. The client owns it until it is settled, and settles
 /// it exactly once.
-pub trait Request: Send {
+pub(crate) trait Request: Send {
     /// Appends the command to what is sent. Called under a lock.
     fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>);
 
@@ -33,6 +34,11 @@ pub trait Request: Send {
     /// What it does with which sessions: its place in their order.
     fn access(&self) -> Access<'_> {
         Access::None
+    }
+
+    /// Where it is to be executed.
+    fn place(&self) -> Place<'_> {
+        Place::Any
     }
 
     /// Whether it notes in the ledger that it was applied.

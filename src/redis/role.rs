@@ -5,39 +5,12 @@
 use redis::Value;
 use tokio::time::{Duration, Instant};
 
-use crate::redis::greeting::check_server;
+use crate::redis::greeting::{Question, check_server, tells_role};
 use crate::redis::refusal::{Refusal, error_line};
-use crate::redis::resp::encode::Command;
 
 /// How long a master counts as one. So no read that is called later than this after the server has
 /// become a replica is answered by it: the question goes out before the read, on one connection.
 pub(crate) const ROLE_AGE: Duration = Duration::from_secs(2);
-
-/// How the role is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Question {
-    /// `HELLO` without arguments.
-    Hello,
-    /// `ROLE`, where `HELLO` is refused.
-    Role,
-}
-
-impl Question {
-    pub fn encode(self, out: &mut Vec<u8>) {
-        Command::new(out, 1).word(match self {
-            Self::Hello => "HELLO",
-            Self::Role => "ROLE",
-        });
-    }
-
-    /// What is asked where this is refused.
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Hello => Some(Self::Role),
-            Self::Role => None,
-        }
-    }
-}
 
 /// What is known of the role of a connection's server.
 pub(crate) struct Role {
@@ -45,19 +18,23 @@ pub(crate) struct Role {
     question: Option<Question>,
     /// When it was asked last. `None`: ask with the next request.
     asked_at: Option<Instant>,
+    /// Whether it was ever answered.
+    was_answered: bool,
     /// The latest question was refused: what was sent behind it proves nothing.
     is_unproven: bool,
 }
 
 impl Role {
-    /// Nothing is known yet.
+    /// Nobody has asked, and nobody will.
     pub fn unknown() -> Self {
-        Self { question: Some(Question::Hello), asked_at: None, is_unproven: false }
+        Self { question: None, asked_at: None, was_answered: false, is_unproven: false }
     }
 
-    /// A connection that was greeted at this time has shown its role then.
-    pub fn greeted(at: Instant) -> Self {
-        Self { asked_at: Some(at), ..Self::unknown() }
+    /// A connection that was greeted at this time has shown its role then, by this question.
+    pub fn greeted(at: Instant, question: Option<Question>) -> Self {
+        // `HELLO` had an argument.
+        let was_answered = question == Some(Question::Role);
+        Self { question, asked_at: Some(at), was_answered, is_unproven: false }
     }
 
     /// The question to send before the next request, if it is time. `proves`: the request's answer
@@ -80,15 +57,17 @@ impl Role {
     pub fn answered(&mut self, question: Question, answer: &Value) -> Result<(), String> {
         if let Value::ServerError(error) = answer {
             let line = error_line(error);
-            let is_for_good = Refusal::is_for_good(&line) || error.code() == "ERR";
-            if is_for_good && self.question == Some(question) {
-                (self.question, self.asked_at) = (question.next(), None);
-                self.is_unproven = self.question.is_some();
+            if self.question == Some(question) {
+                self.refused(question, &line);
             }
             return if Refusal::of(&line) == Refusal::WrongServer { Err(line) } else { Ok(()) };
         }
         if self.question == Some(question) {
-            self.is_unproven = false;
+            if question == Question::Hello && !tells_role(answer) {
+                self.ask_otherwise(question);
+            } else {
+                (self.was_answered, self.is_unproven) = (true, false);
+            }
         }
         match (question, answer) {
             (Question::Role, Value::Array(parts)) => {
@@ -97,6 +76,26 @@ impl Role {
             }
             (_, answer) => check_server(answer),
         }
+    }
+
+    fn refused(&mut self, question: Question, line: &str) {
+        // A proxy whose server is away may say so in the words for an unknown command.
+        let is_known = self.was_answered && !line.starts_with("NOPERM");
+        if !is_known && (Refusal::is_for_good(line) || line.starts_with("ERR")) {
+            self.ask_otherwise(question);
+        } else if self.is_unproven {
+            self.asked_at = None; // What waits for the answer is sent again.
+        }
+    }
+
+    /// This question is in vain.
+    fn ask_otherwise(&mut self, question: Question) {
+        self.question = match question {
+            Question::Hello => Some(Question::Role),
+            Question::Role => None,
+        };
+        (self.asked_at, self.was_answered) = (None, false);
+        self.is_unproven = self.question.is_some();
     }
 }
 
@@ -117,7 +116,7 @@ mod tests {
     #[test]
     fn the_role_is_asked_again_when_its_confirmation_is_old() {
         let now = Instant::now();
-        let mut role = Role::greeted(now);
+        let mut role = Role::greeted(now, Some(Question::Hello));
         assert_eq!(role.due(false, now + ROLE_AGE - A_MOMENT), None);
         assert_eq!(role.due(false, now + ROLE_AGE), Some(Question::Hello));
         assert_eq!(role.due(false, now + ROLE_AGE + A_MOMENT), None);
@@ -127,14 +126,14 @@ mod tests {
     #[test]
     fn what_is_to_prove_something_is_asked_with_the_role() {
         let now = Instant::now();
-        let mut role = Role::greeted(now);
+        let mut role = Role::greeted(now, Some(Question::Hello));
         assert_eq!(role.due(true, now), None);
         assert_eq!(role.due(true, now + A_MOMENT), Some(Question::Hello));
     }
 
     #[test]
     fn a_server_that_says_that_it_is_a_replica_is_not_used_any_longer() {
-        let mut role = Role::greeted(Instant::now());
+        let mut role = Role::greeted(Instant::now(), Some(Question::Hello));
         assert_eq!(role.answered(Question::Hello, &hello("master")), Ok(()));
         assert!(role.answered(Question::Hello, &hello("replica")).is_err());
         let of = |name: &str| answer(&format!("*2\r\n${}\r\n{name}\r\n:7\r\n", name.len()));
@@ -147,7 +146,7 @@ mod tests {
     #[test]
     fn where_hello_is_refused_role_is_asked_at_once_and_then_nothing() {
         let mut now = Instant::now();
-        let mut role = Role::greeted(now);
+        let mut role = Role::greeted(now, Some(Question::Hello));
         let refusals = ["-ERR unknown command 'HELLO'\r\n", "-NOPERM no\r\n"].map(answer);
         for (question, refusal) in [Question::Hello, Question::Role].iter().zip(&refusals) {
             now += ROLE_AGE;
@@ -164,8 +163,46 @@ mod tests {
     #[test]
     fn a_refusal_of_the_moment_changes_no_question() {
         let now = Instant::now();
-        let mut role = Role::greeted(now);
+        let mut role = Role::greeted(now, Some(Question::Hello));
         assert_eq!(role.answered(Question::Hello, &answer("-BUSY x\r\n")), Ok(()));
         assert_eq!(role.due(false, now + ROLE_AGE), Some(Question::Hello));
+    }
+
+    #[test]
+    fn a_question_that_was_answered_before_is_asked_again_after_any_refusal_but_a_missing_right() {
+        let mut now = Instant::now();
+        let mut role = Role::greeted(now, Some(Question::Hello));
+        let away = answer("-ERR upstream failure\r\n");
+        for heard in [&hello("master"), &away, &away] {
+            now += ROLE_AGE;
+            assert_eq!(role.due(false, now), Some(Question::Hello));
+            assert_eq!(role.answered(Question::Hello, heard), Ok(()));
+        }
+        assert_eq!(role.answered(Question::Hello, &answer("-NOPERM x\r\n")), Ok(()));
+        assert_eq!(role.due(false, now), Some(Question::Role));
+    }
+
+    #[test]
+    fn what_waits_for_the_role_asks_at_once_after_a_refusal_of_the_moment() {
+        let now = Instant::now();
+        let mut role = Role::greeted(now, Some(Question::Hello));
+        let refused = |role: &mut Role, question, error| {
+            assert_eq!(role.answered(question, &answer(error)), Ok(()));
+        };
+        refused(&mut role, Question::Hello, "-ERR unknown command\r\n");
+        for _ in 0..2 {
+            assert!(role.is_unproven());
+            assert_eq!(role.due(false, now), Some(Question::Role));
+            refused(&mut role, Question::Role, "-BUSY x\r\n");
+        }
+    }
+
+    #[test]
+    fn where_hello_does_not_tell_the_role_it_is_asked_by_role() {
+        let now = Instant::now();
+        let mut role = Role::greeted(now, Some(Question::Hello));
+        assert_eq!(role.answered(Question::Hello, &answer("%0\r\n")), Ok(()));
+        assert!(role.is_unproven());
+        assert_eq!(role.due(false, now), Some(Question::Role));
     }
 }

@@ -1,15 +1,16 @@
 //! Where a server is, as `lib/client/server.js` says it, which reads URLs and settings.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::error::Result;
 use crate::redis::greeting::Login;
 use crate::redis::options::{Address, Options, Place};
-use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::endpoint::{Endpoint, NatMap};
 use crate::redis::topology::master::{Group, Master};
+use crate::redis::topology::seeds::Seeds;
 use crate::tls::trust::Trust;
 
 /// The parts.
@@ -26,6 +27,10 @@ pub struct Settings {
     tls: Option<Trust>,
     /// Who tells where the server is, instead of host and port.
     sentinel: Option<SentinelSettings>,
+    /// The cluster that is meant, instead of host and port.
+    cluster: Option<ClusterSettings>,
+    /// Into how many partitions a cluster's sessions are divided.
+    partitions: Option<u16>,
 }
 
 /// The sentinels of a server.
@@ -37,22 +42,37 @@ struct SentinelSettings {
     username: Option<String>,
     password: Option<String>,
     tls: Option<Trust>,
-    nat_map: HashMap<String, Endpoint>,
+    nat_map: NatMap,
+}
+
+/// The nodes of a cluster.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ClusterSettings {
+    nodes: Vec<Endpoint>,
+    nat_map: NatMap,
 }
 
 impl Settings {
     /// The options for this server.
     pub fn into_options(self) -> Result<Options> {
-        let Self { host, port, path, username, password, db, tls, sentinel } = self;
+        let Self { host, port, path, username, password, db, tls, sentinel, cluster, partitions } =
+            self;
         let tls = tls.map(Trust::into_config).transpose()?;
-        let place = match (sentinel, path) {
-            (Some(sentinel), _) => {
+        let place = match (cluster, sentinel, path) {
+            (Some(ClusterSettings { nodes, nat_map }), ..) => {
+                Place::Cluster { seeds: Arc::new(Seeds { nodes, nat_map }), tls }
+            }
+            (None, Some(sentinel), _) => {
                 Place::Named { master: Master::new(sentinel.into_group()?), tls }
             }
-            (None, Some(path)) => Place::Fixed(Address::Unix(path)),
-            (None, None) => Place::Fixed(Address::Tcp { endpoint: Endpoint { host, port }, tls }),
+            (None, None, Some(path)) => Place::Fixed(Address::Unix(path)),
+            (None, None, None) => {
+                Place::Fixed(Address::Tcp { endpoint: Endpoint { host, port }, tls })
+            }
         };
-        Ok(Options::new(place, Login { username, password, db }))
+        let options = Options::new(place, Login { username, password, db });
+        Ok(Options { partitions, ..options })
     }
 }
 

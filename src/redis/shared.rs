@@ -1,29 +1,34 @@
 //! What the threads of a client share: its requests, and the way to write them to the server.
 //!
 //! The thread that submits a request encodes and writes it: no other thread has to be woken for that.
-//! There are three locks: of the list of submitted requests, of the state, and of the outlet to the
-//! server. Only the lock of the outlet is held during a system call. A thread that wants to send and
+//! There are three kinds of locks: of the list of submitted requests, of the state, and of the outlet to
+//! each server. Only the lock of the outlet is held during a system call. A thread that wants to send and
 //! finds the state or the outlet locked leaves its work there; the thread that holds the lock looks
 //! for such work after it has released the lock.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, fence};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::Identity;
+use crate::redis::layout::Layout;
 use crate::redis::pending::Settled;
 use crate::redis::request::Request;
+use crate::redis::role::Role;
+use crate::redis::topology::cluster::NodeNumber;
+use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::tracking::InvalidationSink;
 use crate::redis::transport::{Writer, describe};
 
 /// A buffer that has grown beyond this is let go once it is written, bytes.
 const KEPT: usize = 1 << 20;
 
-/// What the supervisor has to see to.
+/// What the supervisor of a server has to see to.
 pub(crate) struct Watch {
     /// When the deadlines are to be looked at.
     pub timeout: Option<Instant>,
@@ -39,6 +44,53 @@ pub(crate) struct Shared {
     /// Requests that were not taken in yet.
     submitted: Mutex<Vec<Box<dyn Request>>>,
     state: Mutex<State>,
+    /// How keys are spread.
+    layout: Arc<Layout>,
+    /// Wakes whoever keeps the map of a cluster.
+    pub map_wake: Notify,
+    /// Tells that the map has changed.
+    map_changed: watch::Sender<()>,
+    /// Who hears of changed keys.
+    invalidated: InvalidationSink,
+}
+
+struct State {
+    dispatcher: Dispatcher,
+    /// The ways to the servers, by the numbers of the nodes, with what is known of each.
+    servers: Vec<Server>,
+    /// When the keeper of a cluster's map will do something by itself.
+    keeper_armed: Option<Instant>,
+    /// No more requests are accepted.
+    is_closed: bool,
+    /// The changes of the map that were told.
+    told_moves: u64,
+    /// The gaps in the news of changed keys that were told.
+    told_gaps: u64,
+}
+
+/// What is to be told of the map of a cluster.
+struct Changes {
+    has_moved: bool,
+    has_gap: bool,
+}
+
+/// A server, as the thread that holds the state sees it.
+struct Server {
+    port: Arc<Port>,
+    /// Whether there is a supervisor.
+    is_served: bool,
+    /// The socket takes no more for now.
+    is_blocked: bool,
+    /// Why nothing can be written any more.
+    broken: Option<String>,
+    /// When the supervisor will look at the deadlines by itself.
+    armed: Option<Instant>,
+}
+
+/// The way to a server.
+pub(crate) struct Port {
+    /// The server's number.
+    pub node: NodeNumber,
     outlet: Mutex<Outlet>,
     /// Whether there may be something to write that nobody is writing.
     must_write: AtomicBool,
@@ -46,19 +98,7 @@ pub(crate) struct Shared {
     pub wake: Notify,
 }
 
-struct State {
-    dispatcher: Dispatcher,
-    /// The socket takes no more for now.
-    is_blocked: bool,
-    /// Why nothing can be written any more.
-    broken: Option<String>,
-    /// When the supervisor will look at the deadlines by itself.
-    armed: Option<Instant>,
-    /// No more requests are accepted.
-    is_closed: bool,
-}
-
-/// The way to the server, while there is one.
+/// The connection to a server, while there is one.
 #[derive(Default)]
 struct Outlet {
     writer: Option<Writer>,
@@ -67,16 +107,80 @@ struct Outlet {
 }
 
 impl Shared {
-    pub fn new(dispatcher: Dispatcher) -> Self {
-        let (is_blocked, is_closed) = (false, false);
-        let state = State { dispatcher, is_blocked, broken: None, armed: None, is_closed };
+    pub fn new(dispatcher: Dispatcher, invalidated: InvalidationSink) -> Self {
+        let state = State {
+            dispatcher,
+            servers: vec![Server::new(0)],
+            keeper_armed: None,
+            is_closed: false,
+            told_moves: 0,
+            told_gaps: 0,
+        };
         Self {
             submitted: Mutex::default(),
             state: Mutex::new(state),
-            outlet: Mutex::default(),
-            must_write: AtomicBool::new(false),
-            wake: Notify::new(),
+            layout: Arc::default(),
+            map_wake: Notify::new(),
+            map_changed: watch::Sender::new(()),
+            invalidated,
         }
+    }
+
+    /// Changes when the map of a cluster does.
+    pub fn map_changes(&self) -> watch::Receiver<()> {
+        self.map_changed.subscribe()
+    }
+
+    /// Looks at the map of a cluster.
+    pub fn look<T>(&self, look: impl FnOnce(&Dispatcher) -> T) -> T {
+        look(&lock(&self.state).dispatcher)
+    }
+
+    /// How keys are spread.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// The way to a server, for its supervisor.
+    pub fn serve(&self, node: NodeNumber) -> Arc<Port> {
+        let mut state = lock(&self.state);
+        let server = state.server(node);
+        server.is_served = true;
+        server.port.clone()
+    }
+
+    /// A server has no supervisor any more.
+    pub fn leave(&self, node: NodeNumber) {
+        lock(&self.state).server(node).is_served = false;
+    }
+
+    /// A node of a cluster needs no supervisor any more, if that is so: its connection is forgotten.
+    pub fn dismiss(&self, node: NodeNumber) -> bool {
+        let mut state = lock(&self.state);
+        if !state.dispatcher.dismiss(node) {
+            return false;
+        }
+        let server = state.server(node);
+        server.is_served = false;
+        let port = server.port.clone();
+        drop(state);
+        drop(std::mem::take(&mut *lock(&port.outlet)));
+        self.forget_connection(node);
+        true
+    }
+
+    /// The nodes that something waits for and that have no supervisor, and where they listen.
+    pub fn unserved(&self) -> Vec<(NodeNumber, Endpoint)> {
+        let state = lock(&self.state);
+        let of = |node| Some((node, state.dispatcher.endpoint(node)?.clone()));
+        state.unserved().filter_map(of).collect()
+    }
+
+    /// When the keeper of the map has to do something, unless it is woken before that.
+    pub fn arm_keeper(&self) -> Option<Instant> {
+        let mut state = lock(&self.state);
+        state.keeper_armed = state.dispatcher.map_timeout();
+        state.keeper_armed
     }
 
     /// Takes a request, to be sent by the next `flush`. How many there are now.
@@ -91,86 +195,126 @@ impl Shared {
         while !lock(&self.submitted).is_empty() {
             let Some(mut state) = try_lock(&self.state) else { return };
             let settled = self.take_in(&mut state, Instant::now());
-            let must_wake = state.must_wake();
+            self.wake_late(&state);
             self.write(state);
-            if must_wake {
-                self.wake.notify_one();
-            }
             settled.into_iter().for_each(Settled::tell);
         }
     }
 
     /// Does something with the requests, sends what can be sent, and tells what has settled.
-    /// `Err`: why the connection is to be ended. For the supervisor alone.
+    /// `Err`: why the connection is to be ended. For the supervisor of this server alone.
     pub fn update(
         &self,
+        node: NodeNumber,
         work: impl FnOnce(&mut Dispatcher, Instant) -> Result<(), String>,
     ) -> Watch {
         let now = Instant::now();
         let mut state = lock(&self.state);
         if let Err(reason) = work(&mut state.dispatcher, now) {
-            state.broken.get_or_insert(reason); // Nothing more is sent by this connection.
+            // Nothing more is sent by this connection.
+            state.server(node).broken.get_or_insert(reason);
         }
         let settled = self.take_in(&mut state, now);
-        state.armed = state.armed.filter(|armed| *armed > now);
-        if state.must_wake() {
-            state.armed = state.dispatcher.timeout();
+        let timeout = state.dispatcher.timeout(node);
+        let ended = state.dispatcher.unfit(node).map(str::to_owned);
+        let is_idle = state.dispatcher.is_idle();
+        let server = state.server(node);
+        server.armed = server.armed.filter(|armed| *armed > now);
+        if is_earlier(timeout, server.armed) {
+            server.armed = timeout;
         }
-        let unfit = || state.dispatcher.unfit().map(str::to_owned);
         let watch = Watch {
-            timeout: state.armed,
-            is_blocked: state.is_blocked,
-            ended: state.broken.clone().or_else(unfit),
-            is_idle: state.dispatcher.is_idle(),
+            timeout: server.armed,
+            is_blocked: server.is_blocked,
+            ended: server.broken.clone().or(ended),
+            is_idle,
         };
+        self.wake_late(&state);
+        let changes = state.changes();
         self.write(state);
+        self.tell(&changes);
         settled.into_iter().for_each(Settled::tell);
         self.flush(); // What was submitted meanwhile.
         watch
     }
 
+    /// Whether every request that was taken in is settled.
+    pub fn is_idle(&self) -> bool {
+        lock(&self.state).dispatcher.is_idle()
+    }
+
+    /// Does something with the map of a cluster, and sends what can be sent.
+    pub fn update_map<T>(&self, work: impl FnOnce(&mut Dispatcher, Instant) -> T) -> T {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let done = work(&mut state.dispatcher, now);
+        let settled = self.take_in(&mut state, now);
+        self.wake_late(&state);
+        let changes = state.changes();
+        self.write(state);
+        self.tell(&changes);
+        settled.into_iter().for_each(Settled::tell);
+        self.flush();
+        done
+    }
+
+    /// Tells of the map, before the answers of whoever has what now. Not to be called under a lock.
+    fn tell(&self, changes: &Changes) {
+        if changes.has_moved {
+            self.map_changed.send_replace(());
+        }
+        if changes.has_gap {
+            // However much of it waits to be heard: no node can be given up for that.
+            let _ = (self.invalidated)(None);
+        }
+    }
+
     /// There is a connection.
     pub fn connected(
         &self,
+        port: &Port,
         writer: Writer,
         identity: Option<Identity>,
         fenced: bool,
-        greeted: Instant,
+        role: Role,
     ) -> Watch {
-        self.forget_connection();
-        *lock(&self.outlet) = Outlet { writer: Some(writer), buffer: Vec::new() };
-        self.update(|dispatcher, now| {
-            dispatcher.connected(identity, fenced, greeted, now);
+        self.forget_connection(port.node);
+        *lock(&port.outlet) = Outlet { writer: Some(writer), buffer: Vec::new() };
+        self.update(port.node, |dispatcher, now| {
+            dispatcher.connected(port.node, identity, fenced, role, now);
             Ok(())
         })
     }
 
     /// The connection has ended, or could not be made.
-    pub fn lost(&self, reason: String) -> Watch {
-        self.take_back(&mut std::mem::take(&mut *lock(&self.outlet)));
-        self.forget_connection();
-        self.update(|dispatcher, _| {
-            dispatcher.lost(reason);
+    pub fn lost(&self, port: &Port, reason: String) -> Watch {
+        self.take_back(port.node, &mut std::mem::take(&mut *lock(&port.outlet)));
+        self.forget_connection(port.node);
+        self.update(port.node, |dispatcher, now| {
+            dispatcher.lost(port.node, reason, now);
             Ok(())
         })
     }
 
     /// The socket takes bytes again, or TLS has something to send by itself.
-    pub fn writable(&self) -> Watch {
-        lock(&self.state).is_blocked = false;
-        self.must_write.store(true, SeqCst);
-        self.update(|_, _| Ok(()))
+    pub fn writable(&self, port: &Port) -> Watch {
+        lock(&self.state).server(port.node).is_blocked = false;
+        port.must_write.store(true, SeqCst);
+        self.update(port.node, |_, _| Ok(()))
     }
 
     /// Settles what is past its deadline.
-    pub fn expire(&self) -> Watch {
-        self.take_back(&mut lock(&self.outlet));
-        self.update(|dispatcher, now| dispatcher.expire(now))
+    pub fn expire(&self, port: &Port) -> Watch {
+        // What a socket has not taken is withdrawn.
+        for port in self.ports() {
+            self.take_back(port.node, &mut lock(&port.outlet));
+        }
+        self.update(port.node, |dispatcher, now| dispatcher.expire(port.node, now))
     }
 
     /// What has to be done about the last connection before the next one is used.
-    pub fn fence(&self) -> Fence {
-        lock(&self.state).dispatcher.fence().clone()
+    pub fn fence(&self, node: NodeNumber) -> Fence {
+        lock(&self.state).dispatcher.fence(node)
     }
 
     /// Accepts no more requests.
@@ -181,11 +325,14 @@ impl Shared {
     /// Settles everything, and accepts no more.
     pub fn close(&self) {
         self.refuse();
-        self.take_back(&mut std::mem::take(&mut *lock(&self.outlet)));
-        self.update(|dispatcher, _| {
-            dispatcher.close();
-            Ok(())
-        });
+        for port in self.ports() {
+            self.take_back(port.node, &mut std::mem::take(&mut *lock(&port.outlet)));
+        }
+        self.update_map(|dispatcher, _| dispatcher.close());
+    }
+
+    fn ports(&self) -> Vec<Arc<Port>> {
+        lock(&self.state).servers.iter().map(|server| server.port.clone()).collect()
     }
 
     /// Takes in what was submitted, and encodes what can be sent. Returns what has settled, which is
@@ -201,82 +348,162 @@ impl Shared {
             }
         }
         state.dispatcher.pump(now);
-        if state.dispatcher.has_unsent() {
-            self.must_write.store(true, SeqCst);
+        while state.servers.len() < state.dispatcher.nodes() {
+            state.servers.push(Server::new(state.servers.len()));
+        }
+        for server in &state.servers {
+            if state.dispatcher.has_unsent(server.port.node) {
+                server.port.must_write.store(true, SeqCst);
+            }
         }
         refused.append(&mut state.dispatcher.take_settled());
         refused
     }
 
-    /// Writes what is encoded, or leaves it to the thread that is writing.
+    /// Wakes the supervisors that would look at the deadlines too late, and whoever keeps the map, where
+    /// something waits for it.
+    fn wake_late(&self, state: &State) {
+        for server in &state.servers {
+            if is_earlier(state.dispatcher.timeout(server.port.node), server.armed) {
+                server.port.wake.notify_one();
+            }
+        }
+        let is_late = is_earlier(state.dispatcher.map_timeout(), state.keeper_armed);
+        if is_late || state.unserved().next().is_some() {
+            self.map_wake.notify_one();
+        }
+    }
+
+    /// Writes what is encoded, or leaves it to the threads that are writing.
     fn write(&self, state: MutexGuard<'_, State>) {
+        let mut locked = Some(state);
+        let mut node = 0;
+        loop {
+            let state = locked.take().unwrap_or_else(|| lock(&self.state));
+            let Some(port) = state.port_to_write(node) else { return };
+            let is_last = port.node + 1 == state.servers.len();
+            self.write_to(&port, state);
+            if is_last {
+                return;
+            }
+            node = port.node + 1;
+        }
+    }
+
+    fn write_to(&self, port: &Port, state: MutexGuard<'_, State>) {
         let mut locked = Some(state);
         loop {
             // Either a thread that fails to lock is seen here to have work, or it does not fail.
             fence(SeqCst);
-            if !self.must_write.load(SeqCst) {
+            if !port.must_write.load(SeqCst) {
                 return;
             }
-            let Some(mut outlet) = try_lock(&self.outlet) else { return };
-            self.must_write.store(false, SeqCst);
+            let Some(mut outlet) = try_lock(&port.outlet) else { return };
+            port.must_write.store(false, SeqCst);
             let state = locked.take().unwrap_or_else(|| lock(&self.state));
-            let must_wake = self.write_once(state, &mut outlet);
+            let must_wake = self.write_once(port, state, &mut outlet);
             drop(outlet); // Before whoever is woken tries to lock it.
             if must_wake {
-                self.wake.notify_one();
+                port.wake.notify_one();
             }
         }
     }
 
     /// Writes as much as the socket takes at once. Whether the supervisor has to be woken.
-    fn write_once(&self, mut state: MutexGuard<'_, State>, outlet: &mut Outlet) -> bool {
+    fn write_once(
+        &self,
+        port: &Port,
+        mut state: MutexGuard<'_, State>,
+        outlet: &mut Outlet,
+    ) -> bool {
         let Outlet { writer: Some(writer), buffer } = outlet else { return false };
-        if state.is_blocked || state.broken.is_some() {
+        let server = state.server(port.node);
+        if server.is_blocked || server.broken.is_some() {
             return false;
         }
         if buffer.is_empty() {
-            state.dispatcher.take_unsent(buffer);
+            state.dispatcher.take_unsent(port.node, buffer);
             state.dispatcher.pump(Instant::now()); // There is room for more.
         }
-        let has_more = state.dispatcher.has_unsent();
+        let has_more = state.dispatcher.has_unsent(port.node);
         drop(state);
         match writer.write(buffer) {
             Ok(write) => {
                 buffer.drain(..write.taken);
                 buffer.shrink_to(KEPT);
                 if write.is_blocked {
-                    lock(&self.state).is_blocked = true;
+                    lock(&self.state).server(port.node).is_blocked = true;
                 } else if has_more || !buffer.is_empty() {
-                    self.must_write.store(true, SeqCst);
+                    port.must_write.store(true, SeqCst);
                 }
                 write.is_blocked
             }
             Err(error) => {
-                lock(&self.state).broken = Some(describe(&error));
+                lock(&self.state).server(port.node).broken = Some(describe(&error));
                 true
             }
         }
     }
 
     /// Takes back what the socket has not taken.
-    fn take_back(&self, outlet: &mut Outlet) {
-        lock(&self.state).dispatcher.return_unsent(&outlet.buffer);
+    fn take_back(&self, node: NodeNumber, outlet: &mut Outlet) {
+        lock(&self.state).dispatcher.return_unsent(node, &outlet.buffer);
         outlet.buffer.clear();
     }
 
     /// Whatever was wrong with the last connection is not with the next.
-    fn forget_connection(&self) {
+    fn forget_connection(&self, node: NodeNumber) {
         let mut state = lock(&self.state);
-        (state.is_blocked, state.broken) = (false, None);
+        let server = state.server(node);
+        (server.is_blocked, server.broken) = (false, None);
     }
 }
 
 impl State {
-    /// Whether the supervisor has to be woken: it would look at the deadlines too late.
-    fn must_wake(&self) -> bool {
-        let timeout = self.dispatcher.timeout();
-        timeout.is_some_and(|at| self.armed.is_none_or(|armed| at < armed))
+    fn server(&mut self, node: NodeNumber) -> &mut Server {
+        while self.servers.len() <= node {
+            self.servers.push(Server::new(self.servers.len()));
+        }
+        &mut self.servers[node]
     }
+
+    /// What has changed since the last time.
+    fn changes(&mut self) -> Changes {
+        let (moves, gaps) = (self.dispatcher.moves(), self.dispatcher.gaps_in_news());
+        let changes =
+            Changes { has_moved: moves != self.told_moves, has_gap: gaps != self.told_gaps };
+        (self.told_moves, self.told_gaps) = (moves, gaps);
+        changes
+    }
+
+    fn unserved(&self) -> impl Iterator<Item = NodeNumber> {
+        let unserved = self.servers.iter().filter(|server| !server.is_served);
+        unserved.map(|server| server.port.node).filter(|node| self.dispatcher.has_work(*node))
+    }
+
+    /// The first way, from this number on, on which something is to be written.
+    fn port_to_write(&self, from: NodeNumber) -> Option<Arc<Port>> {
+        let ports = self.servers.iter().skip(from).map(|server| &server.port);
+        ports.filter(|port| port.must_write.load(SeqCst)).map(Arc::clone).next()
+    }
+}
+
+impl Server {
+    fn new(node: NodeNumber) -> Self {
+        let port = Port {
+            node,
+            outlet: Mutex::default(),
+            must_write: AtomicBool::new(false),
+            wake: Notify::new(),
+        };
+        let (is_served, is_blocked) = (false, false);
+        Self { port: Arc::new(port), is_served, is_blocked, broken: None, armed: None }
+    }
+}
+
+/// Whether something is to happen before a time that a supervisor has armed its timer for.
+fn is_earlier(timeout: Option<Instant>, armed: Option<Instant>) -> bool {
+    timeout.is_some_and(|at| armed.is_none_or(|armed| at < armed))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

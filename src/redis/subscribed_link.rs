@@ -4,14 +4,18 @@
 //! In RESP3 a connection that listens can also ask. In RESP2 it cannot: there a second connection,
 //! the companion, asks. Both lead to the same server, and end together.
 
+use futures_util::FutureExt;
 use redis::{PushInfo, PushKind, Value};
+use tokio::task::yield_now;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
-use crate::keys::{marker_channel, marker_of_channel};
-use crate::redis::greeting::{Protocol, check_server};
+use crate::keys::{marker_channel, marker_of_channel, probe_channel};
+use crate::redis::greeting::{Protocol, Question};
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
-use crate::redis::refusal::{Refusal, error_line, without_script};
+use crate::redis::probe::Probe;
+use crate::redis::refusal::{Refusal, error_line, is_moved, without_script};
+use crate::redis::topology::slot::tag_of;
 
 /// How often the server is asked for a sign of life and for its role.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -20,6 +24,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const ASK_AND_MARK: &str = "local answer = redis.call(ARGV[1], unpack(KEYS))
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return answer";
+
+/// Why a connection is given up that answers, and brings no messages.
+const UNPROVEN: &str = "a message that the subscription has published to itself did not come back";
 
 /// Why a connection and its companion are given up that do not belong together.
 const APART: &str =
@@ -38,6 +45,8 @@ pub(crate) enum Heard {
     },
     /// The moment of an answer, see [`SubscribedLink::ask_marked`].
     Marker(u64),
+    /// A sharded channel is not listened to any more: it was asked to end, or the channel's slot has moved.
+    Ended(String),
 }
 
 /// The connection of a subscription.
@@ -47,6 +56,9 @@ pub(crate) struct SubscribedLink {
     /// In RESP2.
     companion: Option<Companion>,
     check_at: Instant,
+    probe: Option<Probe>,
+    /// Whether this user may not prove that messages arrive.
+    is_unprovable: bool,
 }
 
 /// The connection that asks for another one, which listens in RESP2.
@@ -65,7 +77,46 @@ impl SubscribedLink {
             Protocol::Resp3 => None,
             Protocol::Resp2 => Some(Companion::open(options, &mut link).await?),
         };
-        Ok(Self { link, companion, check_at: Instant::now() + CHECK_INTERVAL })
+        let check_at = Instant::now() + CHECK_INTERVAL;
+        Ok(Self { link, companion, check_at, probe: None, is_unprovable: false })
+    }
+
+    /// Proves from now on that the messages of sharded channels arrive, if it does not yet. `channel`: one of
+    /// them.
+    pub async fn prove(&mut self, channel: &str) -> Result<(), Lost> {
+        let Some(tag) = tag_of(channel.as_bytes()).filter(|_| !self.is_unprovable) else {
+            return Ok(());
+        };
+        if self.probe.is_none() {
+            let channel = probe_channel(&String::from_utf8_lossy(tag), fastrand::u64(..));
+            match self.link.confirm("SSUBSCRIBE", std::iter::once(&channel)).await? {
+                Ok(()) => self.probe = Some(Probe::new(channel, Instant::now())),
+                Err(line) => self.unproven(line)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Redis has refused what proves that messages arrive.
+    fn unproven(&mut self, line: String) -> Result<(), Lost> {
+        self.probe = None;
+        if !is_moved(&line) {
+            match Refusal::of(&line) {
+                Refusal::Final => self.is_unprovable = true,
+                _ => return Err(self.link.lost(line)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish_probe(&mut self) -> Result<(), Lost> {
+        let Some(Probe { channel, .. }) = &self.probe else { return Ok(()) };
+        let publish = redis::cmd("SPUBLISH").arg(channel).arg("").to_owned();
+        let link = self.companion.as_mut().map_or(&mut self.link, |companion| &mut companion.link);
+        match link.ask(&publish).await? {
+            Value::ServerError(error) => self.unproven(error_line(&error)),
+            _ => Ok(()),
+        }
     }
 
     /// What is heard next. `Err` also where the server is silent, or has become a replica. Cancel-safe.
@@ -75,10 +126,29 @@ impl SubscribedLink {
                 within(options.stall_timeout, options, self.check()).await?;
                 self.check_at = Instant::now() + CHECK_INTERVAL;
             }
-            if let Ok(push) = timeout_at(self.check_at, self.link.push()).await
-                && let Some(heard) = self.heard(push?)
-            {
-                return Ok(heard);
+            if self.probe.as_mut().is_some_and(|probe| probe.is_due(Instant::now())) {
+                within(options.stall_timeout, options, self.publish_probe()).await?;
+            }
+            let proof_at = self.probe.as_ref().map(Probe::timeout);
+            let wake_at = proof_at.into_iter().chain([self.check_at]).min();
+            let push = match timeout_at(wake_at.unwrap_or(self.check_at), self.link.push()).await {
+                Ok(push) => Some(push?),
+                // A process that stood still learns of the time before it learns of what has arrived.
+                Err(_) => {
+                    yield_now().await;
+                    self.link.push().now_or_never().transpose()?
+                }
+            };
+            match push {
+                Some(push) => {
+                    if let Some(heard) = self.heard(push) {
+                        return Ok(heard);
+                    }
+                }
+                None if self.probe.as_ref().is_some_and(|one| one.is_overdue(Instant::now())) => {
+                    return Err(self.link.lost(UNPROVEN));
+                }
+                None => {}
             }
         }
     }
@@ -117,19 +187,38 @@ impl SubscribedLink {
 
     /// Any answer is a sign of life, an error as well.
     async fn check(&mut self) -> Result<(), Lost> {
-        let Some(companion) = &mut self.companion else {
-            let hello = self.link.ask(&redis::cmd("HELLO")).await?;
-            return check_server(&hello).map_err(|reason| self.link.lost(reason));
+        let asks = match &mut self.companion {
+            None => &mut self.link,
+            Some(companion) => {
+                self.link.ask(&redis::cmd("PING")).await?;
+                &mut companion.link
+            }
         };
-        self.link.ask(&redis::cmd("PING")).await?;
-        let question = if companion.link.tells_role { "ROLE" } else { "PING" };
-        let role = companion.link.ask(&redis::cmd(question)).await?;
-        check_server(&role).map_err(|reason| self.link.lost(reason))
+        let question = asks.question.map_or("PING", Question::word);
+        let role = asks.ask(&redis::cmd(question)).await?;
+        self.link.expected.check_role(&role).map_err(|reason| self.link.lost(reason))
     }
 
     /// `None` for a confirmation, which was seen by whoever waited for it.
-    fn heard(&self, PushInfo { kind, data }: PushInfo) -> Option<Heard> {
+    fn heard(&mut self, PushInfo { kind, data }: PushInfo) -> Option<Heard> {
         match kind {
+            PushKind::SMessage => {
+                if let (Some(probe), Some(Value::BulkString(channel))) =
+                    (&mut self.probe, data.first())
+                    && probe.heard(channel, Instant::now())
+                {
+                    return None;
+                }
+                message(data)
+            }
+            PushKind::SUnsubscribe => {
+                let channel = redis::from_redis_value(data.into_iter().next()?).ok()?;
+                if self.probe.as_ref().is_some_and(|probe| probe.channel == channel) {
+                    self.probe = None;
+                    return None;
+                }
+                Some(Heard::Ended(channel))
+            }
             PushKind::Message | PushKind::PMessage => {
                 let Some(Companion { marks: Ok(channel), .. }) = &self.companion else {
                     return message(data);

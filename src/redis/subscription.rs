@@ -10,8 +10,12 @@ use tokio::time::{Duration, sleep};
 
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::PANICKED;
+use crate::redis::connection::Connection;
+use crate::redis::greeting::Expected;
 use crate::redis::options::Options;
+use crate::redis::ping::connect;
 use crate::redis::subscriber::{Event, Listening, Subscriber, Topics};
+use crate::redis::topology::endpoint::Endpoint;
 
 /// How many bytes of messages may wait for the audience. With more the connection is given up until
 /// half of them are heard.
@@ -58,13 +62,15 @@ impl Subscription {
     /// true.
     pub fn new(
         options: Options,
+        connection: Connection,
         status: StatusSink,
         closed: watch::Receiver<bool>,
         audience: impl Audience,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (wanted, changes) = watch::channel((Topics::default(), 0));
-        let subscriber = Subscriber::new(options, status.clone());
-        let task = Task { status, audience, subscriber, number: 0 };
+        let subscriber = Subscriber::new(options.clone(), status.clone());
+        let (number, master) = (0, None);
+        let task = Task { options, connection, master, status, audience, subscriber, number };
         (Self { wanted }, task.run(changes, closed))
     }
 
@@ -76,6 +82,11 @@ impl Subscription {
 }
 
 struct Task<A> {
+    options: Options,
+    /// Knows the cluster, if it is one.
+    connection: Connection,
+    /// In a cluster, the master that is listened to.
+    master: Option<Endpoint>,
     status: StatusSink,
     audience: A,
     subscriber: Subscriber,
@@ -118,7 +129,10 @@ impl<A: Audience> Task<A> {
                 self.listen_to(topics, number).await;
             }
             event = self.subscriber.next() => {
-                self.handle(event);
+                match event {
+                    Event::IsCluster => self.turn_to_master().await,
+                    event => self.handle(event),
+                }
                 self.keep_pace().await;
             }
         }
@@ -127,6 +141,9 @@ impl<A: Audience> Task<A> {
 
     async fn listen_to(&mut self, topics: Topics, number: u32) {
         self.number = number;
+        if self.master.is_none() && self.options.is_cluster() {
+            self.turn_to_master().await;
+        }
         match self.subscriber.listen_to(topics).await {
             Ok(Listening::Confirmed) => self.audience.tell(Heard::Confirmed(number)),
             Ok(Listening::Refused(line)) => self.audience.tell(Heard::Refused(number, line)),
@@ -148,8 +165,48 @@ impl<A: Audience> Task<A> {
             Event::Lost { refused: Some(line), .. } => {
                 self.audience.tell(Heard::Refused(self.number, line));
             }
-            Event::Marker(_) | Event::Lost { .. } => {} // The status tells of a loss.
+            // The status tells of a loss.
+            Event::Lost { .. } => self.turn_to_another(),
+            Event::Marker(_) | Event::Moved(_) | Event::IsCluster => {}
         }
+    }
+
+    /// The server is a part of a cluster: listens to a node, to which all others pass on what is published.
+    async fn turn_to_master(&mut self) {
+        let mut changes = self.connection.map_changes();
+        connect(&self.connection, self.options.stall_timeout);
+        loop {
+            if let Some(master) = self.any_master() {
+                return self.turn_to(master);
+            }
+            // Its sender lives as long as the connection.
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// In a cluster: the next connection is one to another master, if there is one.
+    fn turn_to_another(&mut self) {
+        if self.master.is_some()
+            && let Some(master) = self.any_master()
+        {
+            self.connection.map_is_old();
+            self.turn_to(master);
+        }
+    }
+
+    fn turn_to(&mut self, master: Endpoint) {
+        self.subscriber.turn_to(self.options.of_node(master.clone(), Expected::Publisher));
+        self.master = Some(master);
+    }
+
+    /// A master, another than the present one if there are several.
+    fn any_master(&self) -> Option<Endpoint> {
+        let mut masters: Vec<Endpoint> =
+            self.connection.partition_owners().into_iter().flatten().collect();
+        if masters.iter().any(|master| Some(master) != self.master.as_ref()) {
+            masters.retain(|master| Some(master) != self.master.as_ref());
+        }
+        fastrand::choice(masters)
     }
 
     async fn keep_pace(&mut self) {

@@ -15,12 +15,15 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
 use crate::redis::dispatcher::Fence;
+use crate::redis::greeting::Expected;
 use crate::redis::limits::limits;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::resp::decoder::{Decoder, Frame};
-use crate::redis::shared::{Shared, Watch};
+use crate::redis::role::Role;
+use crate::redis::shared::{Port, Shared, Watch};
 use crate::redis::timer::Timer;
+use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::tracking::{InvalidationSink, pass_on};
 use crate::redis::transport::{Received, describe};
 
@@ -36,6 +39,7 @@ const PANIC_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Supervisor {
     options: Options,
     shared: Arc<Shared>,
+    port: Arc<Port>,
     closing: watch::Receiver<Closing>,
     status: StatusSink,
     invalidated: InvalidationSink,
@@ -53,63 +57,71 @@ enum End {
     Closed,
 }
 
-impl Drop for Supervisor {
-    /// Also where the runtime drops the task: everything is settled, and the end is told.
-    fn drop(&mut self) {
-        self.shared.close();
-        (self.status)(Status::Closed);
-    }
+/// Why a supervisor has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Its owner wants no more.
+    Closed,
+    /// What was taken for one server is a part of a cluster.
+    IsCluster,
 }
 
 impl Supervisor {
     pub fn new(
         options: Options,
         shared: Arc<Shared>,
+        node: NodeNumber,
         closing: watch::Receiver<Closing>,
         status: StatusSink,
         invalidated: InvalidationSink,
     ) -> Self {
-        Self { options, shared, closing, status, invalidated, failures: 0, grace: None, unasked: 0 }
+        let port = shared.serve(node);
+        let (failures, grace, unasked) = (0, None, 0);
+        Self { options, shared, port, closing, status, invalidated, failures, grace, unasked }
     }
 
-    pub async fn run(mut self) {
+    pub async fn run(mut self) -> Over {
         if self.first_request().await.is_none() {
-            return;
+            return Over::Closed;
         }
         (self.status)(Status::Connecting);
-        while AssertUnwindSafe(self.keep_connected()).catch_unwind().await.is_err() {
+        loop {
+            if let Ok(over) = AssertUnwindSafe(self.keep_connected()).catch_unwind().await {
+                return over;
+            }
             let reason = String::from("an internal error; please report it");
-            self.shared.lost(reason.clone());
+            self.shared.lost(&self.port, reason.clone());
             (self.status)(Status::Reconnecting { reason });
             sleep(PANIC_PAUSE).await;
         }
     }
 
     async fn first_request(&mut self) -> Option<()> {
-        while self.shared.update(|_, _| Ok(())).is_idle {
+        while self.shared.update(self.port.node, |_, _| Ok(())).is_idle {
             tokio::select! {
                 biased;
                 how = requested(&mut self.closing, Closing::No) => {
                     // A call may have come right before that.
-                    if how == Closing::AtOnce || self.shared.update(|_, _| Ok(())).is_idle {
+                    if how == Closing::AtOnce || self.shared.update(self.port.node, |_, _| Ok(())).is_idle {
                         return None;
                     }
                 }
-                () = self.shared.wake.notified() => {}
+                () = self.port.wake.notified() => {}
             }
         }
         Some(())
     }
 
     /// Until closed: connects, serves, and starts over when the connection is lost.
-    async fn keep_connected(&mut self) {
+    async fn keep_connected(&mut self) -> Over {
         loop {
             let greeted = Instant::now();
             let server = self.options.present();
             let connected = self.connect().await;
             let was_connected = matches!(connected, Some(Ok(_)));
             let ended = match connected {
-                None => return,
+                None => return Over::Closed,
+                Some(Err(Lost { is_cluster: true, .. })) => return Over::IsCluster,
                 Some(Err(lost)) => End::Broken(lost),
                 Some(Ok((link, fenced))) => {
                     let served = Instant::now();
@@ -122,16 +134,17 @@ impl Supervisor {
                     end
                 }
             };
-            let End::Broken(lost) = ended else { return };
-            let is_replaced = was_connected && self.shared.update(|_, _| Ok(())).is_idle;
+            let End::Broken(lost) = ended else { return Over::Closed };
+            let is_replaced =
+                was_connected && self.shared.update(self.port.node, |_, _| Ok(())).is_idle;
             let name = self.options.to_string();
             // Where sentinels name the server, its address is part of the reason.
             let reason = if lost.server == name { lost.reason } else { lost.to_string() };
-            self.shared.lost(reason.clone());
+            self.shared.lost(&self.port, reason.clone());
             (self.status)(if is_replaced {
                 Status::Replacing
             } else {
-                let reason = Lost { server: name, reason }.to_string();
+                let reason = Lost::new(name, reason).to_string();
                 Status::Reconnecting { reason }
             });
             let delay = self.options.backoff.delay(self.failures, fastrand::f64());
@@ -144,16 +157,20 @@ impl Supervisor {
                 }
             };
             if self.meanwhile(pause).await.is_none() {
-                return;
+                return Over::Closed;
             }
         }
     }
 
     /// A connection, and whether the last one is known to be gone in Redis, too.
     async fn connect(&mut self) -> Option<Result<(Link, bool), Lost>> {
-        let (options, fence) = (self.options.clone(), self.shared.fence());
+        let (options, fence) = (self.options.clone(), self.shared.fence(self.port.node));
+        let layout = self.shared.layout().clone();
         self.meanwhile(async move {
             let mut link = Link::open(&options).await?;
+            if options.expected == Expected::Alone && !layout.is_one() {
+                return Err(link.lost("it is not the cluster any more that it was"));
+            }
             let fenced = match fence {
                 Fence::NotNeeded => true,
                 Fence::Needed(None) => false,
@@ -171,7 +188,7 @@ impl Supervisor {
         let mut work = pin!(work);
         let mut timer = Timer::new();
         loop {
-            let watch = self.shared.expire();
+            let watch = self.shared.expire(&self.port);
             if self.is_over(&watch) {
                 return None;
             }
@@ -181,7 +198,7 @@ impl Supervisor {
                 biased;
                 how = requested(&mut self.closing, known) => self.close(how)?,
                 done = &mut work => return Some(done),
-                () = self.shared.wake.notified() => {}
+                () = self.port.wake.notified() => {}
                 () = timer.elapsed() => {}
             }
         }
@@ -190,14 +207,15 @@ impl Supervisor {
     /// Takes in what the server sends, until the connection breaks or all is closed.
     async fn serve(&mut self, link: Link, fenced: bool, greeted: Instant) -> End {
         let (server, identity) = (link.server.clone(), link.identity.clone());
-        let limits = limits(fenced && identity.is_some(), link.tells_role);
-        let broken = |reason: String| End::Broken(Lost { server: server.clone(), reason });
+        let limits = limits(fenced && identity.is_some(), link.question.is_some());
+        let role = Role::greeted(greeted, link.question);
+        let broken = |reason: String| End::Broken(Lost::new(server.clone(), reason));
         let options = self.options.clone();
         let mut moved = pin!(options.moved(&server));
         let (mut reader, writer, mut decoder) = link.into_parts();
         let writable = writer.writable();
         (self.status)(limits.map_or(Status::Ready, |limits| Status::Limited { limits }));
-        let mut watch = self.shared.connected(writer, identity, fenced, greeted);
+        let mut watch = self.shared.connected(&self.port, writer, identity, fenced, role);
         self.unasked = 0;
         let mut timer = Timer::new();
         loop {
@@ -212,29 +230,29 @@ impl Supervisor {
             watch = tokio::select! {
                 biased;
                 how = requested(&mut self.closing, known) => match self.close(how) {
-                    Some(()) => self.shared.update(|_, _| Ok(())),
+                    Some(()) => self.shared.update(self.port.node, |_, _| Ok(())),
                     None => return End::Closed,
                 },
                 reason = &mut moved => return broken(reason),
-                () = std::future::ready(()), if timer.is_long_overdue() => self.shared.expire(),
+                () = std::future::ready(()), if timer.is_long_overdue() => self.shared.expire(&self.port),
                 read = reader.read(decoder.buffer()) => match read {
                     Ok(Received { is_open: false, .. }) => {
                         return broken(String::from("the connection was lost"));
                     }
                     Ok(Received { must_write, .. }) => {
                         let watch = self.received(&mut decoder);
-                        if must_write { self.shared.writable() } else { watch }
+                        if must_write { self.shared.writable(&self.port) } else { watch }
                     }
                     Err(error) => return broken(describe(&error)),
                 },
                 changed = writable.changed(), if watch.is_blocked => match changed {
-                    Ok(()) => self.shared.writable(),
+                    Ok(()) => self.shared.writable(&self.port),
                     Err(error) => return broken(describe(&error)),
                 },
-                () = self.shared.wake.notified() => self.shared.update(|_, _| Ok(())),
+                () = self.port.wake.notified() => self.shared.update(self.port.node, |_, _| Ok(())),
                 () = timer.elapsed() => {
                     if timer.is_confirmed() {
-                        self.shared.expire()
+                        self.shared.expire(&self.port)
                     } else {
                         // What has arrived is read first.
                         yield_now().await;
@@ -276,7 +294,9 @@ impl Supervisor {
                 }
                 Ok(Some(Frame::Push(push))) => {
                     self.unasked += u32::from(push.kind != PushKind::Invalidate);
-                    if !pass_on(push, &self.invalidated) || self.unasked > UNASKED {
+                    if !pass_on(push, self.shared.layout(), &self.invalidated)
+                        || self.unasked > UNASKED
+                    {
                         break Some(String::from("the server pushes more than anybody can hear"));
                     }
                 }
@@ -284,10 +304,11 @@ impl Supervisor {
                 Err(malformed) => break Some(malformed.to_string()),
             }
         };
-        self.shared.update(|dispatcher, now| {
-            dispatcher.received(now);
+        let node = self.port.node;
+        self.shared.update(node, |dispatcher, now| {
+            dispatcher.received(node, now);
             for (value, size) in replies {
-                dispatcher.replied(value, size, now)?;
+                dispatcher.replied(node, value, size, now)?;
             }
             fault.map_or(Ok(()), Err)
         })

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::document::Identity;
 use crate::engine::subscription::{
-    Event, Interest, Listening, PANICKED, Stored, Subscription, Update,
+    Event, Gap, Interest, Listening, PANICKED, Stored, Subscription, Update,
 };
 use crate::keys::{DEFAULT_SESSION_PREFIX, Keys};
 
@@ -53,12 +53,12 @@ pub enum FeedEvent {
         /// From [`Feed::listen_to`].
         interest: u32,
     },
-    /// There was no connection for a while. Messages to WebSocket clients of that time are lost;
-    /// of the sessions known to this feed, those that changed were passed on.
+    /// There was no connection for a while, or none to one of several servers. Messages to WebSocket clients
+    /// of that time are lost; of the sessions known to this feed, those that changed were passed on.
     Gap {
         /// How long.
         lasted: Duration,
-        /// How many sessions this feed knew of.
+        /// How many sessions this feed knew of that may have changed.
         known: usize,
         /// How many of them were re-read: all, unless the engine refused.
         reread: usize,
@@ -237,12 +237,17 @@ impl<A: Audience, S: Subscription> Task<A, S> {
 
     async fn handle(&mut self, event: Event) {
         match event {
-            Event::Confirmed { gap: None } => self.confirmed(),
-            Event::Confirmed { gap: Some(lasted) } => match self.catch_up(lasted).await {
-                Ok(()) => self.confirmed(),
-                Err(Event::Lost { reason }) => self.audience.tell(FeedEvent::Lost { reason }),
-                Err(_) => {}
-            },
+            Event::Confirmed { gap, is_all } => {
+                let caught_up = match gap {
+                    Some(gap) => self.catch_up(gap).await,
+                    None => Ok(()),
+                };
+                match caught_up {
+                    Ok(()) if is_all => self.confirmed(),
+                    Err(Event::Lost { reason }) => self.audience.tell(FeedEvent::Lost { reason }),
+                    _ => {}
+                }
+            }
             Event::Lost { reason } => self.audience.tell(FeedEvent::Lost { reason }),
             Event::Update(update) => {
                 if self.update(update).is_none() {
@@ -254,7 +259,7 @@ impl<A: Audience, S: Subscription> Task<A, S> {
                 self.audience.tell(FeedEvent::WebSocket { session_id, message });
             }
             Event::Malformed { channel } => self.audience.tell(FeedEvent::Malformed { channel }),
-            Event::Marker(marker) => self.superseded.retain(|_, until| *until > marker),
+            Event::Marker(marker) => self.superseded.retain(|_, until| *until != marker),
         }
     }
 
@@ -292,26 +297,40 @@ impl<A: Audience, S: Subscription> Task<A, S> {
         }
     }
 
-    /// Re-reads what was heard of, and passes on what changed. `Err` when the connection is lost
+    /// Re-reads what was heard of and missed, and passes on what changed. `Err` when the connection is lost
     /// over it; the next confirmation comes here again.
-    async fn catch_up(&mut self, lasted: Duration) -> Result<(), Event> {
-        let ids: Vec<String> = self.seen.iter().map(|(id, _)| id.clone()).collect();
-        self.superseded.clear(); // Its markers were on the connection that was lost.
+    async fn catch_up(&mut self, gap: Gap) -> Result<(), Event> {
+        let missed = self.missed(&gap);
+        let parts = missed.chunk_by(|(one, _), (other, _)| one == other);
+        let batches = parts.flat_map(|part| part.chunks(REREAD_BATCH));
         let (mut reread, mut changed) = (0, 0);
-        for ids in ids.chunks(REREAD_BATCH) {
+        for batch in batches {
+            let ids: Vec<String> = batch.iter().map(|(_, id)| id.clone()).collect();
             self.make_room().await;
             self.markers += 1;
             let marker = self.markers;
-            let Some(stored) = self.subscription.reread(ids, marker).await? else { break };
+            let Some(stored) = self.subscription.reread(&ids, marker).await? else { break };
             reread += ids.len();
             for (session_id, stored) in ids.iter().zip(stored) {
                 self.superseded.insert(session_id.clone(), marker);
                 changed += usize::from(self.compare(session_id, stored));
             }
         }
-        self.audience.tell(FeedEvent::Gap { lasted, known: ids.len(), reread, changed });
+        let (lasted, known) = (gap.lasted, missed.len());
+        self.audience.tell(FeedEvent::Gap { lasted, known, reread, changed });
         self.subscription.caught_up();
         Ok(())
+    }
+
+    /// What was heard of and missed, and the parts of the sessions, one after the other.
+    fn missed(&mut self, gap: &Gap) -> Vec<(usize, String)> {
+        let part = |id: &String| self.subscription.part(id);
+        // Their markers were on the connection that was lost.
+        self.superseded.retain(|id, _| !gap.covers(part(id)));
+        let seen = self.seen.iter().map(|(id, _)| (part(id), id.clone()));
+        let mut missed: Vec<_> = seen.filter(|(part, _)| gap.covers(*part)).collect();
+        missed.sort_by_key(|(part, _)| *part);
+        missed
     }
 
     /// Passes on a re-read session if it is another than the one passed on last. One that cannot

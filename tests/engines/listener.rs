@@ -128,7 +128,7 @@ async fn listen(
             event = subscription.next() => event,
         };
         match event {
-            Event::Confirmed { gap } => {
+            Event::Confirmed { gap, .. } => {
                 if gap.is_some() {
                     heard.note(String::from("a gap"));
                     subscription.caught_up();

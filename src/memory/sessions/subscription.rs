@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::topics::{Heard, ListenerId, Next};
 use crate::engine::status::{Status, StatusSink};
-use crate::engine::subscription::{Event, Interest, Listening, Stored, Subscription};
+use crate::engine::subscription::{Event, Gap, Interest, Listening, Stored, Subscription};
 use crate::keys::Keys;
 use crate::memory::store::Store;
 
@@ -55,7 +55,7 @@ impl Subscription for MemorySubscription {
                 Next::Lost(reason) => return self.lost(reason),
                 Next::Up { gap } => {
                     (self.status)(Status::Ready);
-                    return Event::Confirmed { gap };
+                    return Event::Confirmed { gap: gap.map(Gap::of_all), is_all: true };
                 }
                 Next::Nothing => self.wake.notified().await,
             }

@@ -1,7 +1,8 @@
-//! The entries of the streams that hold records, as Redis replies with them.
+//! Replies of Redis about records, and the entries of the streams that hold them.
 
 use redis::Value;
 
+use crate::error::{Error, Result};
 use crate::operation::record::{Position, Record};
 
 /// Reads stream entries from a reply of Redis: the id of each entry, and its record.
@@ -63,4 +64,14 @@ pub(crate) fn text(value: Value) -> Option<String> {
 
 pub(crate) fn int(value: &Value) -> u64 {
     if let Value::Int(int) = value { u64::try_from(*int).unwrap_or_default() } else { 0 }
+}
+
+/// The values of a list.
+pub(super) fn list(value: Value) -> Result<Vec<Value>> {
+    if let Value::Array(values) = value { Ok(values) } else { Err(unexpected()) }
+}
+
+/// The error of a script whose answer cannot be read.
+pub(super) fn unexpected() -> Error {
+    Error::unknown("Redis answered an audit script with something else")
 }

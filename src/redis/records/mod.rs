@@ -1,59 +1,86 @@
 //! The records of an audit queue in Redis.
 //!
 //! - `queue`: the operations on records as commands. `jobs`: those on jobs of BullMQ.
-//! - [`claims`]: what a worker asks, with a connection of its own.
+//! - `context`: what these commands share; `part`: those that every partition of a cluster is asked;
+//!   `gather`: several answers as one; `handle`: has them executed; `letters`: the dead letters of several partitions in one order.
+//! - [`claims`]: what a worker asks, with connections of its own.
 //! - `entries`: the entries of the streams, as Redis replies with them.
 
 pub mod claims;
+pub(crate) mod context;
 mod entries;
+mod gather;
+mod handle;
 mod jobs;
+mod letters;
+mod part;
 mod queue;
 
-use std::sync::Arc;
-
-use redis::Value;
 use tokio::time::Instant;
 
+pub use self::handle::RedisRecords;
 use crate::engine::{Execute, Records};
-use crate::error::{Error, Result};
-use crate::operation::names::Stream;
-use crate::redis::command::{AsCommand, Asked};
-use crate::redis::connection::Connection;
-
-/// The records of a queue in Redis.
-#[derive(Clone)]
-pub struct RedisRecords {
-    connection: Connection,
-    stream: Arc<Stream>,
-}
-
-impl RedisRecords {
-    pub(crate) fn new(connection: Connection, stream: Arc<Stream>) -> Self {
-        Self { connection, stream }
-    }
-}
+use crate::error::Result;
+use crate::operation::Operation;
+use crate::operation::queue::{Append, Count, ReadJobs, ReadLetters, Remove, Revive, TakeJobs};
 
 impl Records for RedisRecords {
     fn direct(&self) -> Self {
-        Self { connection: self.connection.direct(), stream: self.stream.clone() }
+        self.sending()
     }
 }
 
-impl<C: AsCommand<Context = Stream>> Execute<C> for RedisRecords {
+/// Executes each kind of operation by one method.
+macro_rules! execute {
+    ($($operation:ty),+ => $method:ident) => {$(
+        impl Execute<$operation> for RedisRecords {
+            fn execute(
+                &self,
+                operation: $operation,
+                deadline: Instant,
+                done: impl FnOnce(Result<<$operation as Operation>::Outcome>) + Send + 'static,
+            ) {
+                self.$method(operation, deadline, done);
+            }
+        }
+    )+};
+}
+
+execute!(Append => submit);
+execute!(Count, ReadLetters, Revive, Remove => everywhere);
+
+impl Execute<ReadJobs> for RedisRecords {
     fn execute(
         &self,
-        command: C,
+        read: ReadJobs,
         deadline: Instant,
-        done: impl FnOnce(Result<C::Outcome>) + Send + 'static,
+        done: impl FnOnce(Result<<ReadJobs as Operation>::Outcome>) + Send + 'static,
     ) {
-        self.connection.submit(Asked::new(&self.stream, command, deadline, done));
+        self.when_known(deadline, move |known| {
+            let checked = known.and_then(|(records, _)| {
+                jobs::check(&read.keys, records.context())?;
+                Ok(records)
+            });
+            match checked {
+                Ok(records) => records.submit(read, deadline, done),
+                Err(error) => done(Err(error)),
+            }
+        });
     }
 }
 
-fn list(value: Value) -> Result<Vec<Value>> {
-    if let Value::Array(values) = value { Ok(values) } else { Err(unexpected()) }
-}
-
-fn unexpected() -> Error {
-    Error::unknown("Redis answered an audit script with something else")
+impl Execute<TakeJobs> for RedisRecords {
+    fn execute(
+        &self,
+        take: TakeJobs,
+        deadline: Instant,
+        done: impl FnOnce(Result<u64>) + Send + 'static,
+    ) {
+        // Jobs have been read: a server has told how the records are divided.
+        if self.context().partitions().is_some() {
+            jobs::move_jobs(&self.sending(), take, deadline, done);
+        } else {
+            self.submit(take, deadline, done);
+        }
+    }
 }

@@ -78,10 +78,13 @@ fn listed_kind(parts: &[Value]) -> Option<PushKind> {
     Some(match kind.as_slice() {
         b"message" => PushKind::Message,
         b"pmessage" => PushKind::PMessage,
+        b"smessage" => PushKind::SMessage,
         b"subscribe" => PushKind::Subscribe,
         b"psubscribe" => PushKind::PSubscribe,
+        b"ssubscribe" => PushKind::SSubscribe,
         b"unsubscribe" => PushKind::Unsubscribe,
         b"punsubscribe" => PushKind::PUnsubscribe,
+        b"sunsubscribe" => PushKind::SUnsubscribe,
         _ => return None,
     })
 }

@@ -103,9 +103,46 @@ fn decimal(mut value: u64, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(begin..).unwrap_or_default()
 }
 
+/// The words of commands that the library has encoded.
+pub(crate) fn commands_of(mut encoded: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut commands = Vec::new();
+    while let Some(words) = length(&mut encoded) {
+        let mut command = Vec::with_capacity(words);
+        for _ in 0..words {
+            let Some(length) = length(&mut encoded) else { break };
+            let (word, rest) = encoded.split_at(length.min(encoded.len()));
+            command.push(word);
+            encoded = rest.get(2..).unwrap_or_default();
+        }
+        commands.push(command);
+    }
+    commands
+}
+
+/// The number of a line such as `*2` or `$7`.
+fn length(encoded: &mut &[u8]) -> Option<usize> {
+    let end = encoded.iter().position(|byte| *byte == b'\r')?;
+    let number = std::str::from_utf8(encoded.get(1..end)?).ok()?.parse().ok()?;
+    *encoded = encoded.get(end + 2..)?;
+    Some(number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_read_as_they_were_encoded() {
+        let commands: [&[&[u8]]; 3] = [&[b"PING"], &[b"SET", b"a\r\n*1", b""], &[]];
+        let mut out = Vec::new();
+        for words in commands {
+            let mut command = Command::new(&mut out, words.len());
+            for word in words {
+                command.word(word);
+            }
+        }
+        assert_eq!(commands_of(&out), commands);
+    }
 
     #[test]
     fn replies_are_those_that_were_read() {

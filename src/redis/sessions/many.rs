@@ -39,6 +39,12 @@ impl<D: FnOnce(Result<Documents>) + Send + 'static> GetAll<D> {
         Box::new(Self { connection, context, session_ids, sessions, deadline, done })
     }
 
+    /// Reads each by itself: in a cluster, `MGET` knows only keys of one slot.
+    pub fn one_by_one(self) {
+        let none = self.session_ids.iter().map(|_| Ok(None)).collect();
+        self.look_again(none);
+    }
+
     /// Reads those that have no document again. Done with all documents.
     fn look_again(self, documents: Documents) {
         let is_missing = |document: &Result<Option<String>>| matches!(document, Ok(None));
@@ -68,7 +74,7 @@ impl<D: FnOnce(Result<Documents>) + Send + 'static> Request for GetAll<D> {
         let mut command = Command::new(out, self.session_ids.len() + 1);
         command.word("MGET");
         for id in &self.session_ids {
-            command.named(self.context.prefix(), id);
+            command.named(&self.context.names(id).keys.session_prefix, id);
         }
     }
 

@@ -39,6 +39,19 @@ pub(crate) fn read_update(payload: &str) -> Option<Update> {
     })
 }
 
+/// The session and the `message` of a WebSocket envelope, where its channel does not tell the session.
+pub(crate) fn read_addressed_broadcast(payload: &str) -> Option<(String, &str)> {
+    #[derive(Deserialize)]
+    struct Wire<'a> {
+        #[serde(borrow, rename = "sessionId")]
+        session_id: Cow<'a, str>,
+        #[serde(borrow)]
+        message: &'a RawValue,
+    }
+    let wire: Wire<'_> = serde_json::from_str(payload).ok()?;
+    Some((wire.session_id.into_owned(), wire.message.get()))
+}
+
 /// The `message` of a WebSocket envelope, as the JSON text that its sender wrote.
 pub(crate) fn read_broadcast(payload: &str) -> Option<&str> {
     #[derive(Deserialize)]
@@ -78,6 +91,8 @@ mod tests {
     fn a_broadcast_keeps_the_senders_text() {
         let text = broadcast("s", r#"{"a":[],"b":1e400}"#, 1);
         assert_eq!(read_broadcast(&text), Some(r#"{"a":[],"b":1e400}"#));
+        let addressed = read_addressed_broadcast(&text);
+        assert_eq!(addressed, Some(("s".into(), r#"{"a":[],"b":1e400}"#)));
     }
 
     #[test]

@@ -4,14 +4,19 @@
 //! - `context`: what these commands share; `scripts`: the Lua scripts behind the changes, which hold the
 //!   names of their sessions.
 //! - [`message`]: what is published about sessions, and how it is read.
-//! - `subscription`: what is published, with a connection of its own.
+//! - `subscription`: what is published, by `one_server`, or by `all_masters` of a cluster, each of which is
+//!   listened to by `one_master`. Each has a connection of its own. `stored`: what is re-read after a gap.
 
+mod all_masters;
 mod context;
 mod many;
 pub(crate) mod message;
+mod one_master;
+mod one_server;
 mod read;
 mod reply;
 mod scripts;
+mod stored;
 mod subscription;
 mod write;
 
@@ -38,7 +43,8 @@ pub struct RedisSessions {
 
 impl RedisSessions {
     pub(crate) fn new(connection: Connection, namespace: Namespace) -> Self {
-        Self { connection, context: Arc::new(Context::new(namespace)) }
+        let layout = connection.layout().clone();
+        Self { connection, context: Arc::new(Context::new(layout, namespace)) }
     }
 }
 
@@ -63,6 +69,12 @@ impl Execute<GetMany> for RedisSessions {
         done: impl FnOnce(Result<Documents>) + Send + 'static,
     ) {
         let (connection, context) = (self.connection.clone(), self.context.clone());
-        self.connection.submit(GetAll::new(connection, context, session_ids, deadline, done));
+        let is_one = context.is_one();
+        let all = GetAll::new(connection, context, session_ids, deadline, done);
+        if is_one {
+            self.connection.submit(all);
+        } else {
+            all.one_by_one();
+        }
     }
 }

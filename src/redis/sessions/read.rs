@@ -7,6 +7,7 @@ use super::reply::{document, wrong_type};
 use crate::error::Result;
 use crate::operation::session::Get;
 use crate::redis::command::{About, AsCommand};
+use crate::redis::place::Place;
 use crate::redis::request::Attempt;
 use crate::redis::resp::encode::Command;
 
@@ -14,11 +15,17 @@ impl AsCommand for Get {
     type Context = Context;
 
     fn encode(&self, context: &Context, _attempt: &Attempt, out: &mut Vec<u8>) {
-        Command::new(out, 2).word("GET").named(context.prefix(), &self.session_id);
+        Command::new(out, 2)
+            .word("GET")
+            .named(&context.names(&self.session_id).keys.session_prefix, &self.session_id);
     }
 
     fn about(&self, context: &Context) -> About {
         About::Reads(context.hash(&self.session_id))
+    }
+
+    fn place<'a>(&'a self, context: &'a Context) -> Place<'a> {
+        context.place(&self.session_id)
     }
 
     fn documents(&self) -> usize {

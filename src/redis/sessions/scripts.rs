@@ -4,7 +4,8 @@
 //! A script is the concatenation of the ledger's part ([`Script::noting`]), the constants, and the
 //! files in `scripts/`, each of which names its keys, arguments and answers.
 
-use crate::operation::names::{Namespace, Stream};
+use crate::keys::Keys;
+use crate::operation::names::Namespace;
 use crate::operation::record;
 use crate::operation::rule::Rule;
 use crate::redis::script::Script;
@@ -29,10 +30,11 @@ pub(crate) struct Scripts {
 }
 
 impl Scripts {
-    /// The scripts of a namespace.
-    pub fn new(namespace: &Namespace) -> Self {
+    /// The scripts of a namespace, with these names: those of one of so many partitions; `None`: those of
+    /// one server.
+    pub fn new(namespace: &Namespace, keys: &Keys, partitions: Option<usize>) -> Self {
         let script = |event: &str, parts: &[&str]| {
-            let constants = constants(namespace, event);
+            let constants = constants(namespace, keys, partitions, event);
             Script::noting(&[&constants, RIGHTS, ANNOUNCE, &parts.concat()].concat())
         };
         Self {
@@ -61,19 +63,23 @@ impl Scripts {
 }
 
 /// The constants, as the files in `scripts/` name them.
-fn constants(namespace: &Namespace, event: &str) -> String {
-    let Namespace { keys, ttl_seconds, audit, .. } = namespace;
+fn constants(namespace: &Namespace, keys: &Keys, partitions: Option<usize>, event: &str) -> String {
+    let Namespace { ttl_seconds, audit, .. } = namespace;
+    let limit = audit.as_deref().map_or(0, |stream| stream.share(partitions.unwrap_or(1)));
     [
         // Before the session id in a session's key.
         ("KEY_PREFIX", quoted(&keys.session_prefix)),
-        // Where updates and deletions are published.
+        // What updates say their sessions' prefix is.
+        ("TOLD_PREFIX", quoted(&namespace.keys.session_prefix)),
+        // How and where updates and deletions are published.
+        ("PUBLISH", quoted(if partitions.is_some() { "SPUBLISH" } else { "PUBLISH" })),
         ("CHANNEL", quoted(&keys.updates_channel)),
         // Of a session, seconds. A string: Redis formats each number that a command gets.
         ("TTL", quoted(&ttl_seconds.to_string())),
         // What the audit record says has happened.
         ("EVENT", quoted(event)),
         // How many audit records may wait; 0: any number.
-        ("BACKLOG_LIMIT", audit.as_deref().map_or(0, Stream::limit).to_string()),
+        ("BACKLOG_LIMIT", limit.to_string()),
     ]
     .map(|(name, literal)| format!("local {name} = {literal}\n"))
     .concat()
@@ -100,11 +106,17 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::keys::{AuditKeys, Keys};
+    use crate::keys::AuditKeys;
+    use crate::operation::names::Stream;
 
     fn namespace(session_prefix: &str) -> Namespace {
         let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
         Namespace { keys, ttl_seconds: 60, replicas: None, audit: None }
+    }
+
+    fn scripts(session_prefix: &str) -> Scripts {
+        let namespace = namespace(session_prefix);
+        Scripts::new(&namespace, &namespace.keys, None)
     }
 
     #[test]
@@ -121,8 +133,10 @@ mod tests {
         let stream = Stream { keys: AuditKeys::of("q"), max_backlog: Some(7), replicas: None };
         let namespace = Namespace { audit: Some(Arc::new(stream)), ..namespace("p:\n") };
         assert_eq!(
-            constants(&namespace, "happened"),
+            constants(&namespace, &namespace.keys, None, "happened"),
             r#"local KEY_PREFIX = "p:\010"
+local TOLD_PREFIX = "p:\010"
+local PUBLISH = "PUBLISH"
 local CHANNEL = "session-updates"
 local TTL = "60"
 local EVENT = "happened"
@@ -134,7 +148,7 @@ local BACKLOG_LIMIT = 7
     #[test]
     fn each_rule_and_each_namespace_has_scripts_of_its_own() {
         let rules = [Rule::Create, Rule::CreateIfAbsent, Rule::Locked { expected: 1 }, Rule::Any];
-        let namespaces = ["session:", "other:"].map(|prefix| Scripts::new(&namespace(prefix)));
+        let namespaces = ["session:", "other:"].map(scripts);
         let mut digests: Vec<&str> = namespaces
             .iter()
             .flat_map(|scripts| {
@@ -149,7 +163,7 @@ local BACKLOG_LIMIT = 7
 
     #[test]
     fn equal_namespaces_share_their_scripts() {
-        let [one, other] = [(); 2].map(|()| Scripts::new(&namespace("p:")));
+        let [one, other] = [(); 2].map(|()| scripts("p:"));
         assert_eq!(one.write(Rule::Any).digest(), other.write(Rule::Any).digest());
     }
 }

@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::context::Context;
+use super::context::{Context, Names};
 use super::message;
 use super::reply::{unexpected, wrong_type};
 use crate::document::Draft;
@@ -11,6 +11,7 @@ use crate::operation::replicas::Replicas;
 use crate::operation::rule::Rule;
 use crate::operation::session::{Broadcast, Delete, Deleted, Touch, Write, Written};
 use crate::redis::command::{About, AsCommand};
+use crate::redis::place::Place;
 use crate::redis::request::Attempt;
 use crate::redis::resp::encode::Command;
 use crate::redis::script::Script;
@@ -19,16 +20,16 @@ use crate::redis::script::Script;
 /// audit, the record's id, which the caller appends last.
 fn begin<'a>(
     out: &'a mut Vec<u8>,
-    (context, script): (&Context, &Script),
+    (names, script): (&Names, &Script),
     attempt: &Attempt,
     session_id: &str,
     arguments: usize,
 ) -> Command<'a> {
-    let session = [context.prefix(), session_id];
-    match &context.namespace.audit {
+    let session = [names.keys.session_prefix.as_str(), session_id];
+    match &names.stream {
         None => script.noted(out, attempt, &[session], arguments),
-        Some(audit) => {
-            let stream = [&*audit.keys.stream, ""];
+        Some(stream) => {
+            let stream = [stream.as_str(), ""];
             script.noted(out, attempt, &[session, stream], arguments + 1)
         }
     }
@@ -53,8 +54,9 @@ impl AsCommand for Write {
             Rule::Any => Some(draft.version.unwrap_or(0) + 1), // Where nothing is stored.
         };
         let arguments = 2 + usize::from(version.is_some());
-        let script = context.scripts.write(*rule);
-        let mut command = begin(out, (context, script), attempt, session_id, arguments);
+        let names = context.names(session_id);
+        let script = (names, names.scripts.write(*rule));
+        let mut command = begin(out, script, attempt, session_id, arguments);
         command.joined(head.iter().map(String::as_bytes).chain(draft.tail()));
         command.number(self.now_ms.unsigned_abs());
         if let Some(version) = version {
@@ -65,6 +67,10 @@ impl AsCommand for Write {
 
     fn about(&self, context: &Context) -> About {
         About::Writes(context.hash(&self.session_id))
+    }
+
+    fn place<'a>(&'a self, context: &'a Context) -> Place<'a> {
+        context.place(&self.session_id)
     }
 
     fn notes(&self) -> bool {
@@ -112,14 +118,19 @@ impl AsCommand for Delete {
     type Context = Context;
 
     fn encode(&self, context: &Context, attempt: &Attempt, out: &mut Vec<u8>) {
-        let script = context.scripts.delete();
-        let mut command = begin(out, (context, script), attempt, &self.session_id, 1);
+        let names = context.names(&self.session_id);
+        let script = (names, names.scripts.delete());
+        let mut command = begin(out, script, attempt, &self.session_id, 1);
         command.number(self.now_ms.unsigned_abs());
         end(command, context, self.record_id.as_deref());
     }
 
     fn about(&self, context: &Context) -> About {
         About::Writes(context.hash(&self.session_id))
+    }
+
+    fn place<'a>(&'a self, context: &'a Context) -> Place<'a> {
+        context.place(&self.session_id)
     }
 
     fn notes(&self) -> bool {
@@ -144,12 +155,16 @@ impl AsCommand for Touch {
     fn encode(&self, context: &Context, _attempt: &Attempt, out: &mut Vec<u8>) {
         Command::new(out, 3)
             .word("EXPIRE")
-            .named(context.prefix(), &self.session_id)
+            .named(&context.names(&self.session_id).keys.session_prefix, &self.session_id)
             .number(context.namespace.ttl_seconds.into());
     }
 
     fn about(&self, context: &Context) -> About {
         About::Writes(context.hash(&self.session_id))
+    }
+
+    fn place<'a>(&'a self, context: &'a Context) -> Place<'a> {
+        context.place(&self.session_id)
     }
 
     fn replicas(&self, context: &Context) -> Option<Replicas> {
@@ -165,14 +180,23 @@ impl AsCommand for Broadcast {
     type Context = Context;
 
     fn encode(&self, context: &Context, _attempt: &Attempt, out: &mut Vec<u8>) {
-        Command::new(out, 3)
-            .word("PUBLISH")
-            .named(&context.namespace.keys.ws_channel_prefix, &self.session_id)
-            .word(message::broadcast(&self.session_id, &self.message, self.now_ms));
+        let names = context.names(&self.session_id);
+        let channel = &names.keys.ws_channel_prefix;
+        let mut command = Command::new(out, 3);
+        if names.is_partition {
+            command.word("SPUBLISH").word(channel);
+        } else {
+            command.word("PUBLISH").named(channel, &self.session_id);
+        }
+        command.word(message::broadcast(&self.session_id, &self.message, self.now_ms));
     }
 
     fn about(&self, context: &Context) -> About {
         About::Tells(context.hash(&self.session_id))
+    }
+
+    fn place<'a>(&'a self, context: &'a Context) -> Place<'a> {
+        context.place(&self.session_id)
     }
 
     fn read(self, _context: &Context, reply: Result<Value>) -> Result<()> {

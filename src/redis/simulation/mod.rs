@@ -8,7 +8,8 @@
 //! first (0): a failure names the seed that repeats it.
 
 mod check;
-mod request;
+mod cluster;
+pub(super) mod request;
 mod server;
 mod world;
 

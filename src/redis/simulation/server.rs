@@ -157,6 +157,12 @@ impl Server {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let is_replica = self.is_demoted(connection);
         let Rights { hello, role, wait, .. } = self.rights;
+        if let Mode::RefusesAll(error) = self.mode
+            && (role || words[0] != "ROLE")
+            && words[0] != "HELLO"
+        {
+            return (format!("-{error} by the simulation\r\n").into_bytes(), Duration::ZERO);
+        }
         let reply = match words[..] {
             ["HELLO"] if hello && is_replica => "%1\r\n$4\r\nrole\r\n$7\r\nreplica\r\n",
             ["HELLO"] if hello => "%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n",

@@ -8,9 +8,10 @@ use super::request::{Asked, Kind};
 use super::server::{Mode, Reply, Rights, Server, WORDS};
 use crate::operation::replicas::Replicas;
 use crate::redis::dispatcher::{Dispatcher, Fence};
-use crate::redis::greeting::Identity;
+use crate::redis::greeting::{Identity, Question};
 use crate::redis::pending::Settled;
 use crate::redis::resp::decoder::{Decoder, Frame};
+use crate::redis::role::Role;
 
 /// What happens at a time.
 enum Event {
@@ -217,7 +218,7 @@ impl World {
             }
             Event::Timer => {
                 self.take_back();
-                self.dispatcher.expire(self.now)
+                self.dispatcher.expire(0, self.now)
             }
             Event::Server(mode) => {
                 self.tell(format!("the server: {mode:?}"));
@@ -262,18 +263,18 @@ impl World {
                 self.story.push(format!("{at:?}: told {} {:?}", asked.id, asked.outcomes()));
             }
         }
-        let unfit = self.dispatcher.unfit().map(str::to_owned);
+        let unfit = self.dispatcher.unfit(0).map(str::to_owned);
         if let Some(reason) = worked.err().or(unfit)
             && self.connection.is_some()
         {
             self.take_back();
             self.connection = None;
             self.tell(format!("lost: {reason}"));
-            self.dispatcher.lost(reason);
+            self.dispatcher.lost(0, reason, self.now);
             self.reconnect();
             return self.follow(Ok(()));
         }
-        if let Some(at) = self.dispatcher.timeout()
+        if let Some(at) = self.dispatcher.timeout(0)
             && self.timer.is_none_or(|timer| timer > at || timer <= self.now)
         {
             self.timer = Some(at);
@@ -284,7 +285,7 @@ impl World {
     /// The dispatcher has back what the socket has not taken.
     fn take_back(&mut self) {
         if let Some(connection) = &mut self.connection {
-            self.dispatcher.return_unsent(&std::mem::take(&mut connection.outlet));
+            self.dispatcher.return_unsent(0, &std::mem::take(&mut connection.outlet));
         }
     }
 
@@ -297,13 +298,13 @@ impl World {
     fn connect(&mut self) {
         let is_over = self.now > self.begun + Duration::from_secs(30);
         if self.server.mode == Mode::Down || self.random.u8(..) < 20 || is_over {
-            self.dispatcher.lost(String::from("connection refused"));
+            self.dispatcher.lost(0, String::from("connection refused"), self.now);
             if !is_over {
                 self.reconnect();
             }
             return;
         }
-        let fenced = match self.dispatcher.fence().clone() {
+        let fenced = match self.dispatcher.fence(0) {
             Fence::NotNeeded => true,
             Fence::Needed(None) => false,
             Fence::Needed(Some(old)) => {
@@ -314,7 +315,7 @@ impl World {
                     self.server.kill(old.id);
                 }
                 if fails_before || fails_after {
-                    self.dispatcher.lost(String::from("timed out"));
+                    self.dispatcher.lost(0, String::from("timed out"), self.now);
                     return self.reconnect();
                 }
                 self.server.rights.fence
@@ -338,7 +339,8 @@ impl World {
         self.tell(format!("connection {id}, fenced: {fenced}"));
         let may_ask = self.server.rights.fence || self.random.bool();
         let identity = may_ask.then(|| Identity { id, name: id.to_string() });
-        self.dispatcher.connected(identity, fenced, self.now, self.now);
+        let role = Role::greeted(self.now, Some(Question::Hello));
+        self.dispatcher.connected(0, identity, fenced, role, self.now);
     }
 
     /// The socket takes all, or a part and is full for a while.
@@ -349,7 +351,7 @@ impl World {
                 return;
             };
             if connection.outlet.is_empty() {
-                self.dispatcher.take_unsent(&mut connection.outlet);
+                self.dispatcher.take_unsent(0, &mut connection.outlet);
             }
             if connection.outlet.is_empty() {
                 return;
@@ -439,10 +441,10 @@ impl World {
             *self.replies.entry(id).or_default() += 1;
         }
         one.decoder.buffer().extend_from_slice(&bytes);
-        self.dispatcher.received(self.now);
+        self.dispatcher.received(0, self.now);
         while let Some(frame) = one.decoder.next().map_err(|error| error.to_string())? {
             let Frame::Reply(value, size) = frame else { continue };
-            self.dispatcher.replied(value, size, self.now)?;
+            self.dispatcher.replied(0, value, size, self.now)?;
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! The master that sentinels name, for those who connect to it. The sentinels are asked by a task
 //! ([`keep_watch`](super::watcher::keep_watch)) that publishes what it learns here.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +9,7 @@ use rustls::ClientConfig;
 use tokio::sync::{Notify, watch};
 
 use crate::redis::greeting::Login;
-use crate::redis::topology::endpoint::Endpoint;
+use crate::redis::topology::endpoint::{Endpoint, NatMap};
 
 /// A group of servers, and how its sentinels are reached.
 pub(crate) struct Group {
@@ -22,7 +21,7 @@ pub(crate) struct Group {
     pub login: Login,
     pub tls: Option<Arc<ClientConfig>>,
     /// Where the servers and sentinels are really, by the address that sentinels announce.
-    pub nat_map: HashMap<String, Endpoint>,
+    pub nat_map: NatMap,
 }
 
 impl fmt::Display for Group {
@@ -34,12 +33,6 @@ impl fmt::Display for Group {
 }
 
 impl Group {
-    /// Where to connect for an address that sentinels announce.
-    pub fn mapped(&self, announced: &Endpoint) -> Endpoint {
-        let Endpoint { host, port } = announced;
-        self.nat_map.get(&format!("{host}:{port}")).unwrap_or(announced).clone()
-    }
-
     /// Whether the sentinels of both look after the same servers: the name is the same, and one of
     /// the sentinels.
     pub fn is_same(&self, other: &Self) -> bool {

@@ -60,7 +60,10 @@ pub(crate) fn advised(reason: String) -> String {
     if begins("NOAUTH") {
         // Redis' own text is about `HELLO`.
         String::from("NOAUTH it requires a password: set sentinelPassword")
-    } else if begins("WRONGPASS") || begins("ERR AUTH") || begins("NOPERM") {
+    } else if ["WRONGPASS", "ERR AUTH", "ERR Client sent AUTH", "ERR invalid password", "NOPERM"]
+        .into_iter()
+        .any(begins)
+    {
         format!("{reason}: check sentinelUsername and sentinelPassword")
     } else {
         reason
@@ -87,7 +90,13 @@ fn known(name: &str, value: Value) -> Result<Value, String> {
 }
 
 fn endpoint(host: Option<&str>, port: Option<&str>) -> Option<Endpoint> {
-    let host = host.filter(|host| !host.is_empty())?.to_owned();
+    // Errors name it.
+    let is_host = |host: &&str| {
+        let is_part =
+            |one: char| !one.is_whitespace() && !one.is_control() && !"/@?#".contains(one);
+        !host.is_empty() && host.chars().all(is_part)
+    };
+    let host = host.filter(is_host)?.to_owned();
     let port = port?.parse().ok().filter(|port| *port != 0)?;
     Some(Endpoint { host, port })
 }
@@ -141,6 +150,9 @@ mod tests {
         };
         assert!(refused("ERR unknown command 'SENTINEL', with args").contains("no sentinel"));
         assert!(refused("ERR No such master with that name").contains("\"games\""));
+        for line in ["ERR Client sent AUTH, but no password is set", "ERR invalid password"] {
+            assert!(refused(line).contains("sentinelPassword"), "{line}");
+        }
         assert!(refused("NOAUTH Authentication required.").contains("sentinelPassword"));
         let master = value(&format!("%1 {EPOCH}"));
         let gone = read("games", [master, Value::Nil, Value::Nil]).expect_err("a refusal");
@@ -149,7 +161,13 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_refused() {
-        for address in ["*2 $0  $4 6380 ", "*2 $1 h $1 0 ", "*2 $1 h $2 -1 "] {
+        for address in [
+            "*2 $0  $4 6380 ",
+            "*2 $1 h $1 0 ",
+            "*2 $1 h $2 -1 ",
+            "*2 $3 a\tb $4 6380 ",
+            "*2 $15 redis://:p4ss@h $4 6380 ",
+        ] {
             let answers = [value(&format!("%1 {EPOCH}")), value(address), Value::Nil];
             assert!(read("m", answers).is_err(), "{address}");
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use redis::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, within};
 use crate::redis::options::{Address, Options, Place};
 use crate::redis::subscriber::{Event, Subscriber, Topics};
@@ -59,7 +59,10 @@ impl Watcher {
                 self.follow(order).await;
             }
             self.master.publish(News {
-                master: self.sentinels.master().map(|master| self.master.group.mapped(master)),
+                master: self
+                    .sentinels
+                    .master()
+                    .map(|master| self.master.group.nat_map.mapped(master)),
                 trouble: self.sentinels.trouble(),
             });
             let timeout = self.sentinels.timeout();
@@ -93,8 +96,8 @@ impl Watcher {
                     self.sentinels.told(endpoint, Instant::now());
                 }
             }
-            Event::Message { .. } | Event::Marker(_) => {}
-            Event::Lost { .. } => {
+            Event::Message { .. } | Event::Marker(_) | Event::Moved(_) => {}
+            Event::Lost { .. } | Event::IsCluster => {
                 self.listener = None;
                 self.sentinels.silent(Instant::now());
             }
@@ -130,11 +133,9 @@ async fn ask(group: Arc<Group>, sentinel: Endpoint) -> Outcome {
     let options = options(&group, &sentinel);
     let answers = async {
         let mut link = Link::open(&options).await?;
-        let mut answers = [const { Value::Nil }; 3];
-        for (question, answer) in report::questions(&group.name).iter().zip(&mut answers) {
-            *answer = link.ask(question).await?;
-        }
-        Ok(answers)
+        // Together: a sentinel that answers slowly has time for one round trip behind its greeting.
+        let answers = link.ask_all(report::questions(&group.name).iter()).await?;
+        answers.try_into().map_err(|_| link.lost("it gave no answer"))
     };
     let outcome = match within(options.connect_timeout, &options, answers).await {
         Ok(answers) => report::read(&group.name, answers),
@@ -144,6 +145,7 @@ async fn ask(group: Arc<Group>, sentinel: Endpoint) -> Outcome {
 }
 
 fn options(group: &Group, sentinel: &Endpoint) -> Options {
-    let address = Address::Tcp { endpoint: group.mapped(sentinel), tls: group.tls.clone() };
-    Options::new(Place::Fixed(address), group.login.clone())
+    let address = Address::Tcp { endpoint: group.nat_map.mapped(sentinel), tls: group.tls.clone() };
+    let options = Options::new(Place::Fixed(address), group.login.clone());
+    Options { expected: Expected::Sentinel, ..options }
 }

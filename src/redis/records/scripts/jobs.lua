@@ -6,7 +6,7 @@
 -- ARGV[2]  how many jobs to return at most
 --
 -- Returns {the jobs, each as {id, data, name, time of its creation, 1 if a worker has locked it, else
--- 0}, 1 if there may be more, else 0}.
+-- 0, the id of the record that it is to become, or ''}, 1 if there may be more, else 0}.
 
 local skip, count = tonumber(ARGV[1]), tonumber(ARGV[2])
 local ids = {}
@@ -20,9 +20,10 @@ local jobs, bytes = {}, 0
 for i, id in ipairs(ids) do
   -- A script blocks Redis: it reads a limited number of bytes.
   if bytes > 4194304 then break end
-  local job = redis.call('HMGET', KEYS[2] .. id, 'data', 'name', 'timestamp')
+  local job = redis.call('HMGET', KEYS[2] .. id, 'data', 'name', 'timestamp',
+    'synckairosRecord')
   local locked = redis.call('EXISTS', KEYS[2] .. id .. ':lock')
-  jobs[i] = {id, job[1] or '', job[2] or '', job[3] or '', locked}
+  jobs[i] = {id, job[1] or '', job[2] or '', job[3] or '', locked, job[4] or ''}
   bytes = bytes + #(job[1] or '')
 end
 return {jobs, (#jobs == count or #jobs < #ids) and 1 or 0}

@@ -31,12 +31,12 @@ local function announce(answer, key, document, now, stream, id)
   if not failed then
     -- The document is one string here. cjson keeps strings as they are; it would change numbers and
     -- empty lists inside the document.
-    local told = redis.pcall('PUBLISH', CHANNEL, cjson.encode({
+    local told = redis.pcall(PUBLISH, CHANNEL, cjson.encode({
       sessionId = session_id,
       state = document,
       deleted = not document or nil,
       timestamp = tonumber(now),
-      keyPrefix = KEY_PREFIX,
+      keyPrefix = TOLD_PREFIX,
     }))
     failed = type(told) == 'table' and told
   end

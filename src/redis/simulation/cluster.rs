@@ -1,0 +1,615 @@
+//! The dispatcher against a simulated cluster, by seed: masters die and others take over, slots move, by
+//! whole or key by key, nodes learn of it late, connections end. What callers were told is compared with
+//! what was executed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use redis::Value;
+use tokio::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::operation::Effect;
+use crate::redis::dispatcher::{Dispatcher, Fence};
+use crate::redis::greeting::{Identity, Question};
+use crate::redis::order::{Access, SessionHash};
+use crate::redis::pending::Settled;
+use crate::redis::place::Place;
+use crate::redis::request::{Attempt, Request};
+use crate::redis::resp::decoder::{Decoder, Frame};
+use crate::redis::resp::encode::Command;
+use crate::redis::role::Role;
+use crate::redis::topology::cluster::NodeNumber;
+use crate::redis::topology::endpoint::{Endpoint, NatMap};
+use crate::redis::topology::seeds::Seeds;
+use crate::redis::topology::slot::Slot;
+use crate::redis::topology::view::{Master, View};
+
+/// How many nodes there are, and how many of all slots are used: the same part of each tenth.
+const NODES: usize = 5;
+const GROUPS: u16 = 8;
+const WIDTH: u16 = Slot::COUNT / GROUPS;
+
+/// How long something happens, and how long callers wait.
+const BUSY: Duration = Duration::from_secs(20);
+const PATIENCE: [u64; 2] = [200, 15_000];
+
+/// The calls that are made when all nodes know of everything, which are all to be done: by number, when,
+/// and within how long.
+const LATE_CALLS: u64 = 1000;
+const CALM: Duration = Duration::from_secs(23);
+const LATE_PATIENCE: Duration = Duration::from_secs(6);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Done(i64),
+    Unavailable,
+    Unknown,
+}
+
+type Outcomes = Arc<Mutex<Vec<(u64, Told)>>>;
+
+/// A read or a write of a session, with a tag of its slot.
+#[derive(Clone)]
+struct Call {
+    id: u64,
+    writes: bool,
+    session: SessionHash,
+    deadline: Instant,
+    outcomes: Outcomes,
+}
+
+fn slot_of(session: SessionHash) -> Slot {
+    let group = u16::try_from(session % u64::from(GROUPS)).expect("a group");
+    Slot::new(group * WIDTH).expect("a slot")
+}
+
+impl Request for Call {
+    fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>) {
+        Command::new(out, 5)
+            .word(if self.writes { "WRITE" } else { "READ" })
+            .number(self.id)
+            .number(self.session)
+            .number(attempt.entry.as_ref().map_or(0, |entry| entry.number))
+            .word(if attempt.repeated { "repeated" } else { "" });
+    }
+
+    fn effect(&self) -> Effect {
+        if self.writes { Effect::Recognised } else { Effect::Read }
+    }
+
+    fn access(&self) -> Access<'_> {
+        match self.writes {
+            true => Access::Write(self.session),
+            false => Access::Read(std::slice::from_ref(&self.session)),
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place::Partition { slot: slot_of(self.session), tag: "t" }
+    }
+
+    fn notes(&self) -> bool {
+        self.writes
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn settle(self: Box<Self>, outcome: Result<Value>) {
+        let told = match outcome {
+            Ok(Value::Int(version)) => Told::Done(version),
+            Err(Error::Unavailable { .. }) => Told::Unavailable,
+            Err(Error::OutcomeUnknown { .. }) => Told::Unknown,
+            other => panic!("{other:?}"),
+        };
+        self.outcomes.lock().expect("outcomes").push((self.id, told));
+    }
+}
+
+struct Node {
+    is_alive: bool,
+    /// Who it believes to own each group, with the epoch of that.
+    known: Vec<(usize, u64)>,
+    to_learn: Vec<(Instant, usize, (usize, u64))>,
+    epoch: u64,
+}
+
+/// A connection of the client, and what it has received of a command.
+struct Connection {
+    node: usize,
+    input: Decoder,
+    output: Decoder,
+    /// The server executes nothing more that comes by it.
+    is_killed: bool,
+    is_asking: bool,
+    arrives: [Instant; 2],
+}
+
+enum Event {
+    Call(Call),
+    Chaos,
+    ToNode(u64, Vec<u8>),
+    ToClient(u64, Vec<u8>),
+    Ended(u64),
+    Connect(NodeNumber),
+    Map(Endpoint),
+    Tick,
+}
+
+struct World {
+    random: fastrand::Rng,
+    begun: Instant,
+    now: Instant,
+    events: BTreeMap<(Instant, u64), Event>,
+    last: u64,
+    dispatcher: Dispatcher,
+    nodes: Vec<Node>,
+    owners: Vec<usize>,
+    epoch: u64,
+    /// The group that moves key by key, and where to.
+    moving: Option<(usize, usize)>,
+    connections: BTreeMap<u64, Connection>,
+    /// The connection of each node that has a supervisor; 0: it is being made.
+    current: BTreeMap<NodeNumber, u64>,
+    may_fence: bool,
+    versions: HashMap<u64, i64>,
+    ledger: HashMap<(u16, u64), i64>,
+    /// The writes, in the order in which they were executed.
+    executed: Vec<u64>,
+    called: Vec<Call>,
+    outcomes: Outcomes,
+    redirections: u32,
+    /// When it looks at the time next.
+    tick: Instant,
+}
+
+fn endpoint(node: usize) -> Endpoint {
+    Endpoint { host: "h".into(), port: u16::try_from(node + 1).expect("a port") }
+}
+
+fn node_at(endpoint: &Endpoint) -> usize {
+    usize::from(endpoint.port) - 1
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        let begun = Instant::now();
+        let owners: Vec<usize> = (0..usize::from(GROUPS)).map(|group| group % 3).collect();
+        let known: Vec<_> = owners.iter().map(|owner| (*owner, *owner as u64 + 1)).collect();
+        let node = |_| Node { is_alive: true, known: known.clone(), to_learn: vec![], epoch: 3 };
+        let stall = Duration::from_secs(2);
+        let mut dispatcher =
+            Dispatcher::new("cluster".into(), stall, fastrand::Rng::with_seed(seed));
+        let nodes = (0..NODES).map(endpoint).collect();
+        dispatcher.is_part_of_cluster(Seeds { nodes, nat_map: NatMap::default() }, begun);
+        let mut world = Self {
+            may_fence: seed.is_multiple_of(2),
+            begun,
+            now: begun,
+            events: BTreeMap::new(),
+            last: 0,
+            dispatcher,
+            nodes: (0..NODES).map(node).collect(),
+            owners,
+            epoch: 3,
+            moving: None,
+            connections: BTreeMap::new(),
+            current: BTreeMap::new(),
+            versions: HashMap::new(),
+            ledger: HashMap::new(),
+            executed: Vec::new(),
+            called: Vec::new(),
+            outcomes: Outcomes::default(),
+            redirections: 0,
+            tick: begun,
+            random,
+        };
+        for id in 0..world.random.u64(20..150) {
+            let at = begun + BUSY.mul_f64(world.random.f64());
+            let [least, most] = PATIENCE;
+            let call = Call {
+                id,
+                writes: world.random.bool(),
+                session: world.random.u64(0..12),
+                deadline: at + Duration::from_millis(world.random.u64(least..most)),
+                outcomes: world.outcomes.clone(),
+            };
+            world.at(at, Event::Call(call));
+        }
+        for id in LATE_CALLS..LATE_CALLS + 12 {
+            let (at, session) = (begun + CALM, id - LATE_CALLS);
+            let (writes, outcomes) = (world.random.bool(), world.outcomes.clone());
+            let deadline = at + LATE_PATIENCE;
+            world.at(at, Event::Call(Call { id, writes, session, deadline, outcomes }));
+        }
+        for _ in 0..world.random.usize(0..14) {
+            let at = begun + BUSY.mul_f64(world.random.f64());
+            world.at(at, Event::Chaos);
+        }
+        world
+    }
+
+    fn at(&mut self, at: Instant, event: Event) {
+        self.last += 1;
+        self.events.insert((at, self.last), event);
+    }
+
+    fn soon(&mut self, least: u64, most: u64) -> Instant {
+        self.now + Duration::from_millis(self.random.u64(least..most))
+    }
+
+    fn run(&mut self) {
+        let end = self.begun + BUSY + Duration::from_millis(PATIENCE[1]) + Duration::from_secs(1);
+        while self.now < end {
+            let Some(((at, _), event)) = self.events.pop_first() else { break };
+            self.now = self.now.max(at);
+            for node in &mut self.nodes {
+                node.learn(self.now);
+            }
+            self.happens(event);
+            self.look();
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Call(call) => {
+                self.called.push(call.clone());
+                self.dispatcher.submit(Box::new(call));
+            }
+            Event::Chaos => self.chaos(),
+            Event::Tick => {}
+            Event::Map(at) => {
+                let node = &self.nodes[node_at(&at)];
+                if node.is_alive {
+                    let view = node.view();
+                    self.dispatcher.map_answered(&view, self.now);
+                } else {
+                    self.dispatcher.map_unanswered("refused".into(), self.now);
+                }
+            }
+            Event::Connect(number) => self.connect(number),
+            Event::ToNode(id, bytes) => self.received(id, &bytes),
+            Event::ToClient(id, bytes) => self.replied(id, &bytes),
+            Event::Ended(id) => self.ended(id),
+        }
+        self.dispatcher.pump(self.now);
+    }
+
+    /// Everything that the shell does after something has happened.
+    fn look(&mut self) {
+        self.dispatcher.expire_waiting(self.now);
+        for number in 0..self.dispatcher.nodes() {
+            if let Some(id) = self.current.get(&number).copied().filter(|id| *id > 0) {
+                let broken = self.dispatcher.expire(number, self.now).is_err();
+                if broken || self.dispatcher.unfit(number).is_some() {
+                    self.ended(id);
+                    continue;
+                }
+                let mut bytes = Vec::new();
+                self.dispatcher.take_unsent(number, &mut bytes);
+                if !bytes.is_empty() {
+                    let at = self.soon(1, 40);
+                    let at = self.in_order(id, 0, at);
+                    self.at(at, Event::ToNode(id, bytes));
+                }
+            } else if self.dispatcher.has_work(number) && !self.current.contains_key(&number) {
+                self.current.insert(number, 0);
+                let at = self.soon(1, 100);
+                self.at(at, Event::Connect(number));
+            }
+            if self.dispatcher.dismiss(number) {
+                self.current.retain(|served, id| *served != number || *id == 0);
+            }
+        }
+        if let Some(at) = self.dispatcher.ask_for_map(self.now) {
+            let due = self.soon(1, 300);
+            self.at(due, Event::Map(at));
+        }
+        self.dispatcher.take_settled().into_iter().for_each(Settled::tell);
+        let nodes = (0..self.dispatcher.nodes()).filter_map(|one| self.dispatcher.timeout(one));
+        if let Some(at) = nodes.chain(self.dispatcher.map_timeout()).min() {
+            let at = at.max(self.now + Duration::from_millis(1));
+            if self.tick <= self.now || at < self.tick {
+                self.tick = at;
+                self.at(at, Event::Tick);
+            }
+        }
+    }
+
+    fn in_order(&mut self, id: u64, way: usize, at: Instant) -> Instant {
+        let Some(connection) = self.connections.get_mut(&id) else { return at };
+        connection.arrives[way] = connection.arrives[way].max(at);
+        connection.arrives[way]
+    }
+
+    fn connect(&mut self, number: NodeNumber) {
+        let Some(at) = self.dispatcher.endpoint(number).cloned() else { return };
+        let node = node_at(&at);
+        if !self.nodes[node].is_alive {
+            self.dispatcher.lost(number, "refused".into(), self.now);
+            let at = self.soon(50, 500);
+            return self.at(at, Event::Connect(number));
+        }
+        let fenced = match self.dispatcher.fence(number) {
+            Fence::NotNeeded => true,
+            Fence::Needed(old) if self.may_fence => {
+                let old = old.and_then(|old| u64::try_from(old.id).ok());
+                if let Some(old) = old.and_then(|old| self.connections.get_mut(&old)) {
+                    old.is_killed = true;
+                }
+                true
+            }
+            Fence::Needed(_) => false,
+        };
+        self.last += 1;
+        let id = self.last;
+        let arrives = [self.now; 2];
+        let (input, output) = (Decoder::default(), Decoder::default());
+        let (is_killed, is_asking) = (false, false);
+        self.connections
+            .insert(id, Connection { node, input, output, is_killed, is_asking, arrives });
+        self.current.insert(number, id);
+        let identity = Identity { id: i64::try_from(id).expect("an id"), name: id.to_string() };
+        let role = Role::greeted(self.now, Some(Question::Hello));
+        self.dispatcher.connected(number, Some(identity), fenced, role, self.now);
+    }
+
+    fn number_of(&self, id: u64) -> Option<NodeNumber> {
+        self.current.iter().find(|(_, current)| **current == id).map(|(number, _)| *number)
+    }
+
+    /// The client learns that a connection is over. What it has sent may yet be executed.
+    fn ended(&mut self, id: u64) {
+        let Some(number) = self.number_of(id) else { return };
+        self.dispatcher.lost(number, "ended".into(), self.now);
+        self.current.remove(&number);
+    }
+
+    fn replied(&mut self, id: u64, bytes: &[u8]) {
+        let Some(number) = self.number_of(id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.output.buffer().extend_from_slice(bytes);
+        self.dispatcher.received(number, self.now);
+        while let Some(connection) = self.connections.get_mut(&id)
+            && let Ok(Some(Frame::Reply(value, size))) = connection.output.next()
+        {
+            self.dispatcher.replied(number, value, size, self.now).expect("a reply that is owed");
+        }
+    }
+
+    fn received(&mut self, id: u64, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if !self.nodes[connection.node].is_alive || connection.is_killed {
+            return;
+        }
+        connection.input.buffer().extend_from_slice(bytes);
+        let mut commands = Vec::new();
+        while let Ok(Some(Frame::Reply(value, _))) = connection.input.next() {
+            commands.push(redis::from_redis_value::<Vec<String>>(value).expect("words"));
+        }
+        let replies: String = commands.iter().map(|words| self.execute(id, words)).collect();
+        let at = self.soon(1, 40);
+        let at = self.in_order(id, 1, at);
+        self.at(at, Event::ToClient(id, replies.into_bytes()));
+    }
+
+    fn execute(&mut self, id: u64, words: &[String]) -> String {
+        let connection = self.connections.get_mut(&id).expect("a connection");
+        let node = connection.node;
+        let was_asking = std::mem::take(&mut connection.is_asking);
+        let number = |at: usize| words[at].parse::<u64>().expect("a number");
+        match words[0].as_str() {
+            "ASKING" => {
+                connection.is_asking = true;
+                return "+OK\r\n".into();
+            }
+            "HELLO" => return "%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n".into(),
+            _ => {}
+        }
+        let session = number(2);
+        let slot = slot_of(session).number();
+        let group = usize::from(slot / WIDTH);
+        let owner = self.owners[group];
+        let has_moved = session >= u64::from(GROUPS); // The others of its slot are not moved yet.
+        let (believed, _) = self.nodes[node].known[group];
+        let is_target = self.moving == Some((group, node)) && was_asking && has_moved;
+        if believed != node && !is_target {
+            self.redirections += 1;
+            return format!("-MOVED {slot} h:{}\r\n", endpoint(believed).port);
+        }
+        if believed == node && owner != node {
+            return "-CLUSTERDOWN it is cut off\r\n".into();
+        }
+        if let Some((moving, to)) = self.moving
+            && moving == group
+            && owner == node
+            && has_moved
+        {
+            self.redirections += 1;
+            return format!("-ASK {slot} h:{}\r\n", endpoint(to).port);
+        }
+        if words[0] == "READ" {
+            return format!(":{}\r\n", self.version(session));
+        }
+        let (call, written) = (number(1), number(3));
+        if let Some(noted) = self.ledger.get(&(slot, written)).filter(|_| words[4] == "repeated") {
+            return format!(":{noted}\r\n");
+        }
+        let version = self.version(session) + 1;
+        self.versions.insert(session, version);
+        self.ledger.insert((slot, written), version);
+        self.executed.push(call);
+        format!(":{version}\r\n")
+    }
+
+    fn version(&self, session: u64) -> i64 {
+        self.versions.get(&session).copied().unwrap_or(0)
+    }
+
+    fn chaos(&mut self) {
+        let node = self.random.usize(..NODES);
+        match self.random.u8(0..4) {
+            0 => self.fail(node),
+            1 => {
+                let group = self.random.usize(..usize::from(GROUPS));
+                self.moving = None;
+                if self.nodes[node].is_alive {
+                    self.give(group, node);
+                }
+            }
+            2 => {
+                let group = self.random.usize(..usize::from(GROUPS));
+                let is_idle = self.owners[group] != node && self.nodes[node].is_alive;
+                self.moving = is_idle.then_some((group, node));
+            }
+            _ => {
+                let ids: Vec<u64> = self.current.values().copied().filter(|id| *id > 0).collect();
+                if let Some(id) = self.random.choice(ids) {
+                    let at = self.soon(0, 50);
+                    self.at(at, Event::Ended(id));
+                }
+            }
+        }
+    }
+
+    /// A master dies, and another node has its slots; or a dead one comes back.
+    fn fail(&mut self, node: usize) {
+        self.moving = None;
+        if !self.nodes[node].is_alive {
+            self.nodes[node].is_alive = true;
+            return;
+        }
+        let alive: Vec<usize> =
+            (0..NODES).filter(|one| *one != node && self.nodes[*one].is_alive).collect();
+        if alive.len() < 2 {
+            return;
+        }
+        self.nodes[node].is_alive = false;
+        let to = *self.random.choice(&alive).expect("a node");
+        for group in 0..usize::from(GROUPS) {
+            if self.owners[group] == node {
+                self.give(group, to);
+            }
+        }
+        let ids: Vec<u64> = self
+            .connections
+            .iter()
+            .filter(|(_, one)| one.node == node)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            if let Some(one) = self.connections.get_mut(&id) {
+                one.is_killed = true;
+            }
+            // Some learn of it at once, others by silence.
+            if self.random.bool() {
+                let at = self.soon(0, 50);
+                self.at(at, Event::Ended(id));
+            }
+        }
+    }
+
+    fn give(&mut self, group: usize, to: usize) {
+        self.epoch += 1;
+        self.owners[group] = to;
+        let claim = (to, self.epoch);
+        for number in 0..NODES {
+            let at = if number == to { self.now } else { self.soon(0, 2000) };
+            self.nodes[number].to_learn.push((at, group, claim));
+        }
+        self.nodes[to].learn(self.now);
+    }
+
+    fn check(&self) {
+        let outcomes = self.outcomes.lock().expect("outcomes");
+        let told: HashMap<u64, Told> = outcomes.iter().copied().collect();
+        assert_eq!((told.len(), outcomes.len()), (self.called.len(), self.called.len()));
+        let executed: HashSet<u64> = self.executed.iter().copied().collect();
+        assert_eq!(executed.len(), self.executed.len(), "something was executed twice");
+        let place: HashMap<u64, usize> =
+            self.executed.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let mut last: HashMap<u64, usize> = HashMap::new();
+        for call in self.called.iter().filter(|call| call.writes) {
+            match told[&call.id] {
+                Told::Done(_) => assert!(executed.contains(&call.id), "{} is done", call.id),
+                Told::Unavailable => assert!(!executed.contains(&call.id), "{} is not", call.id),
+                Told::Unknown => {}
+            }
+            if call.id >= LATE_CALLS {
+                // Where there can be no fence, what was sent to a node that died is not repeated there.
+                let is_given_up = !self.may_fence && told[&call.id] == Told::Unknown;
+                let is_done = matches!(told[&call.id], Told::Done(_));
+                assert!(is_done || is_given_up, "{} was too late", call.id);
+            }
+            // Executed in the order of the calls, but for those that nobody waits for any more.
+            if let (Some(place), Told::Done(_)) = (place.get(&call.id), told[&call.id]) {
+                let before = last.insert(call.session, *place);
+                assert!(before <= Some(*place), "{} was overtaken", call.id);
+            }
+        }
+        for call in self.called.iter().filter(|call| !call.writes) {
+            assert_ne!(told[&call.id], Told::Unknown, "a read is never unknown");
+        }
+    }
+}
+
+impl Node {
+    fn learn(&mut self, now: Instant) {
+        let Self { is_alive, known, to_learn, epoch } = self;
+        if !*is_alive {
+            return;
+        }
+        for (_, group, claim) in to_learn.extract_if(.., |(at, ..)| *at <= now) {
+            if known[group].1 < claim.1 {
+                known[group] = claim;
+            }
+            *epoch = (*epoch).max(claim.1);
+        }
+    }
+
+    fn view(&self) -> View {
+        let mut masters: BTreeMap<usize, Master> = BTreeMap::new();
+        for (group, (owner, epoch)) in (0..GROUPS).zip(&self.known) {
+            let master = masters.entry(*owner).or_insert_with(|| Master {
+                id: owner.to_string(),
+                endpoint: endpoint(*owner),
+                epoch: 0,
+                slots: Vec::new(),
+                replicas: (0..NODES).map(endpoint).collect(),
+            });
+            master.epoch = master.epoch.max(*epoch);
+            master.slots.push(group * WIDTH..=group * WIDTH + (WIDTH - 1));
+        }
+        View { masters: masters.into_values().collect() }
+    }
+}
+
+#[test]
+fn what_callers_of_a_cluster_are_told_is_true() {
+    let first = super::number("SYNCKAIROS_SEED").unwrap_or(0);
+    let count = super::number("SYNCKAIROS_HISTORIES").unwrap_or(10_000);
+    let (mut done, mut late, mut redirections) = (0, 0, 0);
+    for seed in first..first + count {
+        let run = || {
+            let mut world = World::new(seed);
+            world.run();
+            world.check();
+            world
+        };
+        let world = std::panic::catch_unwind(run).unwrap_or_else(|_| panic!("history {seed}"));
+        let outcomes = world.outcomes.lock().expect("outcomes");
+        done += outcomes.iter().filter(|(_, told)| matches!(told, Told::Done(_))).count();
+        late += outcomes.iter().filter(|(_, told)| !matches!(told, Told::Done(_))).count();
+        redirections += world.redirections;
+    }
+    if count >= 1000 {
+        assert!(
+            done > 10 * late && late > 0 && redirections > 1000,
+            "{done} {late} {redirections}"
+        );
+    }
+}
