@@ -1,6 +1,7 @@
 //! Where the owner's own commands go. With one server all that comes together is sent together; in a
 //! cluster each command goes to the node that has its keys, and a transaction to the one that has them all.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use redis::Value;
@@ -11,6 +12,7 @@ use crate::operation::Effect;
 use crate::redis::call::{Call, Outcome, Target, blocking, check};
 use crate::redis::command_table::{CommandTable, CrossSlot};
 use crate::redis::connection::Connection;
+use crate::redis::layout::Spread;
 use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::{Command, commands_of, error_reply};
 use crate::redis::topology::slot::Slot;
@@ -33,6 +35,20 @@ type Done = Box<dyn FnOnce(Answers) + Send>;
 pub struct Caller {
     connection: Connection,
     table: Arc<Mutex<Table>>,
+    turns: Arc<Mutex<Turns>>,
+}
+
+/// The order of the calls. Two threads learn that they are sent in a cluster: the caller's own, and the one
+/// that hears of the cluster.
+#[derive(Default)]
+struct Turns {
+    /// How many calls have taken a turn, and whose turn it is.
+    taken: u64,
+    due: u64,
+    /// Those before whom others are due. `None`: it needs its turn no more.
+    ready: BTreeMap<u64, Option<Waiting>>,
+    /// A thread is sending those whose turn has come.
+    is_busy: bool,
 }
 
 /// What is known of the commands of a cluster.
@@ -54,7 +70,8 @@ struct Waiting {
 impl Caller {
     /// With nothing known yet.
     pub fn new(connection: Connection) -> Self {
-        Self { connection, table: Arc::new(Mutex::new(Table::Unknown)) }
+        let table = Arc::new(Mutex::new(Table::Unknown));
+        Self { connection, table, turns: Arc::default() }
     }
 
     /// The connection.
@@ -80,19 +97,53 @@ impl Caller {
         let encoded = encode(commands, is_transaction);
         let target = Target::Server(self.connection.layout().clone());
         let caller = self.clone();
+        let turn = self.take_turn();
         let done = move |outcome| match outcome {
-            Outcome::Answered(replies, outcome) => done(Answers::Together((replies, outcome))),
+            Outcome::Answered(replies, outcome) => {
+                caller.has_turn(turn, None);
+                done(Answers::Together((replies, outcome)));
+            }
             Outcome::IsCluster(encoded) => {
-                caller.call_cluster(Waiting {
-                    encoded,
-                    is_transaction,
-                    deadline,
-                    done: Box::new(done),
-                });
+                let done = Box::new(done);
+                let call = Waiting { encoded, is_transaction, deadline, done };
+                caller.has_turn(turn, Some(call));
             }
         };
         let call = Call::new(encoded, replies, blocks, target, deadline + blocks, done);
         self.connection.submit(Box::new(call));
+    }
+
+    /// A turn in the order of the calls. `None`, where one server keeps it.
+    fn take_turn(&self) -> Option<u64> {
+        if let Some(Spread::One) = self.connection.layout().get() {
+            return None;
+        }
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.taken += 1;
+        Some(turns.taken - 1)
+    }
+
+    /// Sends a call in its turn, and those that have waited for it.
+    fn has_turn(&self, turn: Option<u64>, call: Option<Waiting>) {
+        let Some(turn) = turn else {
+            return call.into_iter().for_each(|call| self.call_cluster(call));
+        };
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.ready.insert(turn, call);
+        if std::mem::replace(&mut turns.is_busy, true) {
+            return;
+        }
+        loop {
+            let due = turns.due;
+            let Some(next) = turns.ready.remove(&due) else {
+                turns.is_busy = false;
+                return;
+            };
+            turns.due += 1;
+            drop(turns); // Not to be held while calls are sent.
+            next.into_iter().for_each(|call| self.call_cluster(call));
+            turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn call_cluster(&self, call: Waiting) {

@@ -174,21 +174,22 @@ impl Keeper {
             count: wanted.unwrap_or(DEFAULT),
             deadline,
             done: move |noted: Result<u16>| {
-                match noted {
-                    Ok(count) if wanted.is_none_or(|wanted| wanted == count) => {
-                        shared.layout().is_partitioned(count);
+                // Both under one lock: what is called meanwhile must not pass what has waited.
+                shared.update_map(|dispatcher, now| {
+                    match noted {
+                        Ok(count) if wanted.is_none_or(|wanted| wanted == count) => {
+                            shared.layout().is_partitioned(count);
+                        }
+                        Ok(count) => {
+                            let reason = format!("this cluster has {count} (its key {PARTITIONS})");
+                            shared.layout().is_refused(Error::invalid("partitions", reason));
+                        }
+                        Err(error @ Error::Reply { .. }) => shared.layout().is_refused(error),
+                        // Whoever answers next is asked again.
+                        Err(_) => return dispatcher.map_is_old(now),
                     }
-                    Ok(count) => {
-                        let reason = format!("this cluster has {count} (its key {PARTITIONS})");
-                        shared.layout().is_refused(Error::invalid("partitions", reason));
-                    }
-                    Err(error @ Error::Reply { .. }) => shared.layout().is_refused(error),
-                    // Whoever answers next is asked again.
-                    Err(_) => {
-                        return shared.update_map(|dispatcher, now| dispatcher.map_is_old(now));
-                    }
-                }
-                shared.update_map(|dispatcher, _| dispatcher.reroute());
+                    dispatcher.reroute();
+                });
             },
         };
         self.shared.submit(Box::new(agree));
