@@ -193,7 +193,7 @@ async fn messages_name_the_default_prefix() {
 }
 
 #[tokio::test]
-async fn the_ledger_holds_each_answer_at_its_place_and_has_a_ttl() {
+async fn the_ledger_holds_an_answer_at_its_place_and_has_a_ttl() {
     let server = RedisServer::start();
     let store = server.store();
     for (rule, version) in [(Rule::Create, 1), (Rule::Locked { expected: 1 }, 2), (Rule::Any, 3)] {
@@ -202,10 +202,8 @@ async fn the_ledger_holds_each_answer_at_its_place_and_has_a_ttl() {
     let ledgers = server.ask(&["KEYS", "synckairos:ledger:*"]);
     let [ledger] =
         <[String; 1]>::try_from(redis::from_redis_value::<Vec<String>>(ledgers).unwrap()).unwrap();
-    let entries = [("0", "5", "512:1;"), ("40", "45", "513:1;"), ("80", "85", "514:3;")];
-    for (from, to, entry) in entries {
-        let noted = server.ask(&["GETRANGE", &ledger, from, to]);
-        assert_eq!(redis::from_redis_value::<String>(noted).unwrap(), entry);
-    }
+    // One after the other they have the same place, whose number grows by 512.
+    let noted = server.ask(&["GETRANGE", &ledger, "0", "6"]);
+    assert_eq!(redis::from_redis_value::<String>(noted).unwrap(), "1536:3;");
     assert!(matches!(server.ask(&["TTL", &ledger]), Value::Int(890..=900)));
 }
