@@ -1,5 +1,6 @@
 'use strict'
 
+const { monitorEventLoopDelay } = require('node:perf_hooks')
 const { DBWriteQueue, RedisStateManager } = require('../../index.js')
 const { CallableProcess } = require('./callable-process.js')
 const { makeState } = require('./sessions.js')
@@ -28,6 +29,8 @@ class Load {
   #ids = Array.from({ length: SESSIONS }, (_, n) => `counter-${n}`)
   /** When the fault began and when all had settled again, by `Date.now()`. */
   #fault
+  /** For how long this process could not run, which the callers' processes cannot know of themselves. */
+  #delay = monitorEventLoopDelay({ resolution: 10 })
   /** How many connections there were before the fault. */
   #connections
 
@@ -54,9 +57,11 @@ class Load {
       await load.#start(options)
       const watch = await servers.watch()
       try {
+        load.#delay.enable()
         await load.#during(fault)
       } finally {
         await watch.stop()
+        load.#delay.disable()
       }
       await load.#check(name, { watch, lost })
     } finally {
@@ -123,11 +128,13 @@ class Load {
   /** Ends the calls and checks everything. */
   async #check(name, { watch, lost = Infinity }) {
     const ownMs = watch.longest
+    // A machine that is busy with other things holds up everybody.
+    const mostMs = ownMs + LATE_MS + this.#delay.max / 1e6
     const results = await this.#all('stop')
     expect(results.flatMap(({ unexpected }) => unexpected)).toEqual([])
     for (const { gaps, repeated } of results) {
-      expect(gaps.reads).toBeLessThan(ownMs + LATE_MS)
-      expect(gaps.writes).toBeLessThan(ownMs + LATE_MS)
+      expect(gaps.reads).toBeLessThan(mostMs)
+      expect(gaps.writes).toBeLessThan(mostMs)
       expect(repeated).toBe(0)
     }
     const stored = await this.#stored()
