@@ -283,11 +283,9 @@ impl Expected {
 
 /// Looks at what `HELLO` or `ROLE` tells of the server. `Err`: why the server is not to be used.
 pub(crate) fn check_server(answer: &Value) -> Result<(), String> {
-    let role = role_of(answer).filter(|role| is(role, "slave")).or_else(|| field(answer, "role"));
-    if role.is_some_and(|role| is(role, "replica") || is(role, "slave")) {
-        return Err(String::from(REPLICA));
-    }
-    Ok(())
+    let is_replica = |role: &Value| is(role, "replica") || is(role, "slave");
+    let roles = [role_of(answer), field(answer, "role")];
+    if roles.into_iter().flatten().any(is_replica) { Err(String::from(REPLICA)) } else { Ok(()) }
 }
 
 /// Whether this answer to `HELLO` says which role the server has.

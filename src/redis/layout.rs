@@ -67,6 +67,7 @@ impl Layout {
             Spread::Partitions(partitions) => partitions.len() == usize::from(count),
         }
     }
+
     /// There is a cluster that must not be used, for this reason.
     pub fn is_refused(&self, error: Error) {
         self.0.get_or_init(|| Spread::Refused(error));

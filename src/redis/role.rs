@@ -69,13 +69,7 @@ impl Role {
                 (self.was_answered, self.is_unproven) = (true, false);
             }
         }
-        match (question, answer) {
-            (Question::Role, Value::Array(parts)) => {
-                let name = parts.first().cloned().unwrap_or(Value::Nil);
-                check_server(&Value::Map(vec![(Value::BulkString(b"role".to_vec()), name)]))
-            }
-            (_, answer) => check_server(answer),
-        }
+        check_server(answer)
     }
 
     fn refused(&mut self, question: Question, line: &str) {
