@@ -54,7 +54,7 @@ test('reads, the cache and the subscriber have left it within 5 s', async () => 
   const moved = performance.now()
   const writer = managers.open(promoted.url)
   await write(writer, 2)
-  // Each reads all the time, as only what is sent takes the question of the role along.
+  // Both read all the time: the question for the role goes out only together with a request.
   const left = { reader: Infinity, cached: Infinity, subscriber: Infinity }
   const seen = (who, round) => {
     if (round === 2) left[who] = Math.min(left[who], performance.now() - moved)

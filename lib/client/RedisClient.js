@@ -39,8 +39,8 @@ const BRAND = Symbol.for('synckairos-state:client')
  *
  * @typedef {object} Dependent
  * @property {() => void} [lost] there is no connection any more
- * @property {(error: Error) => void} [away] there is none, and that is missed
- * @property {() => void} [back] there is one again, after that
+ * @property {(error: Error) => void} [away] there is no connection, and calls or a subscription need one
+ * @property {() => void} [back] after `away`, there is a connection again
  * @property {(message: string) => void} [limited] the server cannot promise all that it should
  * @property {() => boolean} [hears] whether it tells somebody of that
  * @property {(key: string | null) => void} [invalidated] a key that was read has changed; null: all have

@@ -11,7 +11,7 @@ function isClusterUrl(text) {
 }
 
 /**
- * The parts of a URL of a cluster, which is none to `URL`: it names several hosts. What is refused is
+ * The parts of a cluster's URL. `URL` cannot read it, as it names several hosts. What is refused is
  * never repeated in the error, as in `partsOf`.
  *
  * @param {string} text

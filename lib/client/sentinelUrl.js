@@ -14,7 +14,7 @@ function isSentinelUrl(text) {
 }
 
 /**
- * The parts of a URL of sentinels, which is none to `URL`: it names several hosts. What is refused is
+ * The parts of the sentinels' URL. `URL` cannot read it, as it names several hosts. What is refused is
  * never repeated in the error, as in `partsOf`.
  *
  * @param {string} text
