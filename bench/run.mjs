@@ -2,6 +2,7 @@ import {
   COPY,
   OURS,
   OURS_MEMORY,
+  OURS_ONE,
   REDIS_BENCHMARK,
   REFERENCE,
   WAITING_QUEUE,
@@ -10,31 +11,42 @@ import { RedisBenchmark } from './contenders/redis-benchmark.mjs'
 import { SOAK } from './efforts.mjs'
 import {
   ARRIVALS,
+  AUDIT_AT_REST,
   cellOf,
   cellsOf,
+  clusterCells,
   DESIGNS,
   ENGINES,
   EXPIRY,
   FOOTPRINT,
+  INSTANCES,
   LOOP_DELAY,
   memoryCells,
+  RECORD_LATENCY,
   SQLITE_DRAIN,
 } from './matrix.mjs'
 import { Measurements } from './measurements.mjs'
+import { nodesAtRest } from './measures/carrying.mjs'
 import { watchCommands } from './measures/commands.mjs'
 import { Drain } from './measures/drain.mjs'
+import { nodeMemory } from './measures/node-memory.mjs'
 import { sqliteDrain } from './measures/sqlite-drain.mjs'
 import { FREE } from './modes.mjs'
-import { openNetwork, PLAIN } from './networks.mjs'
+import { CLUSTER, openNetwork, PLAIN } from './networks.mjs'
 import { ContenderProcess } from './processes/ContenderProcess.mjs'
 import { start } from './processes/start.mjs'
 import { inTurns } from './turns.mjs'
+import { captureUpdates } from './workload/captured-update.mjs'
 import { sweep } from './workload/records.mjs'
 
 /** Whose commands are looked at: of the designs, in these operations. */
 const WATCHED = ['get', 'update', 'update, audited', 'create', 'delete']
 
 const KILOBYTE = 1024
+
+/** Of a service, by the number of processes that they are in here. */
+const PROCESSES = 5
+const INSTANCES_EACH = 20
 
 /**
  * One run of the bench. In each mode, on each network, all contenders are there at once, each in
@@ -47,6 +59,8 @@ export class Run {
   #setting
   #effort
   #progress
+  /** Of updates, by the number of the cluster's partition. */
+  #channels = []
   #contenders = new Map()
   /** Contenders in a second process, which subscribe. */
   #receivers = new Map()
@@ -69,23 +83,24 @@ export class Run {
     this.#servers.enter(mode)
     const network = await openNetwork(name, this.#servers, mode)
     try {
-      await this.#measure(cellsOf(name, mode.name), mode, network.address)
+      await this.#measure(cellsOf(name, mode.name), mode, { redis: network.address })
     } finally {
       await this.close()
       await network.close()
     }
   }
 
-  async #measure(cells, mode, address) {
+  /** @param {Partial<import('./contenders/index.mjs').Setting>} setting where it differs */
+  async #measure(cells, mode, setting) {
     const { rounds, ms } = this.#effort
     const [{ network }] = cells
     const place = `${network}, ${mode.name}`
     const names = [...new Set(cells.flatMap(({ contenders }) => contenders))]
     this.#progress(`${place}: the contenders connect`)
-    await this.#open(this.#contenders, names, mode, address)
-    if (cells.some(({ operation }) => isDelivery(operation))) {
-      await this.#open(this.#receivers, DESIGNS, mode, address)
-    }
+    await this.#open(this.#contenders, names, mode, setting)
+    const deliveries = cells.filter(({ operation }) => isDelivery(operation))
+    const receivers = new Set(deliveries.flatMap(({ contenders }) => contenders))
+    await this.#open(this.#receivers, [...receivers], mode, setting)
     if (names.includes(REFERENCE) && network === PLAIN && mode.name === FREE) {
       await this.#watchCommands(cells)
     }
@@ -117,8 +132,8 @@ export class Run {
     }
   }
 
-  async #open(processes, names, mode, redis) {
-    const setting = { ...this.#setting, redis }
+  async #open(processes, names, mode, differing = {}) {
+    const setting = { ...this.#setting, ...differing }
     const open = (name) =>
       name === REDIS_BENCHMARK
         ? new RedisBenchmark(setting, mode.contenders)
@@ -139,7 +154,10 @@ export class Run {
     const receiver = this.#receivers.get(name)
     await receiver.role('subscribe')
     try {
-      if (cell.operation === LOOP_DELAY) return await this.#arrivals(receiver, mode)
+      if (cell.operation === LOOP_DELAY) {
+        const isCluster = cell.network === CLUSTER && name !== OURS_ONE
+        return await this.#arrivals(receiver, isCluster, mode)
+      }
       const { count, ops } = await this.#contenders.get(name).turn(cell, ms)
       return { ops, ...(await receiver.role('delivered', count)) }
     } finally {
@@ -148,8 +166,11 @@ export class Run {
     }
   }
 
-  async #arrivals(receiver, mode) {
-    const args = [this.#servers.redis.port, ARRIVALS]
+  async #arrivals(receiver, isCluster, mode) {
+    const { redis, cluster } = this.#servers
+    const ports = isCluster ? cluster.nodes.map(({ port }) => port) : [redis.port]
+    const channels = isCluster ? this.#channels : []
+    const args = [ARRIVALS, JSON.stringify({ ports, channels })]
     const publisher = await start('publisher.mjs', args, mode.servers)
     try {
       await receiver.role('watchEventLoop', this.#effort.watchMs / 4) // Until it is warm.
@@ -180,7 +201,7 @@ export class Run {
     this.#servers.enter(mode)
     const drain = new Drain(this.#servers.postgres, this.#servers.redis.directory)
     const cell = cellOf('drain', mode.name)
-    await this.#open(this.#contenders, DESIGNS, mode, this.#setting.redis)
+    await this.#open(this.#contenders, DESIGNS, mode)
     const turns = [
       [OURS, (contender) => drain.turn(contender, records)],
       [COPY, () => drain.copy(records)],
@@ -198,11 +219,69 @@ export class Run {
     await this.close()
   }
 
+  /** A cluster of three masters, and one server beside it. @param {import('./modes.mjs').Mode} mode */
+  async cluster(mode) {
+    this.#servers.enter(mode)
+    const { address: redis } = await openNetwork(CLUSTER, this.#servers, mode)
+    const update = await captureUpdates(redis.nodes)
+    this.#channels = update.map(({ key }) => `session-updates:${/{.+}/.exec(key)[0]}`)
+    try {
+      await this.#measure(clusterCells(mode.name), mode, { redis, update })
+    } finally {
+      await this.close()
+    }
+    if (mode.name !== FREE) return
+    await this.#auditInCluster(mode, redis)
+    await this.#instances(mode, redis)
+  }
+
+  /** Of a worker that has all partitions. */
+  async #auditInCluster(mode, redis) {
+    const { latencies, idleMs } = this.#effort
+    await this.#open(this.#contenders, [OURS], mode, { redis })
+    const add = (operation, figures) =>
+      this.measurements.add(cellOf(operation, mode.name, CLUSTER), OURS, figures)
+    try {
+      this.#progress(RECORD_LATENCY)
+      add(RECORD_LATENCY, await this.#contenders.get(OURS).role('recordLatency', latencies))
+      this.#progress(AUDIT_AT_REST)
+      add(AUDIT_AT_REST, await nodesAtRest(this.#servers.masters, idleMs))
+    } finally {
+      await this.close()
+    }
+  }
+
+  /** What a node holds for instances that have written, but for the sessions. */
+  async #instances(mode, redis) {
+    this.#progress(INSTANCES)
+    const { masters } = this.#servers
+    const look = () => Promise.all(masters.map(nodeMemory))
+    await Promise.all(masters.map((node) => node.flushall().then(() => node.script('FLUSH'))))
+    const before = await look()
+    const setting = { ...this.#setting, redis }
+    const processes = await Promise.all(
+      Array.from({ length: PROCESSES }, () => ContenderProcess.open(OURS, setting)),
+    )
+    try {
+      for (const one of processes) await one.role('instances', INSTANCES_EACH)
+      const grown = (await look()).map((after, at) => {
+        const of = (part) => (after[part] - before[at][part]) / 1e6
+        const [ledgers, connections, scripts] = ['ledgers', 'connections', 'scripts'].map(of)
+        return { own: of('used') - of('sessions'), ledgers, connections, scripts }
+      })
+      const most = grown.reduce((a, b) => (b.own > a.own ? b : a))
+      const count = PROCESSES * INSTANCES_EACH
+      this.measurements.add(cellOf(INSTANCES, mode.name, CLUSTER), OURS, { count, ...most })
+    } finally {
+      for (const one of processes) await one.close()
+    }
+  }
+
   /** The store in the process beside Redis. @param {import('./modes.mjs').Mode} mode */
   async memory(mode) {
     this.#servers.enter(mode)
     try {
-      await this.#measure(memoryCells(mode.name), mode, this.#setting.redis)
+      await this.#measure(memoryCells(mode.name), mode, {})
     } finally {
       await this.close()
     }
@@ -225,7 +304,7 @@ export class Run {
   /** In a process that does nothing else. */
   async #alone(operation, name, mode, measure) {
     this.#progress(`${operation}, ${mode.name}: ${name}`)
-    await this.#open(this.#contenders, [name], mode, this.#setting.redis)
+    await this.#open(this.#contenders, [name], mode)
     try {
       const figures = await measure(this.#contenders.get(name))
       this.measurements.add(cellOf(operation, mode.name), name, figures)
@@ -238,7 +317,7 @@ export class Run {
   async soak(mode) {
     this.#progress(`soaking: ${SOAK.at(-1)} calls`)
     this.#servers.enter(mode)
-    await this.#open(this.#contenders, [OURS], mode, this.#setting.redis)
+    await this.#open(this.#contenders, [OURS], mode)
     const cells = cellsOf(PLAIN, mode.name).filter(
       ({ operation, inFlight, participants }) =>
         inFlight === 64 && participants === 2 && ['get', 'update, audited'].includes(operation),
