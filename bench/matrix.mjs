@@ -111,6 +111,9 @@ const OF_CLUSTER = [
   })),
   { operation: LOOP_DELAY, contenders: [OURS, OURS_ONE], inFlight: [0] },
 ]
+const OF_CLUSTERS_AUDIT = [
+  { operation: 'update, carried', contenders: [OURS, OURS_ONE], inFlight: [64] },
+]
 
 /** @param {string} network @param {string} mode its name */
 export const cellsOf = (network, mode) => cellsOfRows(ROWS[network], network, mode)
@@ -118,8 +121,9 @@ export const cellsOf = (network, mode) => cellsOfRows(ROWS[network], network, mo
 /** @param {string} mode its name */
 export const memoryCells = (mode) => cellsOfRows(OF_MEMORY, PLAIN, mode)
 
-/** @param {string} mode its name */
-export const clusterCells = (mode) => cellsOfRows(OF_CLUSTER, CLUSTER, mode)
+/** Apart are those with a worker, which also costs while others have their turns. @param {string} mode its name */
+export const clusterCells = (mode) =>
+  [OF_CLUSTER, OF_CLUSTERS_AUDIT].map((rows) => cellsOfRows(rows, CLUSTER, mode))
 
 /** @returns {Cell[]} */
 function cellsOfRows(rows, network, mode) {

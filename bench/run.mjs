@@ -26,9 +26,9 @@ import {
   SQLITE_DRAIN,
 } from './matrix.mjs'
 import { Measurements } from './measurements.mjs'
-import { nodesAtRest } from './measures/carrying.mjs'
 import { watchCommands } from './measures/commands.mjs'
 import { Drain } from './measures/drain.mjs'
+import { nodesAtRest, withCpuOf } from './measures/node-cpu.mjs'
 import { nodeMemory } from './measures/node-memory.mjs'
 import { sqliteDrain } from './measures/sqlite-drain.mjs'
 import { FREE } from './modes.mjs'
@@ -142,10 +142,15 @@ export class Run {
     for (const [at, name] of names.entries()) processes.set(name, opened[at])
   }
 
+  /** Which masters a contender uses in the cluster's part of the bench. */
+  #mastersOf = (name) => (name === OURS_ONE ? [this.#servers.client] : this.#servers.masters)
+
   /** Ends when nothing is left behind, so that the next one finds the servers idle. */
   async #turn(cell, name, ms, mode) {
     if (isDelivery(cell.operation)) return this.#delivery(cell, name, ms, mode)
-    const figures = await this.#contenders.get(name).turn(cell, ms)
+    const turn = () => this.#contenders.get(name).turn(cell, ms)
+    if (cell.network === CLUSTER) return withCpuOf(this.#mastersOf(name), turn)
+    const figures = await turn()
     await sweep(this.#servers.client, WAITING_QUEUE)
     return figures
   }
@@ -155,8 +160,8 @@ export class Run {
     await receiver.role('subscribe')
     try {
       if (cell.operation === LOOP_DELAY) {
-        const isCluster = cell.network === CLUSTER && name !== OURS_ONE
-        return await this.#arrivals(receiver, isCluster, mode)
+        const masters = cell.network === CLUSTER ? this.#mastersOf(name) : undefined
+        return await this.#arrivals(receiver, masters, mode)
       }
       const { count, ops } = await this.#contenders.get(name).turn(cell, ms)
       return { ops, ...(await receiver.role('delivered', count)) }
@@ -166,15 +171,22 @@ export class Run {
     }
   }
 
-  async #arrivals(receiver, isCluster, mode) {
+  /** @param {import('ioredis').Redis[]} [masters] whose CPU is measured, too */
+  async #arrivals(receiver, masters, mode) {
     const { redis, cluster } = this.#servers
+    const isCluster = masters !== undefined && masters === this.#servers.masters
     const ports = isCluster ? cluster.nodes.map(({ port }) => port) : [redis.port]
     const channels = isCluster ? this.#channels : []
-    const args = [ARRIVALS, JSON.stringify({ ports, channels })]
-    const publisher = await start('publisher.mjs', args, mode.servers)
+    const publisher = await start(
+      'publisher.mjs',
+      [ARRIVALS, JSON.stringify({ ports, channels })],
+      mode.servers,
+    )
+    const { watchMs } = this.#effort
+    const watch = () => receiver.role('watchEventLoop', watchMs)
     try {
-      await receiver.role('watchEventLoop', this.#effort.watchMs / 4) // Until it is warm.
-      return await receiver.role('watchEventLoop', this.#effort.watchMs)
+      await receiver.role('watchEventLoop', watchMs / 4) // Until it is warm.
+      return await (masters ? withCpuOf(masters, watch) : watch())
     } finally {
       await publisher.stop()
     }
@@ -225,10 +237,12 @@ export class Run {
     const { address: redis } = await openNetwork(CLUSTER, this.#servers, mode)
     const update = await captureUpdates(redis.nodes)
     this.#channels = update.map(({ key }) => `session-updates:${/{.+}/.exec(key)[0]}`)
-    try {
-      await this.#measure(clusterCells(mode.name), mode, { redis, update })
-    } finally {
-      await this.close()
+    for (const cells of clusterCells(mode.name)) {
+      try {
+        await this.#measure(cells, mode, { redis, update })
+      } finally {
+        await this.close()
+      }
     }
     if (mode.name !== FREE) return
     await this.#auditInCluster(mode, redis)
@@ -251,7 +265,10 @@ export class Run {
     }
   }
 
-  /** What a node holds for instances that have written, but for the sessions. */
+  /**
+   * What a node holds for instances that have written, but for the sessions; then what it holds besides
+   * when all of them listen.
+   */
   async #instances(mode, redis) {
     this.#progress(INSTANCES)
     const { masters } = this.#servers
@@ -264,10 +281,16 @@ export class Run {
     )
     try {
       for (const one of processes) await one.role('instances', INSTANCES_EACH)
-      const grown = (await look()).map((after, at) => {
+      const written = await look()
+      for (const one of processes) await one.role('listen')
+      const listening = await look()
+      const grown = written.map((after, at) => {
         const of = (part) => (after[part] - before[at][part]) / 1e6
         const [ledgers, connections, scripts] = ['ledgers', 'connections', 'scripts'].map(of)
-        return { own: of('used') - of('sessions'), ledgers, connections, scripts }
+        const { session, used } = after
+        const own = of('used') - of('sessions')
+        const listeners = (listening[at].used - used) / 1e6
+        return { own, ledgers, connections, scripts, listeners, session }
       })
       const most = grown.reduce((a, b) => (b.own > a.own ? b : a))
       const count = PROCESSES * INSTANCES_EACH

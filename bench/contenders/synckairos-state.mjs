@@ -23,6 +23,7 @@ export async function open({ redis, one, databaseUrl }, options) {
     async instances(count) {
       instances = await openInstances(url, count)
     },
+    listen: () => instances.listen(),
     /** Of a session each. */
     async recordLatency(count) {
       const size = { loops: count, participants: 2 }

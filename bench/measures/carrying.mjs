@@ -40,23 +40,3 @@ export async function recordLatency(write, databaseUrl, count) {
   }
   return { count, ...quantilesOf(micros), longest: Math.max(...micros) }
 }
-
-/**
- * The CPU time of each node in so many milliseconds, in percent of a core: of the busiest one.
- *
- * @param {import('ioredis').Redis[]} nodes
- */
-export async function nodesAtRest(nodes, ms) {
-  const before = await Promise.all(nodes.map(cpuSeconds))
-  await setTimeout(ms)
-  const after = await Promise.all(nodes.map(cpuSeconds))
-  const percents = after.map((seconds, at) => ((seconds - before[at]) * 1000 * 100) / ms)
-  return { count: nodes.length, load: Math.max(...percents) }
-}
-
-/** Of the node's main thread, so far. */
-async function cpuSeconds(node) {
-  const info = await node.info('cpu')
-  const at = (name) => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)[1])
-  return at('used_cpu_sys') + at('used_cpu_user')
-}

@@ -6,9 +6,9 @@ const TOGETHER = 4
 
 /**
  * Managers with a client each, as so many instances of a service have them, each of which has written to
- * all partitions of a cluster.
+ * all partitions of a cluster, and which can listen.
  *
- * @returns {Promise<{ close: () => Promise<void> }>}
+ * @returns {Promise<{ listen: () => Promise<void>, close: () => Promise<void> }>}
  */
 export async function openInstances(url, count) {
   const managers = Array.from({ length: count }, () => new RedisStateManager(url))
@@ -18,5 +18,11 @@ export async function openInstances(url, count) {
     const update = (state) => manager.updateSession(state.session_id, state, 1)
     await Promise.all(sessions.map(update))
   }
-  return { close: () => Promise.all(managers.map((manager) => manager.close())) }
+  return {
+    async listen() {
+      for (const manager of managers) manager.subscribeToUpdates(() => {})
+      await Promise.all(managers.map((manager) => manager.subscribed()))
+    },
+    close: () => Promise.all(managers.map((manager) => manager.close())),
+  }
 }

@@ -22,6 +22,7 @@ const COLUMNS = {
   settled: ['stored per second', (summary) => spread(summary, thousands)],
   jsCpu: ['JS µs', (summary) => figureWords(summary, tenths)],
   cpu: ['CPU µs', (summary) => figureWords(summary, tenths)],
+  redisCpu: ['Redis µs', (summary) => figureWords(summary, tenths)],
   peak: ['RSS at once, MB', spread],
   rss: ['RSS at rest, MB', spread],
   calm: ['longest get, calm, µs', spread],
@@ -33,6 +34,8 @@ const COLUMNS = {
   ledgers: ['ledgers, MB', (summary) => spread(summary, hundredths)],
   connections: ['connections, MB', (summary) => spread(summary, tenths)],
   scripts: ['scripts, MB', (summary) => spread(summary, tenths)],
+  listeners: ['listeners, MB', (summary) => spread(summary, tenths)],
+  session: ['a session, bytes', spread],
 }
 
 /** An outcome, as text for people. */
