@@ -61,9 +61,11 @@ export async function captureUpdate(url, queueName) {
  */
 export async function captureUpdates(nodes) {
   const manager = new RedisStateManager({ nodes })
-  const cluster = new Cluster(nodes)
   const masters = nodes.map((node) => new Redis(node))
+  // A monitor of ioredis fails where it sees a command before the answer to its own.
+  await Promise.all(masters.map((master) => master.ping()))
   const watched = await Promise.all(masters.map(watch))
+  const cluster = new Cluster(nodes)
   const seenOf = ({ session_id: id }) => {
     const isAboutIt = (words) => words.some((word) => word.endsWith(`:${id}`))
     return watched.map(({ seen }) => seen.findLast(isAboutIt)).find((words) => words) ?? []
