@@ -143,7 +143,9 @@ export class Run {
   }
 
   /** Which masters a contender uses in the cluster's part of the bench. */
-  #mastersOf = (name) => (name === OURS_ONE ? [this.#servers.client] : this.#servers.masters)
+  #mastersOf(name) {
+    return name === OURS_ONE ? [this.#servers.client] : this.#servers.masters
+  }
 
   /** Ends when nothing is left behind, so that the next one finds the servers idle. */
   async #turn(cell, name, ms, mode) {
