@@ -24,6 +24,11 @@ const CHECKS = [
   ],
   ['the figures in docs/performance.md', 'node bench/index.mjs --check'],
   ['the runtimes in docs/runtimes.md', 'node scripts/runtimes.mjs --check'],
+  [
+    'the licenses, sources and duplicates of crates',
+    'node scripts/tools.mjs cargo-deny cargo-deny --offline --log-level warn check licenses bans sources',
+  ],
+  ['the workflows', 'node scripts/tools.mjs zizmor zizmor --offline --quiet .github'],
   ['the formatter of Rust', 'cargo fmt --check'],
   ['clippy, the core alone', 'cargo clippy --locked --all-targets -- -D warnings'],
   [

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { pack } from '../../scripts/pack.mjs'
 import { RedisServer } from '../harness/redis.js'
+import { checkNotices } from './notices.mjs'
 import { startRegistry } from './registry.mjs'
 
 const TEMPLATES = path.dirname(fileURLToPath(import.meta.url))
@@ -76,6 +77,12 @@ async function checkPackages() {
   )
   const publint = 'node_modules/publint/src/cli.js'
   await check('publint', () => run('node', publint, 'run', tarballs[0], '--strict'))
+  for (const tarball of tarballs.slice(1)) {
+    const name = path.basename(tarball, '.tgz')
+    await check(`${name}: licenses and bill of materials name what its binary contains`, () =>
+      run('node', 'validate-bom.mjs', checkNotices(tarball, path.join(WORK, 'unpacked', name))),
+    )
+  }
 }
 
 /** @param {string} manager @param {string[]} install */
