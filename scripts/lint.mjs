@@ -20,7 +20,7 @@ const CHECKS = [
   ["the names of Redis' commands", 'node scripts/commandNames.mjs --check'],
   [
     'the packages of the platforms are those of package.json, and of its version',
-    `rm -rf target/npm && node_modules/.bin/napi create-npm-dirs --npm-dir target/npm >/dev/null 2>&1 && diff -r --exclude='*.node' npm target/npm`,
+    `rm -rf target/npm && node_modules/.bin/napi create-npm-dirs --npm-dir target/npm >/dev/null 2>&1 && diff -r --exclude='*.node' --exclude='*.txt' --exclude='*.cdx.json' npm target/npm`,
   ],
   ['the figures in docs/performance.md', 'node bench/index.mjs --check'],
   ['the runtimes in docs/runtimes.md', 'node scripts/runtimes.mjs --check'],
