@@ -76,7 +76,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     for (const one of audit.used) used.add(one)
     report(`npm packages of ${directory}`, audit.faults)
   }
-  const needless = ACCEPTED.filter((one) => !used.has(one))
+  // Only who has had every answer knows that.
+  const needless = process.exitCode ? [] : ACCEPTED.filter((one) => !used.has(one))
   report(
     'what is accepted is still there',
     needless.map(({ url }) => `${url} concerns nothing any more: remove it from scripts/audit.mjs`),

@@ -22,7 +22,8 @@ export function installTool(tool) {
   const hash = createHash('sha256').update(fs.readFileSync(requirements)).digest('hex')
   const directory = path.join(ROOT, 'target', 'tools', `${tool}-${hash.slice(0, 12)}`)
   if (fs.existsSync(directory)) return directory
-  const unfinished = `${directory}.unfinished-${process.pid}`
+  const unfinished = `${directory}.unfinished`
+  fs.rmSync(unfinished, { recursive: true, force: true })
   const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore']
   const pinned = ['--require-hashes', '--only-binary=:all:', '--no-deps']
   const args = ['install', ...quiet, ...pinned, '--target', unfinished, '-r', requirements]
@@ -30,10 +31,7 @@ export function installTool(tool) {
     stdio: ['ignore', 2, 2],
   })
   if (status !== 0) {
-    fs.rmSync(unfinished, { recursive: true, force: true })
-    throw new Error(
-      `${tool} could not be installed from PyPI${error ? `: ${error.message}` : ': see above'}`,
-    )
+    throw new Error(`${tool} could not be installed from PyPI: ${error?.message ?? 'see above'}`)
   }
   fs.renameSync(unfinished, directory)
   return directory
