@@ -1,3 +1,5 @@
+/** @slow It runs npm for each audit. */
+
 'use strict'
 
 const { once } = require('node:events')

@@ -1,3 +1,5 @@
+/** @slow It runs pip for each installation. */
+
 'use strict'
 
 const { execFileSync, spawnSync } = require('node:child_process')

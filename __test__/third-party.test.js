@@ -1,3 +1,5 @@
+/** @slow It asks Cargo what the binary of each platform contains. */
+
 'use strict'
 
 const fs = require('node:fs')
