@@ -2,7 +2,6 @@
 // binary itself: Rust leaves in it the paths of the sources in which something may panic.
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
@@ -13,14 +12,11 @@ const CRATE = /index\.crates\.io-[0-9a-f]{16}[/\\]([\w.+-]+?)-(\d+\.\d+\.\d+[\w.
 /**
  * Throws where a notice is missing or wrong.
  *
- * @param {string} tarball of a platform's package
- * @param {string} directory it is unpacked here
+ * @param {string} directory of a platform's package, as it is installed
  * @returns the path of its bill of materials
  */
-export function checkNotices(tarball, directory) {
-  fs.mkdirSync(directory, { recursive: true })
-  execFileSync('tar', ['-xzf', tarball, '-C', directory])
-  const file = (name) => path.join(directory, 'package', name)
+export function checkNotices(directory) {
+  const file = (name) => path.join(directory, name)
   const { main } = JSON.parse(fs.readFileSync(file('package.json'), 'utf8'))
   const binary = fs.readFileSync(file(main))
   const bom = JSON.parse(fs.readFileSync(file('bom.cdx.json'), 'utf8'))

@@ -77,12 +77,6 @@ async function checkPackages() {
   )
   const publint = 'node_modules/publint/src/cli.js'
   await check('publint', () => run('node', publint, 'run', tarballs[0], '--strict'))
-  for (const tarball of tarballs.slice(1)) {
-    const name = path.basename(tarball, '.tgz')
-    await check(`${name}: licenses and bill of materials name what its binary contains`, () =>
-      run('node', 'validate-bom.mjs', checkNotices(tarball, path.join(WORK, 'unpacked', name))),
-    )
-  }
 }
 
 /** @param {string} manager @param {string[]} install */
@@ -107,6 +101,13 @@ async function checkInstalled(manager, install) {
   if (!(await check(`${manager}: is installed`, () => run(...install, 'synckairos-state')))) return
   await check(`${manager}: one platform's package, and no scripts`, () =>
     onlyWhatIsNeeded(directory),
+  )
+  const [platform] = packagesIn(directory).filter((name) => name !== 'synckairos-state')
+  await check(`${manager}: licenses and bill of materials name what the binary contains`, () =>
+    node(
+      path.join(WORK, 'tools', 'validate-bom.mjs'),
+      checkNotices(path.join(directory, 'node_modules', platform)),
+    ),
   )
   await works('CommonJS', 'commonjs.cjs')
   await works('ES modules', 'esm.mjs')
@@ -133,13 +134,18 @@ async function checkInstalled(manager, install) {
 
 /** The main package and the one of this platform, neither of which runs anything to be installed. */
 function onlyWhatIsNeeded(directory) {
-  const modules = path.join(directory, 'node_modules')
-  const names = fs.readdirSync(modules).filter((name) => name.startsWith('synckairos-state'))
+  const names = packagesIn(directory)
   if (names.length !== 2) throw new Error(`installed: ${names.join(', ')}`)
   for (const name of names) {
-    const { scripts } = readJson(path.join(modules, name, 'package.json'))
+    const { scripts } = readJson(path.join(directory, 'node_modules', name, 'package.json'))
     if (scripts) throw new Error(`${name} has scripts: ${Object.keys(scripts).join(', ')}`)
   }
+}
+
+/** The packages of this repository that are installed. */
+function packagesIn(directory) {
+  const names = fs.readdirSync(path.join(directory, 'node_modules'))
+  return names.filter((name) => name.startsWith('synckairos-state'))
 }
 
 /** The best of many processes: what else a machine does only adds to it. */
