@@ -162,7 +162,8 @@ impl<'a, S: Side> Play<'a, S> {
         let session_id = format!("end {}", self.marks);
         let now_ms = BEGIN_MS;
         if updates {
-            let delete = Delete { session_id: session_id.clone(), record_id: None, now_ms };
+            let delete =
+                Delete { session_id: session_id.clone(), record_id: None, reason: None, now_ms };
             self.ask(0, Asked::Delete(listener, delete)).await;
         } else {
             let message = String::from("0");
@@ -233,12 +234,12 @@ impl<'a, S: Side> Play<'a, S> {
                 let (text, now) = (document.text(&session_id), iso_timestamp(now_ms));
                 let draft = Draft::new(text, &session_id, rule.stamp(), &now).expect("a state");
                 let record_id = self.record_id(session.namespace);
-                let write = Write { session_id, draft, rule, record_id, now_ms };
+                let write = Write { session_id, draft, rule, record_id, reason: None, now_ms };
                 Asked::Write(session.namespace, write)
             }
             Op::Delete(session) => {
                 let record_id = self.record_id(session.namespace);
-                let delete = Delete { session_id: id(session), record_id, now_ms };
+                let delete = Delete { session_id: id(session), record_id, reason: None, now_ms };
                 Asked::Delete(session.namespace, delete)
             }
             Op::Touch(session) => {
@@ -257,6 +258,7 @@ impl<'a, S: Side> Play<'a, S> {
                     event_type: String::from("session_noted"),
                     at_ms: now_ms,
                     state: state.clone(),
+                    metadata: None,
                     position: None,
                     is_write: false,
                 };
