@@ -80,6 +80,7 @@ export {
   type DeadLetter,
 } from './state/DBWriteQueue.js'
 export {
+  type ChangeOptions,
   RedisStateManager,
   type RedisStateManagerOptions,
   type SessionCacheOptions,

@@ -139,6 +139,26 @@ export interface SessionCacheOptions {
 }
 
 /**
+ * Who makes a change of a session, and why. The audit keeps it with the record of the change; without an
+ * audit, these options do nothing. The options are for one call.
+ *
+ * @example
+ * const change: ChangeOptions = { event: 'move_made', actor: 'alice', metadata: { move: 'e2e4' } }
+ * await manager.updateSession('game-1', state, 1, change)
+ */
+export interface ChangeOptions {
+  /**
+   * What `sync_events.event_type` says, 1 to 50 characters. A service's own queue receives it as its third
+   * argument. Default: `'session_created'`, `'session_updated'` or `'session_deleted'`.
+   */
+  event?: string
+  /** Who makes the change, such as the id of a user. The member `actor` of `sync_events.metadata`. */
+  actor?: string
+  /** Further members of `sync_events.metadata`, at most 65536 characters as JSON. */
+  metadata?: Readonly<Record<string, unknown>>
+}
+
+/**
  * A service's own queue for the audit, in place of a `DBWriteQueue`. The manager calls `queueWrite` after
  * each create and update, and does not await it. If `queueWrite` fails, the manager tells the logger.
  *
@@ -235,13 +255,14 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
    * Creates a session, or replaces an existing session. Sets `version` to 1, sets `created_at` and
    * `updated_at` to the current time, starts the TTL, and tells all instances.
    * @param options.ifAbsent whether to keep an existing session. Default false.
+   * @param options.event see `ChangeOptions`, as `actor` and `metadata`
    * @throws {SessionExistsError} if `ifAbsent` is true and the session exists
    * @throws {InvalidStateError} if the state is invalid or larger than `maxStateBytes`
    * @example await manager.createSession({ ...state, session_id: 'game-2' }, { ifAbsent: true })
    */
   createSession<T extends S = S>(
     state: WritableState<NoInfer<T>>,
-    options?: { ifAbsent?: boolean },
+    options?: { ifAbsent?: boolean } & ChangeOptions,
   ): Promise<void>
 
   updateSession(sessionId: never, state: never): Promise<unknown>
@@ -262,6 +283,7 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
     sessionId: string,
     state: WritableState<NoInfer<T>>,
     expectedVersion?: number,
+    options?: ChangeOptions,
   ): Promise<void>
 
   modifySession(sessionId: never, fn: never): Promise<unknown>
@@ -277,6 +299,7 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
    * - The time of `fn` counts, but the manager never interrupts `fn`. A result that comes after the
    *   deadline is still written if no other writer has changed the session.
    * @param options.retries how often to try again after a conflict. Default: no limit but the deadline.
+   * @param options.event see `ChangeOptions`, as `actor` and `metadata`
    * @returns the written state. If `fn` returned `undefined`: the state that the manager read.
    * @throws {ConcurrencyError} after the last retry, or at the deadline
    * @throws {SessionNotFoundError} if the session does not exist
@@ -286,11 +309,11 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
   modifySession<T extends S = S>(
     sessionId: string,
     fn: (state: T) => ModifiedState<NoInfer<T>> | Promise<ModifiedState<NoInfer<T>>>,
-    options?: { retries?: number },
+    options?: { retries?: number } & ChangeOptions,
   ): Promise<T>
 
   /** Deletes a session and tells all instances, also if the session does not exist. */
-  deleteSession(sessionId: string): Promise<void>
+  deleteSession(sessionId: string, options?: ChangeOptions): Promise<void>
 
   /** Renews the TTL of a session. Resolves to false if the session does not exist. */
   touchSession(sessionId: string): Promise<boolean>

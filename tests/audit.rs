@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::postgres::{Database, PostgresServer};
-use harness::{RedisServer, settled, state};
+use harness::{RedisServer, change, queued, settled, state};
 use synckairos_state::audit::queue::{DeadLetterSelection, Metrics, Queue, QueueOptions, Revived};
 use synckairos_state::audit::worker::WorkerHandle;
 use synckairos_state::audit::worker_events::{EventKind, EventListener, WorkerEvent};
@@ -118,7 +118,7 @@ async fn each_change_is_a_row_whenever_the_worker_comes() {
     for expected in 1..100 {
         harness::write(&audit.store, "s", &state("s"), Rule::Locked { expected }).await.unwrap();
     }
-    assert!(settled(|done| audit.store.delete("s".into(), 1, done)).await.unwrap().existed);
+    assert!(settled(|done| audit.store.delete("s".into(), 1, None, done)).await.unwrap().existed);
     assert_eq!(audit.metrics().await.waiting, 101);
     let worker = audit.worker().await;
     audit.until(|metrics| metrics.completed == 101).await;
@@ -136,7 +136,7 @@ async fn a_record_that_is_refused_is_a_dead_letter_and_may_come_back() {
     let audit = Audit::start(None).await;
     let worker = audit.worker().await;
     let (long, document) = ("x".repeat(51), Some(state("s")));
-    settled(|done| audit.queue.enqueue("s".into(), long, document, 1, done)).await.unwrap();
+    settled(|done| audit.queue.enqueue(queued(long, document), done)).await.unwrap();
     audit.until(|metrics| metrics.failed == 1).await;
     let letters =
         settled(|done| audit.queue.dead_letters("+".into(), 0, 10, done)).await.unwrap().letters;
@@ -167,11 +167,12 @@ async fn a_panic_costs_a_worker_its_connection_and_no_record() {
 async fn a_full_backlog_refuses_a_record_and_not_the_change() {
     let audit = Audit::start(Some(1)).await;
     let Audit { store, queue, .. } = &audit;
-    let write = |rule| settled(move |done| store.write("s".into(), state("s"), rule, 1, done));
+    let write =
+        |rule| settled(move |done| store.write(change("s".into(), state("s"), rule, 1), done));
     assert!(!write(Rule::Create).await.unwrap().unaudited);
     let second = write(Rule::Any).await.unwrap();
     assert_eq!((second.version, second.unaudited), (2, true));
-    let refused = settled(|done| queue.enqueue("s".into(), "x".into(), None, 1, done)).await;
+    let refused = settled(|done| queue.enqueue(queued("x".into(), None), done)).await;
     assert_eq!(refused, Err(Error::BacklogFull { limit: 1 }));
     assert_eq!(audit.metrics().await.waiting, 1);
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use harness::{get, settled, state, write};
+use harness::{change, get, settled, state, write};
 use synckairos_state::engine::claims::{Burial, Claims};
 use synckairos_state::engine::status::Status;
 use synckairos_state::engine::subscription::{Event, Interest, Stored, Subscription, Update};
@@ -153,7 +153,7 @@ async fn a_session_lives_until_its_ttl_has_passed_since_the_last_write_or_touch(
     assert!(memory.engine.sessions_stored().is_empty());
     let found = settled(|done| memory.store.get_many(vec!["s".into(), "t".into()], done)).await;
     assert_eq!(found, Ok(vec![Ok(None), Ok(None)]));
-    let deleted = settled(|done| memory.store.delete("s".into(), 0, done)).await.unwrap();
+    let deleted = settled(|done| memory.store.delete("s".into(), 0, None, done)).await.unwrap();
     assert!(!deleted.existed);
     assert_eq!(memory.write("s", Rule::CreateIfAbsent).await, Ok(1));
 }
@@ -208,7 +208,7 @@ async fn threads_write_one_after_the_other() {
             std::thread::spawn(move || {
                 for _ in 0..500 {
                     let sender = sender.clone();
-                    store.write("s".into(), state("s"), any(), 0, move |written| {
+                    store.write(change("s".into(), state("s"), any(), 0), move |written| {
                         sender.send(written.unwrap().version).unwrap();
                     });
                 }
@@ -246,7 +246,7 @@ async fn a_call_may_be_made_in_the_answer_of_another() {
     let memory = Memory::new();
     let store = memory.store.clone();
     let (sender, receiver) = mpsc::channel();
-    memory.store.write("s".into(), state("s"), any(), 0, move |_| {
+    memory.store.write(change("s".into(), state("s"), any(), 0), move |_| {
         store.get("s".into(), move |found| sender.send(found).unwrap());
     });
     assert!(receiver.try_recv().unwrap().unwrap().is_some());
@@ -259,7 +259,7 @@ async fn subscribers_hear_in_order_what_was_published() {
     memory.write("s", any()).await.unwrap();
     settled(|done| memory.store.broadcast("s".into(), "[1]".into(), 0, done)).await.unwrap();
     for _ in 0..2 {
-        settled(|done| memory.store.delete("s".into(), 0, done)).await.unwrap();
+        settled(|done| memory.store.delete("s".into(), 0, None, done)).await.unwrap();
     }
     let update = |document: Option<String>| {
         let (session_id, key_prefix) = ("s".into(), Some("session:".into()));
@@ -328,7 +328,7 @@ async fn in_an_outage_operations_wait_until_it_ends_or_their_deadline() {
     let (sender, answers) = mpsc::channel();
     for n in 0..3 {
         let sender = sender.clone();
-        memory.store.write("s".into(), state("s"), any(), 0, move |written| {
+        memory.store.write(change("s".into(), state("s"), any(), 0), move |written| {
             sender.send((n, written.unwrap().version)).unwrap();
         });
     }
@@ -439,6 +439,7 @@ fn record(id: &str) -> Record {
         event_type: "happened".into(),
         at_ms: 5,
         state: Some(String::new()),
+        metadata: None,
         position: None,
         is_write: true,
     }
@@ -453,12 +454,12 @@ async fn a_change_is_audited_in_the_step_that_makes_it() {
     let full = ask(&records, Append { record: record("full") }).await;
     assert_eq!(full, Err(Error::BacklogFull { limit: 2 }));
     let written = settled(|done| {
-        memory.store.write("s".into(), state("s"), any(), 0, done);
+        memory.store.write(change("s".into(), state("s"), any(), 0), done);
     });
     assert!(written.await.unwrap().unaudited);
-    let deleted = settled(|done| memory.store.delete("s".into(), 0, done)).await.unwrap();
+    let deleted = settled(|done| memory.store.delete("s".into(), 0, None, done)).await.unwrap();
     assert!(deleted.existed && deleted.unaudited);
-    let deleted = settled(|done| memory.store.delete("s".into(), 0, done)).await.unwrap();
+    let deleted = settled(|done| memory.store.delete("s".into(), 0, None, done)).await.unwrap();
     assert!(!deleted.existed && !deleted.unaudited);
     let mut claims = memory.claims(&stream, "w").await;
     let batch = claims.fresh(9, None).await.unwrap();
@@ -573,7 +574,7 @@ async fn a_wait_for_records_ends_by_a_record_by_waking_and_by_the_clock() {
         (waiting, waking)
     };
     let store = memory.store.clone();
-    let append = || store.write("s".into(), state("s"), any(), 0, |_| {});
+    let append = || store.write(change("s".into(), state("s"), any(), 0), |_| {});
     assert_eq!(wait(&append).await.0.await.unwrap(), 1);
     assert_eq!(wait(&|| memory.engine.faults().advance(60 * SECOND)).await.0.await.unwrap(), 0);
     let (waiting, waking) = wait(&|| {}).await;

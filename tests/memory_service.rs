@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use harness::postgres::PostgresServer;
-use harness::{settled, state, write};
+use harness::{queued, settled, state, write};
 use synckairos_state::audit::queue::{Queue, QueueOptions};
 use synckairos_state::audit::worker::WorkerHandle;
 use synckairos_state::audit::worker_events::{EventKind, EventListener, WorkerEvent};
@@ -111,7 +111,7 @@ async fn after_a_gap_the_feed_tells_what_has_changed() {
     assert_eq!((known, reread, changed), (2, 2, 1));
     assert!(lasted >= SECOND, "{lasted:?}");
     assert_eq!(next().await, FeedEvent::Confirmed { interest: 1 });
-    settled(|done| store.delete("same".into(), 0, done)).await.unwrap();
+    settled(|done| store.delete("same".into(), 0, None, done)).await.unwrap();
     assert!(matches!(next().await, FeedEvent::Update { document: None, .. }));
 }
 
@@ -166,7 +166,7 @@ async fn workers_store_each_record_once_across_an_outage() {
         }
     }
     let (too_long, document) = ("x".repeat(51), Some(state("s")));
-    settled(|done| queue.enqueue("s".into(), too_long, document, 1, done)).await.unwrap();
+    settled(|done| queue.enqueue(queued(too_long, document), done)).await.unwrap();
     let deadline = Instant::now() + 30 * SECOND;
     while metrics().await.completed < 300 || metrics().await.failed < 1 {
         assert!(Instant::now() < deadline, "{:?}", metrics().await);

@@ -7,7 +7,7 @@ mod harness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::{RedisServer, get, settled, state, write};
+use harness::{RedisServer, change, get, settled, state, write};
 use redis::Value;
 use serde_json::json;
 use synckairos_state::error::Error;
@@ -98,7 +98,7 @@ async fn each_rule_does_its_job(audited: bool) {
         Err(Error::SessionExists { session_id: ID.into() })
     );
     for existed in [true, false] {
-        let deleted = settled(|done| store.delete(ID.into(), NOW_MS, done)).await.unwrap();
+        let deleted = settled(|done| store.delete(ID.into(), NOW_MS, None, done)).await.unwrap();
         assert_eq!((deleted.existed, deleted.unaudited), (existed, false));
         assert_eq!(get(&store, ID).await, Ok(None));
         let message = json!({
@@ -164,11 +164,12 @@ async fn beyond_the_backlog_limit_each_rule_says_that_it_is_not_audited() {
         ("a", Rule::Create),
         ("b", Rule::CreateIfAbsent),
     ] {
-        let written = settled(|done| store.write(id.into(), state(id), rule, NOW_MS, done)).await;
+        let written =
+            settled(|done| store.write(change(id.into(), state(id), rule, NOW_MS), done)).await;
         outcomes.push(written.map(|written| (written.version, written.unaudited)).unwrap());
     }
     assert_eq!(outcomes, [(1, false), (2, true), (3, true), (1, true), (1, true)]);
-    let deleted = settled(|done| store.delete("a".into(), NOW_MS, done)).await.unwrap();
+    let deleted = settled(|done| store.delete("a".into(), NOW_MS, None, done)).await.unwrap();
     assert_eq!((deleted.existed, deleted.unaudited), (true, true));
     assert_eq!(records(&server).len(), 1);
 }
@@ -180,7 +181,7 @@ async fn messages_name_the_default_prefix() {
     let mut updates = Subscriber::new(&server, "session-updates");
     write(&store, "s", &state("s"), Rule::Create).await.unwrap();
     let document = get(&store, "s").await.unwrap();
-    settled(|done| store.delete("s".into(), NOW_MS, done)).await.unwrap();
+    settled(|done| store.delete("s".into(), NOW_MS, None, done)).await.unwrap();
     let prefix = "session:";
     let message = json!({
         "sessionId": "s", "state": document, "timestamp": NOW_MS, "keyPrefix": prefix,

@@ -102,7 +102,7 @@ async fn a_flushed_script_cache_is_not_noticed() {
     write(&store, "s", &state("s"), Rule::Create).await.unwrap();
     server.ask(&["SCRIPT", "FLUSH"]);
     assert_eq!(write(&store, "s", &state("s"), Rule::Any).await, Ok(2));
-    assert!(settled(|done| store.delete("s".into(), 1, done)).await.unwrap().existed);
+    assert!(settled(|done| store.delete("s".into(), 1, None, done)).await.unwrap().existed);
     assert_eq!(settled(|done| store.touch("s".into(), done)).await, Ok(false));
 }
 

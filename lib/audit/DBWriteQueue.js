@@ -120,13 +120,23 @@ class DBWriteQueue extends ContextEmitter {
 
   /** @param {string} sessionId @param {any} state @param {string} eventType */
   async queueWrite(sessionId, state, eventType) {
+    return this.#append(sessionId, state, eventType)
+  }
+
+  /**
+   * @param {string} sessionId
+   * @param {any} state
+   * @param {string} eventType
+   * @param {string} [metadata] JSON text of an object
+   */
+  async #append(sessionId, state, eventType, metadata) {
     checkId(sessionId)
     if (typeof eventType !== 'string' || eventType === '') {
       throw new InvalidStateError('eventType', 'it is not a string, or empty', sessionId)
     }
     const text = state === null ? null : write(state, true, sessionId)
     const call = this.#call(nothing, sessionId, text?.length)
-    this.#native.enqueue(call.slot, sessionId, text, eventType, this.#now())
+    this.#native.enqueue(call.slot, sessionId, text, eventType, metadata, this.#now())
     return unwrap(await call.promise)
   }
 
@@ -277,6 +287,19 @@ class DBWriteQueue extends ContextEmitter {
   /** The core's queue, for the manager. @param {DBWriteQueue} queue */
   static native(queue) {
     return queue.#native
+  }
+
+  /**
+   * Queues the record of a manager's change.
+   *
+   * @param {DBWriteQueue} queue
+   * @param {string} sessionId
+   * @param {any} state
+   * @param {string} eventType
+   * @param {string} [metadata] JSON text of an object
+   */
+  static append(queue, sessionId, state, eventType, metadata) {
+    return queue.#append(sessionId, state, eventType, metadata)
   }
 
   /** @param {any} queue */

@@ -20,6 +20,7 @@ const { managerOptions, withDefaults } = require('../settings/options.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { warnOfMemory } = require('../report/memory.js')
 const { modify } = require('./modify.js')
+const { withReason } = require('./reason.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('../realm/wire.js')
 const { Calls, Failure, close, nothing, number, open, unwrap } = require('../realm/settle.js')
@@ -31,7 +32,9 @@ const GOODBYE = 1000
 /** In place of an expected version: any is taken. The core takes numbers only. */
 const NO_VERSION = -1
 
-const MODIFY = Object.freeze({ retries: /** @type {number | undefined} */ (undefined) })
+const CHANGE = Object.freeze({ reason: undefined })
+const CREATE = Object.freeze({ ...CHANGE, ifAbsent: /** @type {boolean} */ (false) })
+const MODIFY = Object.freeze({ ...CHANGE, retries: /** @type {number | undefined} */ (undefined) })
 const LOST_TURN =
   'a call of modifySession takes so long that other callers for this session do not wait for it any more: Redis is slow, or its callback is, or its callback modifies the same session'
 const NOT_QUEUED = 'the audit record was not queued'
@@ -171,32 +174,40 @@ class RedisStateManager {
     })
   }
 
-  /** @param {any} state @param {{ ifAbsent?: boolean }} [options] */
+  /** @param {any} state @param {unknown} [options] */
   async createSession(state, options) {
-    const { ifAbsent } = withDefaults({ ifAbsent: false }, options)
+    const { ifAbsent, reason } = withReason(CREATE, options, state?.session_id)
     const text = write(state, this.#options.validate)
     const sessionId = checkId(state.session_id)
     const now = this.#now()
     const call = this.#call(number, sessionId, text.length)
     this.#cache?.forget(call)
+    this.#explain(reason)
     this.#store.create(call.slot, sessionId, text, ifAbsent === true, now)
     const answer = unwrap(await call.promise)
-    const version = this.#written(answer, sessionId, 'session_created')
+    const event = reason?.event ?? 'session_created'
+    const version = this.#written(answer, sessionId, event)
     if (this.#queue && !this.#audited) {
       const set = { version, created_at: new Date(now), updated_at: new Date(now) }
-      this.#audit(sessionId, stored(text, set), 'session_created')
+      this.#audit(sessionId, stored(text, set), event, reason)
     }
   }
 
-  /** @param {string} sessionId @param {any} state @param {number} [expectedVersion] */
-  async updateSession(sessionId, state, expectedVersion) {
+  /**
+   * @param {string} sessionId
+   * @param {any} state
+   * @param {number} [expectedVersion]
+   * @param {unknown} [options]
+   */
+  async updateSession(sessionId, state, expectedVersion, options) {
     if (
       expectedVersion !== undefined &&
       !(Number.isSafeInteger(expectedVersion) && expectedVersion > 0)
     ) {
       throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
     }
-    const update = this.#update(sessionId, state, expectedVersion)
+    const { reason } = withReason(CHANGE, options, sessionId)
+    const update = this.#update(sessionId, state, expectedVersion, reason)
     this.#updated(sessionId, update, unwrap(await update.call.promise))
   }
 
@@ -206,42 +217,50 @@ class RedisStateManager {
    * @param {string} sessionId
    * @param {any} state
    * @param {number | undefined} expectedVersion
+   * @param {import('./reason.js').Reason} [reason]
    * @param {number} [withinMs] in place of `commandTimeoutMs`
    */
-  #update(sessionId, state, expectedVersion, withinMs) {
+  #update(sessionId, state, expectedVersion, reason, withinMs) {
     checkId(sessionId)
     const now = this.#now()
     const text = write(state, this.#options.validate, sessionId)
     const call = this.#call(number, sessionId, text.length)
     this.#cache?.forget(call)
     const version = expectedVersion ?? NO_VERSION
+    this.#explain(reason)
     if (withinMs === undefined) this.#store.update(call.slot, sessionId, text, version, now)
     else this.#store.updateWithin(call.slot, sessionId, text, version, now, withinMs)
-    return { call, text, now }
+    return { call, text, now, reason }
   }
 
   /**
    * Ends an update by its answer. Returns what makes the state that is stored now.
    *
    * @param {string} sessionId
-   * @param {{ text: string, now: number }} update
+   * @param {{ text: string, now: number, reason: import('./reason.js').Reason | undefined }} update
    * @param {number} answer
    */
-  #updated(sessionId, { text, now }, answer) {
-    const version = this.#written(answer, sessionId, 'session_updated')
+  #updated(sessionId, { text, now, reason }, answer) {
+    const event = reason?.event ?? 'session_updated'
+    const version = this.#written(answer, sessionId, event)
     const state = () => stored(text, { version, updated_at: new Date(now) })
-    if (this.#queue && !this.#audited) this.#audit(sessionId, state(), 'session_updated')
+    if (this.#queue && !this.#audited) this.#audit(sessionId, state(), event, reason)
     return state
+  }
+
+  /** Tells the core the reason of the change that is called next. @param {import('./reason.js').Reason} [reason] */
+  #explain(reason) {
+    if (reason !== undefined) this.#store.because(reason.event, reason.metadata)
   }
 
   /**
    * @param {string} sessionId
    * @param {(state: any) => any} fn
-   * @param {{ retries?: number }} [options]
+   * @param {unknown} [options]
    */
   async modifySession(sessionId, fn, options) {
-    const { retries } = withDefaults(MODIFY, options)
     checkId(sessionId)
+    const { retries, reason } = withReason(MODIFY, options, sessionId)
     if (typeof fn !== 'function')
       throw new InvalidStateError('fn', 'it is not a function', sessionId)
     if (retries !== undefined && !(Number.isSafeInteger(retries) && retries >= 0)) {
@@ -249,11 +268,12 @@ class RedisStateManager {
     }
     const deadline = clock.now() + this.#options.commandTimeoutMs
     // A callback that modifies its own session would wait for its own turn.
-    if (this.#modifying === sessionId) return this.#modify(sessionId, fn, retries, deadline)
+    const run = () => this.#modify(sessionId, fn, { retries, reason }, deadline)
+    if (this.#modifying === sessionId) return run()
     const wait = () => this.#turns.wait(sessionId)
     const end = this.#turns.take(sessionId) ?? (await this.#calls.waiting(sessionId, wait))
     try {
-      return await this.#modify(sessionId, fn, retries, deadline)
+      return await run()
     } finally {
       end()
     }
@@ -262,10 +282,10 @@ class RedisStateManager {
   /**
    * @param {string} sessionId
    * @param {(state: any) => any} fn
-   * @param {number | undefined} retries
+   * @param {{ retries: number | undefined, reason: import('./reason.js').Reason | undefined }} options
    * @param {number} deadline
    */
-  #modify(sessionId, fn, retries, deadline) {
+  #modify(sessionId, fn, { retries, reason }, deadline) {
     const session = {
       read: (/** @type {number} */ withinMs) => this.#read(sessionId, withinMs),
       change: (/** @type {any} */ state) => this.#callBack(sessionId, fn, state),
@@ -274,7 +294,7 @@ class RedisStateManager {
         /** @type {number} */ version,
         /** @type {number} */ withinMs,
       ) => {
-        const update = this.#update(sessionId, next, version, withinMs)
+        const update = this.#update(sessionId, next, version, reason, withinMs)
         return this.#updated(sessionId, update, unwrap(await update.call.promise))()
       },
     }
@@ -313,16 +333,20 @@ class RedisStateManager {
     return { state, again }
   }
 
-  /** @param {string} sessionId */
-  async deleteSession(sessionId) {
-    const call = this.#call(number, checkId(sessionId))
+  /** @param {string} sessionId @param {unknown} [options] */
+  async deleteSession(sessionId, options) {
+    checkId(sessionId)
+    const { reason } = withReason(CHANGE, options, sessionId)
+    const call = this.#call(number, sessionId)
     this.#cache?.forget(call)
+    this.#explain(reason)
     this.#store.delete(call.slot, sessionId, this.#now())
     const answer = unwrap(await call.promise)
-    this.#written(answer, sessionId, 'session_deleted')
+    const event = reason?.event ?? 'session_deleted'
+    this.#written(answer, sessionId, event)
     // Others' queues never heard of deletions, and expect a state.
     if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
-      this.#audit(sessionId, null, 'session_deleted')
+      this.#audit(sessionId, null, event, reason)
     }
   }
 
@@ -453,12 +477,18 @@ class RedisStateManager {
    * @param {string} sessionId
    * @param {any} state
    * @param {string} eventType
+   * @param {import('./reason.js').Reason} [reason]
    */
-  #audit(sessionId, state, eventType) {
+  #audit(sessionId, state, eventType, reason) {
     const report = (/** @type {unknown} */ err) =>
       this.#options.logger.error({ err, sessionId, eventType }, NOT_QUEUED)
     try {
-      Promise.resolve(this.#queue?.queueWrite(sessionId, state, eventType)).catch(report)
+      const [queue, metadata] = [this.#queue, reason?.metadata]
+      const queued =
+        metadata !== undefined && queue instanceof DBWriteQueue
+          ? DBWriteQueue.append(queue, sessionId, state, eventType, metadata)
+          : queue?.queueWrite(sessionId, state, eventType)
+      Promise.resolve(queued).catch(report)
     } catch (err) {
       report(err)
     }

@@ -95,6 +95,7 @@ fn record_of(data: &str, name: String, added_ms: i64) -> Option<Record> {
         event_type: data.event_type.filter(|word| !word.is_empty()).unwrap_or(name),
         at_ms,
         state: Some(state.to_owned()),
+        metadata: None,
         position: None, // Assigned by the engine.
         is_write: false,
     })

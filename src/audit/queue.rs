@@ -65,27 +65,12 @@ impl<E: Engine> Queue<E> {
         self.stream.clone()
     }
 
-    /// Appends a record to the stream. `document` is the session's state; `None` records a deletion.
-    pub fn enqueue(
-        &self,
-        session_id: String,
-        event_type: String,
-        document: Option<String>,
-        now_ms: i64,
-        done: impl FnOnce(Result<()>) + Send + 'static,
-    ) {
-        if let Err(error) = check_session_id(&session_id) {
+    /// Appends a record to the stream, under an id that is made here.
+    pub fn enqueue(&self, record: Record, done: impl FnOnce(Result<()>) + Send + 'static) {
+        if let Err(error) = check_session_id(&record.session_id) {
             return done(Err(error));
         }
-        let record = Record {
-            id: new_id(now_ms),
-            session_id,
-            event_type,
-            at_ms: now_ms,
-            state: document,
-            position: None,
-            is_write: false,
-        };
+        let record = Record { id: new_id(record.at_ms), ..record };
         self.execute(Append { record }, done);
     }
 

@@ -28,6 +28,7 @@ use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, Worke
 use crate::audit::worker_options::WorkerOptions;
 use crate::error::Error as CoreError;
 use crate::keys::BullKeys;
+use crate::operation::record::Record;
 use crate::operation::replicas::Replicas;
 
 /// How long the batch in hand may take when the owner closes; then it is left to others.
@@ -142,7 +143,8 @@ impl NativeQueue {
         Ok(Self { queue, engine, sink, lane, heard, worker })
     }
 
-    /// Done once the record is queued. `document` is JSON text; null for a deletion.
+    /// Done once the record is queued. `document` is JSON text; null for a deletion. `metadata` is that of
+    /// a JSON object, or null.
     #[napi]
     pub fn enqueue(
         &self,
@@ -150,12 +152,14 @@ impl NativeQueue {
         session_id: String,
         document: Option<String>,
         event_type: String,
+        metadata: Option<String>,
         now_ms: f64,
     ) {
         let ticket = self.lane.ticket(slot);
-        self.queue.enqueue(session_id, event_type, document, now_ms as i64, move |outcome| {
-            ticket.outcome(outcome.map(|()| 0.0));
-        });
+        let at_ms = now_ms as i64;
+        let state = document;
+        let record = Record { session_id, event_type, at_ms, state, metadata, ..Record::default() };
+        self.queue.enqueue(record, move |outcome| ticket.outcome(outcome.map(|()| 0.0)));
     }
 
     /// Text: the numbers, as JSON.

@@ -1,5 +1,6 @@
 //! `NativeStore`: the calls of a manager that look at sessions or change them.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::engine::Engine as _;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::operation::replicas::Replicas;
-use crate::session::store::{Deleted, Rule, Store, StoreOptions, Written};
+use crate::session::store::{Change, Deleted, Reason, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one engine.
 #[napi]
@@ -24,6 +25,8 @@ pub struct NativeStore {
     engine: AnyEngine,
     options: StoreOptions,
     lane: Rc<Lane>,
+    /// Of the next change.
+    reason: Cell<Option<Box<Reason>>>,
 }
 
 #[napi]
@@ -57,6 +60,7 @@ impl NativeStore {
             engine: client.engine.clone(),
             options,
             lane: completions.lane.clone(),
+            reason: Cell::default(),
         }
     }
 
@@ -113,6 +117,13 @@ impl NativeStore {
         });
     }
 
+    /// The reason of the change that is called next: its event type, and the text of a JSON object. A call
+    /// of its own, since most changes have none, and each argument costs them time.
+    #[napi]
+    pub fn because(&self, event_type: Option<String>, metadata: Option<String>) {
+        self.reason.set(Some(Box::new(Reason { event_type, metadata })));
+    }
+
     /// Done with version 1; negative as that of an update.
     #[napi]
     pub fn create(
@@ -146,10 +157,9 @@ impl NativeStore {
         within_ms: u32,
     ) {
         let ticket = self.lane.ticket(slot);
-        let (rule, deadline) = (update_rule(expected), self.deadline_after(within_ms));
-        self.store.write_by(session_id, text, rule, now_ms as i64, deadline, move |outcome| {
-            ticket.outcome(outcome.map(number_of));
-        });
+        let change = self.change(session_id, text, update_rule(expected), now_ms);
+        let deadline = self.deadline_after(within_ms);
+        self.store.write_by(change, deadline, |outcome| ticket.outcome(outcome.map(number_of)));
     }
 
     fn deadline_after(&self, ms: u32) -> Instant {
@@ -158,9 +168,12 @@ impl NativeStore {
 
     fn write(&self, slot: u32, session_id: String, text: String, rule: Rule, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
-        self.store.write(session_id, text, rule, now_ms as i64, move |outcome| {
-            ticket.outcome(outcome.map(number_of));
-        });
+        let change = self.change(session_id, text, rule, now_ms);
+        self.store.write(change, |outcome| ticket.outcome(outcome.map(number_of)));
+    }
+
+    fn change(&self, session_id: String, text: String, rule: Rule, now_ms: f64) -> Change {
+        Change { session_id, text, rule, now_ms: now_ms as i64, reason: self.reason.take() }
     }
 
     /// Done with 1, or 0 where there was no such session; with -1 where there was and it is not
@@ -168,7 +181,7 @@ impl NativeStore {
     #[napi]
     pub fn delete(&self, slot: u32, session_id: String, now_ms: f64) {
         let ticket = self.lane.ticket(slot);
-        self.store.delete(session_id, now_ms as i64, move |outcome| {
+        self.store.delete(session_id, now_ms as i64, self.reason.take(), move |outcome| {
             ticket.outcome(outcome.map(|Deleted { existed, unaudited }| {
                 if unaudited { -1.0 } else { f64::from(u8::from(existed)) }
             }));

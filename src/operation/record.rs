@@ -23,11 +23,22 @@ pub struct Record {
     pub at_ms: i64,
     /// The session's document after the change, as JSON text. `None` for a deletion.
     pub state: Option<String>,
+    /// Who made the change, and what else its caller tells of it: the text of a JSON object.
+    pub metadata: Option<String>,
     /// Where the record was first queued. It stays the same when the record is queued again.
     pub position: Option<Position>,
     /// Whether the write of the session queued the record itself: positions of such records are in the
     /// order of the writes.
     pub is_write: bool,
+}
+
+/// Who made a change, and why, as its caller tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reason {
+    /// The kind of change, in place of [`CREATED`] and its like.
+    pub event_type: Option<String>,
+    /// See [`Record::metadata`].
+    pub metadata: Option<String>,
 }
 
 /// A position in the stream: the id of an entry. The engine assigns growing ids.

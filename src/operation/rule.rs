@@ -1,5 +1,6 @@
 //! What a write demands of the stored session.
 
+use super::record::{CREATED, UPDATED};
 use crate::document::Stamp;
 
 /// What a write demands of what is stored.
@@ -24,6 +25,14 @@ impl Rule {
         match self {
             Self::Create | Self::CreateIfAbsent => Stamp::Created,
             Self::Locked { .. } | Self::Any => Stamp::Updated,
+        }
+    }
+
+    /// The kind of change that it is.
+    pub fn event_type(self) -> &'static str {
+        match self.stamp() {
+            Stamp::Created => CREATED,
+            Stamp::Updated => UPDATED,
         }
     }
 

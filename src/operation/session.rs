@@ -1,5 +1,6 @@
 //! The operations on sessions.
 
+use super::record::Reason;
 use super::rule::Rule;
 use super::{Effect, Operation};
 use crate::document::Draft;
@@ -33,6 +34,8 @@ pub struct Write {
     pub rule: Rule,
     /// The id of the audit record, where the sessions are audited.
     pub record_id: Option<String>,
+    /// What the audit record tells of the caller. Boxed: it is rare, and a write is moved several times.
+    pub reason: Option<Box<Reason>>,
     /// The time of the call, milliseconds since the epoch.
     pub now_ms: i64,
 }
@@ -53,6 +56,8 @@ pub struct Delete {
     pub session_id: String,
     /// The id of the audit record, where the sessions are audited.
     pub record_id: Option<String>,
+    /// What the audit record tells of the caller.
+    pub reason: Option<Box<Reason>>,
     /// The time of the call, milliseconds since the epoch.
     pub now_ms: i64,
 }

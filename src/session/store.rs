@@ -14,12 +14,27 @@ use crate::engine::{Engine, Execute};
 use crate::error::{Error, Result};
 use crate::keys::check_session_id;
 use crate::operation::names::{Namespace, Stream};
+pub use crate::operation::record::Reason;
 use crate::operation::record::new_id;
 pub use crate::operation::rule::Rule;
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
 pub use crate::operation::session::{Deleted, Documents, Written};
 
 const NO_VERSION: &str = "it is no version: 2^53 - 1 or more";
+
+/// What a write makes of a session.
+pub struct Change {
+    /// Which session.
+    pub session_id: String,
+    /// The JSON text of the state. Whatever it says, the write sets its version and its dates.
+    pub text: String,
+    /// What is demanded of the stored session.
+    pub rule: Rule,
+    /// The time of the call, milliseconds since the epoch.
+    pub now_ms: i64,
+    /// What the audit record tells of the caller.
+    pub reason: Option<Box<Reason>>,
+}
 
 /// The sessions of one engine.
 #[derive(Clone)]
@@ -79,35 +94,25 @@ impl<E: Engine> Store<E> {
         self.sessions.execute(GetMany { session_ids }, self.deadline(), done);
     }
 
-    /// Creates or updates a session from the JSON text of a state; its version and the dates of
-    /// the write are set here, whatever the text says. Done with what was written.
-    pub fn write(
-        &self,
-        session_id: String,
-        text: String,
-        rule: Rule,
-        now_ms: i64,
-        done: impl FnOnce(Result<Written>) + Send + 'static,
-    ) {
-        self.write_by(session_id, text, rule, now_ms, self.deadline(), done);
+    /// Creates or updates a session. Done with what was written.
+    pub fn write(&self, change: Change, done: impl FnOnce(Result<Written>) + Send + 'static) {
+        self.write_by(change, self.deadline(), done);
     }
 
     /// The same by a deadline of the caller's.
     pub fn write_by(
         &self,
-        session_id: String,
-        text: String,
-        rule: Rule,
-        now_ms: i64,
+        change: Change,
         deadline: Instant,
         done: impl FnOnce(Result<Written>) + Send + 'static,
     ) {
+        let Change { session_id, text, rule, now_ms, reason } = change;
         let draft = match self.draft(&session_id, text, rule, now_ms) {
             Ok(draft) => draft,
             Err(error) => return done(Err(error)),
         };
         let record_id = self.record_id(now_ms);
-        let write = Write { session_id, draft, rule, record_id, now_ms };
+        let write = Write { session_id, draft, rule, record_id, reason, now_ms };
         self.sessions.execute(write, deadline, done);
     }
 
@@ -138,13 +143,14 @@ impl<E: Engine> Store<E> {
         &self,
         session_id: String,
         now_ms: i64,
+        reason: Option<Box<Reason>>,
         done: impl FnOnce(Result<Deleted>) + Send + 'static,
     ) {
         if let Err(error) = check_session_id(&session_id) {
             return done(Err(error));
         }
         let record_id = self.record_id(now_ms);
-        let delete = Delete { session_id, record_id, now_ms };
+        let delete = Delete { session_id, record_id, reason, now_ms };
         self.sessions.execute(delete, self.deadline(), done);
     }
 

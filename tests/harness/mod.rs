@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use synckairos_state::engine::Engine;
 use synckairos_state::error::Result;
+use synckairos_state::operation::record::Record;
 use synckairos_state::redis::connection::Connection;
 use synckairos_state::redis::engine::RedisEngine;
 use synckairos_state::redis::options::Options;
 use synckairos_state::redis::settings::Settings;
-use synckairos_state::session::store::{Rule, Store, StoreOptions};
+use synckairos_state::session::store::{Change, Rule, Store, StoreOptions};
 use tokio::sync::oneshot;
 
 pub struct RedisServer {
@@ -113,9 +114,19 @@ pub async fn settled<T: Send + 'static>(
     receiver.await.expect("a call was dropped without an answer")
 }
 
+/// A write without a reason.
+pub fn change(session_id: String, text: String, rule: Rule, now_ms: i64) -> Change {
+    Change { session_id, text, rule, now_ms, reason: None }
+}
+
+/// A record of the session `s`, to be queued.
+pub fn queued(event_type: String, state: Option<String>) -> Record {
+    Record { session_id: "s".into(), event_type, at_ms: 1, state, ..Record::default() }
+}
+
 pub async fn write(store: &Store<impl Engine>, id: &str, text: &str, rule: Rule) -> Result<u64> {
     let written = settled(|done| {
-        store.write(id.into(), text.into(), rule, 1_767_323_045_006, done);
+        store.write(change(id.into(), text.into(), rule, 1_767_323_045_006), done);
     });
     written.await.map(|written| written.version)
 }

@@ -54,6 +54,7 @@ pub fn of_session(session_id: &str, state: Option<&Value>) -> Record {
         event_type: "session_updated".into(),
         at_ms: AT,
         state: state.map(ToString::to_string),
+        metadata: None,
         position: None,
         is_write: false,
     }

@@ -44,6 +44,7 @@ pub(super) fn canaries(tables: &Tables) -> [Record; 2] {
             event_type: "session_updated".into(),
             at_ms: now_ms,
             state: Some(state.to_string()),
+            metadata: None,
             position: None,
             is_write: false,
         }

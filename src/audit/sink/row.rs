@@ -23,11 +23,13 @@ pub(super) struct Row<'a> {
     values: Vec<Option<Cow<'a, str>>>,
     /// The members of the column `metadata`: keys and JSON values.
     metadata: Vec<(&'static str, Cow<'a, str>)>,
+    /// The members that the caller of the change gave, as JSON text without the braces.
+    given: &'a str,
 }
 
 impl<'a> Row<'a> {
     fn new(table: &'a Table) -> Self {
-        Self { table, values: vec![None; table.columns.len()], metadata: Vec::new() }
+        Self { table, values: vec![None; table.columns.len()], metadata: Vec::new(), given: "" }
     }
 
     /// The value of a column, as text.
@@ -85,8 +87,9 @@ impl<'a> Row<'a> {
     }
 
     fn with_metadata(mut self) -> Self {
-        let members: Vec<String> =
-            self.metadata.iter().map(|(key, json)| format!("\"{key}\":{json}")).collect();
+        let own = self.metadata.iter().map(|(key, json)| format!("\"{key}\":{json}"));
+        let given = Some(self.given.to_owned()).filter(|given| !given.trim().is_empty());
+        let members: Vec<String> = own.chain(given).collect();
         self.set("metadata", format!("{{{}}}", members.join(",")));
         self
     }
@@ -168,6 +171,8 @@ fn event<'a>(record: &'a Record, state: Option<&State<'a>>, table: &'a Table) ->
     if let Some(text) = &record.state {
         row.set("state_snapshot", text.as_str());
     }
+    let given = record.metadata.as_deref().unwrap_or_default().trim();
+    row.given = given.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
     if let Some(state) = state {
         row.set_json("participant_id", state.raw("active_participant_id"));
         let remaining = state.active_participant().and_then(|p| p.raw("time_remaining_ms"));

@@ -18,6 +18,8 @@ pub(in crate::memory) struct Entry {
     pub at_ms: i64,
     /// The session's document after the change.
     pub state: Option<Arc<str>>,
+    /// Who made the change, and what else its caller tells of it.
+    pub metadata: Option<String>,
     /// Where the record was first queued, if it was queued again.
     pub position: Option<Position>,
     /// Whether a write of the session queued it.
@@ -35,6 +37,7 @@ impl Entry {
             event_type: self.event_type.clone().into_owned(),
             at_ms: self.at_ms,
             state: self.state.as_deref().map(str::to_owned),
+            metadata: self.metadata.clone(),
             position: self.position,
             is_write: self.is_write,
         }
@@ -43,20 +46,22 @@ impl Entry {
     /// The approximate size of the record.
     pub fn bytes(&self) -> usize {
         let state = self.state.as_ref().map_or(0, |state| state.len());
-        state + self.record_id.len() + self.session_id.len() + self.event_type.len()
+        let metadata = self.metadata.as_ref().map_or(0, String::len);
+        state + metadata + self.record_id.len() + self.session_id.len() + self.event_type.len()
     }
 }
 
 impl From<Record> for Entry {
     /// A record that is queued for the first time. An empty state is none.
     fn from(record: Record) -> Self {
-        let Record { id, session_id, event_type, at_ms, state, .. } = record;
+        let Record { id, session_id, event_type, at_ms, state, metadata, .. } = record;
         Self {
             record_id: id,
             session_id,
             event_type: event_type.into(),
             at_ms,
             state: state.filter(|state| !state.is_empty()).map(Into::into),
+            metadata,
             position: None,
             is_write: false,
             logged: None,

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::message::{Content, Message};
-use crate::document::{Draft, MAX_VERSION, Stamp};
+use crate::document::{Draft, MAX_VERSION};
 use crate::error::{Error, Result};
 use crate::memory::apply::Apply;
 use crate::memory::contents::Contents;
 use crate::memory::moment::Moment;
 use crate::memory::records::entry::Entry;
 use crate::operation::names::Namespace;
-use crate::operation::record::{CREATED, DELETED, UPDATED, new_id};
+use crate::operation::record::{DELETED, Reason, UPDATED, new_id};
 use crate::operation::rule::Rule;
 use crate::operation::session::{
     Broadcast, Delete, Deleted, Documents, Get, GetMany, Touch, Write, Written,
@@ -49,7 +49,7 @@ impl Apply for Write {
     type Context = Namespace;
 
     fn apply(self, namespace: &Namespace, contents: &mut Contents, at: Moment) -> Result<Written> {
-        let Self { session_id, draft, rule, record_id, now_ms } = self;
+        let Self { session_id, draft, rule, record_id, reason, now_ms } = self;
         let key = namespace.keys.session(&session_id);
         let stored = contents.sessions.get(&key, at.now);
         let version = match (rule, stored) {
@@ -68,17 +68,10 @@ impl Apply for Write {
             (Rule::Any, Some(stored)) => stored.version + 1,
         };
         let document = Arc::<str>::from(draft.document(version));
-        let event = match rule.stamp() {
-            Stamp::Created => CREATED,
-            Stamp::Updated => UPDATED,
-        };
         let state = Some(document.clone());
-        let is_audited = announce(
-            namespace,
-            contents,
-            Change { session_id, state, event, record_id, now_ms },
-            at,
-        );
+        let event_type = rule.event_type();
+        let change = Change { session_id, state, event_type, record_id, reason, now_ms };
+        let is_audited = announce(namespace, contents, change, at);
         contents.sessions.put(&key, document, version, at.now + ttl(namespace));
         Ok(Written { version, unaudited: !is_audited })
     }
@@ -96,8 +89,9 @@ impl Apply for Write {
         let change = Change {
             session_id: self.session_id.clone(),
             state: Some(document.clone()),
-            event: UPDATED,
+            event_type: UPDATED,
             record_id: Some(new_id(self.now_ms)),
+            reason: None,
             now_ms: self.now_ms,
         };
         announce(namespace, contents, change, at);
@@ -109,10 +103,11 @@ impl Apply for Delete {
     type Context = Namespace;
 
     fn apply(self, namespace: &Namespace, contents: &mut Contents, at: Moment) -> Result<Deleted> {
-        let Self { session_id, record_id, now_ms } = self;
+        let Self { session_id, record_id, reason, now_ms } = self;
         let key = namespace.keys.session(&session_id);
         let existed = contents.sessions.remove(&key, at.now);
-        let change = Change { session_id, state: None, event: DELETED, record_id, now_ms };
+        let event_type = DELETED;
+        let change = Change { session_id, state: None, event_type, record_id, reason, now_ms };
         if !existed {
             publish(namespace, contents, change.session_id, None, at);
             return Ok(Deleted { existed, unaudited: false });
@@ -148,23 +143,27 @@ struct Change {
     session_id: String,
     /// The document after it.
     state: Option<Arc<str>>,
-    event: &'static str,
+    event_type: &'static str,
     record_id: Option<String>,
+    reason: Option<Box<Reason>>,
     now_ms: i64,
 }
 
 /// Appends the record of a change, where the sessions are audited, and publishes it. Returns `false`
 /// if it was to be audited, and the backlog is full.
 fn announce(namespace: &Namespace, contents: &mut Contents, change: Change, at: Moment) -> bool {
-    let Change { session_id, state, event, record_id, now_ms } = change;
+    let Change { session_id, state, event_type, record_id, reason, now_ms } = change;
     let is_audited = namespace.audit.as_deref().is_none_or(|stream| {
+        let Reason { event_type: told, metadata } =
+            reason.map(|reason| *reason).unwrap_or_default();
         let entry = Entry {
             record_id: record_id.unwrap_or_default(),
             session_id: session_id.clone(),
-            event_type: Cow::Borrowed(event),
+            event_type: told.map_or(Cow::Borrowed(event_type), Cow::Owned),
             at_ms: now_ms,
             is_write: state.is_some(),
             state: state.clone(),
+            metadata,
             position: None,
             logged: None,
         };

@@ -41,6 +41,7 @@ pub(crate) fn read_record(fields: Value) -> Option<Record> {
             "event" => record.event_type = value,
             "at" => record.at_ms = value.parse().unwrap_or_default(),
             "state" => record.state = Some(value),
+            "metadata" => record.metadata = Some(value),
             "position" => record.position = Position::parse(&value),
             "write" => record.is_write = true,
             _ => {}

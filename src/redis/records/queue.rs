@@ -41,10 +41,13 @@ pub(super) fn encode_append(
     out: &mut Vec<u8>,
 ) {
     let keys = [[&*context.keys_of(&record.session_id).stream, ""]];
-    let mut command = ENQUEUE.noted(out, attempt, &keys, 6);
+    let mut command = ENQUEUE.noted(out, attempt, &keys, 6 + 2 * record.metadata.iter().len());
     command.number(limit).word(&record.id).word(&record.session_id);
     command.word(&record.event_type).word(record.at_ms.to_string());
     command.word(record.state.as_deref().unwrap_or_default());
+    if let Some(metadata) = &record.metadata {
+        command.word("metadata").word(metadata);
+    }
 }
 
 impl AsCommand for Append {

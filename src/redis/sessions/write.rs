@@ -7,6 +7,7 @@ use super::message;
 use super::reply::{unexpected, wrong_type};
 use crate::document::Draft;
 use crate::error::{Error, Result};
+use crate::operation::record::{DELETED, Reason};
 use crate::operation::replicas::Replicas;
 use crate::operation::rule::Rule;
 use crate::operation::session::{Broadcast, Delete, Deleted, Touch, Write, Written};
@@ -16,29 +17,64 @@ use crate::redis::request::Attempt;
 use crate::redis::resp::encode::Command;
 use crate::redis::script::Script;
 
-/// Begins the command of a script about a session: its keys, and so many arguments and, with an
-/// audit, the record's id, which the caller appends last.
+/// What the audit record of a change tells besides the change.
+struct Note<'a> {
+    record_id: &'a str,
+    /// The kind of change, unless the reason names another.
+    event_type: &'static str,
+    reason: Option<&'a Reason>,
+}
+
+impl<'a> Note<'a> {
+    /// The note of a change; `None` without an audit.
+    fn of(
+        names: &Names,
+        record_id: Option<&'a str>,
+        event_type: &'static str,
+        reason: Option<&'a Reason>,
+    ) -> Option<Self> {
+        names.stream.as_ref()?;
+        Some(Self { record_id: record_id.unwrap_or_default(), event_type, reason })
+    }
+
+    /// The record's id; and, of a change with a reason, its event type, and a field of the record.
+    fn words(&self) -> impl ExactSizeIterator<Item = &'a str> {
+        let metadata = self.reason.and_then(|reason| reason.metadata.as_deref());
+        let event_type = self.reason.and_then(|reason| reason.event_type.as_deref());
+        let count = match (self.reason, metadata) {
+            (None, _) => 1,
+            (Some(_), None) => 2,
+            (Some(_), Some(_)) => 4,
+        };
+        let event_type = event_type.unwrap_or(self.event_type);
+        let words = [self.record_id, event_type, "metadata", metadata.unwrap_or_default()];
+        words.into_iter().take(count)
+    }
+}
+
+/// Begins the command of a script about a session: its keys, so many arguments, and those of the note,
+/// which [`end`] appends.
 fn begin<'a>(
     out: &'a mut Vec<u8>,
     (names, script): (&Names, &Script),
     attempt: &Attempt,
     session_id: &str,
-    arguments: usize,
+    (arguments, note): (usize, &Option<Note<'_>>),
 ) -> Command<'a> {
     let session = [names.keys.session_prefix.as_str(), session_id];
+    let arguments = arguments + note.as_ref().map_or(0, |note| note.words().len());
     match &names.stream {
         None => script.noted(out, attempt, &[session], arguments),
         Some(stream) => {
             let stream = [stream.as_str(), ""];
-            script.noted(out, attempt, &[session, stream], arguments + 1)
+            script.noted(out, attempt, &[session, stream], arguments)
         }
     }
 }
 
-/// Appends the record's id, with an audit.
-fn end(mut command: Command<'_>, context: &Context, record_id: Option<&str>) {
-    if context.namespace.audit.is_some() {
-        command.word(record_id.unwrap_or_default());
+fn end(mut command: Command<'_>, note: &Option<Note<'_>>) {
+    for word in note.iter().flat_map(Note::words) {
+        command.word(word);
     }
 }
 
@@ -46,7 +82,7 @@ impl AsCommand for Write {
     type Context = Context;
 
     fn encode(&self, context: &Context, attempt: &Attempt, out: &mut Vec<u8>) {
-        let Self { session_id, draft, rule, record_id, .. } = self;
+        let Self { session_id, draft, rule, record_id, reason, .. } = self;
         let head = rule.version().map(Draft::head);
         let version = match rule {
             Rule::Create | Rule::CreateIfAbsent => None,
@@ -55,14 +91,16 @@ impl AsCommand for Write {
         };
         let arguments = 2 + usize::from(version.is_some());
         let names = context.names(session_id);
+        let event_type = rule.event_type();
+        let note = Note::of(names, record_id.as_deref(), event_type, reason.as_deref());
         let script = (names, names.scripts.write(*rule));
-        let mut command = begin(out, script, attempt, session_id, arguments);
+        let mut command = begin(out, script, attempt, session_id, (arguments, &note));
         command.joined(head.iter().map(String::as_bytes).chain(draft.tail()));
         command.number(self.now_ms.unsigned_abs());
         if let Some(version) = version {
             command.number(version);
         }
-        end(command, context, record_id.as_deref());
+        end(command, &note);
     }
 
     fn about(&self, context: &Context) -> About {
@@ -120,9 +158,10 @@ impl AsCommand for Delete {
     fn encode(&self, context: &Context, attempt: &Attempt, out: &mut Vec<u8>) {
         let names = context.names(&self.session_id);
         let script = (names, names.scripts.delete());
-        let mut command = begin(out, script, attempt, &self.session_id, 1);
+        let note = Note::of(names, self.record_id.as_deref(), DELETED, self.reason.as_deref());
+        let mut command = begin(out, script, attempt, &self.session_id, (1, &note));
         command.number(self.now_ms.unsigned_abs());
-        end(command, context, self.record_id.as_deref());
+        end(command, &note);
     }
 
     fn about(&self, context: &Context) -> About {

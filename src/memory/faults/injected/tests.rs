@@ -44,7 +44,7 @@ impl World {
         );
         let draft = Draft::new(text, session, Stamp::Updated, "now").unwrap();
         let session_id = session.into();
-        let operation = Write { session_id, draft, rule, record_id: None, now_ms: 0 };
+        let operation = Write { session_id, draft, rule, record_id: None, reason: None, now_ms: 0 };
         let (told, name) = (self.told.clone(), session.to_owned());
         let done = move |outcome: crate::error::Result<crate::operation::session::Written>| {
             let outcome = outcome.map(|written| written.version.to_string());

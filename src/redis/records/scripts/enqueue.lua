@@ -9,6 +9,7 @@
 -- ARGV[5]  the event type
 -- ARGV[6]  when it was queued, in milliseconds since the epoch
 -- ARGV[7]  the document, or '' for a deletion
+-- ARGV[8…] perhaps the name and the value of another field of the record
 --
 -- Returns 1, or 0 if the stream is full.
 
@@ -22,10 +23,10 @@ if failed then return failed end
 local record
 if ARGV[7] == '' then
   record = redis.pcall('XADD', KEYS[2], '*', 'id', ARGV[3], 'session', ARGV[4], 'event', ARGV[5],
-    'at', ARGV[6])
+    'at', ARGV[6], unpack(ARGV, 8))
 else
   record = redis.pcall('XADD', KEYS[2], '*', 'id', ARGV[3], 'session', ARGV[4], 'event', ARGV[5],
-    'at', ARGV[6], 'state', ARGV[7])
+    'at', ARGV[6], 'state', ARGV[7], unpack(ARGV, 8))
 end
 if type(record) == 'table' then
   erase()

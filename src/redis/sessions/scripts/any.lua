@@ -7,12 +7,13 @@
 -- ARGV[2]   the part of the document after its version
 -- ARGV[3]   the time of the call, milliseconds
 -- ARGV[4]   the version to write where nothing is stored
--- ARGV[5]   the audit record's id, with an audit
+-- ARGV[5…]  the audit record (announce.lua), with an audit
 --
 -- Returns the written version; the same, negative: written but not audited, the backlog is full;
 -- {'corrupt', the stored value}.
 
 local answer = ARGV[4]
+local record_at = 5
 local raw = redis.call('GET', KEYS[2])
 if raw then
   local stored = version_of(raw)

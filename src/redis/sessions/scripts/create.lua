@@ -6,10 +6,11 @@
 -- ARGV[1]   the request's number (src/redis/scripts/ledger.lua)
 -- ARGV[2]   the document
 -- ARGV[3]   the time of the call, milliseconds
--- ARGV[4]   the audit record's id, with an audit
+-- ARGV[4…]  the audit record (announce.lua), with an audit
 --
 -- Returns 1; -1: created but not audited, the backlog is full.
 
 local document, answer = ARGV[2], '1'
+local record_at = 4
 local unchanged = redis.call('EXISTS', KEYS[2]) == 1 and 'NX' or 'XX'
 

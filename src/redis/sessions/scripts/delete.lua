@@ -6,7 +6,7 @@
 -- KEYS[3]   the audit stream, with an audit
 -- ARGV[1]   the request's number (src/redis/scripts/ledger.lua)
 -- ARGV[2]   the time of the call, milliseconds
--- ARGV[3]   the audit record's id, with an audit
+-- ARGV[3…]  the audit record (announce.lua), with an audit
 --
 -- Returns the number of deleted keys, 0 or 1; -1: deleted but not audited, the backlog is full.
 
@@ -23,7 +23,7 @@ end
 redis.call('EXPIRE', KEYS[1], '900')
 -- Where rights cannot be asked for, a key is deleted that does not exist.
 check_right('DEL', redis.acl_check_cmd and key or KEYS[1] .. ':none')
-local failed = announce(answer, key, nil, ARGV[2], stream, ARGV[3])
+local failed = announce(answer, key, nil, ARGV[2], stream, 3)
 if failed then return failed end
 redis.call('DEL', key)
 return answer

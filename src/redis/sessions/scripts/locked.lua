@@ -7,12 +7,13 @@
 -- ARGV[2]   the document, with the version after the expected one
 -- ARGV[3]   the time of the call, milliseconds
 -- ARGV[4]   the expected version
--- ARGV[5]   the audit record's id, with an audit
+-- ARGV[5…]  the audit record (announce.lua), with an audit
 --
 -- Returns 1; -1: updated but not audited, the backlog is full; {'missing'};
 -- {'conflict', the stored version}; {'corrupt', the stored value}.
 
 local document, answer, unchanged = ARGV[2], '1', 'NX'
+local record_at = 5
 -- Both ends of a document that this module wrote say enough. Lua hashes every byte of every string
 -- that it receives, so the script does not fetch the rest.
 local beginning = '{"version":' .. ARGV[4] .. ','
