@@ -24,6 +24,7 @@ const CHECKS = [
   ],
   ['the figures in docs/performance.md', 'node bench/index.mjs --check'],
   ['the runtimes in docs/runtimes.md', 'node scripts/runtimes.mjs --check'],
+  ['the servers in docs/runtimes.md', 'node scripts/servers.mjs --check'],
   ['the formatter of Rust', 'cargo fmt --check'],
   ['clippy, the core alone', 'cargo clippy --locked --all-targets -- -D warnings'],
   [

@@ -10,14 +10,14 @@ import { fileURLToPath } from 'node:url'
 import { build, isBuilt } from './build.mjs'
 import { fetchServers } from './setup/packages.mjs'
 import { Steps } from './setup/Steps.mjs'
-import { install, pgbouncer, postgres, redis } from './setup/servers.mjs'
+import { install, pgbouncer, pip, postgres, redis } from './setup/servers.mjs'
 
 const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), '..')
 
 const EVERYTHING = {
   packages: '.',
   profile: 'release',
-  servers: [redis, postgres, pgbouncer],
+  servers: [redis, postgres, pgbouncer, pip],
   ofAllVersions: true,
 }
 const FOR_QUICK_TESTS = { packages: '.', profile: 'unoptimized', servers: [] }

