@@ -88,7 +88,7 @@ async function fill({ columns, rows, limitations }, runOf) {
         cells[next.cell[0]][next.cell[1]] = text
       }
       const known = limitations.filter(({ columns: on }) => on.includes(column.name))
-      if (known.some((limitation) => limitation.row === row.name)) {
+      if (known.some((limitation) => limitation.rows?.includes(row.name))) {
         set('no')
         continue
       }

@@ -20,7 +20,7 @@ import fs from 'node:fs'
  *   both news.
  * @property {string[]} columns
  * @property {string} [test] the full name of the test that fails
- * @property {string} [row] in place of a test, a row that is not tried
+ * @property {string[]} [rows] in place of a test, the rows that are not tried
  * @property {string} why
  */
 
