@@ -83,6 +83,7 @@ describe('an instance of another library', () => {
 
   test.each([
     ['ioredis', ({ Cluster }) => new Cluster([first()], { redisOptions })],
+    ['ioredis', ({ Cluster }) => new Cluster([`127.0.0.1:${first().port}`], { redisOptions })],
     ['ioredis5', ({ Cluster }) => new Cluster([`redis://${login}127.0.0.1:${first().port}`])],
     [
       'redis5',

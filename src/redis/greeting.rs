@@ -3,8 +3,8 @@
 //! replica and a part of a cluster are not.
 //!
 //! `HELLO` comes first. Where a server or a proxy does not know it, the same connection goes on in
-//! RESP2: `AUTH` says who is speaking. `ROLE` tells whether the server is a replica, where `HELLO` does
-//! not.
+//! RESP2: `AUTH` says who is speaking. `ROLE` tells whether the server is a replica, and `INFO` whether it
+//! is a part of a cluster, where `HELLO` does not.
 
 use redis::{Cmd, Value};
 
@@ -138,6 +138,10 @@ impl Greeting {
         // The name is for the fence, and for operators who read `CLIENT LIST`.
         commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(&self.name).to_owned());
         commands.push(redis::cmd("CLIENT").arg("ID").to_owned());
+        if !self.with_hello && self.expected == Expected::Alone {
+            // Nothing else tells of clusters then.
+            commands.push(redis::cmd("INFO").arg("cluster").to_owned());
+        }
         if self.with_role {
             commands.push(redis::cmd("ROLE"));
         }
@@ -230,10 +234,10 @@ impl Greeting {
         Ok(Next::Done(Greeted { protocol: self.protocol, identity, question, is_sentinel }))
     }
 
-    /// Looks at what `HELLO` tells of clusters. `Err`: why the server is not to be used.
+    /// Looks at what `HELLO` or `INFO` tells of clusters. `Err`: why the server is not to be used.
     fn check_mode(&self, answer: &Value) -> Result<(), String> {
-        let Some(mode) = field(answer, "mode") else { return Ok(()) };
-        match (self.expected == Expected::Alone, is(mode, "cluster")) {
+        let Some(is_cluster) = tells_cluster(answer) else { return Ok(()) };
+        match (self.expected == Expected::Alone, is_cluster) {
             _ if matches!(self.expected, Expected::Publisher | Expected::Sentinel) => Ok(()),
             (true, true) if self.login.db != 0 => Err(String::from(NO_DATABASES)),
             (true, true) => Err(String::from(CLUSTER)),
@@ -291,6 +295,12 @@ pub(crate) fn check_server(answer: &Value) -> Result<(), String> {
 /// Whether this answer to `HELLO` says which role the server has.
 pub(crate) fn tells_role(answer: &Value) -> bool {
     field(answer, "role").is_some()
+}
+
+/// Whether the server is a part of a cluster, where this answer to `HELLO` or `INFO` tells.
+fn tells_cluster(answer: &Value) -> Option<bool> {
+    let mode = field(answer, "mode").map(|mode| is(mode, "cluster"));
+    mode.or_else(|| text(answer)?.contains("cluster_enabled:1").then_some(true))
 }
 
 /// Whether this answer to `HELLO` leaves out the role. A sentinel has none.
@@ -379,6 +389,8 @@ mod tests {
     const HELLO: &str = "%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n";
     const LISTED: &str = "*2\r\n$4\r\nrole\r\n$6\r\nmaster\r\n";
     const SILENT: &str = "*2\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n";
+    const ALONE: &str = "$17\r\ncluster_enabled:0\r\n";
+    const PART: &str = "$17\r\ncluster_enabled:1\r\n";
     const MASTER: &str = "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
     const REPLICA_OF: &str = "*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$7\r\nconnect\r\n:-1\r\n";
 
@@ -394,8 +406,8 @@ mod tests {
             "-ERR wrong number of arguments for 'hello' command\r\n",
         ] {
             let greeting = without_hello(&Login::default(), error).expect(error);
-            assert_eq!(words(&greeting)[2..], ["CLIENT ID", "ROLE"], "{error}");
-            let answers = ["+PONG\r\n", "+OK\r\n", ":7\r\n", MASTER];
+            assert_eq!(words(&greeting)[2..], ["CLIENT ID", "INFO cluster", "ROLE"], "{error}");
+            let answers = ["+PONG\r\n", "+OK\r\n", ":7\r\n", ALONE, MASTER];
             let greeted = greeted(greeting, &answers).expect(error);
             assert_eq!(greeted.protocol, Protocol::Resp2);
             assert_eq!(greeted.identity.map(|one| one.id), Some(7));
@@ -404,9 +416,19 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_cluster_that_does_not_know_hello_is_known_by_info() {
+        let greeting = without_hello(&Login::default(), UNKNOWN).expect("again");
+        let answers = ["+PONG\r\n", "+OK\r\n", ":7\r\n", PART, MASTER];
+        assert_eq!(greeted(greeting, &answers), Err(CLUSTER.into()));
+        let node = Greeting::new(&Login::default(), Protocol::Resp3, Expected::Master);
+        let Ok(Next::Again(again)) = node.answered(read(&[UNKNOWN])) else { panic!("again") };
+        assert_eq!(words(&again)[2..], ["CLIENT ID", "ROLE"]);
+    }
+
+    #[test]
     fn a_server_that_knows_none_of_it_is_used_all_the_same() {
         let greeting = without_hello(&Login::default(), UNKNOWN).expect("again");
-        let answers = ["+PONG\r\n", UNKNOWN, UNKNOWN, UNKNOWN];
+        let answers = ["+PONG\r\n", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN];
         let greeted = greeted(greeting, &answers).expect("greeted");
         assert_eq!((greeted.identity, greeted.question), (None, None));
     }
@@ -427,7 +449,7 @@ mod tests {
         };
         let words = |login, error| {
             let words = words(&without_hello(&login, error).expect("again"));
-            words[..words.len() - 4].join(", ")
+            words[..words.len() - 5].join(", ")
         };
         let noauth = "-NOAUTH Authentication required.\r\n";
         assert_eq!(words(login(None, Some("p"), 3), UNKNOWN), "AUTH p, SELECT 3");

@@ -20,6 +20,7 @@ use crate::redis::link::{Link, Lost, within};
 use crate::redis::nodes_status::NodesStatus;
 use crate::redis::options::{Options, Place as At};
 use crate::redis::place::Place;
+use crate::redis::refusal::error_line;
 use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::Command;
 use crate::redis::shared::Shared;
@@ -159,7 +160,7 @@ impl Keeper {
                 if self.shared.layout().get().is_none() {
                     (self.status)(Status::Reconnecting { reason: lost.to_string() });
                 }
-                unanswered(lost.to_string());
+                unanswered(lost.reason_of(&self.options.to_string()));
             }
             Err(_panic) => unanswered(PANICKED.to_owned()),
         }
@@ -169,7 +170,7 @@ impl Keeper {
     fn agree(&self) {
         let shared = self.shared.clone();
         let deadline = Instant::now() + self.options.stall_timeout;
-        let wanted = self.options.partitions;
+        let (wanted, server) = (self.options.partitions, self.options.to_string());
         let agree = Agree {
             count: wanted.unwrap_or(DEFAULT),
             deadline,
@@ -181,11 +182,20 @@ impl Keeper {
                             shared.layout().is_partitioned(count);
                         }
                         Ok(count) => {
-                            let reason = format!("this cluster has {count} (its key {PARTITIONS})");
+                            let reason = format!(
+                                "{server}: this cluster has {count} (its key {PARTITIONS}): set \
+                                 partitions to {count}, or leave it out"
+                            );
                             shared.layout().is_refused(Error::invalid("partitions", reason));
                         }
-                        Err(error @ Error::Reply { .. }) => shared.layout().is_refused(error),
+                        Err(Error::Reply { message }) => {
+                            let message = format!("{message} ({server}: its key {PARTITIONS})");
+                            shared.layout().is_refused(Error::Reply { message });
+                        }
                         // Whoever answers next is asked again.
+                        Err(Error::Unavailable { reason } | Error::OutcomeUnknown { reason }) => {
+                            return dispatcher.spread_unanswered(reason, now);
+                        }
                         Err(_) => return dispatcher.map_is_old(now),
                     }
                     dispatcher.reroute();
@@ -199,18 +209,30 @@ impl Keeper {
 
 /// Asks a node for the map. Another one is asked if it takes long.
 async fn ask_for_map(options: Options, endpoint: Endpoint) -> std::result::Result<View, Lost> {
-    within(options.connect_timeout.min(ANSWER), &options, async {
+    // A host's addresses share the time.
+    let connect_timeout = options.connect_timeout.min(ANSWER);
+    let options = Options { connect_timeout, ..options };
+    within(connect_timeout, &options, async {
         let mut link = Link::open(&options).await?;
-        let nodes = link.ask(redis::cmd("CLUSTER").arg("NODES")).await?;
-        let slots = link.ask(redis::cmd("CLUSTER").arg("SLOTS")).await?;
-        let nodes: String = match nodes {
-            Value::ServerError(error) => return Err(link.lost(error.to_string())),
-            nodes => redis::from_redis_value(nodes).unwrap_or_default(),
-        };
-        View::read(&nodes, slots, &endpoint)
-            .ok_or_else(|| link.lost("it does not tell who has which slots"))
+        let nodes = ask_cluster(&mut link, "NODES").await?;
+        let slots = ask_cluster(&mut link, "SLOTS").await?;
+        let nodes: String = redis::from_redis_value(nodes).unwrap_or_default();
+        let view = View::read(&nodes, slots, &endpoint);
+        let view = view.ok_or_else(|| link.lost("it does not tell who has which slots"))?;
+        if view.masters.is_empty() {
+            Err(link.lost("it knows no master that has slots"))
+        } else {
+            Ok(view)
+        }
     })
     .await
+}
+
+async fn ask_cluster(link: &mut Link, what: &str) -> std::result::Result<Value, Lost> {
+    match link.ask(redis::cmd("CLUSTER").arg(what)).await? {
+        Value::ServerError(error) => Err(link.lost(error_line(&error))),
+        answer => Ok(answer),
+    }
 }
 
 /// Has the number of partitions noted, unless one is.
@@ -246,7 +268,7 @@ impl<D: FnOnce(Result<u16>) + Send> Request for Agree<D> {
                     .ok()
                     .filter(|count| (1..=MOST).contains(count))
                     .ok_or_else(|| {
-                        let message = format!("{PARTITIONS} holds no number from 1 to {MOST}");
+                        let message = format!("ERR it holds no number from 1 to {MOST}");
                         Error::Reply { message }
                     }),
             }

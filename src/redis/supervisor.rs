@@ -139,7 +139,7 @@ impl Supervisor {
                 was_connected && self.shared.update(self.port.node, |_, _| Ok(())).is_idle;
             let name = self.options.to_string();
             // Where sentinels name the server, its address is part of the reason.
-            let reason = if lost.server == name { lost.reason } else { lost.to_string() };
+            let reason = lost.reason_of(&name);
             self.shared.lost(&self.port, reason.clone());
             (self.status)(if is_replaced {
                 Status::Replacing

@@ -565,7 +565,7 @@ impl Dispatcher {
             Some(refusal) if !sent => format!("refused: {refusal}"),
             _ => {
                 let node = number.and_then(|number| self.nodes.get(number));
-                node.map_or(&self.unknown, |node| &node.reason).clone()
+                node.map_or_else(|| self.nowhere(&*pending.request), |node| node.reason.clone())
             }
         };
         self.give_up_because(pending, number, sent, &reason);
@@ -652,14 +652,14 @@ impl Dispatcher {
         // What is held has not gone out, and so has nothing to leave.
         for Pending { request, .. } in held {
             let number = self.route(&*request);
-            let error = self.too_late(number, &waiting);
+            let error = self.too_late(&*request, number, &waiting);
             self.settled.push(Settled::new(request, Err(error)));
         }
         let errors: Vec<_> = waiting
             .iter()
             .map(|(number, pending)| {
                 let number = number.or_else(|| self.route(&*pending.request));
-                (number, self.too_late(number, &waiting))
+                (number, self.too_late(&*pending.request, number, &waiting))
             })
             .collect();
         for ((_, pending), (number, error)) in waiting.into_iter().zip(errors) {
@@ -685,11 +685,12 @@ impl Dispatcher {
     /// Why a call was not sent in time to the node that it belongs to.
     fn too_late(
         &self,
+        request: &dyn Request,
         number: Option<NodeNumber>,
         over: &[(Option<NodeNumber>, Pending)],
     ) -> Error {
         let Some(node) = number.and_then(|number| self.nodes.get(number)) else {
-            return Error::unavailable(format!("{}: {}", self.name, self.unknown));
+            return Error::unavailable(format!("{}: {}", self.name, self.nowhere(request)));
         };
         let resting = self.resting.iter().map(|(_, pending)| pending);
         let refused = resting.chain(&node.again).chain(over.iter().map(|(_, pending)| pending));

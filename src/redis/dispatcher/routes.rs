@@ -66,6 +66,22 @@ impl Dispatcher {
         self.unknown = reason;
     }
 
+    /// Nobody could tell how keys are spread.
+    pub fn spread_unanswered(&mut self, reason: String, now: Instant) {
+        self.unknown = reason;
+        self.map_is_old(now);
+    }
+
+    /// Why there is no node for a request.
+    pub(super) fn nowhere(&self, request: &dyn Request) -> String {
+        match (request.place().slot(), &self.map) {
+            (Some(slot), Map::Cluster(cluster)) if cluster.has_owners() => {
+                format!("no master has the slot {}", slot.number())
+            }
+            _ => self.unknown.clone(),
+        }
+    }
+
     /// Whether something waits to be sent to a node.
     pub fn has_work(&self, number: NodeNumber) -> bool {
         self.nodes.get(number).is_some_and(Node::has_work)

@@ -89,6 +89,11 @@ impl Cluster {
         self.owners.get(slot)
     }
 
+    /// Whether anybody has told of owners.
+    pub fn has_owners(&self) -> bool {
+        (0..self.nodes.len()).any(|node| self.is_owner(node))
+    }
+
     /// Whether a node has slots.
     pub fn is_owner(&self, node: NodeNumber) -> bool {
         self.owners.has(node)
