@@ -4,7 +4,8 @@ const { RedisStateManager, createRedisClient } = require('..')
 const { ClusterGroup } = require('./harness/cluster.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
 const { TcpProxy } = require('./harness/proxy.js')
-const { thrownBy } = require('./harness/refusal.js')
+const { recordingLogger } = require('./harness/recording-logger.js')
+const { refusalOf, thrownBy } = require('./harness/refusal.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
@@ -127,6 +128,28 @@ describe('an error names the server and what to change', () => {
   test('another database than the first', async () => {
     const error = await read(`redis://:${encodeURIComponent(PASSWORD)}@${at()}/3`)
     expect(error.message).toContain(`${at()}: it is a part of a cluster, which has no database`)
+  })
+
+  test.each([
+    ['keyPrefix', { keyPrefix: '{app}:session:' }],
+    ['updatesChannel', { updatesChannel: 'updates{' }],
+    ['wsChannelPrefix', { wsChannelPrefix: '{}:' }],
+  ])('names with a hash tag of their own: %s', async (field, options) => {
+    const logger = recordingLogger()
+    const manager = new RedisStateManager(group.url, undefined, undefined, { ...options, logger })
+    const state = makeState()
+    for (const call of [
+      () => manager.createSession(state),
+      () => manager.getSessions([state.session_id]),
+      () => manager.broadcastToSession(state.session_id, {}),
+    ]) {
+      const error = await refusalOf(call)
+      expect(error).toMatchObject({ code: 'INVALID_STATE', field })
+      expect(error.message).toContain('choose one without')
+    }
+    manager.subscribeToUpdates(() => {})
+    await until(() => JSON.stringify(logger.told).includes(`Invalid ${field}`))
+    await manager.close()
   })
 
   test('a wrong password', async () => {

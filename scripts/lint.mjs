@@ -24,6 +24,7 @@ const CHECKS = [
   ],
   ['the figures in docs/performance.md', 'node bench/index.mjs --check'],
   ['the runtimes in docs/runtimes.md', 'node scripts/runtimes.mjs --check'],
+  ['the servers in docs/runtimes.md', 'node scripts/servers.mjs --check'],
   [
     'the licenses, sources and duplicates of crates',
     'node scripts/tools.mjs cargo-deny cargo-deny --offline --log-level warn check licenses bans sources',

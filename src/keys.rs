@@ -32,6 +32,23 @@ impl Default for Keys {
 }
 
 impl Keys {
+    /// Refuses names that hold the beginning of a hash tag: in a cluster they would not be where their
+    /// partition is.
+    pub(crate) fn check_partitioned(&self) -> Result<()> {
+        let names = [
+            ("keyPrefix", &self.session_prefix),
+            ("updatesChannel", &self.updates_channel),
+            ("wsChannelPrefix", &self.ws_channel_prefix),
+        ];
+        match names.into_iter().find(|(_, name)| name.contains('{')) {
+            None => Ok(()),
+            Some((field, _)) => Err(Error::invalid(
+                field,
+                "it contains \"{\", which begins a hash tag in a cluster: choose one without",
+            )),
+        }
+    }
+
     /// The same in a partition of a cluster. All channels there share its hash tag, and WebSocket messages
     /// have one channel for all sessions, whose whole name `ws_channel_prefix` is.
     pub(crate) fn of_partition(&self, tag: &str) -> Self {
@@ -242,6 +259,22 @@ mod tests {
         assert_eq!(keys.session_of_ws_channel("ws:a:b"), Some("a:b"));
         assert_eq!(keys.session_of_ws_channel("ws:"), None);
         assert_eq!(keys.session_of_ws_channel("other"), None);
+    }
+
+    #[test]
+    fn names_with_a_brace_are_refused_in_a_cluster_by_their_field() {
+        let fields = [
+            Keys { session_prefix: "{a}:".into(), ..Keys::default() },
+            Keys { updates_channel: "a{".into(), ..Keys::default() },
+            Keys { ws_channel_prefix: "{}".into(), ..Keys::default() },
+        ]
+        .map(|keys| match keys.check_partitioned() {
+            Err(Error::InvalidState { field, .. }) => field,
+            _ => String::new(),
+        });
+        assert_eq!(fields, ["keyPrefix", "updatesChannel", "wsChannelPrefix"]);
+        let harmless = Keys { session_prefix: "a}:".into(), ..Keys::default() };
+        assert!(harmless.check_partitioned().is_ok());
     }
 
     #[test]
