@@ -32,31 +32,20 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// Refuses names that hold the beginning of a hash tag: in a cluster they would not be where their
-    /// partition is.
-    pub(crate) fn check_partitioned(&self) -> Result<()> {
-        let names = [
-            ("keyPrefix", &self.session_prefix),
-            ("updatesChannel", &self.updates_channel),
-            ("wsChannelPrefix", &self.ws_channel_prefix),
-        ];
-        match names.into_iter().find(|(_, name)| name.contains('{')) {
-            None => Ok(()),
-            Some((field, _)) => Err(Error::invalid(
-                field,
-                "it contains \"{\", which begins a hash tag in a cluster: choose one without",
-            )),
-        }
-    }
-
     /// The same in a partition of a cluster. All channels there share its hash tag, and WebSocket messages
     /// have one channel for all sessions, whose whole name `ws_channel_prefix` is.
+    ///
+    /// Redis reads the first braces of a name: where a name has some, the tag comes before it.
     pub(crate) fn of_partition(&self, tag: &str) -> Self {
         let Self { session_prefix, updates_channel, ws_channel_prefix } = self;
+        let tagged = |name: &str, between: &str, after: &str| match name.contains('{') {
+            true => format!("{{{tag}}}:{name}"),
+            false => format!("{name}{between}{{{tag}}}{after}"),
+        };
         Self {
-            session_prefix: format!("{session_prefix}{{{tag}}}:"),
-            updates_channel: format!("{updates_channel}:{{{tag}}}"),
-            ws_channel_prefix: format!("{ws_channel_prefix}{{{tag}}}"),
+            session_prefix: tagged(session_prefix, "", ":"),
+            updates_channel: tagged(updates_channel, ":", ""),
+            ws_channel_prefix: tagged(ws_channel_prefix, "", ""),
         }
     }
 
@@ -262,19 +251,20 @@ mod tests {
     }
 
     #[test]
-    fn names_with_a_brace_are_refused_in_a_cluster_by_their_field() {
-        let fields = [
-            Keys { session_prefix: "{a}:".into(), ..Keys::default() },
-            Keys { updates_channel: "a{".into(), ..Keys::default() },
-            Keys { ws_channel_prefix: "{}".into(), ..Keys::default() },
-        ]
-        .map(|keys| match keys.check_partitioned() {
-            Err(Error::InvalidState { field, .. }) => field,
-            _ => String::new(),
-        });
-        assert_eq!(fields, ["keyPrefix", "updatesChannel", "wsChannelPrefix"]);
-        let harmless = Keys { session_prefix: "a}:".into(), ..Keys::default() };
-        assert!(harmless.check_partitioned().is_ok());
+    fn the_hash_tag_of_a_partition_is_the_first_of_a_name() {
+        let names = |prefix: &str, updates: &str, messages: &str| {
+            let keys = Keys {
+                session_prefix: prefix.into(),
+                updates_channel: updates.into(),
+                ws_channel_prefix: messages.into(),
+            };
+            let keys = keys.of_partition("7");
+            [keys.session("a{b}"), keys.updates_channel, keys.ws_channel_prefix]
+        };
+        let plain = names("app:session:", "updates", "ws:");
+        assert_eq!(plain, ["app:session:{7}:a{b}", "updates:{7}", "ws:{7}"]);
+        let tagged = names("{app}:session:", "u{", "{}");
+        assert_eq!(tagged, ["{7}:{app}:session:a{b}", "{7}:u{", "{7}:{}"]);
     }
 
     #[test]

@@ -269,9 +269,6 @@ impl AllMasters {
             }
             _ => return None,
         };
-        if let Err(error) = self.keys.check_partitioned() {
-            return Some(self.lost(format!("{}: {error}", self.options)));
-        }
         let keys = &self.keys;
         let names =
             self.names.get_or_insert_with(|| Arc::new(Names::new(keys, partitions))).clone();

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 
 use super::scripts::Scripts;
-use crate::error::Error;
 use crate::keys::Keys;
 use crate::operation::names::Namespace;
 use crate::redis::layout::{Layout, Spread};
@@ -18,8 +17,6 @@ pub(crate) struct Context {
     one: Names,
     /// By the partition's number, made when first used.
     partitions: OnceLock<Box<[OnceLock<Names>]>>,
-    /// Why a cluster cannot have sessions of these names, if it cannot.
-    not_in_partitions: Option<Error>,
 }
 
 /// The names and scripts of the sessions of one server or one partition.
@@ -35,8 +32,7 @@ pub(crate) struct Names {
 impl Context {
     pub fn new(layout: Arc<Layout>, namespace: Namespace) -> Self {
         let one = Names::new(&namespace, None);
-        let not_in_partitions = namespace.keys.check_partitioned().err();
-        Self { layout, namespace, one, partitions: OnceLock::new(), not_in_partitions }
+        Self { layout, namespace, one, partitions: OnceLock::new() }
     }
 
     /// The names of a session's partition. What they are is not known before a server has told how keys are
@@ -52,10 +48,7 @@ impl Context {
 
     /// Where the keys of a session are.
     pub fn place(&self, session_id: &str) -> Place<'_> {
-        match (self.layout.place(session_id), &self.not_in_partitions) {
-            (Place::Partition { .. }, Some(error)) => Place::Nowhere(error),
-            (place, _) => place,
-        }
+        self.layout.place(session_id)
     }
 
     /// Tells the sessions of this process apart.
