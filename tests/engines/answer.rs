@@ -42,10 +42,11 @@ impl Entries {
     }
 
     fn record(&mut self, record: &Record) -> String {
-        let Record { id, session_id, event_type, at_ms, state, position, is_write } = record;
+        let Record { id, session_id, event_type, at_ms, state, metadata, position, is_write } =
+            record;
         let place = position.map(|position| self.place(position));
         format!(
-            "{id} {event_type} of {session_id:?} at {at_ms}, first at {place:?}, {}: {state:?}",
+            "{id} {event_type} of {session_id:?} at {at_ms}, first at {place:?}, {}: {state:?}, {metadata:?}",
             if *is_write { "of a write" } else { "of no write" },
         )
     }
