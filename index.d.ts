@@ -72,12 +72,15 @@ export {
 export {
   type AuditRecord,
   type BullMQAdoption,
+  type DatabaseStatus,
   type DatabaseTlsOptions,
   DBWriteQueue,
   type DBWriteQueueEvents,
   type DBWriteQueueMetrics,
   type DBWriteQueueOptions,
   type DeadLetter,
+  type HistoryEvent,
+  type StateChange,
 } from './state/DBWriteQueue.js'
 export {
   type ChangeOptions,
