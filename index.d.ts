@@ -86,6 +86,8 @@ export {
   type ChangeOptions,
   RedisStateManager,
   type RedisStateManagerOptions,
+  type RestoreCounts,
+  type RestoreOptions,
   type SessionCacheOptions,
   type WriteQueue,
 } from './state/RedisStateManager.js'

@@ -2,7 +2,7 @@
 
 const { DBWriteQueue, InvalidStateError } = require('../../index.js')
 const { engines } = require('../harness/engines.js')
-const { expectTold, live } = require('../harness/session-history.js')
+const { expectTold, live, nextMillisecond } = require('../harness/session-history.js')
 const { createdBy, makeState } = require('../harness/sessions.js')
 const { SqliteFile } = require('../harness/sqlite.js')
 
@@ -115,8 +115,11 @@ describe.each(engines)('$engine', ({ use }) => {
 
   test('an event of the service’s own has no version before it, nor is it one', async () => {
     const { id, states } = await counted(2)
+    await nextMillisecond()
     await queue.queueWrite(id, { session_id: id, note: 'a part' }, 'noted')
+    await nextMillisecond()
     await queue.queueWrite(id, states[1], 'moved')
+    await nextMillisecond()
     await manager.updateSession(id, states[1], 2)
     await queue.drained()
     const events = await queue.history(id)
@@ -152,7 +155,7 @@ describe.each(engines)('$engine', ({ use }) => {
     const { id, states } = await counted(3)
     const state = states[2]
     const [{ at }] = await queue.history(id, { limit: 1 })
-    while (Date.now() <= at.getTime()) await new Promise(setImmediate)
+    await nextMillisecond()
     await manager.createSession({ ...state, count: 9 })
     await queue.drained()
     expect(await queue.stateAt(id, { version: 3 })).toBeNull()

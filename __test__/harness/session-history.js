@@ -5,6 +5,12 @@ const { makeState } = require('./sessions.js')
 /** What a state looks like in JSON. */
 const plain = (state) => JSON.parse(JSON.stringify(state))
 
+/** Waits until the clock shows another millisecond: lives and events of one cannot be told apart by date. */
+async function nextMillisecond() {
+  const now = Date.now()
+  while (Date.now() === now) await new Promise(setImmediate)
+}
+
 /** Numbers in 0..1 that are the same for the same seed. */
 function randomOf(seed) {
   let last = seed >>> 0
@@ -33,8 +39,10 @@ async function live(manager, seed, changes = 30) {
     const participants = state.participants.slice(0, Math.floor(random() * 3))
     const next = { ...state, ...stored, participants, own }
     const kind = random()
-    if (stored === null || kind < 0.08) await manager.createSession(next)
-    else if (kind < 0.16) await manager.deleteSession(id)
+    if (stored === null || kind < 0.08) {
+      await nextMillisecond()
+      await manager.createSession(next)
+    } else if (kind < 0.16) await manager.deleteSession(id)
     else await manager.updateSession(id, next, pick([stored.version, undefined]))
     after.push(await manager.getSession(id))
   }
@@ -84,13 +92,10 @@ async function expectTold(queue, { id, after }) {
 
   const newestLife = after.findLast((state) => state !== null)?.created_at.getTime()
   const ofNewestLife = after.filter((state) => state?.created_at.getTime() === newestLife)
-  // Of lives that began in the same millisecond nobody can tell which is which.
-  const versions = ofNewestLife.map(({ version }) => version)
   for (const state of ofNewestLife) {
-    if (versions.lastIndexOf(state.version) !== versions.indexOf(state.version)) continue
     expect(await queue.stateAt(id, { version: state.version })).toEqual(state)
   }
-  expect(await queue.stateAt(id, { version: Math.max(...versions) + 1 })).toBeNull()
+  expect(await queue.stateAt(id, { version: ofNewestLife.length + 1 })).toBeNull()
 }
 
-module.exports = { applied, expectTold, live, plain }
+module.exports = { expectTold, live, nextMillisecond, plain }

@@ -9,7 +9,7 @@ use super::connection::run;
 use super::schema::Schema;
 
 /// How many rows are fetched first. How large they are is known then.
-const FIRST: usize = 16;
+const FIRST: usize = 4;
 
 /// The most rows that are fetched at a time.
 const MOST: usize = 1000;
