@@ -72,17 +72,22 @@ export {
 export {
   type AuditRecord,
   type BullMQAdoption,
+  type DatabaseStatus,
   type DatabaseTlsOptions,
   DBWriteQueue,
   type DBWriteQueueEvents,
   type DBWriteQueueMetrics,
   type DBWriteQueueOptions,
   type DeadLetter,
+  type HistoryEvent,
+  type StateChange,
 } from './state/DBWriteQueue.js'
 export {
   type ChangeOptions,
   RedisStateManager,
   type RedisStateManagerOptions,
+  type RestoreCounts,
+  type RestoreOptions,
   type SessionCacheOptions,
   type WriteQueue,
 } from './state/RedisStateManager.js'

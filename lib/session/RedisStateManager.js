@@ -20,6 +20,7 @@ const { managerOptions, withDefaults } = require('../settings/options.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { warnOfMemory } = require('../report/memory.js')
 const { modify } = require('./modify.js')
+const { earlierState, restoreLost, restoring } = require('./restore.js')
 const { withReason } = require('./reason.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('../realm/wire.js')
@@ -31,6 +32,9 @@ const GOODBYE = 1000
 
 /** In place of an expected version: any is taken. The core takes numbers only. */
 const NO_VERSION = -1
+
+/** What a restored state may replace: whatever is stored. */
+const ANYTHING = -1
 
 const CHANGE = Object.freeze({ reason: undefined })
 const CREATE = Object.freeze({ ...CHANGE, ifAbsent: /** @type {boolean} */ (false) })
@@ -164,14 +168,24 @@ class RedisStateManager {
     if (ids.length > maxInFlight) {
       throw new InvalidStateError('session_id', `more than ${maxInFlight} at once (maxInFlight)`)
     }
-    const call = this.#call(readAll(ids))
-    this.#store.getMany(call.slot, JSON.stringify(ids))
-    const states = unwrap(await call.promise)
-    return states.map((/** @type {any} */ state) => {
+    const states = await this.#readMany(ids)
+    return states.map((state) => {
       if (!(state instanceof Failure)) return state
       onCorrupt(state.toError())
       return null
     })
+  }
+
+  /**
+   * The states; a `Failure` in the place of what is no session.
+   *
+   * @param {string[]} ids
+   * @returns {Promise<any[]>}
+   */
+  async #readMany(ids) {
+    const call = this.#call(readAll(ids))
+    this.#store.getMany(call.slot, JSON.stringify(ids))
+    return unwrap(await call.promise)
   }
 
   /** @param {any} state @param {unknown} [options] */
@@ -348,6 +362,58 @@ class RedisStateManager {
     if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
       this.#audit(sessionId, null, event, reason)
     }
+  }
+
+  /** @param {string} sessionId @param {unknown} [options] */
+  async restoreSession(sessionId, options) {
+    const { version, why } = restoring.one(checkId(sessionId), options)
+    const { text, from, known } = await earlierState(this.#history(sessionId), sessionId, version)
+    const update = this.#restore(sessionId, text, known.highest + 1, ANYTHING, why(from))
+    return this.#updated(sessionId, update, unwrap(await update.call.promise))()
+  }
+
+  /** @param {unknown} options */
+  async restoreSessions(options) {
+    const { why, ...settings } = restoring.all(options)
+    const { maxInFlight, logger } = this.#options
+    const sessions = {
+      read: (/** @type {string[]} */ ids) => this.#readMany(ids),
+      write: async (
+        /** @type {import('../audit/History.js').Known} */ { sessionId, version, highest },
+        /** @type {string} */ text,
+        /** @type {number | null} */ over,
+      ) => {
+        const update = this.#restore(sessionId, text, highest + 1, over, why(Number(version)))
+        this.#updated(sessionId, update, unwrap(await update.call.promise))
+      },
+    }
+    return restoreLost(sessions, this.#history(), { ...settings, maxInFlight, logger })
+  }
+
+  /**
+   * Begins to write an earlier state again.
+   *
+   * @param {string} sessionId
+   * @param {string} text
+   * @param {number} least the least version to write
+   * @param {number | null} over the version that may be stored; null where no session may be
+   * @param {import('./reason.js').Reason} reason
+   */
+  #restore(sessionId, text, least, over, reason) {
+    const now = this.#now()
+    const call = this.#call(number, sessionId, text.length)
+    this.#cache?.forget(call)
+    this.#explain(reason)
+    this.#store.restore(call.slot, sessionId, text, least, over, now)
+    return { call, text, now, reason }
+  }
+
+  /** What the audit's database has. @param {string} [sessionId] */
+  #history(sessionId) {
+    if (this.#ended) throw new ClosedError(sessionId)
+    if (this.#queue instanceof DBWriteQueue) return DBWriteQueue.history(this.#queue)
+    const reason = 'the manager has no DBWriteQueue, whose database has the states to restore'
+    throw new InvalidStateError('dbQueue', reason, sessionId)
   }
 
   /** @param {string} sessionId */
