@@ -1,6 +1,7 @@
 'use strict'
 
 const { CallMeter } = require('../lib/telemetry/CallMeter.js')
+const { tableUnder, textOf } = require('./harness/documentation.js')
 const { FakeServer } = require('./harness/fake-server.js')
 const { Managers } = require('./harness/managers.js')
 const { Outage, outcomeOf } = require('./harness/outage.js')
@@ -70,6 +71,14 @@ test('a read that the cache answers is a hit, any other is a miss', async () => 
   expect(after.cacheHits - before.cacheHits).toBe(2)
   expect(after.cacheMisses - before.cacheMisses).toBe(1)
   expect(after.calls.getSession.ok - before.calls.getSession.ok).toBe(2)
+})
+
+test('the reference names each metric, and each method', async () => {
+  const manager = managers.open('memory:')
+  const rows = tableUnder('docs/reference.md', '## Metrics').map(([field]) => field)
+  expect(rows).toEqual(Object.keys(manager.metrics()).map((name) => `\`${name}\``))
+  for (const method of Object.keys(manager.metrics().calls))
+    expect(textOf('docs/reference.md')).toContain(`\`${method}\``)
 })
 
 describe('a duration', () => {

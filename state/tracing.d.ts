@@ -1,12 +1,12 @@
 /**
  * Where sessions and records are, by the names that OpenTelemetry gives to the attributes of a span. No
- * password or user name is in them.
+ * password or user name is in them. A type and no interface, so that it is OpenTelemetry's `Attributes`.
  *
  * @example
  * const nameOf = (server: ServerAttributes) => `${server['server.address']}:${server['server.port']}`
  * console.log(typeof nameOf)
  */
-export interface ServerAttributes {
+export type ServerAttributes = {
   /** `'memory'` for a `memory:` store, which has no other attributes. */
   readonly 'db.system.name': 'redis' | 'memory'
   /** The number of the database. */
