@@ -82,6 +82,7 @@ export {
   type HistoryEvent,
   type StateChange,
 } from './state/DBWriteQueue.js'
+export type { CallDuration, CallMetrics, ManagerMetrics } from './state/metrics.js'
 export {
   type ChangeOptions,
   RedisStateManager,
@@ -91,6 +92,15 @@ export {
   type SessionCacheOptions,
   type WriteQueue,
 } from './state/RedisStateManager.js'
+export type {
+  ConnectContext,
+  ConnectionMessage,
+  ConnectionPurpose,
+  DeadLetterMessage,
+  GapMessage,
+  OperationContext,
+  ServerAttributes,
+} from './state/tracing.js'
 export {
   type DefaultState,
   type ModifiedState,
