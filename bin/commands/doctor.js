@@ -1,0 +1,84 @@
+'use strict'
+
+const { bullmqFindings, databaseFindings, queueFindings } = require('../checks/audit.js')
+const { finding } = require('../checks/finding.js')
+const { redisFindings } = require('../checks/redis.js')
+const { readDatabase, readQueue } = require('../facts/audit.js')
+const { countBullmqJobs } = require('../facts/bullmq.js')
+const { readRedis } = require('../facts/redis.js')
+const { readRights } = require('../facts/rights.js')
+const { ExitCode } = require('../outcome.js')
+const { version } = require('../../package.json')
+
+/** @type {import('../command.js').Command} */
+module.exports = {
+  name: 'doctor',
+  summary: 'finds what is configured in a way that may lose data',
+  help: `
+    Before going live, after a change of a server, and when "status" says "not ready": looks at eviction,
+    persistence, replicas, memory, rights, clocks, versions, the tables and rights of the database, dead letters
+    and what BullMQ has left. Each finding says how to mend it, and which page says more. Use the user of the
+    service, so that its rights are looked at. "unknown" is what this user may not see.
+    Exits with 3 if it finds something other than "unknown".`,
+  examples: ['doctor', 'doctor --json', 'doctor --redis redis://service@redis.internal'],
+
+  async run({ servers, settings, paper }) {
+    const redis = await readRedis(servers)
+    const [rights, queue, database, jobs] = await Promise.all([
+      readRights(servers.client, settings),
+      readQueue(servers),
+      readDatabase(servers),
+      countBullmqJobs(servers.client, settings.queueName, 'bull'),
+    ])
+    const findings = [
+      ...redisFindings(redis),
+      ...rightFindings(rights),
+      ...queueFindings(queue),
+      ...databaseFindings(database),
+      ...bullmqFindings(jobs),
+    ]
+    const isHealthy = findings.every(({ level }) => level === 'unknown')
+    const levels = {
+      danger: paper.bad('danger'),
+      warning: paper.warning('warning'),
+      unknown: paper.dim('unknown'),
+    }
+    const lines = [
+      ...paper.pairs([
+        ['redis', `${redis.address}, ${redis.topology}`],
+        ['database', database === null ? null : (database.error ?? database.database)],
+        ['synckairos-state', version],
+      ]),
+      ...findings.flatMap(({ level, what, mend, page }) =>
+        paper.entry(levels[level], [what, mend, paper.dim(page)]),
+      ),
+      '',
+      isHealthy ? paper.good('nothing found') : `${findings.length} findings`,
+    ]
+    const json = { healthy: isHealthy, version, findings, redis, database }
+    return { json, lines, code: isHealthy ? ExitCode.FINE : ExitCode.FOUND }
+  },
+}
+
+/** @param {Awaited<ReturnType<typeof readRights>>} rights */
+function rightFindings(rights) {
+  const page = 'operations.md#redis'
+  if (rights === null) {
+    return [
+      finding(
+        'unknown',
+        'Redis before 7.0 does not tell what its user may do',
+        'compare the user with the page',
+        page,
+      ),
+    ]
+  }
+  return Object.entries(rights.missing).map(([purpose, commands]) =>
+    finding(
+      'danger',
+      `the user of Redis may not ${commands.join('; ')}: needed for ${purpose}`,
+      'ACL SETUSER, as the page says',
+      page,
+    ),
+  )
+}
