@@ -23,6 +23,9 @@ const { Progress } = require('./terminal/Progress.js')
  * @property {AbortSignal} signal of Ctrl-C, and of a reader that has gone
  */
 
+/** How long a command may take to end after Ctrl-C, ms: it may have something to delete. */
+const TIDYING_MS = 1000
+
 /** @type {Command[]} */
 const COMMANDS = [
   require('./commands/status.js'),
@@ -122,8 +125,7 @@ function checkArguments({ name, arguments: wanted = [] }, args) {
  */
 function interruptible(running, signal) {
   const interrupted = new Promise((_resolve, reject) => {
-    // A turn later: so that the command that hears of it, too, is first.
-    const end = () => setImmediate(reject, new InterruptedError())
+    const end = () => setTimeout(reject, TIDYING_MS, new InterruptedError()).unref()
     if (signal.aborted) end()
     else signal.addEventListener('abort', end, { once: true })
   })

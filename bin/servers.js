@@ -30,6 +30,8 @@ class Servers {
     const client = valid(() => createRedisClient(redis, { commandTimeoutMs: timeoutMs }))
     this.#client = ca === undefined ? client : client.duplicate({ tls: { ca } })
     if (client !== this.#client) client.disconnect()
+    // Who listens is not warned: the call that fails says why.
+    this.#client.on('error', () => {})
     return this.#client
   }
 

@@ -1,8 +1,9 @@
-// Imports point downward only (docs/design.md, "The house"): checks it for src/, lib/ and the types,
+// Imports point downward only (docs/design.md, "The house"): checks it for src/, lib/, bin/ and the types,
 // between rooms by the lists below, and between files by their imports, which must form no cycle.
 //
 // `node scripts/layering.mjs [root]`
 
+import path from 'node:path'
 import process from 'node:process'
 import { cycles } from './layering/cycles.mjs'
 import { readFiles } from './layering/files.mjs'
@@ -29,11 +30,24 @@ const JAVASCRIPT = [
   ['session'],
   ['testing'],
 ]
+const COMMAND_LINE = [
+  ['outcome', 'terminal'],
+  ['settings'],
+  ['servers'],
+  ['facts'],
+  ['checks'],
+  ['commands'],
+  ['program'],
+  ['synckairos-state'],
+]
+/** What the command line takes from the rest: the public API, and how the audit compares states. */
+const BELOW_COMMAND_LINE = ['index.js', 'package.json', 'lib/audit/changes.js']
 const TYPES = [['errors'], ['types'], ['config'], ['state'], ['testing']]
 
 const root = process.argv[2] ?? '.'
 const rust = readFiles(root, 'src', '.rs')
 const javascript = readFiles(root, 'lib', '.js')
+const commandLine = readFiles(root, 'bin', '.js')
 const types = new Map(TYPES.flat().flatMap((room) => [...readFiles(root, room, '.d.ts')]))
 const faults = []
 
@@ -51,6 +65,15 @@ for (const [file, text] of javascript) {
   }
 }
 
+for (const [file, text] of commandLine) {
+  for (const [, target] of text.matchAll(/require\('(\.[^']*)'\)/g)) {
+    const imported = path.posix.join(path.posix.dirname(file), target)
+    if (imported.startsWith('bin/')) check(COMMAND_LINE, file, roomOf(file), roomOf(imported))
+    else if (!BELOW_COMMAND_LINE.includes(imported))
+      faults.push(`${file}: imports ${imported}, which is not public`)
+  }
+}
+
 for (const [file, text] of types) {
   const room = file.split('/')[0]
   for (const [, target] of text.matchAll(/\bfrom '\.\.\/([\w-]+)\/[\w-]+\.js'/g)) {
@@ -61,6 +84,7 @@ for (const [file, text] of types) {
 for (const imports of [
   rustImports(rust),
   javascriptImports(javascript),
+  javascriptImports(commandLine),
   javascriptImports(types),
 ]) {
   for (const cycle of cycles(imports)) faults.push(`a cycle: ${cycle.join(' -> ')}`)
@@ -69,6 +93,11 @@ for (const imports of [
 if (faults.length > 0) {
   process.stderr.write(`layering:\n  ${faults.join('\n  ')}\n`)
   process.exit(1)
+}
+
+/** @param {string} file of bin/ */
+function roomOf(file) {
+  return file.split('/')[1].replace('.js', '')
 }
 
 function check(layers, file, room, target) {

@@ -26,6 +26,10 @@ module.exports = {
     const prefix = values.prefix ?? 'bull'
     if (!settings.yes) {
       const jobs = await countBullmqJobs(servers.client, queueName, prefix)
+      if (jobs !== null && total(jobs) === 0) {
+        const lines = [`BullMQ has no jobs in the queue ${queueName}`]
+        return { json: { would: 'adopt', queueName, jobs }, lines }
+      }
       const told = jobs === null ? 'the jobs' : `${total(jobs)} jobs`
       return {
         json: { would: 'adopt', queueName, jobs },

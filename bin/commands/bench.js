@@ -26,8 +26,8 @@ module.exports = {
   summary: 'measures this Redis from here: is it Redis, or is it us?',
   help: `
     Measures the delay of this process' event loop, and how long a ping, a read and a locked update take: one
-    after the other, and ${TOGETHER} at a time. It writes one session under a key prefix and a channel of its own, which
-    it deletes afterwards; nothing is audited. Run it where the service runs. It puts load on Redis.`,
+    after the other, and ${TOGETHER} at a time. It writes ${TOGETHER} sessions under a key prefix and a channel of its own,
+    and deletes them afterwards; nothing is audited. Run it where the service runs. It puts load on Redis.`,
   options: {
     seconds: { type: 'string', value: '<n>', help: 'how long each part takes. Default: 2' },
   },
@@ -39,25 +39,21 @@ module.exports = {
       return {
         json: { would: 'bench', seconds },
         lines: [
-          `would write to a session of its own on ${servers.redisAddress} for some ${6 * seconds} s; pass --yes to do it`,
+          `would write to sessions of its own on ${servers.redisAddress} for some ${6 * seconds} s; pass --yes to do it`,
         ],
         code: ExitCode.WOULD_CHANGE,
       }
     }
     const { topology, nodes } = await readRedis(servers)
     const manager = servers.unaudited(NAMES)
-    const id = randomUUID()
-    const game = { sync_mode: 'global', status: 'pending', participants: [] }
-    const first = { session_id: id, ...game }
-    await manager.createSession(first)
-    let version = 1
+    const first = new Session(manager)
+    const others = Array.from({ length: TOGETHER - 1 }, () => new Session(manager))
+    const sessions = [first, ...others]
+    /** @type {Record<string, (session: Session) => Promise<unknown>>} */
     const ways = {
       ping: () => servers.client.ping(),
-      read: () => manager.getSession(id),
-      update: async () => {
-        await manager.updateSession(id, { ...first, version }, version)
-        version++
-      },
+      read: (session) => manager.getSession(session.id),
+      'locked update': (session) => session.update(),
     }
     /** @type {Record<string, Measured>} */
     const measured = {}
@@ -65,21 +61,18 @@ module.exports = {
     const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
     let idleMs = 0
     try {
+      await Promise.all(sessions.map((session) => session.create()))
       idleMs = await lagOf(delay, seconds)
       for (const [at, [name, call]] of parts.entries()) {
         checkpoint()
         progress.show(at / parts.length, name)
-        const alone = await oneByOne(call, seconds * 1000, checkpoint)
-        // Locked updates of one session exclude each other: together they are what modifySession is for.
-        const busy = name === 'update' ? () => manager.touchSession(id) : call
-        measured[name === 'update' ? 'locked update' : name] = {
-          ...alone,
-          perSecond: await together(busy, seconds * 1000, checkpoint),
-        }
+        const alone = await oneByOne(call, first, seconds * 1000, checkpoint)
+        const perSecond = await together(call, sessions, seconds * 1000, checkpoint)
+        measured[name] = { ...alone, perSecond }
       }
     } finally {
       progress.end()
-      await manager.deleteSession(id)
+      await Promise.all(sessions.map((session) => session.delete()))
     }
     const says = verdict(idleMs, measured.ping?.p50Ms ?? 0)
     const round = (/** @type {number} */ ms) => ms.toFixed(2)
@@ -133,17 +126,24 @@ async function lagOf(delay, seconds) {
   return Math.max(0, delay.percentile(99) / 1e6 - RESOLUTION_MS)
 }
 
-/** @param {() => Promise<unknown>} call @param {number} forMs @param {() => void} checkpoint */
-async function oneByOne(call, forMs, checkpoint) {
+/**
+ * How long the calls take, one after the other.
+ *
+ * @param {(session: Session) => Promise<unknown>} call
+ * @param {Session} session
+ * @param {number} forMs
+ * @param {() => void} checkpoint
+ */
+async function oneByOne(call, session, forMs, checkpoint) {
   /** @type {number[]} */
   const times = []
   const end = performance.now() + forMs
   for (let now = performance.now(); now < end; ) {
-    await call()
+    await call(session)
     const then = performance.now()
     times.push(then - now)
     now = then
-    if (times.length % 1000 === 0) checkpoint()
+    checkpoint()
   }
   if (times.length === 0) throw new CommandError('nothing was measured')
   times.sort((one, other) => one - other)
@@ -152,19 +152,55 @@ async function oneByOne(call, forMs, checkpoint) {
   return { p50Ms: at(0.5), p99Ms: at(0.99), mostMs: at(1) }
 }
 
-/** How many calls a second settle. @param {() => Promise<unknown>} call @param {number} forMs @param {() => void} checkpoint */
-async function together(call, forMs, checkpoint) {
+/**
+ * How many calls a second settle, with a lane for each session.
+ *
+ * @param {(session: Session) => Promise<unknown>} call
+ * @param {Session[]} sessions
+ * @param {number} forMs
+ * @param {() => void} checkpoint
+ */
+async function together(call, sessions, forMs, checkpoint) {
   let calls = 0
   const began = performance.now()
-  const lane = async () => {
+  const lanes = sessions.map(async (session) => {
     while (performance.now() - began < forMs) {
-      await call()
+      await call(session)
       calls++
+      checkpoint()
     }
-  }
-  await Promise.all(Array.from({ length: TOGETHER }, lane))
-  checkpoint()
+  })
+  await Promise.all(lanes)
   return (calls * 1000) / (performance.now() - began)
+}
+
+/** A session of the measurement, and the version that it has. */
+class Session {
+  id = randomUUID()
+  #manager
+  #version = 1
+
+  /** @param {InstanceType<typeof import('../../index.js').RedisStateManager>} manager */
+  constructor(manager) {
+    this.#manager = manager
+  }
+
+  create() {
+    return this.#manager.createSession(this.#state)
+  }
+
+  async update() {
+    await this.#manager.updateSession(this.id, this.#state, this.#version)
+    this.#version++
+  }
+
+  delete() {
+    return this.#manager.deleteSession(this.id)
+  }
+
+  get #state() {
+    return { session_id: this.id, sync_mode: 'global', status: 'pending', participants: [] }
+  }
 }
 
 /** @param {number} idleMs @param {number} pingMs */

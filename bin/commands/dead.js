@@ -134,7 +134,7 @@ async function choose({ servers, values }, ids) {
  * @param {(ids: string[]) => Promise<number>} apply
  */
 async function change({ settings, progress, checkpoint }, ids, verb, done, apply) {
-  if (!settings.yes) {
+  if (ids.length > 0 && !settings.yes) {
     return {
       json: { would: verb, letters: ids.length, ids },
       lines: [`would ${verb} ${ids.length} dead letters; pass --yes to do it`],

@@ -102,7 +102,7 @@ async function restoreAll({ servers, settings, values, paper, progress, checkpoi
   })
   progress.end()
   const { found, restored, newer, ended, failed } = counts
-  const isQuestion = dryRun && !values['dry-run']
+  const isQuestion = restored > 0 && dryRun && !values['dry-run']
   const lines = [
     ...paper.pairs([
       ['with a record since', since],
