@@ -32,5 +32,6 @@ run(process.argv.slice(2), {
   signal: interrupt.signal,
 }).then((code) => {
   process.exitCode = code
-  setTimeout(() => process.exit(), CLOSING_MS).unref()
+  // When all is written, what is still open holds up the end only for so long.
+  process.stdout.write('', () => setTimeout(() => process.exit(), CLOSING_MS).unref())
 })

@@ -1,6 +1,7 @@
 'use strict'
 
 const { randomUUID } = require('node:crypto')
+const { setTimeout: sleep } = require('node:timers/promises')
 const { monitorEventLoopDelay } = require('node:perf_hooks')
 const { readRedis } = require('../facts/redis.js')
 const { CommandError, ExitCode } = require('../outcome.js')
@@ -33,7 +34,7 @@ module.exports = {
   },
   examples: ['bench --yes', 'bench --yes --seconds 5 --json'],
 
-  async run({ servers, settings, values, paper, progress, checkpoint }) {
+  async run({ servers, settings, values, paper, progress, checkpoint, signal }) {
     const seconds = count(values.seconds, '--seconds', { most: 60, otherwise: 2 })
     if (!settings.yes) {
       return {
@@ -62,7 +63,10 @@ module.exports = {
     let idleMs = 0
     try {
       await Promise.all(sessions.map((session) => session.create()))
-      idleMs = await lagOf(delay, seconds)
+      delay.enable()
+      await sleep(seconds * 1000, undefined, { signal }).catch(checkpoint)
+      delay.disable()
+      idleMs = Math.max(0, delay.percentile(99) / 1e6 - RESOLUTION_MS)
       for (const [at, [name, call]] of parts.entries()) {
         checkpoint()
         progress.show(at / parts.length, name)
@@ -112,19 +116,6 @@ module.exports = {
 }
 
 /** @typedef {{ p50Ms: number, p99Ms: number, mostMs: number, perSecond: number }} Measured */
-
-/**
- * How late the event loop is while it has nothing to do.
- *
- * @param {ReturnType<typeof monitorEventLoopDelay>} delay
- * @param {number} seconds
- */
-async function lagOf(delay, seconds) {
-  delay.enable()
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
-  delay.disable()
-  return Math.max(0, delay.percentile(99) / 1e6 - RESOLUTION_MS)
-}
 
 /**
  * How long the calls take, one after the other.
