@@ -29,6 +29,7 @@
 //!
 //! In tests, `simulation`: the dispatcher against a simulated server and network.
 
+mod agreement;
 mod call;
 pub mod caller;
 mod command;

@@ -15,11 +15,13 @@ pub(crate) struct Pending {
     pub request: Box<dyn Request>,
     /// Its number in the ledger, from the first try on.
     pub number: Option<u64>,
-    /// A try was sent and its answer lost.
-    pub repeated: bool,
+    /// The nodes that a try was sent to whose answer was lost.
+    pub tried_at: Vec<NodeNumber>,
     pub with_source: bool,
     /// The node that is to be asked this time, as the one that has the slot says (`ASK`).
     pub asking: Option<NodeNumber>,
+    /// Why a node of a cluster has refused a part of it, in this try.
+    pub refused_part: Option<String>,
     /// How often Redis has refused it for now, and why it did last.
     pub refusals: u32,
     pub refusal: Option<String>,
@@ -30,11 +32,24 @@ impl Pending {
         Self {
             request,
             number: None,
-            repeated: false,
+            tried_at: Vec::new(),
             with_source: false,
             asking: None,
+            refused_part: None,
             refusals: 0,
             refusal: None,
+        }
+    }
+
+    /// Whether it may have been executed already.
+    pub fn is_repeated(&self) -> bool {
+        !self.tried_at.is_empty()
+    }
+
+    /// A try was sent to this node, and its answer lost.
+    pub fn is_unanswered_at(&mut self, node: NodeNumber) {
+        if !self.tried_at.contains(&node) {
+            self.tried_at.push(node);
         }
     }
 

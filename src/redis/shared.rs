@@ -6,6 +6,9 @@
 //! finds the state or the outlet locked leaves its work there; the thread that holds the lock looks
 //! for such work after it has released the lock.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -133,7 +136,14 @@ impl Shared {
 
     /// Looks at the map of a cluster.
     pub fn look<T>(&self, look: impl FnOnce(&Dispatcher) -> T) -> T {
-        look(&lock(&self.state).dispatcher)
+        self.with(|state| look(&state.dispatcher))
+    }
+
+    /// Does something with the state for a moment, and takes in what other threads have left meanwhile.
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let done = work(&mut lock(&self.state));
+        self.flush();
+        done
     }
 
     /// How keys are spread.
@@ -143,27 +153,27 @@ impl Shared {
 
     /// The way to a server, for its supervisor.
     pub fn serve(&self, node: NodeNumber) -> Arc<Port> {
-        let mut state = lock(&self.state);
-        let server = state.server(node);
-        server.is_served = true;
-        server.port.clone()
+        self.with(|state| {
+            let server = state.server(node);
+            server.is_served = true;
+            server.port.clone()
+        })
     }
 
     /// A server has no supervisor any more.
     pub fn leave(&self, node: NodeNumber) {
-        lock(&self.state).server(node).is_served = false;
+        self.with(|state| state.server(node).is_served = false);
     }
 
     /// A node of a cluster needs no supervisor any more, if that is so: its connection is forgotten.
     pub fn dismiss(&self, node: NodeNumber) -> bool {
-        let mut state = lock(&self.state);
-        if !state.dispatcher.dismiss(node) {
-            return false;
-        }
-        let server = state.server(node);
-        server.is_served = false;
-        let port = server.port.clone();
-        drop(state);
+        let port = self.with(|state| {
+            let is_dismissed = state.dispatcher.dismiss(node);
+            let server = state.server(node);
+            server.is_served &= !is_dismissed;
+            is_dismissed.then(|| server.port.clone())
+        });
+        let Some(port) = port else { return false };
         drop(std::mem::take(&mut *lock(&port.outlet)));
         self.forget_connection(node);
         true
@@ -171,16 +181,18 @@ impl Shared {
 
     /// The nodes that something waits for and that have no supervisor, and where they listen.
     pub fn unserved(&self) -> Vec<(NodeNumber, Endpoint)> {
-        let state = lock(&self.state);
-        let of = |node| Some((node, state.dispatcher.endpoint(node)?.clone()));
-        state.unserved().filter_map(of).collect()
+        self.with(|state| {
+            let of = |node| Some((node, state.dispatcher.endpoint(node)?.clone()));
+            state.unserved().filter_map(of).collect()
+        })
     }
 
     /// When the keeper of the map has to do something, unless it is woken before that.
     pub fn arm_keeper(&self) -> Option<Instant> {
-        let mut state = lock(&self.state);
-        state.keeper_armed = state.dispatcher.map_timeout();
-        state.keeper_armed
+        self.with(|state| {
+            state.keeper_armed = state.dispatcher.map_timeout();
+            state.keeper_armed
+        })
     }
 
     /// Takes a request, to be sent by the next `flush`. How many there are now.
@@ -240,7 +252,7 @@ impl Shared {
 
     /// Whether every request that was taken in is settled.
     pub fn is_idle(&self) -> bool {
-        lock(&self.state).dispatcher.is_idle()
+        self.look(Dispatcher::is_idle)
     }
 
     /// Does something with the map of a cluster, and sends what can be sent.
@@ -305,21 +317,31 @@ impl Shared {
 
     /// Settles what is past its deadline.
     pub fn expire(&self, port: &Port) -> Watch {
-        // What a socket has not taken is withdrawn.
+        self.withdraw();
+        self.update(port.node, |dispatcher, now| dispatcher.expire(port.node, now))
+    }
+
+    /// The same for the keeper, who has no connection.
+    pub fn expire_waiting(&self) {
+        self.withdraw();
+        self.update_map(Dispatcher::expire_waiting);
+    }
+
+    /// Takes back what sockets have not taken: what is too late of it is not sent.
+    fn withdraw(&self) {
         for port in self.ports() {
             self.take_back(port.node, &mut lock(&port.outlet));
         }
-        self.update(port.node, |dispatcher, now| dispatcher.expire(port.node, now))
     }
 
     /// What has to be done about the last connection before the next one is used.
     pub fn fence(&self, node: NodeNumber) -> Fence {
-        lock(&self.state).dispatcher.fence(node)
+        self.look(|dispatcher| dispatcher.fence(node))
     }
 
     /// Accepts no more requests.
     pub fn refuse(&self) {
-        lock(&self.state).is_closed = true;
+        self.with(|state| state.is_closed = true);
     }
 
     /// Settles everything, and accepts no more.
@@ -361,10 +383,11 @@ impl Shared {
     }
 
     /// Wakes the supervisors that would look at the deadlines too late, and whoever keeps the map, where
-    /// something waits for it.
+    /// something waits for it; and all of them for the end.
     fn wake_late(&self, state: &State) {
+        let is_over = state.is_closed && state.dispatcher.is_idle();
         for server in &state.servers {
-            if is_earlier(state.dispatcher.timeout(server.port.node), server.armed) {
+            if is_over || is_earlier(state.dispatcher.timeout(server.port.node), server.armed) {
                 server.port.wake.notify_one();
             }
         }

@@ -34,7 +34,8 @@ use crate::redis::greeting::Identity;
 use crate::redis::ledger::{Entry, Ledgers};
 use crate::redis::order::{Access, Order};
 use crate::redis::pending::{Asker, Pending, Settled};
-use crate::redis::refusal::{Refusal, error_line, without_script};
+use crate::redis::place::Place;
+use crate::redis::refusal::{Refusal, error_line, is_of_cluster, without_script};
 use crate::redis::replication::{Confirmed, Executed, encode_wait};
 use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::encode::Command;
@@ -140,15 +141,14 @@ impl Dispatcher {
         role: Role,
         now: Instant,
     ) {
-        if !fenced && self.fence(number) != Fence::NotNeeded {
-            self.give_up_unfenced(number);
-        }
         if let Map::Cluster(cluster) = &mut self.map {
             cluster.reached(number);
         }
         let stall_timeout = self.stall_timeout;
         if let Some(node) = self.nodes.get_mut(number) {
+            node.is_unfenced |= !fenced && node.fence != Fence::NotNeeded;
             node.fence = Fence::NotNeeded;
+            node.failures = 0;
             node.identity = identity;
             node.role = role;
             node.conversation = Some(Conversation::new(stall_timeout, now));
@@ -164,11 +164,16 @@ impl Dispatcher {
     /// The connection has ended, or could not be made. What has no answer waits for the next one,
     /// unless it must not be repeated.
     pub fn lost(&mut self, number: NodeNumber, reason: String, now: Instant) {
+        let mut anywhere = Vec::new();
+        let Some(node) = self.nodes.get_mut(number) else { return };
         if let Map::Cluster(cluster) = &mut self.map {
             cluster.hinted(Some(number), now);
             self.losses += 1;
+            // Another master may do.
+            let is_anywhere = |pending: &Pending| pending.request.place() == Place::Any;
+            anywhere.extend(extract(&mut node.ready, &mut { is_anywhere }));
         }
-        let Some(node) = self.nodes.get_mut(number) else { return };
+        node.failures = node.failures.saturating_add(1);
         node.reason = reason;
         node.unfit = None;
         let (mut again, mut over) = (VecDeque::new(), Vec::new());
@@ -179,13 +184,15 @@ impl Dispatcher {
             }
             // Whether replicas have it, its repeat finds out.
             again.extend(node.replication.end());
-            again.iter_mut().for_each(|pending: &mut Pending| pending.repeated = true);
+            again.iter_mut().for_each(|pending: &mut Pending| pending.is_unanswered_at(number));
             for Unanswered { token, sent } in conversation.end() {
                 let Some(mut pending) = token.call() else { continue };
                 match pending.request.effect() {
                     Effect::Once | Effect::Opaque if sent => over.push(pending),
                     effect => {
-                        pending.repeated |= sent && effect != Effect::Read;
+                        if sent && effect != Effect::Read {
+                            pending.is_unanswered_at(number);
+                        }
                         again.push_back(pending);
                     }
                 }
@@ -197,6 +204,7 @@ impl Dispatcher {
             pending.asking = None;
             self.send_again(pending);
         }
+        anywhere.into_iter().for_each(|pending| self.send_later(pending));
         for pending in over {
             self.give_up(pending, Some(number), true);
         }
@@ -204,13 +212,29 @@ impl Dispatcher {
 
     /// Encodes what may be sent now.
     pub fn pump(&mut self, now: Instant) {
-        for number in 0..self.nodes.len() {
-            self.pump_node(number, now);
+        let reason = "the connection was lost, and Redis does not let this user end it for good";
+        loop {
+            let mut unfenced = Vec::new();
+            for number in 0..self.nodes.len() {
+                self.pump_node(number, &mut unfenced, now);
+            }
+            if unfenced.is_empty() {
+                return;
+            }
+            // What waits for them may go out now.
+            for (number, pending) in unfenced {
+                self.give_up_because(pending, Some(number), true, reason);
+            }
         }
     }
 
-    fn pump_node(&mut self, number: NodeNumber, now: Instant) {
-        self.send_calls(number, now);
+    fn pump_node(
+        &mut self,
+        number: NodeNumber,
+        unfenced: &mut Vec<(NodeNumber, Pending)>,
+        now: Instant,
+    ) {
+        self.send_calls(number, unfenced, now);
         let Some(node) = self.nodes.get_mut(number).filter(|node| node.unfit.is_none()) else {
             return;
         };
@@ -221,7 +245,14 @@ impl Dispatcher {
         }
     }
 
-    fn send_calls(&mut self, number: NodeNumber, now: Instant) {
+    /// Sends what is to be sent to a node, but for what could overtake its own first try there, as the
+    /// connection of that could not be ended in Redis.
+    fn send_calls(
+        &mut self,
+        number: NodeNumber,
+        unfenced: &mut Vec<(NodeNumber, Pending)>,
+        now: Instant,
+    ) {
         let Some(node) = self.nodes.get_mut(number).filter(|node| node.unfit.is_none()) else {
             return;
         };
@@ -239,6 +270,13 @@ impl Dispatcher {
             else {
                 return;
             };
+            if node.is_unfenced
+                && pending.request.effect() == Effect::Recognised
+                && pending.tried_at.contains(&number)
+            {
+                unfenced.push((number, pending));
+                continue;
+            }
             let mut entry = None;
             if pending.request.notes() {
                 let ledger = self.ledgers.of(pending.request.place());
@@ -247,12 +285,13 @@ impl Dispatcher {
                     continue;
                 };
                 pending.number = Some(written);
-                let renews = ledger.renews(now) || pending.repeated;
+                let renews = ledger.renews(now) || pending.is_repeated();
                 entry = Some(Entry { ledger: ledger.key().clone(), number: written, renews });
             }
             self.order.sent(pending.access());
-            let Pending { repeated, with_source, .. } = pending;
+            let (repeated, with_source) = (pending.is_repeated(), pending.with_source);
             let attempt = Attempt { repeated, with_source, entry };
+            pending.refused_part = None;
             if let Some(replicas) = pending.request.replicas() {
                 node.replication.sent(replicas);
             }
@@ -316,13 +355,11 @@ impl Dispatcher {
             };
             if let Some(Asker::Call(pending)) = conversation.next_mut() {
                 pending.request.part(value);
+                pending.refused_part =
+                    pending.refused_part.take().or(refusal.clone().filter(|line| is_of_cluster(line)));
             }
-            match refusal {
-                Some(line) if Refusal::of(&line) == Refusal::WrongServer => {
-                    self.leave(number, line, now);
-                }
-                Some(line) if line.starts_with("MOVED ") => self.map_is_old(now),
-                _ => {}
+            if let Some(line) = refusal.filter(|line| Refusal::of(line) == Refusal::WrongServer) {
+                self.leave(number, line, now);
             }
             return Ok(());
         }
@@ -442,6 +479,14 @@ impl Dispatcher {
             && self.order.holds_nothing()
     }
 
+    /// Whether a connection to a server can end without anybody waiting for another one.
+    pub fn owes_nothing(&self, number: NodeNumber) -> bool {
+        match self.map {
+            Map::One => self.is_idle(),
+            Map::Cluster(_) => self.nodes.get(number).is_none_or(Node::is_idle),
+        }
+    }
+
     /// Settles everything, because the owner has closed.
     pub fn close(&mut self) {
         // All are taken out before the first is settled: what is settled lets others go on.
@@ -476,7 +521,14 @@ impl Dispatcher {
     /// Redis has refused a request.
     fn refused(&mut self, number: NodeNumber, mut pending: Pending, line: String, now: Instant) {
         let is_opaque = pending.request.effect() == Effect::Opaque;
-        let line = if is_opaque { line } else { without_script(line) };
+        let mut line = if is_opaque { line } else { without_script(line) };
+        // Of a transaction in which a node has refused a command, nothing is executed.
+        if self.is_cluster()
+            && line.starts_with("EXECABORT")
+            && let Some(cause) = pending.refused_part.take()
+        {
+            line = cause;
+        }
         if self.is_redirected(number, &mut pending, &line, now) {
             // Where the map was wrong once, it is right now; else it needs time.
             let next = if pending.refusals == 0 { Next::Again } else { Next::Rests };
@@ -487,7 +539,7 @@ impl Dispatcher {
             self.leave(number, line.clone(), now);
         }
         match refusal {
-            _ if is_opaque && !self.is_of_cluster(&line) => {
+            _ if is_opaque && !(self.is_cluster() && is_of_cluster(&line)) => {
                 self.settle(pending, Err(Error::Reply { message: line }));
             }
             Refusal::UnknownScript if !pending.with_source => {
@@ -499,7 +551,7 @@ impl Dispatcher {
             }
             Refusal::NotNow => self.refused_for_now(number, pending, Next::Rests, line, now),
             Refusal::UnknownScript | Refusal::Final => {
-                let outcome = if pending.repeated {
+                let outcome = if pending.is_repeated() {
                     let server = self.server(Some(number));
                     Error::unknown(format!(
                         "{server}: the answer was lost, and its repeat refused: {line}"
@@ -512,10 +564,8 @@ impl Dispatcher {
         }
     }
 
-    /// Whether it is the state of the cluster that has let nothing of a call be executed.
-    fn is_of_cluster(&self, line: &str) -> bool {
-        let is_state = line.starts_with("TRYAGAIN ") || line.starts_with("CLUSTERDOWN ");
-        is_state && matches!(self.map, Map::Cluster(_))
+    fn is_cluster(&self) -> bool {
+        matches!(self.map, Map::Cluster(_))
     }
 
     /// Keeps a request that was refused for now, for another try.
@@ -530,7 +580,7 @@ impl Dispatcher {
         pending.refusal = Some(line);
         pending.refusals = pending.refusals.saturating_add(1);
         // What was refused has noted nothing.
-        if !pending.repeated
+        if !pending.is_repeated()
             && let Some(written) = pending.number.take()
         {
             self.release(&pending, written);
@@ -561,7 +611,7 @@ impl Dispatcher {
     /// this try may have been executed.
     fn give_up(&mut self, pending: Pending, number: Option<NodeNumber>, sent: bool) {
         let reason = match &pending.refusal {
-            Some(refusal) if pending.repeated => format!("the answer was lost, then: {refusal}"),
+            Some(refusal) if pending.is_repeated() => format!("the answer was lost, then: {refusal}"),
             Some(refusal) if !sent => format!("refused: {refusal}"),
             _ => {
                 let node = number.and_then(|number| self.nodes.get(number));
@@ -578,14 +628,14 @@ impl Dispatcher {
         sent: bool,
         reason: &str,
     ) {
-        let is_known = !(sent || pending.repeated) || pending.request.effect() == Effect::Read;
+        let is_known = !(sent || pending.is_repeated()) || pending.request.effect() == Effect::Read;
         let reason = format!("{}: {reason}", self.server(number));
         let error = if is_known { Error::unavailable(reason) } else { Error::unknown(reason) };
         self.settle(pending, Err(error));
     }
 
     fn closed(&mut self, pending: Pending, number: Option<NodeNumber>, sent: bool) {
-        if sent || pending.repeated {
+        if sent || pending.is_repeated() {
             self.give_up_because(pending, number, sent, "closed before the answer came");
         } else {
             self.settle(pending, Err(Error::Closed));
@@ -596,24 +646,6 @@ impl Dispatcher {
     fn server(&self, number: Option<NodeNumber>) -> &str {
         let node = number.and_then(|number| self.nodes.get(number));
         node.map_or(&self.name, |node| &node.server)
-    }
-
-    /// The last connection could not be ended in Redis: what its first try could overtake is not
-    /// repeated.
-    fn give_up_unfenced(&mut self, number: NodeNumber) {
-        let reason = "the connection was lost, and Redis does not let this user end it for good";
-        let Some(node) = self.nodes.get_mut(number) else { return };
-        let mut unfenced = Vec::new();
-        for pending in std::mem::take(&mut node.again) {
-            if pending.repeated && pending.request.effect() == Effect::Recognised {
-                unfenced.push(pending);
-            } else {
-                node.again.push_back(pending);
-            }
-        }
-        for pending in unfenced {
-            self.give_up_because(pending, Some(number), true, reason);
-        }
     }
 
     fn settle_expired(&mut self, now: Instant) {
@@ -663,7 +695,7 @@ impl Dispatcher {
             })
             .collect();
         for ((_, pending), (number, error)) in waiting.into_iter().zip(errors) {
-            if pending.refusal.is_some() || pending.repeated {
+            if pending.refusal.is_some() || pending.is_repeated() {
                 self.give_up(pending, number, false);
             } else {
                 self.settle(pending, Err(error));

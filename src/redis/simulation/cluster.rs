@@ -305,7 +305,7 @@ impl World {
                 self.current.retain(|served, id| *served != number || *id == 0);
             }
         }
-        if let Some(at) = self.dispatcher.ask_for_map(self.now) {
+        if let Some((at, _)) = self.dispatcher.ask_for_map(self.now) {
             let due = self.soon(1, 300);
             self.at(due, Event::Map(at));
         }
