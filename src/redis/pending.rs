@@ -1,5 +1,7 @@
 //! A request on its way through the dispatcher, from its submission until it is settled.
 
+use std::collections::VecDeque;
+
 use redis::Value;
 
 use crate::error::Result;
@@ -95,4 +97,14 @@ impl Settled {
     pub fn tell(self) {
         self.request.settle(self.outcome);
     }
+}
+
+/// Takes some out of a queue, and keeps the order of the rest.
+pub(crate) fn extract(
+    queue: &mut VecDeque<Pending>,
+    mut is_one: impl FnMut(&Pending) -> bool,
+) -> VecDeque<Pending> {
+    let (taken, kept) = std::mem::take(queue).into_iter().partition(|pending| is_one(pending));
+    *queue = kept;
+    taken
 }

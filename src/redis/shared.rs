@@ -6,16 +6,19 @@
 //! finds the state or the outlet locked leaves its work there; the thread that holds the lock looks
 //! for such work after it has released the lock.
 
+mod state;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+pub(crate) use self::state::Port;
+use self::state::{Changes, Outlet, Server, State};
 use crate::error::Error;
 use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::Identity;
@@ -26,10 +29,7 @@ use crate::redis::role::Role;
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::tracking::InvalidationSink;
-use crate::redis::transport::{Writer, describe};
-
-/// A buffer that has grown beyond this is let go once it is written, bytes.
-const KEPT: usize = 1 << 20;
+use crate::redis::transport::Writer;
 
 /// What the supervisor of a server has to see to.
 pub(crate) struct Watch {
@@ -55,58 +55,6 @@ pub(crate) struct Shared {
     map_changed: watch::Sender<()>,
     /// Who hears of changed keys.
     invalidated: InvalidationSink,
-}
-
-struct State {
-    dispatcher: Dispatcher,
-    /// The ways to the servers, by the numbers of the nodes, with what is known of each.
-    servers: Vec<Server>,
-    /// When the keeper of a cluster's map will do something by itself.
-    keeper_armed: Option<Instant>,
-    /// No more requests are accepted.
-    is_closed: bool,
-    /// The changes of the map that were told.
-    told_moves: u64,
-    /// The gaps in the news of changed keys that were told.
-    told_gaps: u64,
-}
-
-/// What is to be told of the map of a cluster.
-struct Changes {
-    has_moved: bool,
-    has_gap: bool,
-}
-
-/// A server, as the thread that holds the state sees it.
-struct Server {
-    port: Arc<Port>,
-    /// Whether there is a supervisor.
-    is_served: bool,
-    /// The socket takes no more for now.
-    is_blocked: bool,
-    /// Why nothing can be written any more.
-    broken: Option<String>,
-    /// When the supervisor will look at the deadlines by itself.
-    armed: Option<Instant>,
-}
-
-/// The way to a server.
-pub(crate) struct Port {
-    /// The server's number.
-    pub node: NodeNumber,
-    outlet: Mutex<Outlet>,
-    /// Whether there may be something to write that nobody is writing.
-    must_write: AtomicBool,
-    /// Wakes the supervisor.
-    pub wake: Notify,
-}
-
-/// The connection to a server, while there is one.
-#[derive(Default)]
-struct Outlet {
-    writer: Option<Writer>,
-    /// What is being written.
-    buffer: Vec<u8>,
 }
 
 impl Shared {
@@ -327,13 +275,6 @@ impl Shared {
         self.update_map(Dispatcher::expire_waiting);
     }
 
-    /// Takes back what sockets have not taken: what is too late of it is not sent.
-    fn withdraw(&self) {
-        for port in self.ports() {
-            self.take_back(port.node, &mut lock(&port.outlet));
-        }
-    }
-
     /// What has to be done about the last connection before the next one is used.
     pub fn fence(&self, node: NodeNumber) -> Fence {
         self.look(|dispatcher| dispatcher.fence(node))
@@ -395,132 +336,6 @@ impl Shared {
         if is_late || state.unserved().next().is_some() {
             self.map_wake.notify_one();
         }
-    }
-
-    /// Writes what is encoded, or leaves it to the threads that are writing.
-    fn write(&self, state: MutexGuard<'_, State>) {
-        let mut locked = Some(state);
-        let mut node = 0;
-        loop {
-            let state = locked.take().unwrap_or_else(|| lock(&self.state));
-            let Some(port) = state.port_to_write(node) else { return };
-            let is_last = port.node + 1 == state.servers.len();
-            self.write_to(&port, state);
-            if is_last {
-                return;
-            }
-            node = port.node + 1;
-        }
-    }
-
-    fn write_to(&self, port: &Port, state: MutexGuard<'_, State>) {
-        let mut locked = Some(state);
-        loop {
-            // Either a thread that fails to lock is seen here to have work, or it does not fail.
-            fence(SeqCst);
-            if !port.must_write.load(SeqCst) {
-                return;
-            }
-            let Some(mut outlet) = try_lock(&port.outlet) else { return };
-            port.must_write.store(false, SeqCst);
-            let state = locked.take().unwrap_or_else(|| lock(&self.state));
-            let must_wake = self.write_once(port, state, &mut outlet);
-            drop(outlet); // Before whoever is woken tries to lock it.
-            if must_wake {
-                port.wake.notify_one();
-            }
-        }
-    }
-
-    /// Writes as much as the socket takes at once. Whether the supervisor has to be woken.
-    fn write_once(
-        &self,
-        port: &Port,
-        mut state: MutexGuard<'_, State>,
-        outlet: &mut Outlet,
-    ) -> bool {
-        let Outlet { writer: Some(writer), buffer } = outlet else { return false };
-        let server = state.server(port.node);
-        if server.is_blocked || server.broken.is_some() {
-            return false;
-        }
-        if buffer.is_empty() {
-            state.dispatcher.take_unsent(port.node, buffer);
-            state.dispatcher.pump(Instant::now()); // There is room for more.
-        }
-        let has_more = state.dispatcher.has_unsent(port.node);
-        drop(state);
-        match writer.write(buffer) {
-            Ok(write) => {
-                buffer.drain(..write.taken);
-                buffer.shrink_to(KEPT);
-                if write.is_blocked {
-                    lock(&self.state).server(port.node).is_blocked = true;
-                } else if has_more || !buffer.is_empty() {
-                    port.must_write.store(true, SeqCst);
-                }
-                write.is_blocked
-            }
-            Err(error) => {
-                lock(&self.state).server(port.node).broken = Some(describe(&error));
-                true
-            }
-        }
-    }
-
-    /// Takes back what the socket has not taken.
-    fn take_back(&self, node: NodeNumber, outlet: &mut Outlet) {
-        lock(&self.state).dispatcher.return_unsent(node, &outlet.buffer);
-        outlet.buffer.clear();
-    }
-
-    /// Whatever was wrong with the last connection is not with the next.
-    fn forget_connection(&self, node: NodeNumber) {
-        let mut state = lock(&self.state);
-        let server = state.server(node);
-        (server.is_blocked, server.broken) = (false, None);
-    }
-}
-
-impl State {
-    fn server(&mut self, node: NodeNumber) -> &mut Server {
-        while self.servers.len() <= node {
-            self.servers.push(Server::new(self.servers.len()));
-        }
-        &mut self.servers[node]
-    }
-
-    /// What has changed since the last time.
-    fn changes(&mut self) -> Changes {
-        let (moves, gaps) = (self.dispatcher.moves(), self.dispatcher.gaps_in_news());
-        let changes =
-            Changes { has_moved: moves != self.told_moves, has_gap: gaps != self.told_gaps };
-        (self.told_moves, self.told_gaps) = (moves, gaps);
-        changes
-    }
-
-    fn unserved(&self) -> impl Iterator<Item = NodeNumber> {
-        let unserved = self.servers.iter().filter(|server| !server.is_served);
-        unserved.map(|server| server.port.node).filter(|node| self.dispatcher.has_work(*node))
-    }
-
-    /// The first way, from this number on, on which something is to be written.
-    fn port_to_write(&self, from: NodeNumber) -> Option<Arc<Port>> {
-        let ports = self.servers.iter().skip(from).map(|server| &server.port);
-        ports.filter(|port| port.must_write.load(SeqCst)).map(Arc::clone).next()
-    }
-}
-
-impl Server {
-    fn new(node: NodeNumber) -> Self {
-        let port = Port {
-            node,
-            outlet: Mutex::default(),
-            must_write: AtomicBool::new(false),
-            wake: Notify::new(),
-        };
-        let (is_served, is_blocked) = (false, false);
-        Self { port: Arc::new(port), is_served, is_blocked, broken: None, armed: None }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod cluster;
 
+use redis::Value;
+
 use super::*;
 use crate::redis::greeting::Question;
 use crate::redis::role::ROLE_AGE;

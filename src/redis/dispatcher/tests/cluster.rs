@@ -2,7 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use redis::Value;
+
 use super::*;
+use crate::error::Result;
+use crate::operation::Effect;
+use crate::redis::request::Attempt;
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::seeds::Seeds;
 use crate::redis::topology::slot::Slot;
