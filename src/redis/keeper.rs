@@ -13,6 +13,7 @@ use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::PANICKED;
 use crate::redis::agreement::agree;
+use crate::redis::dispatcher::Dispatcher;
 use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::nodes_status::NodesStatus;
@@ -142,7 +143,7 @@ impl Keeper {
         }
         // Each has what was asked for, and ends by itself.
         while !supervisors.is_empty() {
-            let due = self.shared.arm_keeper();
+            let due = self.shared.look(Dispatcher::waiting_timeout);
             tokio::select! {
                 _ = supervisors.join_next() => {}
                 () = self.shared.map_wake.notified() => {}

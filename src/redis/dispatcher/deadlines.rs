@@ -21,7 +21,7 @@ impl Dispatcher {
     }
 
     /// When `expire_waiting` has something to do.
-    pub(super) fn waiting_timeout(&self) -> Option<Instant> {
+    pub fn waiting_timeout(&self) -> Option<Instant> {
         let rested = self.resting.iter().map(|(due, _)| *due).min();
         self.earliest.into_iter().chain(rested).min()
     }

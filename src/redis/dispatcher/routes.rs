@@ -56,7 +56,9 @@ impl Dispatcher {
     pub fn map_answered(&mut self, view: &View, now: Instant) {
         let Map::Cluster(cluster) = &mut self.map else { return };
         let has_changed = cluster.answered(view, now);
-        self.unknown = String::from("no master has the slot");
+        if has_changed || view.masters.is_empty() {
+            self.unknown = String::from("no master has the slot");
+        }
         if has_changed {
             self.reroute();
         }
