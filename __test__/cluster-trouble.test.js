@@ -73,6 +73,13 @@ describe('a cluster', () => {
 
   const onAll = (...words) => Promise.all(group.nodes.map((node) => node.client().call(...words)))
 
+  /** The node that has a key, and another one. */
+  async function nodesFor(key) {
+    const slot = await group.nodes[0].client().call('CLUSTER', 'KEYSLOT', key)
+    const busy = await group.masterOf(Number(slot))
+    return { busy, idle: group.nodes.find((node) => node !== busy) }
+  }
+
   test('is used once its memory is not full any more', async () => {
     await group.flush()
     await onAll('CONFIG', 'SET', 'maxmemory', '1')
@@ -118,27 +125,19 @@ describe('a cluster', () => {
     const client = open(group.url, { commandTimeoutMs: 20_000 })
     await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((key) => client.get(key)))
     const outages = []
-    client.on('reconnecting', () => outages.push('reconnecting'))
-    const [first, ...others] = group.nodes
-    const slot = await first.client().call('CLUSTER', 'KEYSLOT', 'a')
-    const busy = await group.masterOf(Number(slot))
-    const idle = [first, ...others].find((node) => node !== busy)
-    const blocked = client.blpop('a', 3)
-    const ours = async (node) => {
-      const list = await node.client().call('CLIENT', 'LIST')
-      return list.split('\n').filter((line) => /name=synckairos/.test(line) && !/cmd=cluster/.test(line))
+    client.on('error', (error) => outages.push(error.message))
+    const { busy, idle } = await nodesFor('list')
+    const blocked = client.blpop('list', 5)
+    const ids = async () => {
+      const list = await idle.client().call('CLIENT', 'LIST')
+      return [...list.matchAll(/\bid=(\d+) .*name=synckairos-state/g)].map(([, id]) => id)
     }
-    const before = await ours(idle)
+    const before = await ids()
     expect(before.length).toBeGreaterThan(0)
-    for (const line of before) {
-      await idle.client().call('CLIENT', 'KILL', 'ID', /\bid=(\d+)/.exec(line)[1])
-    }
-    await until(async () => {
-      const ids = (await ours(idle)).map((line) => /\bid=(\d+)/.exec(line)[1])
-      return ids.length > 0 && !before.some((line) => ids.includes(/\bid=(\d+)/.exec(line)[1]))
-    })
+    await Promise.all(before.map((id) => idle.client().call('CLIENT', 'KILL', 'ID', id)))
+    await until(async () => (await ids()).some((id) => !before.includes(id)))
+    await busy.client().lpush('list', 1)
+    expect(await blocked).toEqual(['list', '1'])
     expect(outages).toEqual([])
-    await busy.client().lpush('a', 1)
-    expect(await blocked).toEqual(['a', '1'])
   }, 20_000)
 })
