@@ -6,7 +6,6 @@ const path = require('node:path')
 const { RedisStateManager, createRedisClient } = require('..')
 const { ClusterGroup } = require('./harness/cluster.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
-const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
 const clients = []
@@ -19,7 +18,11 @@ function open(server, options) {
   return client
 }
 
-const read = (client) => new RedisStateManager(client).getSession('a').catch((error) => error)
+/** The outcome of a read: the session, or the error. */
+function read(client) {
+  const manager = new RedisStateManager(client, { commandTimeoutMs: 800 })
+  return manager.getSession('a').catch((error) => error)
+}
 
 /** The arguments of a node of a cluster, which has no slots. */
 const ofCluster = async () => ['--cluster-enabled', 'yes', '--cluster-port', await freePort()]
@@ -28,20 +31,19 @@ test('a server that becomes a part of a cluster is refused until it is one of it
   const args = []
   const server = await RedisServer.start(args)
   try {
-    const client = open(server.url, { commandTimeoutMs: 500 })
-    const manager = new RedisStateManager(client)
-    const state = makeState()
-    const read = () => manager.getSession(state.session_id).catch((error) => error)
-    expect(await read()).toBeNull()
+    const client = open(server.url)
+    expect(await read(client)).toBeNull()
     await server.kill()
     args.push(...(await ofCluster()))
     await server.up()
-    await until(async () => /was not when this client first connected/.test((await read()).message))
-    expect(await read()).toMatchObject({ name: 'RedisUnavailableError' })
+    await until(async () =>
+      /was not when this client first connected/.test((await read(client))?.message),
+    )
+    expect(await read(client)).toMatchObject({ name: 'RedisUnavailableError' })
     await server.kill()
     args.length = 0
     await server.up()
-    await until(async () => (await read()) === null)
+    await until(async () => (await read(client)) === null)
   } finally {
     await server.stop()
   }
@@ -52,7 +54,7 @@ test('a part of a cluster that is reached by a Unix socket is refused, and is no
   const socket = path.join(directory, 'redis.sock')
   const server = await RedisServer.start([...(await ofCluster()), '--unixsocket', socket])
   try {
-    const client = open(`unix://${socket}`, { commandTimeoutMs: 500 })
+    const client = open(`unix://${socket}`)
     for (let round = 0; round < 2; round++) {
       const error = await read(client)
       expect(error).toMatchObject({ name: 'RedisUnavailableError' })
@@ -84,7 +86,7 @@ describe('a cluster', () => {
     await group.flush()
     await onAll('CONFIG', 'SET', 'maxmemory', '1')
     try {
-      const client = open(group.url, { commandTimeoutMs: 800 })
+      const client = open(group.url)
       const error = await read(client)
       expect(error).toMatchObject({ name: 'RedisUnavailableError' })
       expect(error.message).toContain('OOM ')
