@@ -20,7 +20,7 @@ function open(server, options) {
 
 /** The outcome of a read: the session, or the error. */
 function read(client) {
-  const manager = new RedisStateManager(client, { commandTimeoutMs: 800 })
+  const manager = new RedisStateManager(client, null, null, { commandTimeoutMs: 800 })
   return manager.getSession('a').catch((error) => error)
 }
 
