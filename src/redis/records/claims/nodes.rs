@@ -14,7 +14,7 @@ use crate::redis::connection::Connection;
 use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
-use crate::redis::refusal::{Refusal, error_line, without_script};
+use crate::redis::refusal::{Refusal, error_line, is_of_cluster, without_script};
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::slot::Slot;
 
@@ -91,7 +91,7 @@ impl Nodes {
                     Ok(replies) => replies.next().unwrap_or_else(|| Err(unknown())),
                     Err(lost) => Err(lost.clone()),
                 };
-                is_stale |= reply.as_ref().is_err_and(|lost| is_elsewhere(&lost.reason));
+                is_stale |= reply.as_ref().is_err_and(|lost| is_of_cluster(&lost.reason));
                 if let Some(place) = replies.get_mut(index) {
                     *place = reply;
                 }
@@ -225,15 +225,10 @@ impl Node {
     }
 }
 
-/// Whether a refusal says that the map of the cluster may be old.
-fn is_elsewhere(reason: &str) -> bool {
-    ["MOVED ", "ASK ", "CLUSTERDOWN"].iter().any(|code| reason.starts_with(code))
-}
-
 /// Whether it may be otherwise soon.
 fn is_passing(reply: &Reply) -> bool {
     reply.as_ref().is_err_and(|Lost { reason, .. }| {
-        is_elsewhere(reason)
+        is_of_cluster(reason)
             // No refusal: the node was not reached.
             || !reason.starts_with(|first: char| first.is_ascii_uppercase())
             || matches!(Refusal::of(reason), Refusal::NotNow | Refusal::WrongServer)
