@@ -34,10 +34,17 @@ impl Default for Keys {
 impl Keys {
     /// The same in a partition of a cluster. All channels there share its hash tag, and WebSocket messages
     /// have one channel for all sessions, whose whole name `ws_channel_prefix` is.
+    ///
+    /// Redis reads the first braces of a key: where the prefix has some, the tag comes before it.
     pub(crate) fn of_partition(&self, tag: &str) -> Self {
         let Self { session_prefix, updates_channel, ws_channel_prefix } = self;
+        let session_prefix = if session_prefix.contains('{') {
+            format!("{{{tag}}}:{session_prefix}")
+        } else {
+            format!("{session_prefix}{{{tag}}}:")
+        };
         Self {
-            session_prefix: format!("{session_prefix}{{{tag}}}:"),
+            session_prefix,
             updates_channel: format!("{updates_channel}:{{{tag}}}"),
             ws_channel_prefix: format!("{ws_channel_prefix}{{{tag}}}"),
         }
@@ -234,6 +241,17 @@ mod tests {
     fn a_prefix_with_glob_characters_matches_itself_only() {
         let keys = Keys { ws_channel_prefix: r"w*s?[x]\".into(), ..Keys::default() };
         assert_eq!(keys.ws_pattern(), r"w\*s\?\[x\]\\*");
+    }
+
+    #[test]
+    fn the_hash_tag_of_a_partition_is_the_first_of_a_key() {
+        let key = |prefix: &str| {
+            let keys = Keys { session_prefix: prefix.into(), ..Keys::default() };
+            keys.of_partition("7").session("a{b}")
+        };
+        assert_eq!(key("app:session:"), "app:session:{7}:a{b}");
+        assert_eq!(key("{app}:session:"), "{7}:{app}:session:a{b}");
+        assert_eq!(key("a{pp"), "{7}:a{ppa{b}");
     }
 
     #[test]
