@@ -333,6 +333,19 @@ test('a slot that moves for long holds up no record of another', async () => {
   await expectOnce(queue, changes)
 }, 90_000)
 
+test('a worker that may not do its work says so', async () => {
+  const rights = ['on', '>secret', '~*', '&*', '+@all', '-xgroup']
+  for (const node of group.nodes) {
+    const client = node.client()
+    await client.acl('SETUSER', 'clerk', ...rights)
+    client.disconnect()
+  }
+  const queue = queueOf({ url: url().replace('//', '//clerk:secret@') })
+  const errors = []
+  queue.on('error', (error) => errors.push(error))
+  await until(() => errors.some(({ message }) => /NOPERM/.test(message)), 10_000)
+})
+
 test('whoever waits until all is stored costs Redis little', async () => {
   const queue = queueOf({ worker: false })
   await queue.migrate()

@@ -131,8 +131,7 @@ impl ClusterClaims {
         }
         self.leases.ticked();
         self.announced = Some(Instant::now());
-        self.create_groups().await;
-        Ok(())
+        self.create_groups().await
     }
 
     async fn ask_table(&mut self, alive: Duration, changes: &[Change]) -> Result<Table, Lost> {
@@ -145,18 +144,25 @@ impl ClusterClaims {
     }
 
     /// Announces the worker if it is time. A table that cannot be reached leaves everything as it is.
-    async fn announce_in_time(&mut self) {
-        if self.announced.is_none_or(|at| at.elapsed() >= TICK) && self.announce().await.is_err() {
-            self.announced = Some(Instant::now()); // Tried.
+    async fn announce_in_time(&mut self) -> Result<(), Lost> {
+        if self.announced.is_some_and(|at| at.elapsed() < TICK) {
+            return Ok(());
+        }
+        match self.announce().await {
+            Err(lost) if nodes::is_passing(&lost) => {
+                self.announced = Some(Instant::now()); // Tried.
+                Ok(())
+            }
+            announced => announced,
         }
     }
 
-    /// Creates the groups that are missing in the partitions that are read.
-    async fn create_groups(&mut self) {
+    /// Creates the groups that are missing in the partitions that are read. `Err`: this user may not.
+    async fn create_groups(&mut self) -> Result<(), Lost> {
         let reads = self.leases.reads().iter().copied();
         let missing: Vec<usize> = reads.filter(|one| !self.grouped.contains(one)).collect();
         if missing.is_empty() {
-            return;
+            return Ok(());
         }
         let create = |number: usize| commands::create_group(self.context.keys(number));
         let create: Vec<_> =
@@ -165,10 +171,14 @@ impl ClusterClaims {
             // A server whose memory is full answers OOM even if the group exists.
             let is_there =
                 |lost: &Lost| ["BUSYGROUP", "OOM"].iter().any(|code| lost.reason.starts_with(code));
-            if reply.as_ref().err().is_none_or(is_there) {
-                self.grouped.insert(number);
+            match reply {
+                Err(lost) if is_there(&lost) => {}
+                Err(lost) if nodes::is_passing(&lost) => continue,
+                created => drop(created?),
             }
+            self.grouped.insert(number);
         }
+        Ok(())
     }
 
     /// Reads up to `count` entries of each of these partitions after an entry id.
@@ -301,11 +311,12 @@ impl ClusterClaims {
         });
         let mut done = Vec::with_capacity(groups.len());
         for (group, reply) in groups.iter().zip(replies.await) {
-            if nodes::is_passing(&reply) {
-                self.turns.rest(group.number, Instant::now() + ABANDONED);
-                done.push(None);
-            } else {
-                done.push(Some(reply?));
+            match reply {
+                Err(lost) if nodes::is_passing(&lost) => {
+                    self.turns.rest(group.number, Instant::now() + ABANDONED);
+                    done.push(None);
+                }
+                reply => done.push(Some(reply?)),
             }
         }
         Ok(done)
@@ -319,7 +330,7 @@ impl Claims for ClusterClaims {
     }
 
     async fn fresh(&mut self, count: usize, wait: Option<Duration>) -> Answer<Batch> {
-        self.announce_in_time().await;
+        self.announce_in_time().await?;
         let began = Instant::now();
         loop {
             let batch = self.look(count).await?;

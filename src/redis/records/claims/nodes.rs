@@ -153,11 +153,12 @@ impl Nodes {
         slots: &[Slot],
         command: impl Fn(usize, bool) -> Cmd,
     ) -> Vec<Reply> {
+        let is_unanswered = |reply: &Reply| reply.as_ref().is_err_and(is_passing);
         let began = Instant::now();
         let mut replies = self.run(slots, &command).await;
-        while began.elapsed() < PATIENCE && replies.iter().any(is_passing) {
+        while began.elapsed() < PATIENCE && replies.iter().any(is_unanswered) {
             sleep(PAUSE).await;
-            self.again(slots, &mut replies, is_passing, |n| command(n, true)).await;
+            self.again(slots, &mut replies, is_unanswered, |n| command(n, true)).await;
         }
         replies
     }
@@ -283,10 +284,8 @@ pub(super) fn is_refusal(reason: &str) -> bool {
 }
 
 /// Whether it may be otherwise soon.
-pub(super) fn is_passing(reply: &Reply) -> bool {
-    reply.as_ref().is_err_and(|Lost { reason, .. }| {
-        is_elsewhere(reason)
-            || !is_refusal(reason)
-            || matches!(Refusal::of(reason), Refusal::NotNow | Refusal::WrongServer)
-    })
+pub(super) fn is_passing(Lost { reason, .. }: &Lost) -> bool {
+    is_elsewhere(reason)
+        || !is_refusal(reason)
+        || matches!(Refusal::of(reason), Refusal::NotNow | Refusal::WrongServer)
 }
