@@ -24,6 +24,7 @@ const { RedisClient } = require('../client/RedisClient.js')
 const { traceCalls } = require('../telemetry/operations.js')
 const { warnOfMemory } = require('../report/memory.js')
 const { modify } = require('./modify.js')
+const { earlierState, restoreLost, restoring } = require('./restore.js')
 const { withReason } = require('./reason.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('../realm/wire.js')
@@ -35,6 +36,9 @@ const GOODBYE = 1000
 
 /** In place of an expected version: any is taken. The core takes numbers only. */
 const NO_VERSION = -1
+
+/** What a restored state may replace: whatever is stored. */
+const ANYTHING = -1
 
 const CHANGE = Object.freeze({ reason: undefined })
 const CREATE = Object.freeze({ ...CHANGE, ifAbsent: /** @type {boolean} */ (false) })
@@ -185,10 +189,8 @@ class RedisStateManager {
       if (ids.length > maxInFlight) {
         throw new InvalidStateError('session_id', `more than ${maxInFlight} at once (maxInFlight)`)
       }
-      const call = this.#call(readAll(ids))
-      this.#store.getMany(call.slot, JSON.stringify(ids))
-      const states = unwrap(await call.promise)
-      const found = states.map((/** @type {any} */ state) => {
+      const states = await this.#readMany(ids)
+      const found = states.map((state) => {
         if (!(state instanceof Failure)) return state
         onCorrupt(state.toError())
         return null
@@ -197,6 +199,18 @@ class RedisStateManager {
     } catch (error) {
       throw this.#meter.failed(Method.getSessions, began, error)
     }
+  }
+
+  /**
+   * The states; a `Failure` in the place of what is no session.
+   *
+   * @param {string[]} ids
+   * @returns {Promise<any[]>}
+   */
+  async #readMany(ids) {
+    const call = this.#call(readAll(ids))
+    this.#store.getMany(call.slot, JSON.stringify(ids))
+    return unwrap(await call.promise)
   }
 
   /** @param {any} state @param {unknown} [options] */
@@ -404,6 +418,58 @@ class RedisStateManager {
     } catch (error) {
       throw this.#meter.failed(Method.deleteSession, began, error)
     }
+  }
+
+  /** @param {string} sessionId @param {unknown} [options] */
+  async restoreSession(sessionId, options) {
+    const { version, why } = restoring.one(checkId(sessionId), options)
+    const { text, from, known } = await earlierState(this.#history(sessionId), sessionId, version)
+    const update = this.#restore(sessionId, text, known.highest + 1, ANYTHING, why(from))
+    return this.#updated(sessionId, update, unwrap(await update.call.promise))()
+  }
+
+  /** @param {unknown} options */
+  async restoreSessions(options) {
+    const { why, ...settings } = restoring.all(options)
+    const { maxInFlight, logger } = this.#options
+    const sessions = {
+      read: (/** @type {string[]} */ ids) => this.#readMany(ids),
+      write: async (
+        /** @type {import('../audit/History.js').Known} */ { sessionId, version, highest },
+        /** @type {string} */ text,
+        /** @type {number | null} */ over,
+      ) => {
+        const update = this.#restore(sessionId, text, highest + 1, over, why(Number(version)))
+        this.#updated(sessionId, update, unwrap(await update.call.promise))
+      },
+    }
+    return restoreLost(sessions, this.#history(), { ...settings, maxInFlight, logger })
+  }
+
+  /**
+   * Begins to write an earlier state again.
+   *
+   * @param {string} sessionId
+   * @param {string} text
+   * @param {number} least the least version to write
+   * @param {number | null} over the version that may be stored; null where no session may be
+   * @param {import('./reason.js').Reason} reason
+   */
+  #restore(sessionId, text, least, over, reason) {
+    const time = this.#now()
+    const call = this.#call(number, sessionId, text.length)
+    this.#cache?.forget(call)
+    this.#explain(reason)
+    this.#store.restore(call.slot, sessionId, text, least, over, time)
+    return { call, text, time, reason }
+  }
+
+  /** What the audit's database has. @param {string} [sessionId] */
+  #history(sessionId) {
+    if (this.#ended) throw new ClosedError(sessionId)
+    if (this.#queue instanceof DBWriteQueue) return DBWriteQueue.history(this.#queue)
+    const reason = 'the manager has no DBWriteQueue, whose database has the states to restore'
+    throw new InvalidStateError('dbQueue', reason, sessionId)
   }
 
   /** @param {string} sessionId */

@@ -9,6 +9,8 @@ pub const CREATED: &str = "session_created";
 pub const UPDATED: &str = "session_updated";
 /// See [`CREATED`].
 pub const DELETED: &str = "session_deleted";
+/// See [`CREATED`].
+pub const RESTORED: &str = "session_restored";
 
 /// One change of a session, for the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use synckairos_state::operation::batch::Batch;
 use synckairos_state::operation::letter::{DeadLetterSelection, LetterPage, Revived};
 use synckairos_state::operation::queue::{Append, Count, ReadLetters, Remove, Revive};
 use synckairos_state::operation::record::{Reason, Record};
-use synckairos_state::operation::rule::Rule;
+use synckairos_state::operation::rule::{Over, Rule};
 use synckairos_state::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
 use tokio::sync::oneshot;
 
@@ -297,6 +297,9 @@ impl<'a, S: Side> Play<'a, S> {
                 Rule::Locked { expected: (latest() + more).min(MAX_VERSION - 1) }
             }
             Demand::Version(expected) => Rule::Locked { expected },
+            Demand::Restore(least) => Rule::Restore { least, over: Over::Anything },
+            Demand::RestoreMissing(least) => Rule::Restore { least, over: Over::Nothing },
+            Demand::RestoreLatest(least) => Rule::Restore { least, over: Over::Version(latest()) },
         }
     }
 

@@ -8,13 +8,17 @@ use tokio::time::{Duration, Instant};
 
 use super::super::canary::canaries;
 use super::super::fault::{Cause, Fault};
+use super::super::history::{Answer, Question};
 use super::super::row::{Row, Rows};
-use super::connection::within;
+use super::super::status::Status;
+use super::connection::{run, within};
 use super::database::PostgresOptions;
+use super::history::answer;
 use super::migrate::MIGRATION;
-use super::pool::Pool;
+use super::pool::{Lease, Pool};
 use super::schema::Schema;
 use super::statement::statement;
+use super::status::status;
 use crate::error::Result as CoreResult;
 use crate::operation::record::Record;
 
@@ -54,7 +58,7 @@ struct CachedSchema {
 
 /// What came of a transaction: whether PostgreSQL refused it. An outer error means that the
 /// connection cannot be used again; no record is its cause.
-type Answer = Result<Result<(), Fault>, Fault>;
+type Outcome = Result<Result<(), Fault>, Fault>;
 
 impl PostgresSink {
     /// Makes a sink. It connects when it is first used.
@@ -105,11 +109,26 @@ impl PostgresSink {
             run(&mut lease, "COMMIT").await
         })
         .await;
-        match migrated {
-            Ok(()) => lease.give_back(),
-            Err(fault) => return Err(lease.explain(fault).of_database()),
-        }
-        Ok(())
+        ended(lease, migrated)
+    }
+
+    /// Reads what is stored.
+    pub async fn ask(&self, question: Question) -> Result<Answer, Fault> {
+        let mut lease = self.pool.acquire().await?;
+        let answered = within(BATCH_TIMEOUT, async {
+            let schema = Schema::read(&mut lease, &self.begin).await?;
+            answer(&mut lease, &self.begin, &schema, question).await
+        })
+        .await;
+        ended(lease, answered)
+    }
+
+    /// Whether the database has what the audit needs.
+    pub async fn status(&self) -> Result<Status, Fault> {
+        let mut lease = self.pool.acquire().await?;
+        let told = status(&mut lease, &self.begin, self.database());
+        let told = within(BATCH_TIMEOUT, told).await;
+        ended(lease, told)
     }
 
     /// Closes the connections and refuses further batches. Takes a limited time.
@@ -117,7 +136,7 @@ impl PostgresSink {
         self.pool.close().await;
     }
 
-    async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Answer {
+    async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Outcome {
         let cached = self.cached().clone().filter(|cached| cached.read_at.elapsed() < SCHEMA_TTL);
         let mut refusal = None;
         if let Some(cached) = &cached {
@@ -164,12 +183,23 @@ impl CachedSchema {
     }
 }
 
+/// Gives a connection back, unless what it was used for has failed.
+fn ended<T>(lease: Lease, outcome: Result<T, Fault>) -> Result<T, Fault> {
+    match outcome {
+        Ok(done) => {
+            lease.give_back();
+            Ok(done)
+        }
+        Err(fault) => Err(lease.explain(fault).of_database()),
+    }
+}
+
 /// Stores a batch in one transaction.
 async fn insert(
     connection: &mut PgConnection,
     cached: &CachedSchema,
     records: &[Record],
-) -> Answer {
+) -> Outcome {
     let rows = Rows::of(records, &cached.schema.tables).await;
     run(connection, &cached.begin).await?;
     let stored = match execute(connection, cached, rows).await {
@@ -191,7 +221,7 @@ async fn judge(
     cached: &CachedSchema,
     records: &[Record],
     fault: Fault,
-) -> Answer {
+) -> Outcome {
     if fault.cause == Cause::Database {
         return Ok(Err(fault));
     }
@@ -244,11 +274,5 @@ async fn execute(
         }
     }
     query.execute(connection).await?;
-    Ok(())
-}
-
-/// Runs SQL as a simple query, without parameters and without preparing it.
-async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), Fault> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
 }
