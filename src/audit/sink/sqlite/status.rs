@@ -15,7 +15,7 @@ use super::tables::{found, has_table};
 const CLOCK: &str = "SELECT sqlite_version(), (julianday('now') - 2440587.5) * 86400000.0";
 
 /// Writes to a file whatever its tables are. SQLite begins a transaction that writes also where it may not.
-const WRITE: &str = "CREATE TABLE synckairos_is_writable (nothing)";
+const WRITE: &str = "CREATE TABLE synckairos_is_writable (a)";
 
 /// Asks SQLite, and takes back what it writes.
 pub(super) async fn status(
