@@ -58,6 +58,20 @@ test('after Redis came back with an older copy, what it has lost is restored', a
   expect(await manager.getSession(other.session_id)).toEqual(other)
 })
 
+test('what was written since the loss is left alone, also with a lower version', async () => {
+  const [state] = await sessions(1)
+  const id = state.session_id
+  const copy = await audit.redis.get(`session:${id}`)
+  for (let version = 2; version < 6; version++) await manager.updateSession(id, state, version)
+  await queue.drained()
+  await audit.redis.set(`session:${id}`, copy, 'EX', 1000)
+  await nextMillisecond()
+  await audit.manage(null).updateSession(id, { ...state, own: 'since the loss' }, 2)
+  const counts = await manager.restoreSessions({ since: minuteAgo() })
+  expect(counts).toEqual({ found: 1, restored: 0, newer: 1, ended: 0, failed: 0 })
+  expect(await manager.getSession(id)).toMatchObject({ own: 'since the loss', version: 3 })
+})
+
 test('a copy of an older life with a higher version is replaced, a new life is not', async () => {
   const [state, other] = await sessions(2)
   const key = `session:${state.session_id}`
@@ -109,6 +123,23 @@ test('writers win against a restore of everything', async () => {
     const isWriters = created.has(ids[index])
     expect([state.own, state.version]).toEqual(isWriters ? ['of the writer', 1] : [undefined, 3])
   }
+})
+
+test('what is written between the look at it and its restore stays as it was written', async () => {
+  const [state] = await sessions(1)
+  await audit.redis.flushall()
+  const proxy = await audit.redisProxy()
+  const url = `redis://127.0.0.1:${proxy.port}`
+  const apart = audit.manage(audit.queue({ url, worker: false }), { url })
+  const held = proxy.hold('session_restored')
+  const restoring = apart.restoreSessions({ since: minuteAgo() })
+  const { release } = await held
+  await audit.manage(null).createSession({ ...state, own: 'meanwhile' })
+  release()
+  const counts = { found: 1, restored: 0, newer: 1, ended: 0, failed: 0 }
+  expect(await restoring).toEqual(counts)
+  const stored = await manager.getSession(state.session_id)
+  expect(stored).toMatchObject({ own: 'meanwhile', version: 1 })
 })
 
 test('an outage of Redis ends it, and the next call goes on', async () => {

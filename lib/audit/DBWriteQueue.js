@@ -296,8 +296,9 @@ class DBWriteQueue extends ContextEmitter {
   async drained() {
     for (;;) {
       try {
-        const { waiting, active, delayed } = await this.#phases()
-        if (waiting + active + delayed === 0) return
+        const call = this.#call(json)
+        this.#native.unsettled(call.slot)
+        if (unwrap(await call.promise) === 0) return
       } catch (error) {
         if (!(error instanceof RedisUnavailableError)) throw error
       }

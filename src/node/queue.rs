@@ -169,6 +169,13 @@ impl NativeQueue {
         self.queue.metrics(move |outcome| answer(ticket, outcome.map(|metrics| json!(metrics))));
     }
 
+    /// Text: how many records are neither stored nor dead.
+    #[napi]
+    pub fn unsettled(&self, slot: u32) {
+        let ticket = self.lane.ticket(slot);
+        self.queue.unsettled(move |outcome| answer(ticket, outcome.map(|count| json!(count))));
+    }
+
     /// Text: `[dead letters, how many are still to be skipped, where to go on or null]`, as JSON. The
     /// newest come first, each with its document as JSON text.
     #[napi]

@@ -14,7 +14,10 @@ use super::tables::{found, has_table};
 
 const CLOCK: &str = "SELECT sqlite_version(), (julianday('now') - 2440587.5) * 86400000.0";
 
-/// Asks SQLite, and begins to write.
+/// Writes to a file whatever its tables are. SQLite begins a transaction that writes also where it may not.
+const WRITE: &str = "CREATE TABLE synckairos_is_writable (a)";
+
+/// Asks SQLite, and takes back what it writes.
 pub(super) async fn status(
     connection: &mut SqliteConnection,
     file: &File,
@@ -26,11 +29,11 @@ pub(super) async fn status(
     let found = found(connection).await.map_err(fault)?;
     let tables = [SESSIONS.table, EVENTS.table].into_iter();
     let missing_tables = tables.filter(|table| !has_table(&found, table)).map(str::to_owned);
-    let missing_rights = match file.begin(connection).await {
-        Ok(()) => {
-            run(connection, "ROLLBACK").await.map_err(fault)?;
-            Vec::new()
-        }
+    file.begin(connection).await?;
+    let written = run(connection, WRITE).await.map_err(fault);
+    run(connection, "ROLLBACK").await.map_err(fault)?;
+    let missing_rights = match written {
+        Ok(()) => Vec::new(),
         Err(fault) if is_read_only(&fault) => vec![format!("write to {}", file.name())],
         Err(fault) => return Err(fault),
     };
