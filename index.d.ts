@@ -79,6 +79,7 @@ export {
   type DBWriteQueueOptions,
   type DeadLetter,
 } from './state/DBWriteQueue.js'
+export type { CallDuration, CallMetrics, ManagerMetrics } from './state/metrics.js'
 export {
   type ChangeOptions,
   RedisStateManager,
@@ -86,6 +87,15 @@ export {
   type SessionCacheOptions,
   type WriteQueue,
 } from './state/RedisStateManager.js'
+export type {
+  ConnectContext,
+  ConnectionMessage,
+  ConnectionPurpose,
+  DeadLetterMessage,
+  GapMessage,
+  OperationContext,
+  ServerAttributes,
+} from './state/tracing.js'
 export {
   type DefaultState,
   type ModifiedState,

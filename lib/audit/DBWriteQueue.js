@@ -11,6 +11,8 @@ const { ClosedError, InvalidStateError, RedisUnavailableError } = require('../re
 const { queueOptions, withDefaults } = require('../settings/options.js')
 const { shown } = require('../report/inspect.js')
 const { RedisClient } = require('../client/RedisClient.js')
+const { CallMeter } = require('../telemetry/CallMeter.js')
+const { countCalls, traceCalls } = require('../telemetry/operations.js')
 const { warnOfMemory } = require('../report/memory.js')
 const { tellOnce } = require('../report/warnings.js')
 const {
@@ -33,6 +35,17 @@ const { WorkerNews } = require('./WorkerNews.js')
  */
 const BULLMQ_PLACES = ['synckairos', 'failed', 'delayed', 'prioritized', 'wait', 'paused', 'active']
 
+/** The methods that are counted and traced. */
+const METHODS = Object.freeze([
+  'queueWrite',
+  'getMetrics',
+  'getFailed',
+  'retryFailed',
+  'removeFailed',
+  'adoptBullMQ',
+  'migrate',
+])
+
 /** How often `drained` looks, ms. */
 const LOOK = 50
 
@@ -48,6 +61,7 @@ class DBWriteQueue extends ContextEmitter {
   #completions = open()
   #working
   #calls
+  #meter = new CallMeter(METHODS)
   /** What time it is for the dates of records. */
   #now
   /** @type {Promise<void> | undefined} */
@@ -76,6 +90,7 @@ class DBWriteQueue extends ContextEmitter {
     this.#news = new WorkerNews(this, this.#options.logger, {
       queueName: this.#options.queueName,
       server: client.server,
+      attributes: () => RedisClient.attributes(this.#client),
       kind: settings.kind,
       database: settings.identity,
       isClosing: () => this.#closing !== undefined,
@@ -118,6 +133,11 @@ class DBWriteQueue extends ContextEmitter {
     RedisClient.use(this.#client, this)
   }
 
+  static {
+    countCalls(DBWriteQueue.prototype, METHODS, (queue) => queue.#meter)
+    traceCalls(DBWriteQueue.prototype, METHODS, (queue) => RedisClient.attributes(queue.#client))
+  }
+
   /** @param {string} sessionId @param {any} state @param {string} eventType */
   async queueWrite(sessionId, state, eventType) {
     return this.#append(sessionId, state, eventType)
@@ -141,6 +161,11 @@ class DBWriteQueue extends ContextEmitter {
   }
 
   async getMetrics() {
+    return await this.#phases()
+  }
+
+  /** How many records are in each phase. */
+  async #phases() {
     const call = this.#call(json)
     this.#native.metrics(call.slot)
     return unwrap(await call.promise)
@@ -235,7 +260,7 @@ class DBWriteQueue extends ContextEmitter {
   async drained() {
     for (;;) {
       try {
-        const { waiting, active, delayed } = await this.getMetrics()
+        const { waiting, active, delayed } = await this.#phases()
         if (waiting + active + delayed === 0) return
       } catch (error) {
         if (!(error instanceof RedisUnavailableError)) throw error
