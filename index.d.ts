@@ -79,7 +79,14 @@ export {
   type DBWriteQueueOptions,
   type DeadLetter,
 } from './state/DBWriteQueue.js'
-export type { CallDuration, CallMetrics, ManagerMetrics } from './state/metrics.js'
+export type { Health } from './state/health.js'
+export type {
+  CallDuration,
+  CallMetrics,
+  ManagerMetrics,
+  QueueMetrics,
+  WorkerMetrics,
+} from './state/metrics.js'
 export {
   type ChangeOptions,
   RedisStateManager,

@@ -25,6 +25,7 @@ use crate::operation::Operation;
 use crate::operation::names::{Namespace, Stream};
 use crate::operation::queue::{Append, Count, ReadJobs, ReadLetters, Remove, Revive, TakeJobs};
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
+use crate::operation::survey::Survey;
 
 /// Executes one kind of operation.
 pub trait Execute<O: Operation> {
@@ -58,6 +59,7 @@ pub trait Sessions:
 pub trait Records:
     Execute<Append>
     + Execute<Count>
+    + Execute<Survey>
     + Execute<ReadLetters>
     + Execute<Revive>
     + Execute<Remove>

@@ -17,7 +17,7 @@ pub struct Append {
 pub struct Count;
 
 /// The number of records in each state, over all instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Metrics {
     /// Queued, not yet claimed by a worker.
     pub waiting: u64,

@@ -17,6 +17,7 @@ use std::time::Duration;
 use futures_util::future::Either;
 
 use self::cluster::ClusterClaims;
+pub(super) use self::leases::ALIVE;
 use self::one::OneClaims;
 use crate::engine::claims::{Answer, Burial, Claims, Lost};
 use crate::operation::batch::Batch;
