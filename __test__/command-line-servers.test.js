@@ -44,7 +44,14 @@ async function configure(settings) {
 describe('doctor', () => {
   const ALONE = /^warning: .* has no replica/
 
+  /** A worker that Redis has heard of. */
+  async function worker() {
+    audit.queue()
+    await until(async () => (await audit.workers()) > 0)
+  }
+
   test('finds nothing but the missing replica where all is well', async () => {
+    await worker()
     expect(await findings()).toEqual([expect.stringMatching(ALONE)])
   })
 
@@ -78,7 +85,14 @@ describe('doctor', () => {
     )
   })
 
+  test('finds that nobody stores records', async () => {
+    expect(await findings()).toContainEqual(
+      expect.stringMatching(/^warning: no worker was heard of/),
+    )
+  })
+
   test('finds a replica that nobody has to wait for', async () => {
+    await worker()
     const replica = await RedisServer.start(['--replicaof', `127.0.0.1 ${audit.server.port}`])
     audit.keep({ close: () => replica.stop() })
     await until(async () => /connected_slaves:1/.test(await audit.redis.info('replication')))
@@ -177,7 +191,8 @@ describe('doctor', () => {
     }
     const found = [
       ...redisFindings({ nodes: all, topology: 'one server', clockSkewMs: -9999 }),
-      ...queueFindings({ reasons: ['r'], dead: 1 }),
+      ...queueFindings({ reasons: ['r'], dead: 1, workers: null }),
+      ...queueFindings({ reasons: [], dead: 0, workers: [] }),
       ...databaseFindings({ ...database, missingRights: ['r'] }),
       ...databaseFindings(null),
       ...databaseFindings({ error: 'away' }),

@@ -2,6 +2,7 @@
 
 // The commands, each as a process of its own, on a Redis and a SQLite file.
 
+const os = require('node:os')
 const { Queue } = require('bullmq')
 const { Audit } = require('./harness/audit.js')
 const { run, runJson, start } = require('./harness/command-line.js')
@@ -68,7 +69,15 @@ describe('status', () => {
           { role: 'master', appendOnly: true, appendFsync: 'always', evictionPolicy: 'noeviction' },
         ],
       },
-      queue: { name: audit.queueName, waiting: 0, stored: 1, dead: 0 },
+      queue: {
+        name: audit.queueName,
+        waiting: 0,
+        stored: 1,
+        dead: 0,
+        oldestAgeMs: null,
+        lastStoredAt: expect.any(String),
+        workers: [{ host: os.hostname(), claimed: 0 }],
+      },
       database: { database: file.url, error: null },
     })
     expect(code).toBe(0)
@@ -85,6 +94,16 @@ describe('status', () => {
     await refused(2)
     const { json } = await callJson('status')
     expect(json.queue.deadBySqlstate).toEqual({ SQLITE_CONSTRAINT: 2 })
+  })
+
+  test('is not ready while records wait and nobody stores them', async () => {
+    await audit.queue({ worker: false }).migrate()
+    await audit.redis.xadd(audit.stream, `${Date.now() - 120_000}-0`, 'session', 'a')
+    const { code, json } = await callJson('status')
+    expect(json).toMatchObject({ ready: false, queue: { waiting: 1, workers: [] } })
+    expect(json.queue.oldestAgeMs).toBeGreaterThanOrEqual(120_000)
+    expect(json.reasons).toContainEqual(expect.stringMatching(/no worker was heard of/))
+    expect(code).toBe(3)
   })
 
   test('is not ready with a database that cannot be used', async () => {

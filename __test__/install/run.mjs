@@ -110,6 +110,15 @@ async function checkInstalled(manager, install) {
     ),
   )
   await works('CommonJS', 'commonjs.cjs')
+  await check(`${manager}: the command line`, async () => {
+    const program = path.join('node_modules', 'synckairos-state', 'bin', 'synckairos-state.js')
+    // pnpm links a script, which wants more than a search path of Node.js.
+    const linked = path.join('node_modules', '.bin', 'synckairos-state')
+    const help = await (manager === 'npm' ? run(linked, '--help') : node(program, '--help'))
+    if (!help.includes('npx synckairos-state <command>')) throw new Error(help)
+    if (!fs.existsSync(path.join(directory, linked))) throw new Error(`no ${linked}`)
+    await node(program, 'drain', '--for', '1')
+  })
   await works('ES modules', 'esm.mjs')
   await works('two worker threads', 'workers.cjs')
   for (const resolution of ['node16', 'nodenext', 'bundler']) {

@@ -13,10 +13,20 @@ const LEAST_POSTGRESQL = 13
  * @param {import('../facts/audit.js').QueueFacts} queue
  * @returns {import('./finding.js').Finding[]}
  */
-function queueFindings({ reasons, dead }) {
+function queueFindings({ reasons, dead, workers }) {
   const found = reasons.map((reason) =>
     finding('danger', reason, 'look at the log of the workers, and at "status"', RECORDS),
   )
+  if (reasons.length === 0 && workers?.length === 0) {
+    found.push(
+      finding(
+        'warning',
+        'no worker was heard of in the last 10 minutes: nobody stores records',
+        'start an instance whose queue has a worker, the default',
+        RECORDS,
+      ),
+    )
+  }
   if (dead > 0) {
     found.push(
       finding(

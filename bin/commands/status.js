@@ -40,9 +40,10 @@ module.exports = {
         ['stored', queue.stored],
         ['last stored', queue.lastStoredAt],
         ['dead letters', queue.dead],
+        ['workers', queue.workers?.length],
       ]),
       ...section(paper.table(['sqlstate', 'dead letters'], Object.entries(queue.deadBySqlstate))),
-      ...section(workerTable(paper, queue.workers)),
+      ...section(workerTable(paper, queue.workers ?? [])),
       ...section(databasePairs(paper, database)),
       '',
       ready ? paper.good('ready') : paper.bad('not ready'),
@@ -90,7 +91,7 @@ function nodeTable(paper, nodes) {
 
 /**
  * @param {import('../command.js').Paper} paper
- * @param {import('../facts/audit.js').QueueFacts['workers']} workers
+ * @param {NonNullable<import('../facts/audit.js').QueueFacts['workers']>} workers
  */
 function workerTable(paper, workers) {
   const columns = ['worker', 'host', 'last heard of', 'claimed']

@@ -8,16 +8,7 @@ const { countBySqlstate } = require('./deadLetters.js')
  * @param {import('../command.js').Servers} servers
  */
 async function readQueue({ queue }) {
-  const counts = await queue.getMetrics() // INTERIM
-  const metrics = {
-    ...counts,
-    dead: counts.failed,
-    stored: counts.completed,
-    oldestAgeMs: /** @type {any} */ (null),
-    lastStoredAt: null,
-    workers: /** @type {any[]} */ ([]),
-  }
-  const health = { ready: true, reasons: /** @type {string[]} */ ([]) }
+  const [metrics, health] = await Promise.all([queue.metrics(), queue.health()])
   const { waiting, active, delayed, dead, stored, oldestAgeMs, lastStoredAt, workers } = metrics
   const deadBySqlstate = dead > 0 ? await countBySqlstate(queue) : {}
   const backlog = { waiting, active, delayed, dead, stored, oldestAgeMs, lastStoredAt }

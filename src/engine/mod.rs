@@ -29,6 +29,7 @@ use crate::operation::queue::{
     Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
 };
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
+use crate::operation::survey::Survey;
 
 /// Executes one kind of operation.
 pub trait Execute<O: Operation> {
@@ -63,6 +64,7 @@ pub trait Records:
     Execute<Append>
     + Execute<Count>
     + Execute<CountUnsettled>
+    + Execute<Survey>
     + Execute<ReadLetters>
     + Execute<Revive>
     + Execute<Remove>

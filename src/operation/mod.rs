@@ -1,7 +1,8 @@
 //! What managers and queues ask of an engine, as data: operations, and the outcome of each.
 //!
 //! - [`session`]: reads and changes of sessions. [`rule`]: what a write demands of what is stored.
-//! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters.
+//! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters; [`survey`]:
+//!   how it is doing.
 //! - [`record`]: one audit record; [`batch`]: records that a worker has claimed.
 //! - [`replicas`]: how many replicas are to have a write before it is acknowledged.
 //! - [`names`]: where the sessions of a manager and the records of a queue are.
@@ -14,6 +15,7 @@ pub mod record;
 pub mod replicas;
 pub mod rule;
 pub mod session;
+pub mod survey;
 
 /// What a manager or a queue asks of an engine.
 pub trait Operation: Send + 'static {

@@ -12,6 +12,7 @@ use crate::operation::queue::{
     Append, Count, CountUnsettled, JobPage, Metrics, ReadJobs, ReadLetters, Remove, Revive,
     TakeJobs,
 };
+use crate::operation::survey::{Survey, Surveyed};
 
 impl Apply for Append {
     type Context = Stream;
@@ -39,6 +40,15 @@ impl Apply for CountUnsettled {
     fn apply(self, stream: &Stream, contents: &mut Contents, _at: Moment) -> Result<u64> {
         let (queue, ..) = contents.queue(stream);
         Ok(queue.unsettled())
+    }
+}
+
+impl Apply for Survey {
+    type Context = Stream;
+
+    fn apply(self, stream: &Stream, contents: &mut Contents, at: Moment) -> Result<Surveyed> {
+        let (queue, ..) = contents.queue(stream);
+        Ok(queue.survey(at))
     }
 }
 
