@@ -3,6 +3,7 @@
 // What is wrong with the audit: its queue, its workers, its database, and what BullMQ has left.
 
 const { total } = require('../facts/bullmq.js')
+const { counted } = require('../terminal/paper.js')
 const { clockFindings, finding } = require('./finding.js')
 
 const DATABASE = 'operations.md#postgresql'
@@ -31,7 +32,7 @@ function queueFindings({ reasons, dead, workers }) {
     found.push(
       finding(
         'warning',
-        `${dead} dead letters: changes that are not in the database`,
+        `${counted(dead, 'dead letter')}: changes that are not in the database`,
         'see "dead list", mend the cause, then "dead retry --limit 1 --yes"',
         RECORDS,
       ),
@@ -105,7 +106,7 @@ function bullmqFindings(jobs) {
   return [
     finding(
       'warning',
-      `${total(jobs)} jobs of BullMQ are left: no worker of this module stores them`,
+      `${counted(total(jobs), 'job')} of BullMQ left: no worker of this module stores them`,
       'see "adopt-bullmq"',
       'migration.md',
     ),

@@ -2,6 +2,7 @@
 
 const { countBullmqJobs, total } = require('../facts/bullmq.js')
 const { ExitCode } = require('../outcome.js')
+const { counted } = require('../terminal/paper.js')
 
 /** @type {import('../command.js').Command} */
 module.exports = {
@@ -30,7 +31,7 @@ module.exports = {
         const lines = [`BullMQ has no jobs in the queue ${queueName}`]
         return { json: { would: 'adopt', queueName, jobs }, lines }
       }
-      const told = jobs === null ? 'the jobs' : `${total(jobs)} jobs`
+      const told = jobs === null ? 'the jobs' : counted(total(jobs), 'job')
       return {
         json: { would: 'adopt', queueName, jobs },
         lines: [
@@ -44,7 +45,7 @@ module.exports = {
     return {
       json: { adopted, skipped },
       lines: [
-        `adopted ${adopted} jobs`,
+        `adopted ${counted(adopted, 'job')}`,
         ...skipped.map((id) => paper.warning(`skipped job ${id}: it is no record of a session`)),
       ],
       code: skipped.length > 0 ? ExitCode.FOUND : ExitCode.FINE,

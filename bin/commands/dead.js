@@ -3,6 +3,7 @@
 const { deadLetters } = require('../facts/deadLetters.js')
 const { CommandError, ExitCode, UsageError } = require('../outcome.js')
 const { count } = require('../settings.js')
+const { counted } = require('../terminal/paper.js')
 
 const LISTED = 50
 /** How many letters one request queues again or removes. */
@@ -137,7 +138,7 @@ async function change({ settings, progress, checkpoint }, ids, verb, done, apply
   if (ids.length > 0 && !settings.yes) {
     return {
       json: { would: verb, letters: ids.length, ids },
-      lines: [`would ${verb} ${ids.length} dead letters; pass --yes to do it`],
+      lines: [`would ${verb} ${counted(ids.length, 'dead letter')}; pass --yes to do it`],
       code: ExitCode.WOULD_CHANGE,
     }
   }
@@ -150,7 +151,7 @@ async function change({ settings, progress, checkpoint }, ids, verb, done, apply
   progress.end()
   return {
     json: { [verb === 'remove' ? 'removed' : 'queued']: changed, chosen: ids.length },
-    lines: [`${done}: ${changed} of ${ids.length} dead letters`],
+    lines: [`${done}: ${changed} of ${counted(ids.length, 'dead letter')}`],
     code: changed === ids.length ? ExitCode.FINE : ExitCode.FAILED,
   }
 }

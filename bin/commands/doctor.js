@@ -8,6 +8,7 @@ const { countBullmqJobs } = require('../facts/bullmq.js')
 const { readRedis } = require('../facts/redis.js')
 const { readRights } = require('../facts/rights.js')
 const { ExitCode } = require('../outcome.js')
+const { counted } = require('../terminal/paper.js')
 const { version } = require('../../package.json')
 
 /** @type {import('../command.js').Command} */
@@ -53,7 +54,7 @@ module.exports = {
         paper.entry(levels[level], [what, mend, paper.dim(page)]),
       ),
       '',
-      isHealthy ? paper.good('nothing found') : `${findings.length} findings`,
+      isHealthy ? paper.good('nothing found') : counted(findings.length, 'finding'),
     ]
     const json = { healthy: isHealthy, version, findings, redis, database }
     return { json, lines, code: isHealthy ? ExitCode.FINE : ExitCode.FOUND }

@@ -3,7 +3,7 @@
 const { setTimeout: sleep } = require('node:timers/promises')
 const { ExitCode } = require('../outcome.js')
 const { count } = require('../settings.js')
-const { duration } = require('../terminal/paper.js')
+const { counted, duration } = require('../terminal/paper.js')
 
 const LOOK_MS = 250
 const DEFAULT_SECONDS = 600
@@ -34,11 +34,11 @@ module.exports = {
       const rate = (first - left) / (performance.now() - began)
       const estimate =
         rate > 0 ? `about ${duration(left / rate)} left` : 'no estimate: it does not shrink'
-      progress.show(1 - left / most, `${left} records wait, ${estimate}`)
+      progress.show(1 - left / most, `${counted(left, 'record')} left, ${estimate}`)
     }
     progress.end()
     const tookMs = Math.round(performance.now() - began)
-    const told = left > 0 ? `${left} records still wait` : 'no record waits'
+    const told = left > 0 ? `still waiting: ${counted(left, 'record')}` : 'no record waits'
     return {
       json: { drained: left === 0, left, waitedFor: first, tookMs },
       lines: [`${told}, after ${duration(tookMs)}`],

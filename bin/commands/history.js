@@ -5,6 +5,8 @@ const { count, time } = require('../settings.js')
 
 /** How many changes of an event a line of text names. */
 const SHOWN = 3
+/** What each write sets: `diff` and `--json` have it. */
+const OF_EVERY_CHANGE = ['version', 'updated_at']
 
 /** @type {import('../command.js').Command} */
 module.exports = {
@@ -51,10 +53,11 @@ function place(text) {
 /** @param {import('../../index.js').StateChange[] | null} changes */
 function summary(changes) {
   if (changes === null) return null
-  const told = changes
+  const news = changes.filter(({ path }) => !OF_EVERY_CHANGE.includes(path))
+  const told = news
     .slice(0, SHOWN)
     .map(({ path, from, to }) => `${path}: ${json(from)} → ${json(to)}`)
-  const more = changes.length > SHOWN ? [`${changes.length - SHOWN} more`] : []
+  const more = news.length > SHOWN ? [`${news.length - SHOWN} more`] : []
   return [...told, ...more].join(', ')
 }
 

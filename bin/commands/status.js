@@ -81,7 +81,7 @@ function nodeTable(paper, nodes) {
       `${node.product} ${node.version ?? '-'}`,
       node.role,
       node.replicas,
-      `${size(node.usedMemoryBytes)} of ${node.maxMemoryBytes ? size(node.maxMemoryBytes) : 'any'}`,
+      `${size(node.usedMemoryBytes)}${node.maxMemoryBytes ? ` of ${size(node.maxMemoryBytes)}` : ''}`,
       node.evictionPolicy,
       node.appendOnly ? (node.appendFsync ?? 'yes') : node.appendOnly === false ? 'no' : null,
       node.save === '' ? 'no' : node.save,

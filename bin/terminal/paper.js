@@ -135,6 +135,7 @@ function plain(text) {
 /** @param {number | null | undefined} ms */
 function duration(ms) {
   if (ms === null || ms === undefined) return '-'
+  if (ms < 10) return `${ms.toFixed(1)} ms`
   if (ms < 1000) return `${Math.round(ms)} ms`
   if (ms < 120_000) return `${(ms / 1000).toFixed(1)} s`
   if (ms < 7_200_000) return `${Math.round(ms / 60_000)} min`
@@ -151,4 +152,9 @@ function size(bytes) {
   return `${(bytes / 1024 ** 3).toFixed(1)} GiB`
 }
 
-module.exports = { Paper, duration, plain, size }
+/** @param {number} number @param {string} noun */
+function counted(number, noun) {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
+module.exports = { Paper, counted, duration, plain, size }
