@@ -35,6 +35,7 @@ test('the commands print what the page says', async () => {
   const env = { REDIS_URL: audit.server.url, DATABASE_URL: file.url }
   const queue = audit.queue({ queueName: 'db-writes', databaseUrl: file.url })
   await queue.migrate()
+  await audit.redis.config('SET', 'appendfsync', 'everysec')
   const manager = audit.manage(queue)
   await play(manager, queue, file)
   for (const [line, commands, text] of examples) {
@@ -81,8 +82,9 @@ function plain(text) {
   return text
     .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '<id>')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<date>')
-    .replaceAll(/\S+-\d+-\d+\s+\S+(?=\s+[\d.]+ (?:ms|s)\s+\d+$)/gm, '<worker>')
-    .replaceAll(/sqlite:\S+/g, 'sqlite:<path>')
+    .replaceAll(/\S+:\d+:[0-9a-f]{16}\s+\S+/g, '<worker>')
+    .replaceAll(/[\w.-]+:\d+(?=[\s,])/g, '<server>')
+    .replaceAll(/[^\s(]+\/audit\.db/g, '<file>')
     .replaceAll(/\d[\d.]* (?:ms|s|min|h|days)\b/g, '<time>')
     .replaceAll(/\d[\d.]* (?:[KMG]i)?B\b/g, '<size>')
     .replaceAll(/^(Neither|It is us|It is Redis).*$/gm, '<verdict>')

@@ -73,8 +73,17 @@ describe('doctor', () => {
   })
 
   test('finds that a snapshot could not be written', async () => {
-    fs.mkdirSync(path.join(audit.server.directory, 'dump.rdb'))
-    audit.keep({ close: () => fs.rmdirSync(path.join(audit.server.directory, 'dump.rdb')) })
+    const inTheWay = path.join(audit.server.directory, 'dump.rdb')
+    fs.mkdirSync(inTheWay)
+    audit.keep({
+      close: async () => {
+        fs.rmdirSync(inTheWay)
+        await audit.redis.bgsave()
+        await until(async () =>
+          /rdb_last_bgsave_status:ok/.test(await audit.redis.info('persistence')),
+        )
+      },
+    })
     await audit.redis.bgsave()
     await until(async () =>
       /rdb_last_bgsave_status:err/.test(await audit.redis.info('persistence')),
