@@ -1,5 +1,6 @@
 //! Stores records in SQLite: one batch after the other.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub struct SqliteSink {
 
 /// What the task is asked for, and where it answers.
 enum Request {
-    Store(Vec<Record>, oneshot::Sender<Result<(), Fault>>),
+    Store(Vec<Record>, oneshot::Sender<Result<HashSet<String>, Fault>>),
     Migrate(oneshot::Sender<Result<(), Fault>>),
     Close(oneshot::Sender<()>),
 }
@@ -62,10 +63,11 @@ impl SqliteSink {
         BATCHES
     }
 
-    /// Stores all records or none, and those that are stored already once.
-    pub async fn store(&self, records: &[Record]) -> Result<(), Fault> {
+    /// Stores all records or none, and those that are stored already once. Returns the sessions that have
+    /// expired by these records, and have no row.
+    pub async fn store(&self, records: &[Record]) -> Result<HashSet<String>, Fault> {
         if records.is_empty() {
-            return Ok(());
+            return Ok(HashSet::new());
         }
         let records = records.to_vec();
         self.ask(|answer| Request::Store(records, answer)).await
@@ -87,10 +89,10 @@ impl SqliteSink {
         let _ = timeout(CLOSE_TIMEOUT, closing).await;
     }
 
-    async fn ask(
+    async fn ask<T>(
         &self,
-        request: impl FnOnce(oneshot::Sender<Result<(), Fault>>) -> Request,
-    ) -> Result<(), Fault> {
+        request: impl FnOnce(oneshot::Sender<Result<T, Fault>>) -> Request,
+    ) -> Result<T, Fault> {
         let closed = || database_fault(INTERNAL, "the database is closed", &self.file);
         let (answer, answered) = oneshot::channel();
         let asked = async {
@@ -126,7 +128,10 @@ async fn serve(mut writer: Writer, file: String, mut requests: mpsc::Receiver<Re
 }
 
 /// A panic costs a batch its connection, as any error of the database does.
-async fn caught(outcome: impl Future<Output = Result<(), Fault>>, file: &str) -> Result<(), Fault> {
+async fn caught<T>(
+    outcome: impl Future<Output = Result<T, Fault>>,
+    file: &str,
+) -> Result<T, Fault> {
     AssertUnwindSafe(outcome)
         .catch_unwind()
         .await
