@@ -13,7 +13,9 @@ const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
 // What docs/operations.md says that a user needs, in this order.
-const [SESSIONS, REPEATS, AUDIT, ADOPTION, WAITING, EXPIRY, WARNINGS] = blocksOf('docs/operations.md')
+const [SESSIONS, REPEATS, AUDIT, ADOPTION, WAITING, EXPIRY, WARNINGS] = blocksOf(
+  'docs/operations.md',
+)
   .filter(({ language }) => language === 'sh')
   .flatMap(commandsOf)
   .map((command) => command.match(/[~&+][^\s']+/g))

@@ -8,7 +8,7 @@ use super::{Effect, Operation};
 /// Asks for sessions that it is time to look at.
 #[derive(Debug)]
 pub struct Due {
-    /// Of which part of the sessions (see [`Sessions::parts`](crate::engine::Sessions::parts)).
+    /// Of which part of the sessions: one server has one, a cluster as many as it has partitions.
     pub part: usize,
     /// How many to return at most.
     pub limit: usize,
