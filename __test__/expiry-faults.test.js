@@ -1,5 +1,6 @@
 'use strict'
 
+const { createTestStore } = require('../testing/index.js')
 const { CallableProcess } = require('./harness/callable-process.js')
 const { ClusterGroup } = require('./harness/cluster.js')
 const { Managers } = require('./harness/managers.js')
@@ -104,6 +105,19 @@ describe('a cluster', () => {
     await sleep(2500)
     for (const { session_id: id } of states) expect(of(id)).toEqual([1, null])
   }, 90_000)
+})
+
+test('in tests what is refused on purpose is a call of the service', async () => {
+  const store = managers.keep(createTestStore())
+  const manager = store.manager({ ttlSeconds: 60, announceExpiry: true })
+  const heard = []
+  manager.subscribeToUpdates((_id, state) => heard.push(state))
+  await manager.subscribed()
+  await created(manager)
+  store.refuse('NOPERM on purpose', 1)
+  store.clock.advance(62_000)
+  await until(() => heard.includes(null))
+  await expect(manager.getSession('none')).rejects.toThrow('NOPERM on purpose')
 })
 
 async function created(manager) {

@@ -22,6 +22,10 @@ impl Apply for Due {
         let expiries = contents.expiries.get(&namespace.keys.session_prefix);
         Ok(expiries.map(|noted| noted.due(at.now, self.limit)).unwrap_or_default())
     }
+
+    fn is_called(&self) -> bool {
+        false
+    }
 }
 
 impl Apply for Expire {
@@ -52,6 +56,10 @@ impl Apply for Expire {
             }
         }
         Ok(expired)
+    }
+
+    fn is_called(&self) -> bool {
+        false
     }
 }
 
