@@ -72,20 +72,35 @@ export {
 export {
   type AuditRecord,
   type BullMQAdoption,
+  type DatabaseStatus,
   type DatabaseTlsOptions,
   DBWriteQueue,
   type DBWriteQueueEvents,
   type DBWriteQueueMetrics,
   type DBWriteQueueOptions,
   type DeadLetter,
+  type HistoryEvent,
+  type StateChange,
 } from './state/DBWriteQueue.js'
+export type { CallDuration, CallMetrics, ManagerMetrics } from './state/metrics.js'
 export {
   type ChangeOptions,
   RedisStateManager,
   type RedisStateManagerOptions,
+  type RestoreCounts,
+  type RestoreOptions,
   type SessionCacheOptions,
   type WriteQueue,
 } from './state/RedisStateManager.js'
+export type {
+  ConnectContext,
+  ConnectionMessage,
+  ConnectionPurpose,
+  DeadLetterMessage,
+  GapMessage,
+  OperationContext,
+  ServerAttributes,
+} from './state/tracing.js'
 export {
   type DefaultState,
   type ModifiedState,

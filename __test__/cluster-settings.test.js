@@ -82,6 +82,7 @@ describe('an instance of another library', () => {
 
   test.each([
     ['ioredis', ({ Cluster }) => new Cluster([first()], { redisOptions })],
+    ['ioredis', ({ Cluster }) => new Cluster([`127.0.0.1:${first().port}`], { redisOptions })],
     ['ioredis5', ({ Cluster }) => new Cluster([`redis://${login}127.0.0.1:${first().port}`])],
     [
       'redis5',
@@ -109,6 +110,30 @@ describe('an instance of another library', () => {
     expect(error.field).toBe('redis.rootNodes')
     expect(error.message).toContain('redis-cluster://')
   })
+})
+
+test.each([
+  ['keyPrefix', { keyPrefix: '{app}:session:' }],
+  ['updatesChannel', { updatesChannel: 'updates{' }],
+  ['wsChannelPrefix', { wsChannelPrefix: '{}:' }],
+])('a name with braces of its own works: %s', async (_field, options) => {
+  const manager = new RedisStateManager(group.url, undefined, undefined, options)
+  const [updates, messages] = [[], []]
+  manager.subscribeToUpdates((id, state) => updates.push([id, state?.version]))
+  manager.subscribeToWebSocket((id, message) => messages.push([id, message]))
+  await manager.subscribed()
+  const states = Array.from({ length: 8 }, () => makeState())
+  const ids = states.map((state) => state.session_id)
+  for (const state of states) {
+    await manager.createSession(state)
+    await manager.broadcastToSession(state.session_id, 'hello')
+  }
+  const versions = (await manager.getSessions(ids)).map((state) => state?.version)
+  expect(versions).toEqual(ids.map(() => 1))
+  await until(() => updates.length === 8 && messages.length === 8)
+  expect(updates).toEqual(expect.arrayContaining(ids.map((id) => [id, 1])))
+  expect(messages).toEqual(expect.arrayContaining(ids.map((id) => [id, 'hello'])))
+  await manager.close()
 })
 
 describe('an error names the server and what to change', () => {

@@ -75,6 +75,18 @@ describe.each(FAKES)('in a process whose timers are those of %s', (_name, fake) 
     expect(output).toBe('RedisUnavailableError\nRedisUnavailableError')
   })
 
+  test('calls are counted, and how long they took', async () => {
+    const output = await outputOf(`
+      const options = { commandTimeoutMs: 300 }
+      const manager = new RedisStateManager('redis://127.0.0.1:1', undefined, undefined, options)
+      await nameOf(manager.getSession('any'))
+      const { calls, durations } = manager.metrics()
+      const { sum } = durations.getSession
+      console.log(JSON.stringify(calls.getSession), sum > 0.25 && sum < 30)
+    `)
+    expect(output).toBe('{"ok":0,"REDIS_UNAVAILABLE":1} true')
+  })
+
   test('drained() ends', async () => {
     const output = await outputOf(`
       const queue = new DBWriteQueue(url, { databaseUrl: 'postgres://127.0.0.1:1/none', worker: false })

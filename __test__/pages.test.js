@@ -49,6 +49,16 @@ test('every page that the README names is packed', () => {
   expect(files).toEqual(expect.arrayContaining(pages))
 })
 
+test.each(['CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'])(
+  '%s: its links lead to files',
+  (page) => {
+    const links = [...textOf(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, to]) => to)
+    const files = links.filter((to) => !/^https?:/.test(to))
+    expect(files.length).toBeGreaterThan(0)
+    expect(files.filter((file) => !fs.existsSync(path.join(root, file)))).toEqual([])
+  },
+)
+
 describe('a packed page', () => {
   const isPacked = (file) =>
     ['README.md', ...files].some((some) => file === some || file.startsWith(`${some}/`))

@@ -13,6 +13,8 @@
  * @property {number} sessions that a store in the process is filled with
  * @property {number} restMs how long that process rests then
  * @property {number} expiring sessions that expire at once
+ * @property {number} latencies records whose way to PostgreSQL is timed
+ * @property {number} idleMs how long the nodes of a cluster are watched at rest
  * @property {boolean} [each] each network and each mode once, in place of each network in each mode
  */
 
@@ -30,6 +32,8 @@ export const EFFORTS = {
     sessions: 100_000,
     restMs: 8000,
     expiring: 10_000,
+    latencies: 100,
+    idleMs: 30_000,
   },
   quick: {
     rounds: 5,
@@ -43,6 +47,8 @@ export const EFFORTS = {
     sessions: 100_000,
     restMs: 8000,
     expiring: 10_000,
+    latencies: 30,
+    idleMs: 10_000,
   },
   smoke: {
     rounds: 1,
@@ -56,6 +62,8 @@ export const EFFORTS = {
     sessions: 1000,
     restMs: 0,
     expiring: 1000,
+    latencies: 3,
+    idleMs: 100,
     each: true,
   },
 }

@@ -2,18 +2,28 @@
 
 import {
   COPY,
+  GLIDE,
   IOREDIS,
   IOREDIS_AUTO,
   IOREDIS_SCRIPT,
   OURS,
   OURS_CACHED,
   OURS_MEMORY,
+  OURS_ONE,
   REDIS_BENCHMARK,
   REFERENCE,
 } from './contenders/index.mjs'
-import { EXPIRY, FOOTPRINT, SQLITE_DRAIN } from './matrix.mjs'
+import {
+  AUDIT_AT_REST,
+  EXPIRY,
+  FOOTPRINT,
+  INSTANCES,
+  LOOP_DELAY,
+  RECORD_LATENCY,
+  SQLITE_DRAIN,
+} from './matrix.mjs'
 import { FREE } from './modes.mjs'
-import { PLAIN, TLS } from './networks.mjs'
+import { CLUSTER, PLAIN, TLS } from './networks.mjs'
 
 /** Whichever peer has the best median. */
 export const BEST_PEER = 'the best peer'
@@ -21,7 +31,8 @@ export const BEST_PEER = 'the best peer'
 export const MICROSECOND = 'one µs'
 const ONE_A_SECOND = 'one a second'
 const MEGABYTE = 'one MB'
-export const UNITS = [MICROSECOND, ONE_A_SECOND, MEGABYTE]
+const PERCENT = '1 % of a core'
+export const UNITS = [MICROSECOND, ONE_A_SECOND, MEGABYTE, PERCENT]
 
 /**
  * A figure of ours, in each mode, as a multiple of the peer's.
@@ -53,6 +64,7 @@ const DRAIN = { operation: 'drain', inFlight: 0 }
 
 const onBoth = (value) => ({ [PLAIN]: value, [TLS]: value })
 const onPlain = (value) => ({ [PLAIN]: value })
+const inCluster = (value) => ({ [CLUSTER]: value })
 
 /** Of the connection to Redis: reads and updates beside other clients. */
 const OF_THE_CONNECTION = [
@@ -171,6 +183,41 @@ export const GOALS_OF_MEMORY = [
   }),
   ofMemory('drain into SQLite, records a second', alone(SQLITE_DRAIN), 'ops', ONE_A_SECOND, {
     atLeast: onPlain(10_000),
+  }),
+]
+
+/** Of a cluster of three masters. @type {Goal[]} */
+export const GOALS_OF_CLUSTER = [
+  ...[
+    [IOREDIS, 1.8],
+    [GLIDE, 1.5],
+  ].flatMap(([peer, atLeast]) => [
+    compare('get, 64 in flight, calls a second', GET_64, 'ops', peer, {
+      atLeast: inCluster(atLeast),
+    }),
+    compare('locked update, 64 in flight, calls a second', UPDATE_64, 'ops', peer, {
+      atLeast: inCluster(atLeast),
+    }),
+  ]),
+  ...[
+    ['CPU of the process, a get', GET_64],
+    ['CPU of the process, a locked update', UPDATE_64],
+    ['CPU of a subscriber, a message', alone(LOOP_DELAY)],
+  ].map(([what, cell]) => compare(what, cell, 'cpu', OURS_ONE, { atMost: inCluster(1.15) })),
+  compare(
+    'memory of a node for 64 partitions and 100 instances',
+    alone(INSTANCES),
+    'own',
+    MEGABYTE,
+    {
+      atMost: inCluster({ [FREE]: 20 }),
+    },
+  ),
+  compare('CPU of a node, audit worker without work', alone(AUDIT_AT_REST), 'load', PERCENT, {
+    atMost: inCluster({ [FREE]: 1 }),
+  }),
+  compare('record to PostgreSQL, longest', alone(RECORD_LATENCY), 'longest', MICROSECOND, {
+    atMost: inCluster({ [FREE]: 150_000 }),
   }),
 ]
 

@@ -1,8 +1,9 @@
 // Side by side, in one run: this module and what else there is.
 //
-//   node bench/index.mjs           some 25 minutes; keeps results/latest.json, its plot and memory.json
+//   node bench/index.mjs           some 25 minutes; keeps results/latest.json, its plot, memory.json, cluster.json
 //     --quick                      some 5
 //     --memory                     only the store in the process and SQLite, beside Redis: memory.json
+//     --cluster                    only a cluster of three masters, beside one server: cluster.json
 //     --soak                       and five million calls, to look at the memory
 //     --smoke                      a moment, keeps nothing: whether everything can be measured
 //     --json                       prints the results as JSON
@@ -14,12 +15,12 @@ import { parseArgs } from 'node:util'
 import { deployedSchema } from '../__test__/harness/postgres.js'
 import { WAITING_QUEUE } from './contenders/index.mjs'
 import { EFFORTS } from './efforts.mjs'
-import { GOALS, GOALS_OF_MEMORY } from './goals.mjs'
+import { GOALS, GOALS_OF_CLUSTER, GOALS_OF_MEMORY } from './goals.mjs'
 import { judge, judgeSoak } from './judge.mjs'
 import { NETWORKS } from './matrix.mjs'
 import { availableModes } from './modes.mjs'
 import { openNetwork, PLAIN } from './networks.mjs'
-import { saveMemoryResults, saveResults } from './report/files.mjs'
+import { saveClusterResults, saveMemoryResults, saveResults } from './report/files.mjs'
 import { stale, writePage } from './report/page.mjs'
 import { report } from './report/text.mjs'
 import { Run } from './run.mjs'
@@ -33,6 +34,7 @@ const { values: options } = parseArgs({
     quick: flag,
     smoke: flag,
     memory: flag,
+    cluster: flag,
     soak: flag,
     json: flag,
     page: flag,
@@ -60,8 +62,15 @@ async function bench() {
   let code = 0
   try {
     await servers.start()
-    if (!options.memory) tell(await measure(servers, effort, besidePeers), saveResults)
-    tell(await measure(servers, effort, besideRedis), saveMemoryResults)
+    const isAll = !options.memory && !options.cluster
+    if (isAll) tell(await measure(servers, effort, besidePeers), saveResults)
+    if (isAll || options.memory) {
+      tell(await measure(servers, effort, besideRedis), saveMemoryResults)
+    }
+    if (isAll || options.cluster) {
+      await servers.startCluster()
+      tell(await measure(servers, effort, inCluster), saveClusterResults)
+    }
   } catch (error) {
     console.error(error)
     code = 1
@@ -112,11 +121,18 @@ async function besideRedis(run, _servers, modes, effort) {
   return { goals: judge(GOALS_OF_MEMORY, run.measurements), soak: null }
 }
 
+/** This module in a cluster beside clusters' clients, and beside itself on one server. */
+async function inCluster(run, _servers, modes, effort) {
+  for (const mode of effort.each ? modes.slice(0, 1) : modes) await run.cluster(mode)
+  return { goals: judge(GOALS_OF_CLUSTER, run.measurements), soak: null }
+}
+
 async function settingOf(servers, mode) {
   const { redis, postgres } = servers
   const { address } = await openNetwork(PLAIN, servers, mode)
   return {
     redis: address,
+    one: address,
     databaseUrl: await postgres.createDatabase(deployedSchema),
     update: await captureUpdate(redis.url),
     auditedUpdate: await captureUpdate(redis.url, WAITING_QUEUE),

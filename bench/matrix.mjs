@@ -10,11 +10,12 @@ import {
   OURS,
   OURS_CACHED,
   OURS_MEMORY,
+  OURS_ONE,
   RAW_SOCKET,
   REDIS_BENCHMARK,
   REFERENCE,
 } from './contenders/index.mjs'
-import { PLAIN, TLS, TLS_DELAYED } from './networks.mjs'
+import { CLUSTER, PLAIN, TLS, TLS_DELAYED } from './networks.mjs'
 
 export const DESIGNS = [OURS, REFERENCE]
 export const ENGINES = [OURS, OURS_MEMORY]
@@ -29,6 +30,9 @@ export const LOOP_DELAY = 'event loop delay at 20 k updates a second'
 export const SQLITE_DRAIN = 'drain into SQLite'
 export const FOOTPRINT = 'hold sessions of 1 KB'
 export const EXPIRY = 'get while sessions expire'
+export const INSTANCES = 'memory of a node for 100 instances'
+export const AUDIT_AT_REST = 'audit worker without work'
+export const RECORD_LATENCY = 'record to PostgreSQL'
 
 /**
  * In this order. `inFlight` 1 and 64 are what the goals are about, and get twice the time.
@@ -98,11 +102,28 @@ const OF_MEMORY = ['get', 'update', 'update, carried'].map((operation) => ({
   inFlight: [1, 64],
 }))
 
+/** This module in a cluster beside clusters' clients, and beside itself on one server. */
+const OF_CLUSTER = [
+  ...['get', 'update'].map((operation) => ({
+    operation,
+    contenders: [OURS, OURS_ONE, IOREDIS, GLIDE],
+    inFlight: [1, 64],
+  })),
+  { operation: LOOP_DELAY, contenders: [OURS, OURS_ONE], inFlight: [0] },
+]
+const OF_CLUSTERS_AUDIT = [
+  { operation: 'update, carried', contenders: [OURS, OURS_ONE], inFlight: [64] },
+]
+
 /** @param {string} network @param {string} mode its name */
 export const cellsOf = (network, mode) => cellsOfRows(ROWS[network], network, mode)
 
 /** @param {string} mode its name */
 export const memoryCells = (mode) => cellsOfRows(OF_MEMORY, PLAIN, mode)
+
+/** Apart are those with a worker, which also costs while others have their turns. @param {string} mode its name */
+export const clusterCells = (mode) =>
+  [OF_CLUSTER, OF_CLUSTERS_AUDIT].map((rows) => cellsOfRows(rows, CLUSTER, mode))
 
 /** @returns {Cell[]} */
 function cellsOfRows(rows, network, mode) {
@@ -116,8 +137,8 @@ function cellsOfRows(rows, network, mode) {
 }
 
 /** Of what has no calls in flight. @param {string} operation @param {string} mode its name */
-export const cellOf = (operation, mode) => ({
-  network: PLAIN,
+export const cellOf = (operation, mode, network = PLAIN) => ({
+  network,
   mode,
   operation,
   inFlight: 0,

@@ -2,6 +2,7 @@ import {
   COPY,
   OURS,
   OURS_MEMORY,
+  OURS_ONE,
   REDIS_BENCHMARK,
   REFERENCE,
   WAITING_QUEUE,
@@ -10,31 +11,42 @@ import { RedisBenchmark } from './contenders/redis-benchmark.mjs'
 import { SOAK } from './efforts.mjs'
 import {
   ARRIVALS,
+  AUDIT_AT_REST,
   cellOf,
   cellsOf,
+  clusterCells,
   DESIGNS,
   ENGINES,
   EXPIRY,
   FOOTPRINT,
+  INSTANCES,
   LOOP_DELAY,
   memoryCells,
+  RECORD_LATENCY,
   SQLITE_DRAIN,
 } from './matrix.mjs'
 import { Measurements } from './measurements.mjs'
 import { watchCommands } from './measures/commands.mjs'
 import { Drain } from './measures/drain.mjs'
+import { nodesAtRest, withCpuOf } from './measures/node-cpu.mjs'
+import { nodeMemory } from './measures/node-memory.mjs'
 import { sqliteDrain } from './measures/sqlite-drain.mjs'
 import { FREE } from './modes.mjs'
-import { openNetwork, PLAIN } from './networks.mjs'
+import { CLUSTER, openNetwork, PLAIN } from './networks.mjs'
 import { ContenderProcess } from './processes/ContenderProcess.mjs'
 import { start } from './processes/start.mjs'
 import { inTurns } from './turns.mjs'
+import { captureUpdates } from './workload/captured-update.mjs'
 import { sweep } from './workload/records.mjs'
 
 /** Whose commands are looked at: of the designs, in these operations. */
 const WATCHED = ['get', 'update', 'update, audited', 'create', 'delete']
 
 const KILOBYTE = 1024
+
+/** Of a service, by the number of processes that they are in here. */
+const PROCESSES = 5
+const INSTANCES_EACH = 20
 
 /**
  * One run of the bench. In each mode, on each network, all contenders are there at once, each in
@@ -47,6 +59,8 @@ export class Run {
   #setting
   #effort
   #progress
+  /** Of updates, by the number of the cluster's partition. */
+  #channels = []
   #contenders = new Map()
   /** Contenders in a second process, which subscribe. */
   #receivers = new Map()
@@ -69,23 +83,24 @@ export class Run {
     this.#servers.enter(mode)
     const network = await openNetwork(name, this.#servers, mode)
     try {
-      await this.#measure(cellsOf(name, mode.name), mode, network.address)
+      await this.#measure(cellsOf(name, mode.name), mode, { redis: network.address })
     } finally {
       await this.close()
       await network.close()
     }
   }
 
-  async #measure(cells, mode, address) {
+  /** @param {Partial<import('./contenders/index.mjs').Setting>} setting where it differs */
+  async #measure(cells, mode, setting) {
     const { rounds, ms } = this.#effort
     const [{ network }] = cells
     const place = `${network}, ${mode.name}`
     const names = [...new Set(cells.flatMap(({ contenders }) => contenders))]
     this.#progress(`${place}: the contenders connect`)
-    await this.#open(this.#contenders, names, mode, address)
-    if (cells.some(({ operation }) => isDelivery(operation))) {
-      await this.#open(this.#receivers, DESIGNS, mode, address)
-    }
+    await this.#open(this.#contenders, names, mode, setting)
+    const deliveries = cells.filter(({ operation }) => isDelivery(operation))
+    const receivers = new Set(deliveries.flatMap(({ contenders }) => contenders))
+    await this.#open(this.#receivers, [...receivers], mode, setting)
     if (names.includes(REFERENCE) && network === PLAIN && mode.name === FREE) {
       await this.#watchCommands(cells)
     }
@@ -117,8 +132,8 @@ export class Run {
     }
   }
 
-  async #open(processes, names, mode, redis) {
-    const setting = { ...this.#setting, redis }
+  async #open(processes, names, mode, differing = {}) {
+    const setting = { ...this.#setting, ...differing }
     const open = (name) =>
       name === REDIS_BENCHMARK
         ? new RedisBenchmark(setting, mode.contenders)
@@ -127,10 +142,17 @@ export class Run {
     for (const [at, name] of names.entries()) processes.set(name, opened[at])
   }
 
+  /** Which masters a contender uses in the cluster's part of the bench. */
+  #mastersOf(name) {
+    return name === OURS_ONE ? [this.#servers.client] : this.#servers.masters
+  }
+
   /** Ends when nothing is left behind, so that the next one finds the servers idle. */
   async #turn(cell, name, ms, mode) {
     if (isDelivery(cell.operation)) return this.#delivery(cell, name, ms, mode)
-    const figures = await this.#contenders.get(name).turn(cell, ms)
+    const turn = () => this.#contenders.get(name).turn(cell, ms)
+    if (cell.network === CLUSTER) return withCpuOf(this.#mastersOf(name), turn)
+    const figures = await turn()
     await sweep(this.#servers.client, WAITING_QUEUE)
     return figures
   }
@@ -139,7 +161,10 @@ export class Run {
     const receiver = this.#receivers.get(name)
     await receiver.role('subscribe')
     try {
-      if (cell.operation === LOOP_DELAY) return await this.#arrivals(receiver, mode)
+      if (cell.operation === LOOP_DELAY) {
+        const masters = cell.network === CLUSTER ? this.#mastersOf(name) : undefined
+        return await this.#arrivals(receiver, masters, mode)
+      }
       const { count, ops } = await this.#contenders.get(name).turn(cell, ms)
       return { ops, ...(await receiver.role('delivered', count)) }
     } finally {
@@ -148,12 +173,22 @@ export class Run {
     }
   }
 
-  async #arrivals(receiver, mode) {
-    const args = [this.#servers.redis.port, ARRIVALS]
-    const publisher = await start('publisher.mjs', args, mode.servers)
+  /** @param {import('ioredis').Redis[]} [masters] whose CPU is measured, too */
+  async #arrivals(receiver, masters, mode) {
+    const { redis, cluster } = this.#servers
+    const isCluster = masters !== undefined && masters === this.#servers.masters
+    const ports = isCluster ? cluster.nodes.map(({ port }) => port) : [redis.port]
+    const channels = isCluster ? this.#channels : []
+    const publisher = await start(
+      'publisher.mjs',
+      [ARRIVALS, JSON.stringify({ ports, channels })],
+      mode.servers,
+    )
+    const { watchMs } = this.#effort
+    const watch = () => receiver.role('watchEventLoop', watchMs)
     try {
-      await receiver.role('watchEventLoop', this.#effort.watchMs / 4) // Until it is warm.
-      return await receiver.role('watchEventLoop', this.#effort.watchMs)
+      await receiver.role('watchEventLoop', watchMs / 4) // Until it is warm.
+      return await (masters ? withCpuOf(masters, watch) : watch())
     } finally {
       await publisher.stop()
     }
@@ -180,7 +215,7 @@ export class Run {
     this.#servers.enter(mode)
     const drain = new Drain(this.#servers.postgres, this.#servers.redis.directory)
     const cell = cellOf('drain', mode.name)
-    await this.#open(this.#contenders, DESIGNS, mode, this.#setting.redis)
+    await this.#open(this.#contenders, DESIGNS, mode)
     const turns = [
       [OURS, (contender) => drain.turn(contender, records)],
       [COPY, () => drain.copy(records)],
@@ -198,11 +233,80 @@ export class Run {
     await this.close()
   }
 
+  /** A cluster of three masters, and one server beside it. @param {import('./modes.mjs').Mode} mode */
+  async cluster(mode) {
+    this.#servers.enter(mode)
+    const { address: redis } = await openNetwork(CLUSTER, this.#servers, mode)
+    const update = await captureUpdates(redis.nodes)
+    this.#channels = update.map(({ key }) => `session-updates:${/{.+}/.exec(key)[0]}`)
+    for (const cells of clusterCells(mode.name)) {
+      try {
+        await this.#measure(cells, mode, { redis, update })
+      } finally {
+        await this.close()
+      }
+    }
+    if (mode.name !== FREE) return
+    await this.#auditInCluster(mode, redis)
+    await this.#instances(mode, redis)
+  }
+
+  /** Of a worker that has all partitions. */
+  async #auditInCluster(mode, redis) {
+    const { latencies, idleMs } = this.#effort
+    await this.#open(this.#contenders, [OURS], mode, { redis })
+    const add = (operation, figures) =>
+      this.measurements.add(cellOf(operation, mode.name, CLUSTER), OURS, figures)
+    try {
+      this.#progress(RECORD_LATENCY)
+      add(RECORD_LATENCY, await this.#contenders.get(OURS).role('recordLatency', latencies))
+      this.#progress(AUDIT_AT_REST)
+      add(AUDIT_AT_REST, await nodesAtRest(this.#servers.masters, idleMs))
+    } finally {
+      await this.close()
+    }
+  }
+
+  /**
+   * What a node holds for instances that have written, but for the sessions; then what it holds besides
+   * when all of them listen.
+   */
+  async #instances(mode, redis) {
+    this.#progress(INSTANCES)
+    const { masters } = this.#servers
+    const look = () => Promise.all(masters.map(nodeMemory))
+    await Promise.all(masters.map((node) => node.flushall().then(() => node.script('FLUSH'))))
+    const before = await look()
+    const setting = { ...this.#setting, redis }
+    const processes = await Promise.all(
+      Array.from({ length: PROCESSES }, () => ContenderProcess.open(OURS, setting)),
+    )
+    try {
+      for (const one of processes) await one.role('instances', INSTANCES_EACH)
+      const written = await look()
+      for (const one of processes) await one.role('listen')
+      const listening = await look()
+      const grown = written.map((after, at) => {
+        const of = (part) => (after[part] - before[at][part]) / 1e6
+        const [ledgers, connections, scripts] = ['ledgers', 'connections', 'scripts'].map(of)
+        const { session, used } = after
+        const own = of('used') - of('sessions')
+        const listeners = (listening[at].used - used) / 1e6
+        return { own, ledgers, connections, scripts, listeners, session }
+      })
+      const most = grown.reduce((a, b) => (b.own > a.own ? b : a))
+      const count = PROCESSES * INSTANCES_EACH
+      this.measurements.add(cellOf(INSTANCES, mode.name, CLUSTER), OURS, { count, ...most })
+    } finally {
+      for (const one of processes) await one.close()
+    }
+  }
+
   /** The store in the process beside Redis. @param {import('./modes.mjs').Mode} mode */
   async memory(mode) {
     this.#servers.enter(mode)
     try {
-      await this.#measure(memoryCells(mode.name), mode, this.#setting.redis)
+      await this.#measure(memoryCells(mode.name), mode, {})
     } finally {
       await this.close()
     }
@@ -225,7 +329,7 @@ export class Run {
   /** In a process that does nothing else. */
   async #alone(operation, name, mode, measure) {
     this.#progress(`${operation}, ${mode.name}: ${name}`)
-    await this.#open(this.#contenders, [name], mode, this.#setting.redis)
+    await this.#open(this.#contenders, [name], mode)
     try {
       const figures = await measure(this.#contenders.get(name))
       this.measurements.add(cellOf(operation, mode.name), name, figures)
@@ -238,7 +342,7 @@ export class Run {
   async soak(mode) {
     this.#progress(`soaking: ${SOAK.at(-1)} calls`)
     this.#servers.enter(mode)
-    await this.#open(this.#contenders, [OURS], mode, this.#setting.redis)
+    await this.#open(this.#contenders, [OURS], mode)
     const cells = cellsOf(PLAIN, mode.name).filter(
       ({ operation, inFlight, participants }) =>
         inFlight === 64 && participants === 2 && ['get', 'update, audited'].includes(operation),

@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { ClusterGroup } from '../__test__/harness/cluster.js'
 import { PostgresServer } from '../__test__/harness/postgres.js'
 import { freePort, RedisServer } from '../__test__/harness/redis.js'
 import { moveTo } from './modes.mjs'
@@ -7,7 +8,7 @@ import { moveTo } from './modes.mjs'
 const certificate = new URL('../__test__/harness/tls/cert.pem', import.meta.url)
 const key = new URL('../__test__/harness/tls/key.pem', import.meta.url)
 
-/** Redis, with a TLS port where it was built with TLS, and PostgreSQL. */
+/** Redis, with a TLS port where it was built with TLS, PostgreSQL, and a cluster where it is asked for. */
 export class Servers {
   /** @type {RedisServer} */
   redis
@@ -15,6 +16,10 @@ export class Servers {
   tls
   /** @type {PostgresServer} */
   postgres
+  /** @type {ClusterGroup | undefined} */
+  cluster
+  /** ioredis clients of its masters. @type {import('ioredis').Redis[]} */
+  masters = []
   /** An ioredis client for the bench itself. */
   client
 
@@ -24,14 +29,21 @@ export class Servers {
     this.postgres = await PostgresServer.start()
   }
 
+  /** Three masters, nothing on disk, as with the server by itself. */
+  async startCluster() {
+    this.cluster = await ClusterGroup.start({ replicas: 0, appends: false })
+    this.masters = this.cluster.nodes.map((node) => node.client())
+  }
+
   /** @param {import('./modes.mjs').Mode} mode */
   enter({ servers: cpus }) {
     moveTo(cpus, this.redis.pid)
     moveTo(cpus, this.postgres.pid)
+    for (const node of this.cluster?.nodes ?? []) moveTo(cpus, node.pid)
   }
 
   async stop() {
-    await Promise.all([this.redis?.stop(), this.postgres?.stop()])
+    await Promise.all([this.redis?.stop(), this.postgres?.stop(), this.cluster?.stop()])
   }
 
   async #startRedis() {

@@ -302,7 +302,7 @@ export interface RedisClientSettings extends Required<RedisClientOptions> {
   readonly db: number
   /** Whether the client encrypts the connection. */
   readonly tls?: boolean
-  /** The configured sentinels. This property and the following ones are undefined without sentinels. */
+  /** The configured sentinels. This property and the following four are undefined without sentinels. */
   readonly sentinels?: { host: string; port: number }[]
   /** The name that the sentinels have for the master. */
   readonly name?: string
@@ -311,8 +311,9 @@ export interface RedisClientSettings extends Required<RedisClientOptions> {
   readonly sentinelPassword?: string | null
   /** Whether the client encrypts the connections to the sentinels. */
   readonly sentinelTLS?: boolean
+  /** Undefined without sentinels and `nodes`. */
   readonly natMap?: Record<string, { host: string; port: number }>
-  /** The configured nodes of a cluster. */
+  /** The configured nodes of a cluster. Undefined without them. */
   readonly nodes?: { host: string; port: number }[]
 }
 
@@ -407,7 +408,7 @@ export interface RedisTransaction extends RedisPipelineCommands<RedisTransaction
 }
 
 /**
- * A client of one Redis server, or of the master that sentinels name. The client connects when it is first used. After a lost connection it
+ * A client of one Redis server, of the master that sentinels name, or of a cluster. The client connects when it is first used. After a lost connection it
  * reconnects for ever, with pauses of 50 ms to 2 s.
  *
  * Each command of Redis is a method with the arguments and the result that it has in ioredis:

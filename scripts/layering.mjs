@@ -21,7 +21,7 @@ const RUST = [
 ]
 const JAVASCRIPT = [
   ['realm'],
-  ['report'],
+  ['report', 'telemetry'],
   ['settings'],
   ['document'],
   ['client'],

@@ -20,10 +20,16 @@ const CHECKS = [
   ["the names of Redis' commands", 'node scripts/commandNames.mjs --check'],
   [
     'the packages of the platforms are those of package.json, and of its version',
-    `rm -rf target/npm && node_modules/.bin/napi create-npm-dirs --npm-dir target/npm >/dev/null 2>&1 && diff -r --exclude='*.node' npm target/npm`,
+    `rm -rf target/npm && node_modules/.bin/napi create-npm-dirs --npm-dir target/npm >/dev/null 2>&1 && diff -r --exclude='*.node' --exclude='*.txt' --exclude='*.cdx.json' npm target/npm`,
   ],
   ['the figures in docs/performance.md', 'node bench/index.mjs --check'],
   ['the runtimes in docs/runtimes.md', 'node scripts/runtimes.mjs --check'],
+  ['the servers in docs/runtimes.md', 'node scripts/servers.mjs --check'],
+  [
+    'the licenses, sources and duplicates of crates',
+    'node scripts/tools.mjs cargo-deny cargo-deny --offline --log-level warn check licenses bans sources',
+  ],
+  ['the workflows', 'node scripts/tools.mjs zizmor zizmor --offline --quiet .github'],
   ['the formatter of Rust', 'cargo fmt --check'],
   ['clippy, the core alone', 'cargo clippy --locked --all-targets -- -D warnings'],
   [

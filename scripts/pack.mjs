@@ -1,7 +1,7 @@
 // Packs what is published: `node scripts/pack.mjs [--prebuilt] [directory]` writes tarballs of the
 // main package and of this machine's platform, whose binary it builds, into the directory
 // (target/packages) and prints their paths. With `--prebuilt` the platforms are those whose
-// binaries lie in npm/ already.
+// binaries lie in npm/ already, with their notices.
 
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -11,13 +11,17 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { parseTriple } from '@napi-rs/cli'
 import { buildPublishable, hostTarget } from './publishable.mjs'
+import { BOM, LICENSES } from './third-party/notices.mjs'
+
+const STAGE = path.join('target', 'stage')
 
 /** @returns {string[]} the tarballs' paths, the main package's first */
 export function pack(directory = path.join('target', 'packages'), { prebuilt = false } = {}) {
   fs.mkdirSync(directory, { recursive: true })
   if (!prebuilt) buildPublishable()
   const platforms = prebuilt ? prebuiltPlatforms() : [parseTriple(hostTarget()).platformArchABI]
-  const packages = [stageMain(), ...platforms.map((name) => path.join('npm', name))]
+  fs.rmSync(STAGE, { recursive: true, force: true })
+  const packages = [stageMain(), ...platforms.map(stagePlatform)]
   return packages.map((from) => {
     const { filename } = npmPack(from, '--pack-destination', directory)
     return path.resolve(directory, filename)
@@ -33,13 +37,30 @@ function stageMain() {
   const { scripts, devDependencies, napi, ...published } = manifest
   const names = fs.readdirSync('npm').map((name) => `${manifest.name}-${name}`)
   published.optionalDependencies = Object.fromEntries(names.map((name) => [name, manifest.version]))
-  const stage = path.join('target', 'stage')
-  fs.rmSync(stage, { recursive: true, force: true })
+  const stage = path.join(STAGE, 'main')
   for (const { path: name } of npmPack('.', '--dry-run').files) {
     fs.cpSync(name, path.join(stage, name))
   }
-  fs.writeFileSync(path.join(stage, 'package.json'), `${JSON.stringify(published, null, 2)}\n`)
+  writeManifest(stage, published)
   return stage
+}
+
+/** A platform's package as it is published: with its license, and the notices about others' code. */
+function stagePlatform(name) {
+  const from = path.join('npm', name)
+  const stage = path.join(STAGE, name)
+  const manifest = JSON.parse(fs.readFileSync(path.join(from, 'package.json'), 'utf8'))
+  manifest.files.push(LICENSES, BOM)
+  for (const file of ['README.md', ...manifest.files]) {
+    fs.cpSync(path.join(from, file), path.join(stage, file))
+  }
+  fs.cpSync('LICENSE', path.join(stage, 'LICENSE'))
+  writeManifest(stage, manifest)
+  return stage
+}
+
+function writeManifest(stage, manifest) {
+  fs.writeFileSync(path.join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
 }
 
 function prebuiltPlatforms() {

@@ -9,13 +9,13 @@ import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { parseTriple } from '@napi-rs/cli'
+import { componentsOf } from './third-party/components.mjs'
+import { writeNotices } from './third-party/notices.mjs'
+import { installTool } from './tools.mjs'
 
 /** The oldest that Rust's standard library runs on; CentOS 7 has it. */
 const GLIBC = '2.17'
 const MAX_BYTES = 8e6
-
-const ZIGLANG = '0.17.1'
-const CARGO_ZIGBUILD = '0.24.1'
 
 /** What every Linux has that Node.js runs on: the parts of its libc. */
 const LIBRARIES = /^(lib(c|m|dl|rt|pthread)\.so(\.\d)?|ld-linux.*)$/
@@ -32,11 +32,18 @@ export function buildPublishable(target = hostTarget()) {
   args.push('--output-dir', path.join('npm', platformArchABI))
   args.push('--no-js', '--dts', path.join('..', '..', 'target', 'publishable', 'native.d.ts'))
   if (isLinux) args.push('--cross-compile')
-  const PATH = isLinux ? withZig(process.env.PATH) : process.env.PATH
+  const zig = isLinux ? installTool('zig') : undefined
+  const searchPath = [
+    ...(zig ? [path.join(zig, 'bin'), path.join(zig, 'ziglang')] : []),
+    process.env.PATH,
+  ]
+  const PATH = searchPath.join(path.delimiter)
   run(process.execPath, [...args, '--', '--locked'], { ...process.env, PATH })
 
-  const binary = path.join('npm', platformArchABI, `synckairos-state.${platformArchABI}.node`)
+  const directory = path.join('npm', platformArchABI)
+  const binary = path.join(directory, `synckairos-state.${platformArchABI}.node`)
   check(binary, platform)
+  writeNotices(directory, binary, componentsOf(target, zig))
   return binary
 }
 
@@ -44,21 +51,6 @@ export function buildPublishable(target = hostTarget()) {
 export function hostTarget() {
   const version = execFileSync('rustc', ['-vV'], { encoding: 'utf8' })
   return /^host: (.+)$/m.exec(version)[1]
-}
-
-/** Installs zig where it is not yet; a search path that has it. */
-function withZig(searchPath) {
-  const directory = path.resolve('target', `zig-${ZIGLANG}-${CARGO_ZIGBUILD}`)
-  if (!fs.existsSync(directory)) {
-    const packages = [`ziglang==${ZIGLANG}`, `cargo-zigbuild==${CARGO_ZIGBUILD}`]
-    const unfinished = `${directory}.unfinished`
-    const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore']
-    fs.rmSync(unfinished, { recursive: true, force: true })
-    run('python3', ['-m', 'pip', 'install', ...quiet, '--target', unfinished, ...packages])
-    fs.renameSync(unfinished, directory)
-  }
-  const parts = [path.join(directory, 'bin'), path.join(directory, 'ziglang'), searchPath]
-  return parts.join(path.delimiter)
 }
 
 function check(binary, platform) {

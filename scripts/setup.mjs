@@ -8,12 +8,18 @@ import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { build, isBuilt } from './build.mjs'
+import { fetchServers } from './setup/packages.mjs'
 import { Steps } from './setup/Steps.mjs'
-import { install, pgbouncer, postgres, redis } from './setup/servers.mjs'
+import { install, pgbouncer, pip, postgres, redis } from './setup/servers.mjs'
 
 const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), '..')
 
-const EVERYTHING = { packages: '.', profile: 'release', servers: [redis, postgres, pgbouncer] }
+const EVERYTHING = {
+  packages: '.',
+  profile: 'release',
+  servers: [redis, postgres, pgbouncer, pip],
+  ofAllVersions: true,
+}
 const FOR_QUICK_TESTS = { packages: '.', profile: 'unoptimized', servers: [] }
 
 /** The demo without servers: `demo/package.json` has the one package that it needs, to read SQLite. */
@@ -32,9 +38,10 @@ export function forDemoOnServers({ REDIS_URL, DATABASE_URL }) {
 /**
  * Ends the process if something is missing that it cannot install.
  *
- * @param {typeof EVERYTHING} needs
+ * @param {Omit<typeof EVERYTHING, 'ofAllVersions'> & { ofAllVersions?: boolean }} needs `ofAllVersions`:
+ *   besides the servers, those of each version that there is a package of
  */
-export async function setUp({ packages, profile, servers }) {
+export async function setUp({ packages, profile, servers, ofAllVersions = false }) {
   process.chdir(ROOT)
   const steps = new Steps()
   try {
@@ -45,6 +52,7 @@ export async function setUp({ packages, profile, servers }) {
     if (profile !== 'unoptimized') await installed
     await Promise.all([installed, buildModule(profile, steps)])
     for (const server of servers) install(server, (text) => steps.say(text))
+    if (ofAllVersions) await fetchServers(steps)
   } catch (error) {
     steps.say(error.message)
     process.exit(1)

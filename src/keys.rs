@@ -34,12 +34,18 @@ impl Default for Keys {
 impl Keys {
     /// The same in a partition of a cluster. All channels there share its hash tag, and WebSocket messages
     /// have one channel for all sessions, whose whole name `ws_channel_prefix` is.
+    ///
+    /// Redis reads the first braces of a name: where a name has some, the tag comes before it.
     pub(crate) fn of_partition(&self, tag: &str) -> Self {
         let Self { session_prefix, updates_channel, ws_channel_prefix } = self;
+        let tagged = |name: &str, between: &str, after: &str| match name.contains('{') {
+            true => format!("{{{tag}}}:{name}"),
+            false => format!("{name}{between}{{{tag}}}{after}"),
+        };
         Self {
-            session_prefix: format!("{session_prefix}{{{tag}}}:"),
-            updates_channel: format!("{updates_channel}:{{{tag}}}"),
-            ws_channel_prefix: format!("{ws_channel_prefix}{{{tag}}}"),
+            session_prefix: tagged(session_prefix, "", ":"),
+            updates_channel: tagged(updates_channel, ":", ""),
+            ws_channel_prefix: tagged(ws_channel_prefix, "", ""),
         }
     }
 
@@ -251,6 +257,23 @@ mod tests {
         assert_eq!(keys.session_of_ws_channel("ws:a:b"), Some("a:b"));
         assert_eq!(keys.session_of_ws_channel("ws:"), None);
         assert_eq!(keys.session_of_ws_channel("other"), None);
+    }
+
+    #[test]
+    fn the_hash_tag_of_a_partition_is_the_first_of_a_name() {
+        let names = |prefix: &str, updates: &str, messages: &str| {
+            let keys = Keys {
+                session_prefix: prefix.into(),
+                updates_channel: updates.into(),
+                ws_channel_prefix: messages.into(),
+            };
+            let keys = keys.of_partition("7");
+            [keys.session("a{b}"), keys.updates_channel, keys.ws_channel_prefix]
+        };
+        let plain = names("app:session:", "updates", "ws:");
+        assert_eq!(plain, ["app:session:{7}:a{b}", "updates:{7}", "ws:{7}"]);
+        let tagged = names("{app}:session:", "u{", "{}");
+        assert_eq!(tagged, ["{7}:{app}:session:a{b}", "{7}:u{", "{7}:{}"]);
     }
 
     #[test]

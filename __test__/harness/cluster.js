@@ -26,11 +26,11 @@ const IMPATIENT = {
 class ClusterNode extends RedisServer {
   #password
 
-  /** @param {{ busPort: number, tlsPort?: number, password?: string, nodeTimeoutMs: number }} options */
-  constructor(port, directory, { busPort, tlsPort, password, nodeTimeoutMs }) {
+  /** @param {{ busPort: number, tlsPort?: number, password?: string, nodeTimeoutMs: number, appends?: boolean }} options */
+  constructor(port, directory, { busPort, tlsPort, password, nodeTimeoutMs, appends }) {
     const args = ['--cluster-enabled', 'yes', '--cluster-port', busPort]
     args.push('--cluster-node-timeout', nodeTimeoutMs, '--cluster-replica-validity-factor', 0)
-    args.push('--appendonly', 'yes', '--repl-diskless-sync-delay', 0)
+    args.push('--appendonly', appends ? 'yes' : 'no', '--repl-diskless-sync-delay', 0)
     if (password) args.push('--requirepass', password, '--masterauth', password)
     if (tlsPort) {
       args.push('--tls-port', tlsPort, '--tls-cluster', 'yes', '--tls-replication', 'yes')
@@ -74,12 +74,21 @@ class ClusterGroup {
   }
 
   /**
-   * @param {{ masters?: number, replicas?: number, password?: string, nodeTimeoutMs?: number, tls?: boolean }} [options]
-   *   `replicas`: of each master; `tls`: clients are to use TLS and to trust `tls/cert.pem`
+   * @param {{ masters?: number, replicas?: number, password?: string, nodeTimeoutMs?: number, appends?: boolean, tls?: boolean }} [options]
+   *   `replicas`: of each master; `appends`: each has an append-only file, without which a node that is killed
+   *   has forgotten its data; `tls`: clients are to use TLS and to trust `tls/cert.pem`
    */
-  static async start({ masters = 3, replicas = 1, nodeTimeoutMs = 1000, password, tls } = {}) {
+  static async start(options = {}) {
+    const {
+      masters = 3,
+      replicas = 1,
+      nodeTimeoutMs = 1000,
+      appends = true,
+      password,
+      tls,
+    } = options
     allowServer('redis-server')
-    const group = new ClusterGroup({ nodeTimeoutMs, password, tls })
+    const group = new ClusterGroup({ nodeTimeoutMs, appends, password, tls })
     try {
       const count = masters * (1 + replicas)
       await Promise.all(Array.from({ length: count }, () => group.#up()))

@@ -11,6 +11,7 @@ const IMPORTS = textOf('index.d.ts')
   .match(/^export (type )?{[^}]*} from '.*'$/gm)
   .map((list) => list.replace(/^export/, 'import').replace(/'.*'$/, `'synckairos-state';`))
   .concat(
+    "import diagnostics_channel from 'node:diagnostics_channel';",
     "import { createTestStore, type TestClock, type TestRecord, type TestStore } from 'synckairos-state/testing';",
   )
   .join(' ')

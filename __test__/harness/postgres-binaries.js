@@ -2,6 +2,7 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
+const { postgresDirectory } = require('./server-packages.js')
 
 /** Where packages put the servers of several versions side by side, and none on the PATH. */
 const VERSIONED = [
@@ -12,12 +13,15 @@ const VERSIONED = [
 ]
 
 /**
- * The directory with PostgreSQL's server: on the PATH, else the newest of those beside it. Loads
- * no package, so that `scripts/setup.mjs` can ask before there are any.
+ * The directory with PostgreSQL's server: the one that `SYNCKAIROS_TEST_POSTGRES` names, such as
+ * `postgres-18`; by default on the PATH, else the newest of those beside it. Loads no package, so that
+ * `scripts/setup.mjs` can ask before there are any.
  *
  * @returns {string | undefined}
  */
 function findPostgres() {
+  const name = process.env.SYNCKAIROS_TEST_POSTGRES
+  if (name) return [postgresDirectory(name)].find(hasServer)
   const onPath = (process.env.PATH ?? '').split(path.delimiter)
   return [...onPath, ...VERSIONED.flatMap(newestFirst)].find(hasServer)
 }

@@ -7,6 +7,7 @@ const os = require('node:os')
 const path = require('node:path')
 const Redis = require('ioredis').default
 const { signal } = require('./processes.js')
+const { findRedis } = require('./redis-binaries.js')
 const { allowServer } = require('./real-servers.js')
 const { until } = require('./until.js')
 
@@ -23,8 +24,8 @@ function freePort() {
 }
 
 /**
- * A real Redis of the test's own, in a directory of its own. Fails where there is no redis-server:
- * a test that cannot run is a failed test.
+ * A real Redis or Valkey of the test's own, in a directory of its own. Fails where there is none: a test
+ * that cannot run is a failed test.
  */
 class RedisServer {
   host = '127.0.0.1'
@@ -83,7 +84,7 @@ class RedisServer {
   async up() {
     fs.writeFileSync(this.configuration, '', { flag: 'a' })
     const args = this.arguments().map(String)
-    const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(findRedis(), args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
     this.#paused = false
     let output = ''

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { pack } from '../../scripts/pack.mjs'
 import { RedisServer } from '../harness/redis.js'
+import { checkNotices } from './notices.mjs'
 import { startRegistry } from './registry.mjs'
 
 const TEMPLATES = path.dirname(fileURLToPath(import.meta.url))
@@ -101,6 +102,13 @@ async function checkInstalled(manager, install) {
   await check(`${manager}: one platform's package, and no scripts`, () =>
     onlyWhatIsNeeded(directory),
   )
+  const [platform] = packagesIn(directory).filter((name) => name !== 'synckairos-state')
+  await check(`${manager}: licenses and bill of materials name what the binary contains`, () =>
+    node(
+      path.join(WORK, 'tools', 'validate-bom.mjs'),
+      checkNotices(path.join(directory, 'node_modules', platform)),
+    ),
+  )
   await works('CommonJS', 'commonjs.cjs')
   await works('ES modules', 'esm.mjs')
   await works('two worker threads', 'workers.cjs')
@@ -126,13 +134,18 @@ async function checkInstalled(manager, install) {
 
 /** The main package and the one of this platform, neither of which runs anything to be installed. */
 function onlyWhatIsNeeded(directory) {
-  const modules = path.join(directory, 'node_modules')
-  const names = fs.readdirSync(modules).filter((name) => name.startsWith('synckairos-state'))
+  const names = packagesIn(directory)
   if (names.length !== 2) throw new Error(`installed: ${names.join(', ')}`)
   for (const name of names) {
-    const { scripts } = readJson(path.join(modules, name, 'package.json'))
+    const { scripts } = readJson(path.join(directory, 'node_modules', name, 'package.json'))
     if (scripts) throw new Error(`${name} has scripts: ${Object.keys(scripts).join(', ')}`)
   }
+}
+
+/** The packages of this repository that are installed. */
+function packagesIn(directory) {
+  const names = fs.readdirSync(path.join(directory, 'node_modules'))
+  return names.filter((name) => name.startsWith('synckairos-state'))
 }
 
 /** The best of many processes: what else a machine does only adds to it. */

@@ -11,6 +11,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { pack } from '../../scripts/pack.mjs'
 import { until } from '../harness/until.js'
+import { checkNotices } from './notices.mjs'
 
 const PROJECT = path.join(path.dirname(fileURLToPath(import.meta.url)), 'project')
 /** How long a Redis that was only just installed may take to begin, ms. */
@@ -26,6 +27,10 @@ try {
   }
   fs.writeFileSync(path.join(directory, 'package.json'), '{ "private": true }')
   run('npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', ...tarballs)
+  const modules = path.join(directory, 'node_modules')
+  const [platform] = fs.readdirSync(modules).filter((name) => name.startsWith('synckairos-state-'))
+  checkNotices(path.join(modules, platform))
+  process.stdout.write('ok     licenses and bill of materials\n')
   for (const file of ['commonjs.cjs', 'esm.mjs']) {
     run(process.execPath, file)
     process.stdout.write(`ok     ${file}\n`)

@@ -1,4 +1,4 @@
-import { Updates } from '../workload/captured-update.mjs'
+import { captured, Updates } from '../workload/captured-update.mjs'
 import { makeSessions, reviveDates } from '../workload/session.mjs'
 
 const MANY = 50
@@ -20,9 +20,10 @@ const MANY = 50
 export function operationsOf(
   { get, getMany, send },
   { update, auditedUpdate },
-  { dates = true, updatesOf = (state) => new Updates(update, state) } = {},
+  { dates = true, updatesOf = (state) => new Updates(captured(update, state), state) } = {},
 ) {
   const parse = dates ? (text) => reviveDates(JSON.parse(text)) : JSON.parse
+  const keyOf = (state) => new Updates(captured(update, state), state).key
   const store = async (states) => {
     const set = (state) => send(['SET', keyOf(state), JSON.stringify(state)])
     await Promise.all(states.map(set))
@@ -58,5 +59,3 @@ export function operationsOf(
     'update, audited': updating((state) => new Updates(auditedUpdate, state)),
   }
 }
-
-const keyOf = (state) => `session:${state.session_id}`

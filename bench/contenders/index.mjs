@@ -7,8 +7,10 @@
  *
  * @typedef {object} Setting
  * @property {import('../networks.mjs').Address} redis
+ * @property {import('../networks.mjs').Address} one the server by itself, also where `redis` is a cluster
  * @property {string} databaseUrl
- * @property {import('../workload/captured-update.mjs').CapturedUpdate} update
+ * @property {import('../workload/captured-update.mjs').CapturedUpdate
+ *   | import('../workload/captured-update.mjs').CapturedUpdate[]} update in a cluster one for each partition
  * @property {import('../workload/captured-update.mjs').CapturedUpdate} auditedUpdate
  *
  * @typedef {object} Opened
@@ -25,6 +27,7 @@
 export const OURS = 'synckairos-state'
 export const OURS_CACHED = 'synckairos-state, near cache'
 export const OURS_MEMORY = 'synckairos-state, memory:'
+export const OURS_ONE = 'synckairos-state, one server'
 export const REFERENCE = 'reference design'
 export const IOREDIS = 'ioredis'
 export const IOREDIS_AUTO = 'ioredis, auto-pipelined'
@@ -42,6 +45,8 @@ const CONTENDERS = {
   [OURS_CACHED]: { file: './synckairos-state.mjs', options: { cache: {} } },
   // The store is there until the contender ends, between a queue and the next as well.
   [OURS_MEMORY]: { file: './synckairos-state.mjs', options: { url: 'memory:?keep' } },
+  // Beside itself in a cluster.
+  [OURS_ONE]: { file: './synckairos-state.mjs', options: { alone: true } },
   [REFERENCE]: { file: './reference.mjs' },
   [IOREDIS]: { file: './ioredis.mjs', options: {} },
   [IOREDIS_AUTO]: { file: './ioredis.mjs', options: { autoPipelining: true } },
@@ -52,7 +57,7 @@ const CONTENDERS = {
 }
 
 /** This module, whichever way it is used. */
-export const OURS_ALL = [OURS, OURS_CACHED, OURS_MEMORY]
+export const OURS_ALL = [OURS, OURS_CACHED, OURS_MEMORY, OURS_ONE]
 
 /** These show how fast it could be done at all; no service would do it so. */
 export const FLOORS = [RAW_SOCKET, REDIS_BENCHMARK, COPY]

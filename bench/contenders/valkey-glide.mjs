@@ -1,10 +1,11 @@
-import { GlideClient } from '@valkey/valkey-glide'
+import { GlideClient, GlideClusterClient } from '@valkey/valkey-glide'
 import { operationsOf } from './client.mjs'
 
 export async function open(setting) {
-  const { tls, ...address } = setting.redis
-  const redis = await GlideClient.createClient({
-    addresses: [address],
+  const { tls, nodes, ...address } = setting.redis
+  const Client = nodes ? GlideClusterClient : GlideClient
+  const redis = await Client.createClient({
+    addresses: nodes ?? [address],
     requestTimeout: 5000,
     useTLS: tls !== undefined,
     advancedConfiguration: tls && { tlsAdvancedConfiguration: { rootCertificates: tls.ca } },

@@ -1,9 +1,17 @@
 // The figures that docs/performance.md shows, as a plot and as a table.
 
 import { OURS, OURS_ALL, OURS_CACHED } from '../contenders/index.mjs'
-import { EXPIRY, FOOTPRINT, LOOP_DELAY, SQLITE_DRAIN } from '../matrix.mjs'
-import { PLAIN, TLS, TLS_DELAYED } from '../networks.mjs'
-import { megabytes, perSecond, time } from './words.mjs'
+import {
+  AUDIT_AT_REST,
+  EXPIRY,
+  FOOTPRINT,
+  INSTANCES,
+  LOOP_DELAY,
+  RECORD_LATENCY,
+  SQLITE_DRAIN,
+} from '../matrix.mjs'
+import { CLUSTER, PLAIN, TLS, TLS_DELAYED } from '../networks.mjs'
+import { megabytes, percent, perSecond, tenthsOfMegabytes, time } from './words.mjs'
 
 /** How a figure is written, and whether more of it is better. */
 const FIGURES = {
@@ -11,6 +19,15 @@ const FIGURES = {
   p99: { words: '99th percentile', write: time, more: false },
   ops: { words: 'a second', write: perSecond, more: true },
   jsCpu: { words: 'CPU of the JS thread', write: time, more: false },
+  cpu: { words: 'CPU of the process', write: time, more: false },
+  redisCpu: { words: 'CPU of Redis', write: time, more: false },
+  longest: { words: 'longest', write: time, more: false },
+  load: { words: 'CPU of the busiest node', write: percent, more: false },
+  own: { words: 'memory of a node but for sessions', write: tenthsOfMegabytes, more: false },
+  ledgers: { words: 'ledgers in it', write: tenthsOfMegabytes, more: false },
+  connections: { words: 'connections in it', write: tenthsOfMegabytes, more: false },
+  scripts: { words: 'scripts in it', write: tenthsOfMegabytes, more: false },
+  listeners: { words: 'when all listen, besides', write: tenthsOfMegabytes, more: false },
   peak: { words: 'RSS at once', write: megabytes, more: false },
   rss: { words: 'RSS at rest', write: megabytes, more: false },
   calm: { words: 'longest before', write: time, more: false },
@@ -70,6 +87,30 @@ const OF_MEMORY = [
   ['getSession while 10 000 sessions expire', EXPIRY, 0, 'busy'],
 ]
 
+const OF_CLUSTER = [
+  ['getSession, 1 in flight', 'get', 1, 'p50'],
+  ['getSession, 64 in flight', 'get', 64, 'ops'],
+  ['getSession, 64 in flight', 'get', 64, 'cpu'],
+  ['getSession, 64 in flight', 'get', 64, 'redisCpu'],
+  ['locked update, 1 in flight', 'update', 1, 'p50'],
+  ['locked update, 64 in flight', 'update', 64, 'ops'],
+  ['locked update, 64 in flight', 'update', 64, 'cpu'],
+  ['locked update, 64 in flight', 'update', 64, 'redisCpu'],
+  ['audited update beside its worker, 64 in flight', 'update, carried', 64, 'ops'],
+  ['audited update beside its worker, 64 in flight', 'update, carried', 64, 'cpu'],
+  ['audited update beside its worker, 64 in flight', 'update, carried', 64, 'redisCpu'],
+  ['subscriber of 20 k updates/s, a message', LOOP_DELAY, 0, 'cpu'],
+  ['subscriber of 20 k updates/s, a message', LOOP_DELAY, 0, 'redisCpu'],
+  ['100 instances on 64 partitions', INSTANCES, 0, 'own'],
+  ['100 instances on 64 partitions', INSTANCES, 0, 'ledgers'],
+  ['100 instances on 64 partitions', INSTANCES, 0, 'connections'],
+  ['100 instances on 64 partitions', INSTANCES, 0, 'scripts'],
+  ['100 instances on 64 partitions', INSTANCES, 0, 'listeners'],
+  ['audit record into PostgreSQL', RECORD_LATENCY, 0, 'p50'],
+  ['audit record into PostgreSQL', RECORD_LATENCY, 0, 'longest'],
+  ['audit worker without work', AUDIT_AT_REST, 0, 'load'],
+].map((row) => [...row, { network: CLUSTER }])
+
 /**
  * @typedef {object} Highlight
  * @property {string} title
@@ -87,6 +128,10 @@ export const tabled = (outcome) => TABLED.flatMap((row) => find(outcome, row))
 /** Of the store in the process, beside Redis. @returns {Highlight[]} */
 export const tabledOfMemory = (outcome) =>
   OF_MEMORY.flatMap((row) => find(outcome, row, { hidden: [] }))
+
+/** Of a cluster, beside one server. @returns {Highlight[]} */
+export const tabledOfCluster = (outcome) =>
+  OF_CLUSTER.flatMap((row) => find(outcome, row, { hidden: [] }))
 
 /** One for each mode in which it was measured; ours is `whose` alone, unless nothing is hidden. */
 function find(

@@ -1,7 +1,7 @@
 import fs from 'node:fs'
-import { FLOORS, OURS, OURS_MEMORY } from '../contenders/index.mjs'
-import { PLOT, savedMemoryResults, savedResults } from './files.mjs'
-import { tabled, tabledOfMemory } from './highlights.mjs'
+import { FLOORS, GLIDE, IOREDIS, OURS, OURS_MEMORY, OURS_ONE } from '../contenders/index.mjs'
+import { PLOT, savedClusterResults, savedMemoryResults, savedResults } from './files.mjs'
+import { tabled, tabledOfCluster, tabledOfMemory } from './highlights.mjs'
 import { plot } from './plot.mjs'
 import { figureWords, goalWords, headWords, modeWords, ratioWords, verdictWord } from './words.mjs'
 
@@ -12,7 +12,18 @@ const PICTURE =
 /** The parts of the page that are generated, by the names of their marks. */
 const PARTS = {
   bench: () => figures(savedResults()),
-  memory: () => figuresOfMemory(savedMemoryResults()),
+  memory: () =>
+    figuresWithGoals(savedMemoryResults(), tabledOfMemory, {
+      [OURS_MEMORY]: 'memory:',
+      [OURS]: 'Redis',
+    }),
+  cluster: () =>
+    figuresWithGoals(savedClusterResults(), tabledOfCluster, {
+      [OURS]: 'in the cluster',
+      [OURS_ONE]: 'on one server',
+      [IOREDIS]: 'ioredis Cluster',
+      [GLIDE]: 'glide, cluster client',
+    }),
 }
 
 /** Puts the figures of the saved results into docs/performance.md, and draws the plot of them. */
@@ -43,13 +54,14 @@ function withFigures(text) {
   }, text)
 }
 
-function figuresOfMemory({ setting, results, goals }) {
-  const rows = tabledOfMemory({ setting, results }).map(({ title, mode, figure, values }) => {
+/** `columns`: the title of each contender. */
+function figuresWithGoals({ setting, results, goals }, highlights, columns) {
+  const rows = highlights({ setting, results }).map(({ title, mode, figure, values }) => {
     const cell = (name) => {
       const value = values.find(({ contender }) => contender === name)
       return value ? figureWords(value, figure.write) : ''
     }
-    return [`${title}: ${figure.words}`, mode, cell(OURS_MEMORY), cell(OURS)]
+    return [`${title}: ${figure.words}`, mode, ...Object.keys(columns).map(cell)]
   })
   const verdicts = goals.map((goal) => [
     goal.what,
@@ -59,7 +71,7 @@ function figuresOfMemory({ setting, results, goals }) {
     verdictWord(goal),
   ])
   return [
-    ...tableOf([['', 'mode', 'memory:', 'Redis'], ...rows]),
+    ...tableOf([['', 'mode', ...Object.values(columns)], ...rows]),
     '',
     ...tableOf([['goal', 'mode', '', 'measured: median [range]', ''], ...verdicts]),
     '',

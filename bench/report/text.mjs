@@ -12,6 +12,7 @@ import {
 } from './words.mjs'
 
 const tenths = (value) => value.toFixed(1)
+const hundredths = (value) => value.toFixed(2)
 
 /** What a figure is called, and how it is written. */
 const COLUMNS = {
@@ -21,11 +22,20 @@ const COLUMNS = {
   settled: ['stored per second', (summary) => spread(summary, thousands)],
   jsCpu: ['JS µs', (summary) => figureWords(summary, tenths)],
   cpu: ['CPU µs', (summary) => figureWords(summary, tenths)],
+  redisCpu: ['Redis µs', (summary) => figureWords(summary, tenths)],
   peak: ['RSS at once, MB', spread],
   rss: ['RSS at rest, MB', spread],
   calm: ['longest get, calm, µs', spread],
   busy: ['longest get, µs', spread],
   held: ['held for, µs', spread],
+  longest: ['longest, µs', spread],
+  load: ['the busiest node, %', (summary) => spread(summary, hundredths)],
+  own: ['MB but for sessions', (summary) => spread(summary, tenths)],
+  ledgers: ['ledgers, MB', (summary) => spread(summary, hundredths)],
+  connections: ['connections, MB', (summary) => spread(summary, tenths)],
+  scripts: ['scripts, MB', (summary) => spread(summary, tenths)],
+  listeners: ['listeners, MB', (summary) => spread(summary, tenths)],
+  session: ['a session, bytes', spread],
 }
 
 /** An outcome, as text for people. */

@@ -17,6 +17,10 @@ export const perSecond = (value) => `${thousands(value)}/s`
 
 export const megabytes = (value) => `${value.toFixed(0)} MB`
 
+export const tenthsOfMegabytes = (value) => `${value.toFixed(1)} MB`
+
+export const percent = (value) => `${value.toFixed(2)} %`
+
 /** Of microseconds. */
 export function time(micros) {
   const ms = micros / 1000

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
+import { until } from '../../__test__/harness/until.js'
 import { DBWriteQueue, RedisStateManager } from '../../index.js'
+import { oneOfEachPartition, partitionOf } from './partitions.mjs'
 import { makeSessions } from './session.mjs'
 
 /** Of more digits than an id or a time has in a row: nothing else in the command can hold it. */
@@ -16,6 +18,7 @@ const TIME = /(?<!\d)\d{13}(?!\d)/
  *
  * @typedef {object} CapturedUpdate
  * @property {string[]} words
+ * @property {string} key of the session
  * @property {string} sessionId whose update it was
  * @property {string} time when it was made, milliseconds
  * @property {string} [recordId] the id of the audit's record
@@ -49,6 +52,47 @@ export async function captureUpdate(url, queueName) {
     await Promise.all([redis.quit(), manager.close(), queue?.close()])
   }
 }
+
+/**
+ * The same in a cluster, by the partition's number: the partitions differ in their scripts and keys.
+ *
+ * @param {{ host: string, port: number }[]} nodes all of its masters
+ * @returns {Promise<CapturedUpdate[]>}
+ */
+export async function captureUpdates(nodes) {
+  const manager = new RedisStateManager({ nodes })
+  const masters = nodes.map((node) => new Redis(node))
+  // A monitor of ioredis fails where it sees a command before the answer to its own.
+  await Promise.all(masters.map((master) => master.ping()))
+  const watched = await Promise.all(masters.map(watch))
+  const cluster = new Cluster(nodes)
+  const seenOf = ({ session_id: id }) => {
+    const isAboutIt = (words) => words.some((word) => word.endsWith(`:${id}`))
+    return watched.map(({ seen }) => seen.findLast(isAboutIt)).find((words) => words) ?? []
+  }
+  const end = () => Promise.all(watched.map((one) => one.end()))
+  try {
+    const sessions = oneOfEachPartition()
+    const update = (state, expected) => manager.updateSession(state.session_id, state, expected)
+    await Promise.all(sessions.map((state) => manager.createSession(state)))
+    await until(() => sessions.every((state) => seenOf(state).length > 0))
+    const keys = sessions.map((state) => keyAmong(seenOf(state), state.session_id))
+    for (const [at, state] of sessions.entries()) {
+      await cluster.set(keys[at], JSON.stringify({ ...state, version: EXPECTED - 1 }))
+      await update(state, EXPECTED - 1) // Loads the script.
+    }
+    await Promise.all(sessions.map((state) => update(state, EXPECTED)))
+    await end()
+    return sessions.map((state) => describe(seenOf(state), state.session_id, false))
+  } finally {
+    await Promise.all([cluster, ...masters].map((one) => one.quit()))
+    await manager.close()
+  }
+}
+
+/** The update to send for a session: in a cluster that of its partition. */
+export const captured = (update, { session_id: id }) =>
+  Array.isArray(update) ? update[partitionOf(id)] : update
 
 /** Commands that clients send from now on, until `end`. */
 async function watch(redis) {
@@ -84,20 +128,24 @@ function describe(words, sessionId, audited) {
   if (time === undefined || audited !== (recordId !== undefined)) {
     throw new Error('an update does not say when it was made, or names no record')
   }
-  return { words, sessionId, time, recordId }
+  return { words, key: keyAmong(words, sessionId), sessionId, time, recordId }
 }
+
+const keyAmong = (words, sessionId) => words.find((word) => word.endsWith(`:${sessionId}`))
 
 const isDocument = (word) => word.startsWith('{') && word.includes('"participants":[')
 
 /** The commands that update one session, one after the other. */
 export class Updates {
   #state
+  #key
   /** Makes each word of the command; what is the same in all commands is made once. */
   #makers
 
   /** @param {CapturedUpdate} captured */
-  constructor({ words, sessionId, time, recordId }, state) {
+  constructor({ words, key, sessionId, time, recordId }, state) {
     this.#state = state
+    this.#key = key.replace(sessionId, state.session_id)
     const kinds = new Map([
       [String(EXPECTED), 'expected'],
       [String(EXPECTED + 1), 'next'],
@@ -115,7 +163,7 @@ export class Updates {
   }
 
   get key() {
-    return `session:${this.#state.session_id}`
+    return this.#key
   }
 
   /** What is stored before the first one. */

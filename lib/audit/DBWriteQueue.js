@@ -11,6 +11,8 @@ const { ClosedError, InvalidStateError, RedisUnavailableError } = require('../re
 const { queueOptions, withDefaults } = require('../settings/options.js')
 const { shown } = require('../report/inspect.js')
 const { RedisClient } = require('../client/RedisClient.js')
+const { CallMeter } = require('../telemetry/CallMeter.js')
+const { countCalls, traceCalls } = require('../telemetry/operations.js')
 const { warnOfMemory } = require('../report/memory.js')
 const { tellOnce } = require('../report/warnings.js')
 const {
@@ -24,6 +26,7 @@ const {
   unlisten,
   unwrap,
 } = require('../realm/settle.js')
+const { History } = require('./History.js')
 const { WorkerNews } = require('./WorkerNews.js')
 
 /**
@@ -32,6 +35,20 @@ const { WorkerNews } = require('./WorkerNews.js')
  * ours, that an adoption in a cluster was moving when it was cut off.
  */
 const BULLMQ_PLACES = ['synckairos', 'failed', 'delayed', 'prioritized', 'wait', 'paused', 'active']
+
+const NO_DATABASE =
+  'the queue has neither a worker nor a database: pass databaseUrl, or set DATABASE_URL'
+
+/** The methods that are counted and traced. */
+const METHODS = Object.freeze([
+  'queueWrite',
+  'getMetrics',
+  'getFailed',
+  'retryFailed',
+  'removeFailed',
+  'adoptBullMQ',
+  'migrate',
+])
 
 /** How often `drained` looks, ms. */
 const LOOK = 50
@@ -48,6 +65,7 @@ class DBWriteQueue extends ContextEmitter {
   #completions = open()
   #working
   #calls
+  #meter = new CallMeter(METHODS)
   /** What time it is for the dates of records. */
   #now
   /** @type {Promise<void> | undefined} */
@@ -55,6 +73,8 @@ class DBWriteQueue extends ContextEmitter {
   #forced = false
   #ended = false
   #leaveClient
+  #hasDatabase
+  #history = new History((question) => this.#ask(question))
 
   /**
    * @param {unknown} redis
@@ -72,10 +92,12 @@ class DBWriteQueue extends ContextEmitter {
       close()
       throw error
     }
+    this.#hasDatabase = this.#options.worker || settings.isNamed
     const client = RedisClient.native(this.#client)
     this.#news = new WorkerNews(this, this.#options.logger, {
       queueName: this.#options.queueName,
       server: client.server,
+      attributes: () => RedisClient.attributes(this.#client),
       kind: settings.kind,
       database: settings.identity,
       isClosing: () => this.#closing !== undefined,
@@ -118,6 +140,11 @@ class DBWriteQueue extends ContextEmitter {
     RedisClient.use(this.#client, this)
   }
 
+  static {
+    countCalls(DBWriteQueue.prototype, METHODS, (queue) => queue.#meter)
+    traceCalls(DBWriteQueue.prototype, METHODS, (queue) => RedisClient.attributes(queue.#client))
+  }
+
   /** @param {string} sessionId @param {any} state @param {string} eventType */
   async queueWrite(sessionId, state, eventType) {
     return this.#append(sessionId, state, eventType)
@@ -141,6 +168,11 @@ class DBWriteQueue extends ContextEmitter {
   }
 
   async getMetrics() {
+    return await this.#phases()
+  }
+
+  /** How many records are in each phase. */
+  async #phases() {
     const call = this.#call(json)
     this.#native.metrics(call.slot)
     return unwrap(await call.promise)
@@ -232,11 +264,41 @@ class DBWriteQueue extends ContextEmitter {
     return unwrap(await call.promise)
   }
 
+  /** @param {string} sessionId @param {unknown} [page] */
+  async history(sessionId, page) {
+    return this.#history.events(sessionId, page)
+  }
+
+  /** @param {string} sessionId @param {unknown} when */
+  async stateAt(sessionId, when) {
+    return this.#history.stateAt(sessionId, when)
+  }
+
+  async databaseStatus() {
+    const call = this.#databaseCall()
+    this.#native.databaseStatus(call.slot)
+    const { nowMs, ...status } = unwrap(await call.promise)
+    return { ...status, now: new Date(nowMs) }
+  }
+
+  /** @param {object} question as `src/audit/sink/history.rs` reads it */
+  async #ask(question) {
+    const call = this.#databaseCall()
+    this.#native.ask(call.slot, JSON.stringify(question))
+    return unwrap(await call.promise)
+  }
+
+  #databaseCall() {
+    if (!this.#hasDatabase) throw new InvalidStateError('databaseUrl', NO_DATABASE)
+    return this.#call(json)
+  }
+
   async drained() {
     for (;;) {
       try {
-        const { waiting, active, delayed } = await this.getMetrics()
-        if (waiting + active + delayed === 0) return
+        const call = this.#call(json)
+        this.#native.unsettled(call.slot)
+        if (unwrap(await call.promise) === 0) return
       } catch (error) {
         if (!(error instanceof RedisUnavailableError)) throw error
       }
@@ -287,6 +349,11 @@ class DBWriteQueue extends ContextEmitter {
   /** The core's queue, for the manager. @param {DBWriteQueue} queue */
   static native(queue) {
     return queue.#native
+  }
+
+  /** What the database has, for the manager. @param {DBWriteQueue} queue */
+  static history(queue) {
+    return queue.#history
   }
 
   /**

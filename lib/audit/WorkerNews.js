@@ -1,6 +1,7 @@
 'use strict'
 
 const { DatabaseError, RedisUnavailableError, StateError } = require('../realm/errors.js')
+const { connection, deadLetter, publish } = require('../telemetry/channels.js')
 const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
 const { unheard, warn } = require('../report/warnings.js')
 
@@ -36,10 +37,13 @@ const LISTENER_FAILED = 'a listener of the queue failed'
 const WORKER_FAILED =
   'the audit worker failed by an internal error, and tries again; please report it'
 
+/** @typedef {import('../../state/DBWriteQueue.js').AuditRecord} AuditRecord */
+
 /**
  * @typedef {object} Queue
  * @property {string} queueName
  * @property {string} server Redis, as errors name it
+ * @property {() => import('../../state/tracing.js').ServerAttributes} attributes Redis, as traces name it
  * @property {'POSTGRESQL' | 'SQLITE'} kind of the database
  * @property {string} database what tells databases apart; not shown
  * @property {() => boolean} isClosing
@@ -105,7 +109,8 @@ class WorkerNews {
         this.#emitEach('retrying', text, error)
         break
       case FAILED: {
-        const [record] = toRecords(text)
+        const [record] = /** @type {[AuditRecord]} */ (toRecords(text))
+        publish(deadLetter, () => letterOf(queueName, record, error?.sqlstate))
         logger.error({ err: error, ...record }, 'an audit record went to the dead letters')
         this.#emitEach('failed', text, error)
         break
@@ -123,6 +128,7 @@ class WorkerNews {
         break
       case LOST: {
         const err = new RedisUnavailableError(/** @type {string} */ (text))
+        publish(connection, () => this.#connection('lost', text))
         logger.warn({ err }, 'the audit worker has no Redis; reconnecting')
         this.#emitError(err)
         break
@@ -134,6 +140,7 @@ class WorkerNews {
         }
         break
       case RECONNECTED:
+        publish(connection, () => this.#connection('ready', null))
         logger.info({}, 'the audit worker has Redis again')
         outageEnded('REDIS', server, this, `Redis is available again: ${server}`)
         break
@@ -162,6 +169,11 @@ class WorkerNews {
         break
       }
     }
+  }
+
+  /** @param {'ready' | 'lost'} state @param {string | null} reason */
+  #connection(state, reason) {
+    return { connection: 'worker', attributes: this.#queue.attributes(), state, reason }
   }
 
   /** The queue needs no server any more. */
@@ -205,7 +217,19 @@ function toError(text) {
   return new DatabaseError(message, sqlstate)
 }
 
-/** @param {string | null} text @returns {import('../../state/DBWriteQueue.js').AuditRecord[]} */
+/**
+ * A record that the database refused, without the session's id: what a database says of it may hold more.
+ *
+ * @param {string} queueName
+ * @param {AuditRecord} record
+ * @param {string | null} [sqlstate]
+ * @returns {import('../../state/tracing.js').DeadLetterMessage}
+ */
+function letterOf(queueName, { id, eventType, attempt }, sqlstate = null) {
+  return { queueName, id, eventType, attempt, sqlstate }
+}
+
+/** @param {string | null} text @returns {AuditRecord[]} */
 function toRecords(text) {
   return JSON.parse(/** @type {string} */ (text)).map(
     (/** @type {[string, string, string, number]} */ [id, sessionId, eventType, attempt]) => ({

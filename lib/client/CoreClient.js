@@ -1,9 +1,11 @@
 'use strict'
 
 const { NativeClient } = require('../realm/native.js')
+const { Attempts } = require('../telemetry/Attempts.js')
 const { Replies } = require('./replies.js')
 const { warnOfLostRecords } = require('../report/memory.js')
 const { pack } = require('./requests.js')
+const { serverAttributes } = require('../telemetry/server.js')
 const { Calls, Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
 
 /** The numbers of the connections: that of managers and queues, and that of the owner's commands. */
@@ -45,6 +47,9 @@ class CoreClient {
   /** The status of each connection, by its number. */
   #connections
   #isSharedAway = false
+  #attempts = new Attempts(() => this.attributes)
+  /** @type {import('../../state/tracing.js').ServerAttributes | undefined} */
+  #attributes
   /** Whether it holds a store for tests, which looks at the records itself. */
   #isOfTests
 
@@ -87,6 +92,12 @@ class CoreClient {
   /** Where the server is, and who speaks to it; of a store, its name. */
   get settings() {
     return JSON.parse(this.#native.settings)
+  }
+
+  /** The same as traces name it, without credentials. */
+  get attributes() {
+    this.#attributes ??= serverAttributes(this.settings, this.isMemory)
+    return this.#attributes
   }
 
   /**
@@ -140,8 +151,9 @@ class CoreClient {
    * @param {string | null} reason
    */
   news(kind, connection, text, reason) {
-    if (kind === News.INVALIDATED) this.#hearer.invalidated(text)
-    else if (text === 'end') this.#ended(connection)
+    if (kind === News.INVALIDATED) return this.#hearer.invalidated(text)
+    this.#attempts.moved(connection, this.#connections.get(connection), text, reason)
+    if (text === 'end') this.#ended(connection)
     else this.#moved(connection, text, reason)
   }
 

@@ -398,6 +398,11 @@ class RedisClient extends ContextEmitter {
     return client.#core.native
   }
 
+  /** Where the server is, as traces name it. @param {RedisClient} client */
+  static attributes(client) {
+    return client.#core.attributes
+  }
+
   /**
    * @param {RedisClient} client
    * @param {Dependent} dependent

@@ -54,9 +54,9 @@ function ofIoredisCluster({ startupNodes, options }) {
   }
 }
 
-/** A node, as ioredis takes it: a port, a URL or settings. @param {any} node */
+/** A node, as ioredis takes it: a port, a URL, `host:port` or settings. @param {any} node */
 function nodeOf(node) {
-  if (typeof node === 'string') return nodeOfUrl(node)
+  if (typeof node === 'string') return nodeOfUrl(node.includes('://') ? node : `redis://${node}`)
   const { host, port, ...settings } = typeof node === 'number' ? { port: node } : node
   return { ...settings, host: host || '127.0.0.1', port: port || 6379 }
 }

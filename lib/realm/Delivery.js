@@ -1,9 +1,20 @@
 'use strict'
 
+const { now } = require('./clock.js')
 const { Completions } = require('./native.js')
 
 /** The most that is delivered in one turn of the event loop. */
 const MOST_A_TURN = 512
+
+let latest = 0
+
+/**
+ * When completions were last delivered, by `clock.now()`. Whoever goes on upon an answer reads when the
+ * answer came: one look at the clock is for all that were delivered together.
+ */
+function deliveredAt() {
+  return latest
+}
 
 /**
  * Delivers the core's completions to `settle`, and lets timers and sockets have their turn meanwhile.
@@ -43,6 +54,7 @@ class Delivery {
       return
     }
     this.#delivered += this.completions.drain(this.#settle, MOST_A_TURN)
+    latest = now()
     // With fewer there is time enough.
     const isMuch = this.#delivered >= MOST_A_TURN / 2
     if (!isMuch || this.#isTurning || this.#isClosed) return
@@ -69,4 +81,4 @@ class Delivery {
   }
 }
 
-module.exports = { Delivery }
+module.exports = { Delivery, deliveredAt }

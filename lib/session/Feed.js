@@ -5,6 +5,7 @@ const { bound } = require('../realm/context.js')
 const { after } = require('../realm/delay.js')
 const { read } = require('../document/document.js')
 const { ClosedError, RedisUnavailableError } = require('../realm/errors.js')
+const { gap, publish } = require('../telemetry/channels.js')
 const { outageBegan, outageEnded, outageLeft } = require('../report/outages.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
@@ -185,12 +186,15 @@ class Feed {
         this.#confirmed = number
         if (number === this.#wanted) this.#tellWaiting()
         break
-      case News.GAP:
+      case News.GAP: {
+        const missed = JSON.parse(/** @type {string} */ (text))
+        publish(gap, () => ({ ...missed, attributes: RedisClient.attributes(this.#client) }))
         this.#logger.warn(
-          { gap: JSON.parse(/** @type {string} */ (text)) },
+          { gap: missed },
           'the subscription was interrupted; sessions that changed meanwhile were passed on',
         )
         break
+      }
       case News.MALFORMED:
         this.#malformed(/** @type {string} */ (text))
         break

@@ -23,6 +23,9 @@ const REFUSED = 'Redis does not tell of changes (CLIENT TRACKING): sessions are 
  * nothing stale is in `docs/design.md`, "The near cache".
  */
 class NearCache {
+  /** How many reads it has answered, and how many not. */
+  hits = 0
+  misses = 0
   /** By session id, the one whose use is longest ago first. @type {Map<string, Entry>} */
   #entries = new Map()
   #client
@@ -81,9 +84,12 @@ class NearCache {
   /** @param {string} sessionId */
   #valid(sessionId) {
     const entry = this.#entries.get(sessionId)
-    if (entry?.state === undefined) return undefined
     const time = now()
-    if (time >= entry.until || time >= this.#provenAt + LEASE) return undefined
+    if (!(entry?.state !== undefined && time < entry.until && time < this.#provenAt + LEASE)) {
+      this.misses++
+      return undefined
+    }
+    this.hits++
     this.#prove(time)
     this.#entries.delete(sessionId)
     this.#entries.set(sessionId, entry)

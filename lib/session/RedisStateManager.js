@@ -3,24 +3,29 @@
 const { NativeStore } = require('../realm/native.js')
 const { clientOf, isMadeHere, keyPrefixOf } = require('../client/adopt.js')
 const { DBWriteQueue } = require('../audit/DBWriteQueue.js')
-const clock = require('../realm/clock.js')
+const { now } = require('../realm/clock.js')
 const { after } = require('../realm/delay.js')
+const { CallMeter } = require('../telemetry/CallMeter.js')
 const { checkId, read, stored, write } = require('../document/document.js')
 const { ParsedStates } = require('../document/ParsedStates.js')
 const {
   BacklogFullError,
   ClosedError,
+  ConcurrencyError,
   InvalidStateError,
   SessionNotFoundError,
 } = require('../realm/errors.js')
 const { Expiry } = require('./Expiry.js')
 const { Feed } = require('./Feed.js')
 const { shown } = require('../report/inspect.js')
+const { Method } = require('./Method.js')
 const { NearCache } = require('./NearCache.js')
 const { managerOptions, withDefaults } = require('../settings/options.js')
 const { RedisClient } = require('../client/RedisClient.js')
+const { traceCalls } = require('../telemetry/operations.js')
 const { warnOfMemory } = require('../report/memory.js')
 const { modify } = require('./modify.js')
+const { earlierState, restoreLost, restoring } = require('./restore.js')
 const { withReason } = require('./reason.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('../realm/wire.js')
@@ -32,6 +37,9 @@ const GOODBYE = 1000
 
 /** In place of an expected version: any is taken. The core takes numbers only. */
 const NO_VERSION = -1
+
+/** What a restored state may replace: whatever is stored. */
+const ANYTHING = -1
 
 const CHANGE = Object.freeze({ reason: undefined })
 const CREATE = Object.freeze({ ...CHANGE, ifAbsent: /** @type {boolean} */ (false) })
@@ -63,6 +71,10 @@ class RedisStateManager {
   /** Whether the core appends the audit's records, in the scripts that make the changes. */
   #audited = false
   #calls
+  #meter = new CallMeter(Object.keys(Method))
+  #conflicts = 0
+  /** How often `modifySession` has tried again. */
+  #retries = 0
   /** What time it is for the dates of states. */
   #now
   #turns
@@ -151,14 +163,25 @@ class RedisStateManager {
     })
   }
 
+  static {
+    traceCalls(RedisStateManager.prototype, Object.keys(Method), (manager) =>
+      RedisClient.attributes(manager.#redis),
+    )
+  }
+
   /** @param {string} sessionId */
   async getSession(sessionId) {
-    const known = this.#ended ? undefined : this.#cache?.get(sessionId)
-    if (known !== undefined) return known
-    const call = this.#call(this.#readOne, checkId(sessionId))
-    this.#cache?.keep(call)
-    this.#store.get(call.slot, sessionId)
-    return unwrap(await call.promise)
+    const began = now()
+    try {
+      const known = this.#ended ? undefined : this.#cache?.get(sessionId)
+      if (known !== undefined) return this.#meter.ok(Method.getSession, began, known, now())
+      const call = this.#call(this.#readOne, checkId(sessionId))
+      this.#cache?.keep(call)
+      this.#store.get(call.slot, sessionId)
+      return this.#meter.ok(Method.getSession, began, unwrap(await call.promise))
+    } catch (error) {
+      throw this.#meter.failed(Method.getSession, began, error)
+    }
   }
 
   /**
@@ -166,42 +189,64 @@ class RedisStateManager {
    * @param {{ onCorrupt?: (error: Error) => void }} [options]
    */
   async getSessions(sessionIds, options) {
-    const { onCorrupt } = withDefaults({ onCorrupt: thrown }, options)
-    if (typeof onCorrupt !== 'function') {
-      throw new InvalidStateError('onCorrupt', 'it is not a function')
+    const began = now()
+    try {
+      const { onCorrupt } = withDefaults({ onCorrupt: thrown }, options)
+      if (typeof onCorrupt !== 'function') {
+        throw new InvalidStateError('onCorrupt', 'it is not a function')
+      }
+      if (!Array.isArray(sessionIds)) throw new InvalidStateError('session_id', 'no array of ids')
+      const ids = sessionIds.map(checkId)
+      const { maxInFlight } = this.#options
+      if (ids.length > maxInFlight) {
+        throw new InvalidStateError('session_id', `more than ${maxInFlight} at once (maxInFlight)`)
+      }
+      const states = await this.#readMany(ids)
+      const found = states.map((state) => {
+        if (!(state instanceof Failure)) return state
+        onCorrupt(state.toError())
+        return null
+      })
+      return this.#meter.ok(Method.getSessions, began, found)
+    } catch (error) {
+      throw this.#meter.failed(Method.getSessions, began, error)
     }
-    if (!Array.isArray(sessionIds)) throw new InvalidStateError('session_id', 'no array of ids')
-    const ids = sessionIds.map(checkId)
-    const { maxInFlight } = this.#options
-    if (ids.length > maxInFlight) {
-      throw new InvalidStateError('session_id', `more than ${maxInFlight} at once (maxInFlight)`)
-    }
+  }
+
+  /**
+   * The states; a `Failure` in the place of what is no session.
+   *
+   * @param {string[]} ids
+   * @returns {Promise<any[]>}
+   */
+  async #readMany(ids) {
     const call = this.#call(readAll(ids))
     this.#store.getMany(call.slot, JSON.stringify(ids))
-    const states = unwrap(await call.promise)
-    return states.map((/** @type {any} */ state) => {
-      if (!(state instanceof Failure)) return state
-      onCorrupt(state.toError())
-      return null
-    })
+    return unwrap(await call.promise)
   }
 
   /** @param {any} state @param {unknown} [options] */
   async createSession(state, options) {
-    const { ifAbsent, reason } = withReason(CREATE, options, state?.session_id)
-    const text = write(state, this.#options.validate)
-    const sessionId = checkId(state.session_id)
-    const now = this.#now()
-    const call = this.#call(number, sessionId, text.length)
-    this.#cache?.forget(call)
-    this.#explain(reason)
-    this.#store.create(call.slot, sessionId, text, ifAbsent === true, now)
-    const answer = unwrap(await call.promise)
-    const event = reason?.event ?? 'session_created'
-    const version = this.#written(answer, sessionId, event)
-    if (this.#queue && !this.#audited) {
-      const set = { version, created_at: new Date(now), updated_at: new Date(now) }
-      this.#audit(sessionId, stored(text, set), event, reason)
+    const began = now()
+    try {
+      const { ifAbsent, reason } = withReason(CREATE, options, state?.session_id)
+      const text = write(state, this.#options.validate)
+      const sessionId = checkId(state.session_id)
+      const time = this.#now()
+      const call = this.#call(number, sessionId, text.length)
+      this.#cache?.forget(call)
+      this.#explain(reason)
+      this.#store.create(call.slot, sessionId, text, ifAbsent === true, time)
+      const answer = unwrap(await call.promise)
+      const event = reason?.event ?? 'session_created'
+      const version = this.#written(answer, sessionId, event)
+      if (this.#queue && !this.#audited) {
+        const set = { version, created_at: new Date(time), updated_at: new Date(time) }
+        this.#audit(sessionId, stored(text, set), event, reason)
+      }
+      this.#meter.ok(Method.createSession, began, undefined)
+    } catch (error) {
+      throw this.#meter.failed(Method.createSession, began, error)
     }
   }
 
@@ -212,15 +257,21 @@ class RedisStateManager {
    * @param {unknown} [options]
    */
   async updateSession(sessionId, state, expectedVersion, options) {
-    if (
-      expectedVersion !== undefined &&
-      !(Number.isSafeInteger(expectedVersion) && expectedVersion > 0)
-    ) {
-      throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
+    const began = now()
+    try {
+      if (
+        expectedVersion !== undefined &&
+        !(Number.isSafeInteger(expectedVersion) && expectedVersion > 0)
+      ) {
+        throw new InvalidStateError('expectedVersion', 'it is not a positive integer', sessionId)
+      }
+      const { reason } = withReason(CHANGE, options, sessionId)
+      const update = this.#update(sessionId, state, expectedVersion, reason)
+      this.#updated(sessionId, update, await update.call.promise)
+      this.#meter.ok(Method.updateSession, began, undefined)
+    } catch (error) {
+      throw this.#meter.failed(Method.updateSession, began, error)
     }
-    const { reason } = withReason(CHANGE, options, sessionId)
-    const update = this.#update(sessionId, state, expectedVersion, reason)
-    this.#updated(sessionId, update, unwrap(await update.call.promise))
   }
 
   /**
@@ -234,30 +285,37 @@ class RedisStateManager {
    */
   #update(sessionId, state, expectedVersion, reason, withinMs) {
     checkId(sessionId)
-    const now = this.#now()
+    const time = this.#now()
     const text = write(state, this.#options.validate, sessionId)
     const call = this.#call(number, sessionId, text.length)
     this.#cache?.forget(call)
     const version = expectedVersion ?? NO_VERSION
     this.#explain(reason)
-    if (withinMs === undefined) this.#store.update(call.slot, sessionId, text, version, now)
-    else this.#store.updateWithin(call.slot, sessionId, text, version, now, withinMs)
-    return { call, text, now, reason }
+    if (withinMs === undefined) this.#store.update(call.slot, sessionId, text, version, time)
+    else this.#store.updateWithin(call.slot, sessionId, text, version, time, withinMs)
+    return { call, text, time, reason }
   }
 
   /**
-   * Ends an update by its answer. Returns what makes the state that is stored now.
+   * Ends an update by its outcome. Returns what makes the state that is stored now.
    *
    * @param {string} sessionId
-   * @param {{ text: string, now: number, reason: import('./reason.js').Reason | undefined }} update
-   * @param {number} answer
+   * @param {{ text: string, time: number, reason: import('./reason.js').Reason | undefined }} update
+   * @param {any} outcome the version that was written, or a failure
    */
-  #updated(sessionId, { text, now, reason }, answer) {
+  #updated(sessionId, { text, time, reason }, outcome) {
+    if (outcome instanceof Failure) throw this.#refused(outcome.toError())
     const event = reason?.event ?? 'session_updated'
-    const version = this.#written(answer, sessionId, event)
-    const state = () => stored(text, { version, updated_at: new Date(now) })
+    const version = this.#written(outcome, sessionId, event)
+    const state = () => stored(text, { version, updated_at: new Date(time) })
     if (this.#queue && !this.#audited) this.#audit(sessionId, state(), event, reason)
     return state
+  }
+
+  /** Counts the conflicts among the errors of updates. @param {Error} error */
+  #refused(error) {
+    if (error instanceof ConcurrencyError) this.#conflicts++
+    return error
   }
 
   /** Tells the core the reason of the change that is called next. @param {import('./reason.js').Reason} [reason] */
@@ -271,23 +329,28 @@ class RedisStateManager {
    * @param {unknown} [options]
    */
   async modifySession(sessionId, fn, options) {
-    checkId(sessionId)
-    const { retries, reason } = withReason(MODIFY, options, sessionId)
-    if (typeof fn !== 'function')
-      throw new InvalidStateError('fn', 'it is not a function', sessionId)
-    if (retries !== undefined && !(Number.isSafeInteger(retries) && retries >= 0)) {
-      throw new InvalidStateError('retries', 'it is not a non-negative integer', sessionId)
-    }
-    const deadline = clock.now() + this.#options.commandTimeoutMs
-    // A callback that modifies its own session would wait for its own turn.
-    const run = () => this.#modify(sessionId, fn, { retries, reason }, deadline)
-    if (this.#modifying === sessionId) return run()
-    const wait = () => this.#turns.wait(sessionId)
-    const end = this.#turns.take(sessionId) ?? (await this.#calls.waiting(sessionId, wait))
+    const began = now()
+    let end
     try {
-      return await run()
+      checkId(sessionId)
+      const { retries, reason } = withReason(MODIFY, options, sessionId)
+      if (typeof fn !== 'function')
+        throw new InvalidStateError('fn', 'it is not a function', sessionId)
+      if (retries !== undefined && !(Number.isSafeInteger(retries) && retries >= 0)) {
+        throw new InvalidStateError('retries', 'it is not a non-negative integer', sessionId)
+      }
+      // A callback that modifies its own session would wait for its own turn.
+      if (this.#modifying !== sessionId) {
+        const wait = () => this.#turns.wait(sessionId)
+        end = this.#turns.take(sessionId) ?? (await this.#calls.waiting(sessionId, wait))
+      }
+      const deadline = began + this.#options.commandTimeoutMs
+      const state = await this.#modify(sessionId, fn, { retries, reason }, deadline)
+      return this.#meter.ok(Method.modifySession, began, state, now())
+    } catch (error) {
+      throw this.#meter.failed(Method.modifySession, began, error)
     } finally {
-      end()
+      end?.()
     }
   }
 
@@ -307,8 +370,9 @@ class RedisStateManager {
         /** @type {number} */ withinMs,
       ) => {
         const update = this.#update(sessionId, next, version, reason, withinMs)
-        return this.#updated(sessionId, update, unwrap(await update.call.promise))()
+        return this.#updated(sessionId, update, await update.call.promise)()
       },
+      again: () => void this.#retries++,
     }
     return modify(session, retries, deadline, this.#options.commandTimeoutMs)
   }
@@ -332,57 +396,140 @@ class RedisStateManager {
    */
   async #read(sessionId, withinMs) {
     const known = this.#ended ? undefined : this.#cache?.reader(sessionId)
-    if (known !== undefined) return { state: known(), again: known }
-    let again = () => /** @type {any} */ (undefined)
+    if (known !== undefined) return { state: known(), copy: known }
+    let copy = () => /** @type {any} */ (undefined)
     const call = this.#call((text, dates, call) => {
-      again = () => this.#readOne(text, dates, call)
-      return again()
+      copy = () => this.#readOne(text, dates, call)
+      return copy()
     }, sessionId)
     this.#cache?.keep(call)
     this.#store.getWithin(call.slot, sessionId, withinMs)
     const state = unwrap(await call.promise)
     if (state === null) throw new SessionNotFoundError(sessionId)
-    return { state, again }
+    return { state, copy }
   }
 
   /** @param {string} sessionId @param {unknown} [options] */
   async deleteSession(sessionId, options) {
-    checkId(sessionId)
-    const { reason } = withReason(CHANGE, options, sessionId)
-    const call = this.#call(number, sessionId)
+    const began = now()
+    try {
+      checkId(sessionId)
+      const { reason } = withReason(CHANGE, options, sessionId)
+      const call = this.#call(number, sessionId)
+      this.#cache?.forget(call)
+      this.#explain(reason)
+      this.#store.delete(call.slot, sessionId, this.#now())
+      const answer = unwrap(await call.promise)
+      const event = reason?.event ?? 'session_deleted'
+      this.#written(answer, sessionId, event)
+      // Others' queues never heard of deletions, and expect a state.
+      if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
+        this.#audit(sessionId, null, event, reason)
+      }
+      this.#meter.ok(Method.deleteSession, began, undefined)
+    } catch (error) {
+      throw this.#meter.failed(Method.deleteSession, began, error)
+    }
+  }
+
+  /** @param {string} sessionId @param {unknown} [options] */
+  async restoreSession(sessionId, options) {
+    const { version, why } = restoring.one(checkId(sessionId), options)
+    const { text, from, known } = await earlierState(this.#history(sessionId), sessionId, version)
+    const update = this.#restore(sessionId, text, known.highest + 1, ANYTHING, why(from))
+    return this.#updated(sessionId, update, unwrap(await update.call.promise))()
+  }
+
+  /** @param {unknown} options */
+  async restoreSessions(options) {
+    const { why, ...settings } = restoring.all(options)
+    const { maxInFlight, logger } = this.#options
+    const sessions = {
+      read: (/** @type {string[]} */ ids) => this.#readMany(ids),
+      write: async (
+        /** @type {import('../audit/History.js').Known} */ { sessionId, version, highest },
+        /** @type {string} */ text,
+        /** @type {number | null} */ over,
+      ) => {
+        const update = this.#restore(sessionId, text, highest + 1, over, why(Number(version)))
+        this.#updated(sessionId, update, unwrap(await update.call.promise))
+      },
+    }
+    return restoreLost(sessions, this.#history(), { ...settings, maxInFlight, logger })
+  }
+
+  /**
+   * Begins to write an earlier state again.
+   *
+   * @param {string} sessionId
+   * @param {string} text
+   * @param {number} least the least version to write
+   * @param {number | null} over the version that may be stored; null where no session may be
+   * @param {import('./reason.js').Reason} reason
+   */
+  #restore(sessionId, text, least, over, reason) {
+    const time = this.#now()
+    const call = this.#call(number, sessionId, text.length)
     this.#cache?.forget(call)
     this.#explain(reason)
-    this.#store.delete(call.slot, sessionId, this.#now())
-    const answer = unwrap(await call.promise)
-    const event = reason?.event ?? 'session_deleted'
-    this.#written(answer, sessionId, event)
-    // Others' queues never heard of deletions, and expect a state.
-    if (answer === 1 && this.#queue instanceof DBWriteQueue && !this.#audited) {
-      this.#audit(sessionId, null, event, reason)
-    }
+    this.#store.restore(call.slot, sessionId, text, least, over, time)
+    return { call, text, time, reason }
+  }
+
+  /** What the audit's database has. @param {string} [sessionId] */
+  #history(sessionId) {
+    if (this.#ended) throw new ClosedError(sessionId)
+    if (this.#queue instanceof DBWriteQueue) return DBWriteQueue.history(this.#queue)
+    const reason = 'the manager has no DBWriteQueue, whose database has the states to restore'
+    throw new InvalidStateError('dbQueue', reason, sessionId)
   }
 
   /** @param {string} sessionId */
   async touchSession(sessionId) {
-    const call = this.#call(number, checkId(sessionId))
-    this.#store.touch(call.slot, sessionId)
-    return unwrap(await call.promise) === 1
+    const began = now()
+    try {
+      const call = this.#call(number, checkId(sessionId))
+      this.#store.touch(call.slot, sessionId)
+      return this.#meter.ok(Method.touchSession, began, unwrap(await call.promise) === 1)
+    } catch (error) {
+      throw this.#meter.failed(Method.touchSession, began, error)
+    }
   }
 
   /** @param {string} sessionId @param {unknown} message */
   async broadcastToSession(sessionId, message) {
-    checkId(sessionId)
-    let text
+    const began = now()
     try {
-      text = JSON.stringify(message)
-    } catch (cause) {
-      throw new InvalidStateError('message', 'it cannot be written as JSON', sessionId, cause)
+      checkId(sessionId)
+      let text
+      try {
+        text = JSON.stringify(message)
+      } catch (cause) {
+        throw new InvalidStateError('message', 'it cannot be written as JSON', sessionId, cause)
+      }
+      if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
+      const time = this.#now()
+      const call = this.#call(nothing, sessionId, text.length)
+      this.#store.broadcast(call.slot, sessionId, text, time)
+      return this.#meter.ok(Method.broadcastToSession, began, unwrap(await call.promise))
+    } catch (error) {
+      throw this.#meter.failed(Method.broadcastToSession, began, error)
     }
-    if (text === undefined) throw new InvalidStateError('message', 'it is undefined', sessionId)
-    const now = this.#now()
-    const call = this.#call(nothing, sessionId, text.length)
-    this.#store.broadcast(call.slot, sessionId, text, now)
-    return unwrap(await call.promise)
+  }
+
+  metrics() {
+    return {
+      ...this.#meter.read(),
+      inFlight: this.#calls.inFlight,
+      conflicts: this.#conflicts,
+      retries: this.#retries,
+      reconnects: 0,
+      gaps: 0,
+      cacheHits: this.#cache?.hits ?? 0,
+      cacheMisses: this.#cache?.misses ?? 0,
+      callbacksBehind: 0,
+      callbacksBehindBytes: 0,
+    }
   }
 
   /** @param {(sessionId: string, state: any) => void} callback */

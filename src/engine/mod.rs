@@ -2,9 +2,11 @@
 //!
 //! - [`status`]: whether it can be reached.
 //! - [`subscription`]: what it tells of changes.
-//! - [`claims`]: what it does for a worker that moves records to a database.
+//! - [`claims`]: what it does for a worker that moves records to a database; `either`: the claims of one of
+//!   two kinds.
 
 pub mod claims;
+mod either;
 pub mod status;
 pub mod subscription;
 
@@ -24,7 +26,9 @@ use crate::keys::Keys;
 use crate::operation::Operation;
 use crate::operation::expiry::{Due, Expire};
 use crate::operation::names::{Namespace, Stream};
-use crate::operation::queue::{Append, Count, ReadJobs, ReadLetters, Remove, Revive, TakeJobs};
+use crate::operation::queue::{
+    Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
+};
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
 
 /// Executes one kind of operation.
@@ -66,6 +70,7 @@ pub trait Sessions:
 pub trait Records:
     Execute<Append>
     + Execute<Count>
+    + Execute<CountUnsettled>
     + Execute<ReadLetters>
     + Execute<Revive>
     + Execute<Remove>

@@ -16,7 +16,7 @@ use crate::engine::Engine as _;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::operation::replicas::Replicas;
-use crate::session::store::{Change, Deleted, Reason, Rule, Store, StoreOptions, Written};
+use crate::session::store::{Change, Deleted, Over, Reason, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one engine.
 #[napi]
@@ -162,6 +162,27 @@ impl NativeStore {
         let change = self.change(session_id, text, update_rule(expected), now_ms);
         let deadline = self.deadline_after(within_ms);
         self.store.write_by(change, deadline, |outcome| ticket.outcome(outcome.map(number_of)));
+    }
+
+    /// Writes an earlier state again, with the version `least` at least. `over` is the version that may be
+    /// stored; null where no session may be, negative where anything may. Done as an update.
+    #[napi]
+    pub fn restore(
+        &self,
+        slot: u32,
+        session_id: String,
+        text: String,
+        least: f64,
+        over: Option<f64>,
+        now_ms: f64,
+    ) {
+        let over = match over {
+            None => Over::Nothing,
+            Some(version) if version < 0.0 => Over::Anything,
+            Some(version) => Over::Version(version as u64),
+        };
+        let rule = Rule::Restore { least: least as u64, over };
+        self.write(slot, session_id, text, rule, now_ms);
     }
 
     fn deadline_after(&self, ms: u32) -> Instant {

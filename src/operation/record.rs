@@ -11,6 +11,8 @@ pub const UPDATED: &str = "session_updated";
 pub const DELETED: &str = "session_deleted";
 /// See [`CREATED`]. A record of this kind has no state.
 pub const EXPIRED: &str = "session_expired";
+/// See [`CREATED`].
+pub const RESTORED: &str = "session_restored";
 
 /// One change of a session, for the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -42,6 +42,11 @@ impl Lost {
     pub fn new(server: String, reason: impl Into<String>) -> Self {
         Self { server, reason: reason.into(), is_cluster: false }
     }
+
+    /// The reason, for whoever names `server` by itself. Another server is named with it.
+    pub fn reason_of(self, server: &str) -> String {
+        if self.server == server { self.reason } else { self.to_string() }
+    }
 }
 
 impl fmt::Display for Lost {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::ClientConfig;
 use tokio::time::Duration;
@@ -20,6 +21,8 @@ pub struct Options {
     pub(crate) login: Login,
     pub(crate) protocol: Protocol,
     pub(crate) expected: Expected,
+    /// Whether there ever was a connection to it. `None`: its owner has said where it is, not the cluster.
+    pub(crate) announced: Option<Arc<AtomicBool>>,
     /// Into how many partitions a cluster's sessions are divided. Default: as is written down in it, or
     /// else 64.
     pub(crate) partitions: Option<u16>,
@@ -80,6 +83,7 @@ impl Options {
             login,
             protocol: Protocol::Resp3,
             expected: Expected::Alone,
+            announced: None,
             partitions: None,
             connect_timeout: Duration::from_secs(2),
             stall_timeout: Duration::from_secs(2),
@@ -101,8 +105,10 @@ impl Options {
             | Place::Cluster { tls, .. } => tls.clone(),
             Place::Fixed(Address::Unix(_)) => None,
         };
+        let is_seed = self.seeds().is_some_and(|seeds| seeds.nodes.contains(&endpoint));
+        let announced = (!is_seed).then(Arc::default);
         let place = Place::Fixed(Address::Tcp { endpoint, tls });
-        Self { place, expected, ..self.clone() }
+        Self { place, expected, announced, ..self.clone() }
     }
 
     /// Whether it is known to be a cluster before a server has told.
@@ -182,13 +188,22 @@ impl Options {
         if let Place::Named { master, .. } = &self.place {
             master.reached();
         }
+        if let Some(was_reached) = &self.announced {
+            was_reached.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Adds to the reason why there is no connection what may be the cause.
     pub(crate) fn explained(&self, reason: String) -> String {
-        match &self.place {
-            Place::Named { master, .. } => master.explained(reason),
-            Place::Fixed(_) | Place::Cluster { .. } => reason,
+        if let Place::Named { master, .. } = &self.place {
+            return master.explained(reason);
+        }
+        match &self.announced {
+            Some(was_reached) if !was_reached.load(Ordering::Relaxed) => format!(
+                "{reason}; the cluster announces this address: if it cannot be reached from here, set \
+                 natMap"
+            ),
+            _ => reason,
         }
     }
 }

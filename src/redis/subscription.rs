@@ -174,7 +174,7 @@ impl<A: Audience> Task<A> {
     /// The server is a part of a cluster: listens to a node, to which all others pass on what is published.
     async fn turn_to_master(&mut self) {
         let mut changes = self.connection.map_changes();
-        connect(&self.connection, self.options.stall_timeout);
+        drop(connect(&self.connection, self.options.stall_timeout));
         loop {
             if let Some(master) = self.any_master() {
                 return self.turn_to(master);

@@ -17,7 +17,7 @@ use crate::keys::check_session_id;
 use crate::operation::names::{Namespace, Stream};
 pub use crate::operation::record::Reason;
 use crate::operation::record::new_id;
-pub use crate::operation::rule::Rule;
+pub use crate::operation::rule::{Over, Rule};
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
 pub use crate::operation::session::{Deleted, Documents, Written};
 
@@ -135,6 +135,11 @@ impl<E: Engine> Store<E> {
             && expected >= MAX_VERSION
         {
             return Err(Error::invalid("expectedVersion", NO_VERSION));
+        }
+        if let Rule::Restore { least, .. } = rule
+            && least >= MAX_VERSION
+        {
+            return Err(Error::invalid("version", NO_VERSION));
         }
         Draft::new(text, session_id, rule.stamp(), &iso_timestamp(now_ms))
     }

@@ -50,7 +50,7 @@ impl Entries {
         // By the engine's clock, unless a change told of the expiry.
         let at_ms = if event_type == EXPIRED { &0 } else { at_ms };
         format!(
-            "{id} {event_type} of {session_id:?} at {at_ms} {metadata:?}, first at {place:?}, {}: {state:?}",
+            "{id} {event_type} of {session_id:?} at {at_ms}, first at {place:?}, {}: {state:?}, {metadata:?}",
             if *is_write { "of a write" } else { "of no write" },
         )
     }

@@ -108,6 +108,11 @@ pub enum Demand {
     /// The version that was told last of this session, and so much more.
     Latest(u64),
     Version(u64),
+    /// To be restored, with this version at least, over whatever is there.
+    Restore(u64),
+    RestoreMissing(u64),
+    /// Over the version that was told last.
+    RestoreLatest(u64),
 }
 
 /// What a worker asks.
@@ -166,8 +171,13 @@ pub fn every_script() -> impl Iterator<Item = History> {
         ];
         let of_sessions =
             (0..3).map(|namespace| Session { namespace, id: 0 }).flat_map(|session| {
-                let demands =
-                    [Demand::Create, Demand::CreateIfAbsent, Demand::Latest(0), Demand::Any];
+                let demands = [
+                    Demand::Create,
+                    Demand::CreateIfAbsent,
+                    Demand::Latest(0),
+                    Demand::Any,
+                    Demand::Restore(1),
+                ];
                 let write = |demand| Op::Write(session, demand, Document::default());
                 demands.map(write).into_iter().chain([Op::Delete(session)])
             });
@@ -316,7 +326,14 @@ fn demand() -> impl Strategy<Value = Demand> {
         2 => Just(Demand::CreateIfAbsent),
         5 => prop_oneof![4 => Just(0), 2 => 1..3_u64].prop_map(Demand::Latest),
         1 => prop_oneof![0..4_u64, MAX_VERSION - 3..MAX_VERSION].prop_map(Demand::Version),
+        1 => least().prop_map(Demand::Restore),
+        1 => least().prop_map(Demand::RestoreMissing),
+        1 => least().prop_map(Demand::RestoreLatest),
     ]
+}
+
+fn least() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => 1..6_u64, 1 => MAX_VERSION - 3..MAX_VERSION]
 }
 
 fn task() -> impl Strategy<Value = Task> {

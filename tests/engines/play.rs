@@ -10,8 +10,8 @@ use synckairos_state::operation::batch::Batch;
 use synckairos_state::operation::expiry::Expire;
 use synckairos_state::operation::letter::{DeadLetterSelection, LetterPage, Revived};
 use synckairos_state::operation::queue::{Append, Count, ReadLetters, Remove, Revive};
-use synckairos_state::operation::record::Record;
-use synckairos_state::operation::rule::Rule;
+use synckairos_state::operation::record::{Reason, Record};
+use synckairos_state::operation::rule::{Over, Rule};
 use synckairos_state::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
 use tokio::sync::oneshot;
 
@@ -237,12 +237,14 @@ impl<'a, S: Side> Play<'a, S> {
                 let (text, now) = (document.text(&session_id), iso_timestamp(now_ms));
                 let draft = Draft::new(text, &session_id, rule.stamp(), &now).expect("a state");
                 let record_id = self.record_id(session.namespace);
-                let write = Write { session_id, draft, rule, record_id, reason: None, now_ms };
+                let reason = self.reason();
+                let write = Write { session_id, draft, rule, record_id, reason, now_ms };
                 Asked::Write(session.namespace, write)
             }
             Op::Delete(session) => {
                 let record_id = self.record_id(session.namespace);
-                let delete = Delete { session_id: id(session), record_id, reason: None, now_ms };
+                let reason = self.reason();
+                let delete = Delete { session_id: id(session), record_id, reason, now_ms };
                 Asked::Delete(session.namespace, delete)
             }
             Op::Touch(session) => {
@@ -261,7 +263,7 @@ impl<'a, S: Side> Play<'a, S> {
                     event_type: String::from("session_noted"),
                     at_ms: now_ms,
                     state: state.clone(),
-                    metadata: None,
+                    metadata: self.reason().and_then(|reason| reason.metadata),
                     position: None,
                     is_write: false,
                 };
@@ -304,6 +306,9 @@ impl<'a, S: Side> Play<'a, S> {
                 Rule::Locked { expected: (latest() + more).min(MAX_VERSION - 1) }
             }
             Demand::Version(expected) => Rule::Locked { expected },
+            Demand::Restore(least) => Rule::Restore { least, over: Over::Anything },
+            Demand::RestoreMissing(least) => Rule::Restore { least, over: Over::Nothing },
+            Demand::RestoreLatest(least) => Rule::Restore { least, over: Over::Version(latest()) },
         }
     }
 
@@ -313,6 +318,15 @@ impl<'a, S: Side> Play<'a, S> {
 
     fn record_id(&mut self, namespace: usize) -> Option<String> {
         self.history.setup.audited[namespace].then(|| self.new_record_id())
+    }
+
+    /// What the callers of some changes tell: nothing, an event, something else, or both.
+    fn reason(&self) -> Option<Box<Reason>> {
+        let number = self.record_ids.len();
+        let event_type = (number & 1 == 1).then(|| format!("event {number}"));
+        let metadata = (number & 2 == 2).then(|| format!(r#"{{"number":{number}}}"#));
+        let is_told = event_type.is_some() || metadata.is_some();
+        is_told.then(|| Box::new(Reason { event_type, metadata }))
     }
 
     fn new_record_id(&mut self) -> String {

@@ -1,15 +1,20 @@
-//! Stores a batch of records, all or none, exactly once: in PostgreSQL or in SQLite.
+//! Stores a batch of records, all or none, exactly once, in PostgreSQL or in SQLite; and reads what is
+//! stored.
 //!
 //! - [`fault`]: why a batch was not stored; decides what happens to its records.
 //! - `table`: the two tables, and what their columns can hold. `row`: a record as column values.
 //!   `canary`: records that are certainly valid.
+//! - [`history`]: what can be asked about the stored records. [`status`]: whether a database is ready
+//!   for the audit.
 //! - [`postgres`], [`sqlite`]: all that is of one database alone.
 
 mod canary;
 pub mod fault;
+pub mod history;
 pub mod postgres;
 mod row;
 pub mod sqlite;
+pub mod status;
 mod table;
 
 use std::collections::HashSet;
@@ -18,11 +23,13 @@ use serde::Deserialize;
 use tokio::time::{Duration, Instant, sleep};
 
 use self::fault::Fault;
+use self::history::{Answer, Question};
 use self::postgres::database::PostgresOptions;
 use self::postgres::sink::PostgresSink;
 use self::row::expiry;
 use self::sqlite::file::SqliteOptions;
 use self::sqlite::sink::SqliteSink;
+use self::status::Status;
 use crate::error::Result as CoreResult;
 use crate::operation::record::Record;
 
@@ -95,6 +102,22 @@ impl Sink {
         match self {
             Self::Postgres(sink) => sink.store(records).await,
             Self::Sqlite(sink) => sink.store(records).await,
+        }
+    }
+
+    /// Reads what is stored.
+    pub async fn ask(&self, question: Question) -> Result<Answer, Fault> {
+        match self {
+            Self::Postgres(sink) => sink.ask(question).await,
+            Self::Sqlite(sink) => sink.ask(question).await,
+        }
+    }
+
+    /// Whether the database has what the audit needs.
+    pub async fn status(&self) -> Result<Status, Fault> {
+        match self {
+            Self::Postgres(sink) => sink.status().await,
+            Self::Sqlite(sink) => sink.status().await,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::memory::contents::Contents;
 use crate::memory::moment::Moment;
 use crate::operation::names::Namespace;
 use crate::operation::record::{DELETED, UPDATED, new_id};
-use crate::operation::rule::Rule;
+use crate::operation::rule::{Over, Rule};
 use crate::operation::session::{
     Broadcast, Delete, Deleted, Documents, Get, GetMany, Touch, Write, Written,
 };
@@ -57,10 +57,30 @@ impl Apply for Write {
             (Rule::Locked { .. }, None) => return Err(Error::SessionNotFound { session_id }),
             (Rule::Locked { expected }, Some(stored)) if stored.version == expected => expected + 1,
             (Rule::Any, None) => draft.version.unwrap_or(0) + 1,
+            (Rule::Restore { over: Over::Version(_), .. }, None) => {
+                return Err(Error::SessionNotFound { session_id });
+            }
+            (Rule::Restore { least, .. }, None) => least,
+            (Rule::Restore { over: Over::Nothing, .. }, Some(_)) => {
+                return Err(Error::SessionExists { session_id });
+            }
+            (Rule::Restore { least, over: Over::Anything }, Some(stored)) => {
+                // One that is no version counts as none.
+                let next = (stored.version < MAX_VERSION).then_some(stored.version + 1);
+                next.unwrap_or(0).max(least)
+            }
             (_, Some(stored)) if stored.version >= MAX_VERSION => {
                 return Err(Error::Deserialization { session_id, raw: (*stored.document).into() });
             }
-            (Rule::Locked { expected }, Some(stored)) => {
+            (Rule::Restore { least, over: Over::Version(seen) }, Some(stored))
+                if stored.version == seen =>
+            {
+                least.max(seen + 1)
+            }
+            (
+                Rule::Locked { expected } | Rule::Restore { over: Over::Version(expected), .. },
+                Some(stored),
+            ) => {
                 let actual = stored.version;
                 return Err(Error::ConcurrentModification { session_id, expected, actual });
             }

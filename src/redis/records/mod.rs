@@ -22,7 +22,9 @@ pub use self::handle::RedisRecords;
 use crate::engine::{Execute, Records};
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::operation::queue::{Append, Count, ReadJobs, ReadLetters, Remove, Revive, TakeJobs};
+use crate::operation::queue::{
+    Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
+};
 
 impl Records for RedisRecords {
     fn direct(&self) -> Self {
@@ -47,7 +49,7 @@ macro_rules! execute {
 }
 
 execute!(Append => submit);
-execute!(Count, ReadLetters, Revive, Remove => everywhere);
+execute!(Count, CountUnsettled, ReadLetters, Revive, Remove => everywhere);
 
 impl Execute<ReadJobs> for RedisRecords {
     fn execute(

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::one_master::{Ears, Failed, Master, MasterId, Names, Order, Told};
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::{Event, Gap, Interest, Listening, Stored};
+use crate::error::{self, Error};
 use crate::keys::Keys;
 use crate::redis::connection::Connection;
 use crate::redis::greeting::Expected;
@@ -37,6 +38,8 @@ pub(super) struct AllMasters {
     /// Of the interest.
     number: u64,
     map_changes: watch::Receiver<()>,
+    /// What becomes of the first connection, from which the map comes. `None`: that was told.
+    connecting: Option<oneshot::Receiver<error::Result<()>>>,
     /// Whether the masters are not yet those of the map.
     is_stale: bool,
     /// Once it is known how many partitions there are.
@@ -99,6 +102,7 @@ impl AllMasters {
             status,
             interest: Interest::default(),
             number: 0,
+            connecting: None,
             is_stale: true,
             names: None,
             parts: Vec::new(),
@@ -136,6 +140,10 @@ impl AllMasters {
                     None
                 }
                 Some((master, told)) = self.told.recv() => self.heard(master, told),
+                reason = failure(&mut self.connecting), if self.connecting.is_some() => {
+                    self.connecting = None;
+                    reason.map(|reason| self.lost(reason))
+                }
                 () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => {
                     self.retry();
                     None
@@ -159,7 +167,7 @@ impl AllMasters {
         }
         if before == Interest::default() {
             (self.status)(Status::Connecting);
-            connect(&self.connection, self.options.stall_timeout);
+            self.connecting = Some(connect(&self.connection, self.options.stall_timeout));
         }
         (self.is_stale, self.is_whole) = (true, false);
         Listening::Later
@@ -229,6 +237,7 @@ impl AllMasters {
     /// Leaves all masters, and what they have told.
     fn leave(&mut self) {
         self.masters.clear();
+        self.connecting = None;
         (self.ears, self.told) = mpsc::channel(UNHEARD);
         self.lose(0..self.parts.len());
         (self.is_stale, self.retry_at) = (true, None);
@@ -289,6 +298,10 @@ impl AllMasters {
                 master.parts = parts;
                 master.order(self.interest, self.number);
             }
+        }
+        if owners.contains(&None) {
+            let reason = format!("{}: no master has some of the slots", self.options);
+            return Some(self.lost(reason));
         }
         has_lost.then(|| {
             let reason = format!("{}: sessions have moved to another master", self.options);
@@ -394,6 +407,14 @@ impl AllMasters {
     }
 }
 
+/// Why there is no connection, if there is none in time.
+async fn failure(connecting: &mut Option<oneshot::Receiver<error::Result<()>>>) -> Option<String> {
+    match connecting.as_mut()?.await {
+        Ok(Err(Error::Unavailable { reason })) => Some(reason),
+        _ => None,
+    }
+}
+
 impl Followed {
     fn order(&mut self, interest: Interest, number: u64) {
         self.ordered = number;
@@ -402,3 +423,6 @@ impl Followed {
         let _ = self.orders.send(Order::Listen { parts, interest, number });
     }
 }
+
+#[cfg(test)]
+mod tests;

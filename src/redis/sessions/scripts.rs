@@ -20,6 +20,7 @@ const CREATE: &str = include_str!("scripts/create.lua");
 const ABSENT: &str = include_str!("scripts/absent.lua");
 const LOCKED: &str = include_str!("scripts/locked.lua");
 const ANY: &str = include_str!("scripts/any.lua");
+const RESTORE: &str = include_str!("scripts/restore.lua");
 const STORE: &str = include_str!("scripts/store.lua");
 const DELETE: &str = include_str!("scripts/delete.lua");
 const EXPIRE: &str = include_str!("scripts/expire.lua");
@@ -30,6 +31,7 @@ pub(crate) struct Scripts {
     absent: Script,
     locked: Script,
     any: Script,
+    restore: Script,
     delete: Script,
     expire: Script,
 }
@@ -50,6 +52,7 @@ impl Scripts {
             absent: script(record::CREATED, &[ABSENT, STORE]),
             locked: script(record::UPDATED, &[VERSION, LOCKED, STORE]),
             any: script(record::UPDATED, &[VERSION, ANY, STORE]),
+            restore: script(record::RESTORED, &[VERSION, RESTORE, STORE]),
             delete: script(record::DELETED, &[DELETE]),
             expire: Script::new(&expire),
         }
@@ -62,6 +65,7 @@ impl Scripts {
             Rule::CreateIfAbsent => &self.absent,
             Rule::Locked { .. } => &self.locked,
             Rule::Any => &self.any,
+            Rule::Restore { .. } => &self.restore,
         }
     }
 
@@ -122,6 +126,7 @@ mod tests {
     use super::*;
     use crate::keys::AuditKeys;
     use crate::operation::names::Stream;
+    use crate::operation::rule::Over;
 
     fn namespace(session_prefix: &str) -> Namespace {
         let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
@@ -161,7 +166,13 @@ local BACKLOG_LIMIT = 7
 
     #[test]
     fn each_rule_and_each_namespace_has_scripts_of_its_own() {
-        let rules = [Rule::Create, Rule::CreateIfAbsent, Rule::Locked { expected: 1 }, Rule::Any];
+        let rules = [
+            Rule::Create,
+            Rule::CreateIfAbsent,
+            Rule::Locked { expected: 1 },
+            Rule::Any,
+            Rule::Restore { least: 1, over: Over::Anything },
+        ];
         let namespaces = ["session:", "other:"].map(scripts);
         let mut digests: Vec<&str> = namespaces
             .iter()

@@ -9,14 +9,18 @@ use tokio::time::{Duration, Instant};
 
 use super::super::canary::canaries;
 use super::super::fault::{Cause, Fault};
+use super::super::history::{Answer, Question};
 use super::super::row::{Row, Rows};
-use super::connection::within;
+use super::super::status::Status;
+use super::connection::{run, within};
 use super::database::PostgresOptions;
 use super::expiry;
+use super::history::answer;
 use super::migrate::MIGRATION;
-use super::pool::Pool;
+use super::pool::{Lease, Pool};
 use super::schema::Schema;
 use super::statement::statement;
+use super::status::status;
 use crate::error::Result as CoreResult;
 use crate::operation::record::Record;
 
@@ -58,7 +62,7 @@ struct CachedSchema {
 
 /// What came of a transaction: whether PostgreSQL refused it. An outer error means that the
 /// connection cannot be used again; no record is its cause.
-type Answer<T> = Result<Result<T, Fault>, Fault>;
+type Outcome<T> = Result<Result<T, Fault>, Fault>;
 
 /// The sessions that have expired by the records of a batch, and have no row.
 type Rowless = HashSet<String>;
@@ -113,11 +117,26 @@ impl PostgresSink {
             run(&mut lease, "COMMIT").await
         })
         .await;
-        match migrated {
-            Ok(()) => lease.give_back(),
-            Err(fault) => return Err(lease.explain(fault).of_database()),
-        }
-        Ok(())
+        ended(lease, migrated)
+    }
+
+    /// Reads what is stored.
+    pub async fn ask(&self, question: Question) -> Result<Answer, Fault> {
+        let mut lease = self.pool.acquire().await?;
+        let answered = within(BATCH_TIMEOUT, async {
+            let schema = Schema::read(&mut lease, &self.begin).await?;
+            answer(&mut lease, &self.begin, &schema, question).await
+        })
+        .await;
+        ended(lease, answered)
+    }
+
+    /// Whether the database has what the audit needs.
+    pub async fn status(&self) -> Result<Status, Fault> {
+        let mut lease = self.pool.acquire().await?;
+        let told = status(&mut lease, &self.begin, self.database());
+        let told = within(BATCH_TIMEOUT, told).await;
+        ended(lease, told)
     }
 
     /// Closes the connections and refuses further batches. Takes a limited time.
@@ -125,7 +144,7 @@ impl PostgresSink {
         self.pool.close().await;
     }
 
-    async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Answer<Rowless> {
+    async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Outcome<Rowless> {
         let cached = self.cached().clone().filter(|cached| cached.read_at.elapsed() < SCHEMA_TTL);
         let mut refusal = None;
         if let Some(cached) = &cached {
@@ -173,12 +192,23 @@ impl CachedSchema {
     }
 }
 
+/// Gives a connection back, unless what it was used for has failed.
+fn ended<T>(lease: Lease, outcome: Result<T, Fault>) -> Result<T, Fault> {
+    match outcome {
+        Ok(done) => {
+            lease.give_back();
+            Ok(done)
+        }
+        Err(fault) => Err(lease.explain(fault).of_database()),
+    }
+}
+
 /// Stores a batch in one transaction.
 async fn insert(
     connection: &mut PgConnection,
     cached: &CachedSchema,
     records: &[Record],
-) -> Answer<Rowless> {
+) -> Outcome<Rowless> {
     let rows = Rows::of(records, &cached.schema.tables).await;
     run(connection, &cached.begin).await?;
     let stored = match execute(connection, cached, rows).await {
@@ -200,7 +230,7 @@ async fn judge(
     cached: &CachedSchema,
     records: &[Record],
     fault: Fault,
-) -> Answer<Rowless> {
+) -> Outcome<Rowless> {
     if fault.cause == Cause::Database {
         return Ok(Err(fault));
     }
@@ -264,10 +294,4 @@ async fn execute(
         .fetch_all(connection)
         .await?;
     Ok(rowless.into_iter().collect())
-}
-
-/// Runs SQL as a simple query, without parameters and without preparing it.
-async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), Fault> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Stores records in SQLite: one batch after the other.
+//! The task that has the connection to SQLite: stores one batch after the other, and reads.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::super::fault::Fault;
+use super::super::history::{Answer, Question};
+use super::super::status::Status;
 use super::code::{BUSY, INTERNAL, database_fault};
 use super::file::{File, SqliteOptions};
 use super::writer::Writer;
@@ -40,6 +42,8 @@ pub struct SqliteSink {
 enum Request {
     Store(Vec<Record>, oneshot::Sender<Result<HashSet<String>, Fault>>),
     Migrate(oneshot::Sender<Result<(), Fault>>),
+    Ask(Question, oneshot::Sender<Result<Answer, Fault>>),
+    Status(oneshot::Sender<Result<Status, Fault>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -70,12 +74,22 @@ impl SqliteSink {
             return Ok(HashSet::new());
         }
         let records = records.to_vec();
-        self.ask(|answer| Request::Store(records, answer)).await
+        self.request(|answer| Request::Store(records, answer)).await
     }
 
     /// Creates the missing tables and their indexes.
     pub async fn migrate(&self) -> Result<(), Fault> {
-        self.ask(Request::Migrate).await
+        self.request(Request::Migrate).await
+    }
+
+    /// Reads what is stored.
+    pub async fn ask(&self, question: Question) -> Result<Answer, Fault> {
+        self.request(|answer| Request::Ask(question, answer)).await
+    }
+
+    /// Whether the database has what the audit needs.
+    pub async fn status(&self) -> Result<Status, Fault> {
+        self.request(Request::Status).await
     }
 
     /// Closes the file and refuses further batches. Takes a limited time.
@@ -89,7 +103,7 @@ impl SqliteSink {
         let _ = timeout(CLOSE_TIMEOUT, closing).await;
     }
 
-    async fn ask<T>(
+    async fn request<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, Fault>>) -> Request,
     ) -> Result<T, Fault> {
@@ -101,7 +115,7 @@ impl SqliteSink {
         };
         let waited = BATCH_TIMEOUT.as_secs();
         timeout(BATCH_TIMEOUT, asked).await.unwrap_or_else(|_| {
-            Err(database_fault(BUSY, &format!("nothing was stored within {waited} s"), &self.file))
+            Err(database_fault(BUSY, &format!("it did not answer within {waited} s"), &self.file))
         })
     }
 }
@@ -116,7 +130,13 @@ async fn serve(mut writer: Writer, file: String, mut requests: mpsc::Receiver<Re
             Request::Migrate(answer) if !answer.is_closed() => {
                 let _ = answer.send(caught(writer.migrate(), &file).await);
             }
-            Request::Store(..) | Request::Migrate(_) => {}
+            Request::Ask(question, answer) if !answer.is_closed() => {
+                let _ = answer.send(caught(writer.ask(&question), &file).await);
+            }
+            Request::Status(answer) if !answer.is_closed() => {
+                let _ = answer.send(caught(writer.status(), &file).await);
+            }
+            Request::Store(..) | Request::Migrate(_) | Request::Ask(..) | Request::Status(_) => {}
             Request::Close(closed) => {
                 requests.close();
                 writer.close().await;

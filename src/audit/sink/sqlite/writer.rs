@@ -1,4 +1,5 @@
-//! Writes a batch in one transaction, and decides whose fault a refusal is.
+//! The one connection of a sink: writes a batch in one transaction, and decides whose fault a refusal is;
+//! reads what is stored.
 
 use std::collections::HashSet;
 
@@ -6,12 +7,16 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::super::canary::canaries;
 use super::super::fault::{Cause, Fault};
+use super::super::history::{Answer, Question};
 use super::super::row::Rows;
+use super::super::status::Status;
 use super::super::table::Tables;
 use super::batch::insert;
 use super::code::is_busy;
 use super::file::{File, Opened};
+use super::history::answer;
 use super::statement::run;
+use super::status::status;
 use super::tables::{create_missing, lack, tables};
 use crate::operation::record::Record;
 
@@ -57,6 +62,28 @@ impl Writer {
             self.create_missing(&mut opened.connection).await.map_err(Fault::of_database);
         self.keep(opened, &migrated);
         migrated
+    }
+
+    /// Reads what is stored.
+    pub async fn ask(&mut self, question: &Question) -> Result<Answer, Fault> {
+        let mut opened = self.opened().await?;
+        let answered = match answer(&mut opened.connection, question).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(match self.lack(&mut opened.connection).await? {
+                Some(lack) => lack,
+                None => self.file.fault(&error),
+            }),
+        };
+        self.keep(opened, &answered);
+        answered
+    }
+
+    /// Whether the database has what the audit needs.
+    pub async fn status(&mut self) -> Result<Status, Fault> {
+        let mut opened = self.opened().await?;
+        let status = status(&mut opened.connection, &self.file).await;
+        self.keep(opened, &status);
+        status
     }
 
     /// Ends the connection, and SQLite's thread with it.
