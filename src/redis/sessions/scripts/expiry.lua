@@ -3,7 +3,7 @@
 -- All of it or nothing, in the order of announce.lua.
 --
 -- `expiries`  the key of a sorted set: which sessions are to be told of when they expire, each by the time
---             at which to look at it, milliseconds by Redis' clock; 0: at once
+--             at which to look at it, milliseconds by Redis' clock
 -- `stream`    the audit stream; nil: there is no audit
 -- `id`        of the audit record
 -- `at`        the time of the record, milliseconds

@@ -24,11 +24,16 @@ local function announce(answer, key, document, now, stream, record_at)
   -- Noted for too late is a session whose TTL was longer before.
   local notes = document and not (noted and tonumber(noted) <= now + TTL * 1000)
   local forgets = noted and not document
-  if notes then check_right('ZADD', expiries, 'XX', '0', '') end
+  local ends
+  if notes then
+    check_right('ZADD', expiries, 'XX', '0', '')
+    local time = redis.call('TIME') -- Not `now`: the clock of an instance may be wrong.
+    ends = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + TTL * 1000)
+  end
   if forgets then check_right('ZREM', expiries, '') end
   local failed = announce_change(answer, key, document, now, stream, record_at)
   if failed then return failed end
-  if notes then redis.call('ZADD', expiries, '0', session_id) end
+  if notes then redis.call('ZADD', expiries, ends, session_id) end
   if forgets then redis.call('ZREM', expiries, session_id) end
 end
 
