@@ -72,12 +72,15 @@ export {
 export {
   type AuditRecord,
   type BullMQAdoption,
+  type DatabaseStatus,
   type DatabaseTlsOptions,
   DBWriteQueue,
   type DBWriteQueueEvents,
   type DBWriteQueueMetrics,
   type DBWriteQueueOptions,
   type DeadLetter,
+  type HistoryEvent,
+  type StateChange,
 } from './state/DBWriteQueue.js'
 export type { Health } from './state/health.js'
 export type {
@@ -91,6 +94,8 @@ export {
   type ChangeOptions,
   RedisStateManager,
   type RedisStateManagerOptions,
+  type RestoreCounts,
+  type RestoreOptions,
   type SessionCacheOptions,
   type WriteQueue,
 } from './state/RedisStateManager.js'

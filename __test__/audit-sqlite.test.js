@@ -231,6 +231,23 @@ describe('what is wrong with the file holds the records up, and is told once', (
   }, 30_000)
 
   const onRoot = process.getuid?.() === 0 && process.platform === 'linux' ? test : test.skip
+  onRoot('its user may not write it', async () => {
+    await (await migrated({ worker: false })).close()
+    fs.chmodSync(file.path, 0o444)
+    fs.chmodSync(file.directory, 0o777)
+    const source = `
+      const { DBWriteQueue } = require('./index.js')
+      const options = { worker: false, databaseUrl: ${JSON.stringify(file.url)} }
+      const queue = new DBWriteQueue('memory:', options)
+      queue.databaseStatus().then((status) => {
+        console.log(JSON.stringify(status.missingRights))
+        return queue.close()
+      })`
+    const nobody = { uid: 65_534, gid: 65_534, cwd: path.join(__dirname, '..') }
+    const told = execFileSync(process.execPath, ['-e', source], { ...nobody, encoding: 'utf8' })
+    expect(JSON.parse(told)).toEqual([`write to ${file.path}`])
+  })
+
   onRoot(
     'its disk is full',
     async () => {

@@ -208,6 +208,167 @@ test('a master dies under load: what was acknowledged is stored once', async () 
   expect([...acknowledged].filter((one) => !stored.includes(one))).toEqual([])
 }, 120_000)
 
+/** By the session in whose records they are: the node that has the partition, and its slot. */
+async function placesOf(ids) {
+  const places = new Map()
+  for (const node of await group.masters()) {
+    const client = node.client()
+    for (const key of await client.keys(`synckairos:audit:{*}:${audit.queueName}:stream`)) {
+      const slot = await client.cluster('KEYSLOT', key)
+      for (const [, fields] of await client.xrange(key, '-', '+')) {
+        places.set(fields[fields.indexOf('session') + 1], { node, slot })
+      }
+    }
+    client.disconnect()
+  }
+  return ids.map((id) => places.get(id))
+}
+
+/** How many records the streams of all masters hold. */
+async function left() {
+  const lengths = (await group.masters()).map(async (node) => {
+    const client = node.client()
+    const keys = await client.keys(`synckairos:audit:{*}:${audit.queueName}:stream`)
+    const all = await Promise.all(keys.map((key) => client.xlen(key)))
+    client.disconnect()
+    return all.reduce((a, b) => a + b, 0)
+  })
+  return (await Promise.all(lengths)).reduce((a, b) => a + b, 0)
+}
+
+/** The master of what the queue has once for all partitions. */
+const home = async () => group.masterOf(await cluster.cluster('KEYSLOT', base()))
+
+test('a master that stands still holds up no record of another', async () => {
+  const patient = await ClusterGroup.start({ masters: 3, replicas: 0, nodeTimeoutMs: 60_000 })
+  const others = [group, cluster]
+  group = patient
+  cluster = patient.client()
+  let victim
+  try {
+    const queue = queueOf({ worker: false })
+    await queue.migrate()
+    const states = Array.from({ length: 60 }, () => running())
+    for (const state of states) await queue.queueWrite(state.session_id, state, 'first')
+    const places = await placesOf(states.map(({ session_id }) => session_id))
+    const [first] = await patient.masters()
+    const its = await home()
+    victim = its === first ? (await patient.masters())[1] : first
+    const alive = states.filter((_, n) => places[n].node !== victim)
+    const worker = queueOf()
+    await until(() => areShared(1), 20_000)
+    await queue.drained()
+    victim.pause()
+    let completed
+    worker.on('completed', () => completed?.())
+    const [times, began] = [[], performance.now()]
+    while (performance.now() - began < 15_000) {
+      const state = alive[times.length % alive.length]
+      const asked = performance.now()
+      const stored = new Promise((resolve) => {
+        completed = resolve
+      })
+      await queue.queueWrite(state.session_id, state, 'later')
+      await stored
+      times.push({ at: asked - began, took: performance.now() - asked })
+      await sleep(20)
+    }
+    // A connection that does not answer any more is waited for once.
+    const late = times.filter(({ at, took }) => at > 5000 && took > 1000)
+    expect(late).toEqual([])
+    victim.resume()
+    await queue.drained()
+  } finally {
+    victim?.resume()
+    await audit.close()
+    await patient.stop()
+    ;[group, cluster] = others
+  }
+}, 90_000)
+
+test('a slot that moves for long holds up no record of another', async () => {
+  const queue = queueOf({ worker: false, commandTimeoutMs: 60_000 })
+  await queue.migrate()
+  const states = Array.from({ length: 60 }, () => running())
+  const changes = []
+  const writeAll = async (all, eventType) => {
+    for (const { session_id: id } of all) changes.push(`${id} ${eventType} 1`)
+    await Promise.all(all.map((state) => queue.queueWrite(state.session_id, state, eventType)))
+  }
+  await writeAll(states, 'first')
+  const places = await placesOf(states.map(({ session_id }) => session_id))
+  const [{ node: from, slot }] = places
+  const to = (await group.masters()).find((node) => node !== from)
+  const [its, others] = [true, false].map((is) =>
+    states.filter((_, n) => (places[n].slot === slot) === is),
+  )
+  const setSlot = async (node, ...words) => {
+    const client = node.client()
+    await client.call('CLUSTER', 'SETSLOT', slot, ...words)
+    client.disconnect()
+  }
+  const idOf = async (node) => {
+    const client = node.client()
+    return client.call('CLUSTER', 'MYID').finally(() => client.disconnect())
+  }
+  const [source, target] = await Promise.all([from, to].map(idOf))
+  await setSlot(to, 'IMPORTING', source)
+  await setSlot(from, 'MIGRATING', target)
+  try {
+    queueOf()
+    for (const eventType of ['second', 'third']) {
+      // Its own records are stored, too, and stay: they cannot be settled.
+      await until(async () => (await left()) === its.length, 10_000)
+      await writeAll(others, eventType)
+      await sleep(2500)
+    }
+    await until(async () => (await left()) === its.length, 10_000)
+    const rows = await audit.rows('SELECT id FROM sync_events')
+    expect(rows).toHaveLength(changes.length)
+  } finally {
+    for (const node of [from, to]) await setSlot(node, 'STABLE')
+  }
+  await writeAll(its, 'last')
+  await queue.drained()
+  await expectOnce(queue, changes)
+}, 90_000)
+
+test('a worker that may not do its work says so', async () => {
+  const rights = ['on', '>secret', '~*', '&*', '+@all', '-xgroup']
+  for (const node of group.nodes) {
+    const client = node.client()
+    await client.acl('SETUSER', 'clerk', ...rights)
+    client.disconnect()
+  }
+  const queue = queueOf({ url: url().replace('//', '//clerk:secret@') })
+  const errors = []
+  queue.on('error', (error) => errors.push(error))
+  await until(() => errors.some(({ message }) => /NOPERM/.test(message)), 10_000)
+})
+
+test('whoever waits until all is stored costs Redis little', async () => {
+  const queue = queueOf({ worker: false })
+  await queue.migrate()
+  const state = running()
+  await queue.queueWrite(state.session_id, state, 'x')
+  const drained = queue.drained()
+  const scripts = async () => {
+    const masters = await group.masters()
+    const calls = masters.map(async (node) => {
+      const client = node.client()
+      const info = await client.info('commandstats')
+      client.disconnect()
+      return Number(/cmdstat_evalsha:calls=(\d+)/.exec(info)?.[1] ?? 0)
+    })
+    return (await Promise.all(calls)).reduce((a, b) => a + b, 0)
+  }
+  const before = await scripts()
+  await sleep(1000)
+  expect((await scripts()) - before).toBe(0)
+  queueOf()
+  await drained
+})
+
 test('dead letters of all partitions have one order, and are retried and removed everywhere', async () => {
   await audit.deploy()
   const queue = queueOf()

@@ -5,58 +5,43 @@
 
 const { ClusterGroup } = require('./harness/cluster.js')
 const { ClusterMasters } = require('./harness/cluster-masters.js')
-const { Load } = require('./harness/load.js')
-const { PostgresServer } = require('./harness/postgres.js')
+const { LoadedGroup } = require('./harness/loaded-group.js')
 
-let postgres
-let group
+const loaded = LoadedGroup.use(ClusterGroup, ClusterMasters)
 
-beforeAll(async () => {
-  postgres = await PostgresServer.start()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  group = await ClusterGroup.start()
-}, 30_000)
-afterEach(() => group.stop())
-
-/** `fault` is passed the servers as well. */
-function run(name, fault) {
-  const servers = new ClusterMasters(group)
-  return Load.run(name, { servers, postgres, lost: 0 }, (hasGoneOn) => fault(hasGoneOn, servers))
-}
+const run = (name, fault) => loaded.run(name, { lost: 0 }, fault)
 
 test('slots are moved to another master and back', async () => {
   await run('slots that move', async (hasGoneOn, servers) => {
-    const [first, second] = group.nodes
+    const [first, second] = loaded.group.nodes
     const slots = await servers.slotsWithSessions(first)
     expect(slots.length).toBeGreaterThan(0)
     for (const to of [second, first, second, first]) {
-      await group.moveSlots(slots, to)
+      await loaded.group.moveSlots(slots, to)
       await hasGoneOn()
     }
-    await group.settled()
+    await loaded.group.settled()
   })
 }, 60_000)
 
 test('a node is added, is given slots, is emptied and is removed', async () => {
   await run('a node that comes and goes', async (hasGoneOn, servers) => {
-    const slots = await servers.slotsWithSessions(group.nodes[0])
-    const node = await group.addNode()
-    await group.moveSlots(slots, node)
-    await group.settled()
+    const slots = await servers.slotsWithSessions(loaded.group.nodes[0])
+    const node = await loaded.group.addNode()
+    await loaded.group.moveSlots(slots, node)
+    await loaded.group.settled()
     await hasGoneOn()
     expect(await servers.slotsWithSessions(node)).toEqual(slots)
-    await group.removeNode(node)
+    await loaded.group.removeNode(node)
   })
 }, 60_000)
 
 test('each master in turn is killed and started again at once', async () => {
   await run('masters that are restarted in turn', async (hasGoneOn) => {
-    for (const master of group.nodes.slice(0, 3)) {
+    for (const master of loaded.group.nodes.slice(0, 3)) {
       await master.kill()
       await master.up()
-      await group.settled()
+      await loaded.group.settled()
       await hasGoneOn()
     }
   })

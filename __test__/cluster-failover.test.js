@@ -4,8 +4,7 @@
 
 const { ClusterGroup } = require('./harness/cluster.js')
 const { ClusterMasters } = require('./harness/cluster-masters.js')
-const { Load } = require('./harness/load.js')
-const { PostgresServer } = require('./harness/postgres.js')
+const { LoadedGroup } = require('./harness/loaded-group.js')
 const { sleep, until } = require('./harness/until.js')
 
 const FAILOVERS = 10
@@ -17,28 +16,15 @@ const ALONE_MS = 500
 /** What the load is to be: writes wait for a replica, so none that is acknowledged is lost. */
 const REPLICATED = { lost: 0, options: { replicas: { count: 1 } } }
 
-let postgres
-let group
-
-beforeAll(async () => {
-  postgres = await PostgresServer.start()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  group = await ClusterGroup.start()
-}, 30_000)
-afterEach(() => group.stop())
-
-const run = (name, setting, fault) =>
-  Load.run(name, { servers: new ClusterMasters(group), postgres, ...setting }, fault)
+const loaded = LoadedGroup.use(ClusterGroup, ClusterMasters)
 
 /** Resolves when another node has a slot of this master. */
 const replaced = (master, slot) =>
-  until(async () => (await group.masterOf(slot).catch(() => master)) !== master, 20_000)
+  until(async () => (await loaded.group.masterOf(slot).catch(() => master)) !== master, 20_000)
 
 /** The replica of this master hears nothing from it any more, as it gives a wrong password. */
 async function part(master) {
-  const [replica] = await group.replicasOf(master)
+  const [replica] = await loaded.group.replicasOf(master)
   const client = replica.client()
   await client.config('SET', 'masterauth', 'wrong')
   await client.client('KILL', 'TYPE', 'master')
@@ -52,14 +38,14 @@ describe('a master is killed whose replica was behind', () => {
   ])(
     '%s',
     async (what, setting) => {
-      await run(`a killed master of a cluster, ${what}`, setting, async () => {
-        const master = await group.masterOf(0)
+      await loaded.run(`a killed master of a cluster, ${what}`, setting, async () => {
+        const master = await loaded.group.masterOf(0)
         await part(master)
         await sleep(ALONE_MS)
         await master.kill()
         await replaced(master, 0)
         await master.up()
-        await group.settled()
+        await loaded.group.settled()
       })
     },
     60_000,
@@ -73,12 +59,12 @@ describe('a master stands still, is replaced, and goes on as if it were the mast
   ])(
     '%s',
     async (what, setting) => {
-      await run(`a master of a cluster that stood still, ${what}`, setting, async () => {
-        const master = await group.masterOf(0)
+      await loaded.run(`a master of a cluster that stood still, ${what}`, setting, async () => {
+        const master = await loaded.group.masterOf(0)
         master.pause()
         await replaced(master, 0)
         master.resume()
-        await group.settled()
+        await loaded.group.settled()
       })
     },
     60_000,
@@ -86,9 +72,9 @@ describe('a master stands still, is replaced, and goes on as if it were the mast
 })
 
 test(`${FAILOVERS} planned failovers in a row`, async () => {
-  await run(`${FAILOVERS} planned failovers in a cluster`, {}, async (hasGoneOn) => {
+  await loaded.run(`${FAILOVERS} planned failovers in a cluster`, {}, async (hasGoneOn) => {
     for (let n = 0; n < FAILOVERS; n++) {
-      await group.failover(await group.masterOf(SLOTS[n % SLOTS.length]))
+      await loaded.group.failover(await loaded.group.masterOf(SLOTS[n % SLOTS.length]))
       await hasGoneOn()
     }
   })

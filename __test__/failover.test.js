@@ -2,26 +2,15 @@
 
 // A master that is replaced by Sentinel, under load.
 
-const { Load } = require('./harness/load.js')
+const { LoadedGroup } = require('./harness/loaded-group.js')
 const { OneMaster } = require('./harness/one-master.js')
-const { PostgresServer } = require('./harness/postgres.js')
 const { SentinelGroup } = require('./harness/sentinel.js')
 const { until } = require('./harness/until.js')
 
-let postgres
-let group
-
-beforeAll(async () => {
-  postgres = await PostgresServer.start()
-})
-afterAll(() => postgres.stop())
-beforeEach(async () => {
-  group = await SentinelGroup.start()
-})
-afterEach(() => group.stop())
+const loaded = LoadedGroup.use(SentinelGroup, OneMaster)
 
 /** Resolves when the sentinels name another master than this one. */
-const replaced = (master) => until(async () => (await group.master()) !== master, 20_000)
+const replaced = (master) => until(async () => (await loaded.group.master()) !== master, 20_000)
 
 describe('the master is killed', () => {
   test.each([
@@ -30,18 +19,14 @@ describe('the master is killed', () => {
   ])(
     '%s',
     async (what, setting) => {
-      await Load.run(
-        `a killed master, ${what}`,
-        { servers: new OneMaster(group), postgres, ...setting },
-        async () => {
-          const master = await group.master()
-          await master.kill()
-          await replaced(master)
-          await group.settled()
-          await master.up()
-          await group.settled()
-        },
-      )
+      await loaded.run(`a killed master, ${what}`, setting, async () => {
+        const master = await loaded.group.master()
+        await master.kill()
+        await replaced(master)
+        await loaded.group.settled()
+        await master.up()
+        await loaded.group.settled()
+      })
     },
     60_000,
   )
@@ -56,13 +41,13 @@ describe('the master stands still, is replaced, and goes on as if it were the ma
     '%s',
     async (when, setting, hasToSettle) => {
       const name = `a master that stood still and goes on ${when}`
-      await Load.run(name, { servers: new OneMaster(group), postgres, ...setting }, async () => {
-        const master = await group.master()
+      await loaded.run(name, setting, async () => {
+        const master = await loaded.group.master()
         master.pause()
         await replaced(master)
-        if (hasToSettle) await group.settled()
+        if (hasToSettle) await loaded.group.settled()
         master.resume()
-        await group.settled()
+        await loaded.group.settled()
       })
     },
     60_000,

@@ -1,8 +1,7 @@
 'use strict'
 
 const { createRedisClient } = require('..')
-const { ManagedServer } = require('./harness/managed.js')
-const { Managers } = require('./harness/managers.js')
+const { ManagedRedis } = require('./harness/managed-redis.js')
 const { TcpProxy } = require('./harness/proxy.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer, freePort } = require('./harness/redis.js')
@@ -11,28 +10,9 @@ const { until } = require('./harness/until.js')
 
 const RESP2 = ['HELLO', 'CLIENT', 'CONFIG']
 
-const managers = new Managers()
-let server
-let redis
-/** @type {ManagedServer[]} */
-const proxies = []
-
-beforeAll(async () => {
-  server = await RedisServer.start()
-  redis = server.client()
-})
-afterAll(() => server.stop())
-afterEach(async () => {
-  await managers.close()
-  await Promise.all(proxies.splice(0).map((proxy) => proxy.stop()))
-  await redis.flushall()
-})
-
-async function managed(options, target = server.port) {
-  const proxy = await ManagedServer.start(target, options)
-  proxies.push(proxy)
-  return proxy
-}
+const servers = ManagedRedis.use()
+const { managers } = servers
+const managed = (options, target) => servers.start(options, target)
 
 /** A manager behind a proxy, what it hears of updates, and what it tells its logger. */
 async function subscriber(url) {
@@ -50,7 +30,7 @@ const gaps = ({ told }) => told.warn.map(({ gap }) => gap).filter(Boolean)
 
 /** What is heard of a session that was changed while it was re-read after a gap, when `held` is held up. */
 async function changedMeanwhile(refuses, held) {
-  const writer = managers.open(server.url)
+  const writer = managers.open(servers.server.url)
   const state = await createdBy(writer)
   const { session_id: id } = state
   let changed
@@ -73,8 +53,7 @@ async function changedMeanwhile(refuses, held) {
 
 describe('a subscription in RESP2', () => {
   test('listens where a server answers HELLO 3 in RESP2, as it speaks nothing else', async () => {
-    const proxy = await TcpProxy.start(server.port)
-    proxies.push(proxy)
+    const proxy = servers.keep(await TcpProxy.start(servers.server.port))
     proxy.rewritten = (words) => (/^hello$/i.test(words[0]) && words[1] ? ['HELLO', '2'] : words)
     const { manager, heard, logger } = await subscriber(proxy.url)
     const { session_id: id } = await createdBy(manager)
@@ -89,7 +68,7 @@ describe('a subscription in RESP2', () => {
   test('that was cut is told of what changed meanwhile, once', async () => {
     const proxy = await managed({ refuses: RESP2 })
     const { heard, logger } = await subscriber(proxy.url)
-    const writer = managers.open(server.url)
+    const writer = managers.open(servers.server.url)
     const [updated, deleted, untouched] = [
       await createdBy(writer),
       await createdBy(writer),
@@ -102,7 +81,7 @@ describe('a subscription in RESP2', () => {
     await until(() => logger.told.warn.some(({ reason }) => reason !== undefined))
     await writer.updateSession(updated.session_id, updated)
     await writer.deleteSession(deleted.session_id)
-    proxy.target = server.port
+    proxy.target = servers.server.port
     await until(() => gaps(logger).length === 1)
     await writer.updateSession(untouched.session_id, untouched)
     await until(() => of(heard, untouched.session_id).length > 0)
@@ -117,7 +96,7 @@ describe('a subscription in RESP2', () => {
   test('that is cut again and again under load hears no version that is older than one before, and the last', async () => {
     const proxy = await managed({ refuses: RESP2, ageMs: 150 })
     const { heard, logger } = await subscriber(proxy.url)
-    const writer = managers.open(server.url)
+    const writer = managers.open(servers.server.url)
     const states = Array.from({ length: 20 }, () => makeState())
     await Promise.all(states.map((state) => writer.createSession(state)))
     const deadline = performance.now() + 20_000
@@ -137,7 +116,7 @@ describe('a subscription in RESP2', () => {
   test('of a user that may not publish is caught up with by the next update', async () => {
     const proxy = await managed({ refuses: [...RESP2, 'PUBLISH', 'EVAL'] })
     const { heard, logger } = await subscriber(proxy.url)
-    const writer = managers.open(server.url)
+    const writer = managers.open(servers.server.url)
     const state = await createdBy(writer)
     await until(() => heard.length === 1)
     proxy.cut()
@@ -155,11 +134,11 @@ describe('a subscription in RESP2', () => {
     client.on('pmessage', (...message) => heard.push(message))
     await client.subscribe('a', 'b')
     await client.psubscribe('p*')
-    await redis.publish('a', '1')
-    await redis.publish('pq', '2')
+    await servers.redis.publish('a', '1')
+    await servers.redis.publish('pq', '2')
     await client.unsubscribe('a')
-    await redis.publish('a', '3')
-    await redis.publish('b', 'message') // A word that begins other lists.
+    await servers.redis.publish('a', '3')
+    await servers.redis.publish('b', 'message') // A word that begins other lists.
     await until(() => heard.length === 3)
     expect(heard).toEqual([
       ['a', '1'],
@@ -168,7 +147,7 @@ describe('a subscription in RESP2', () => {
     ])
     await client.unsubscribe()
     await client.punsubscribe()
-    await until(async () => (await redis.pubsub('CHANNELS')).length === 0)
+    await until(async () => (await servers.redis.pubsub('CHANNELS')).length === 0)
   })
 
   test('leaves no connection behind', async () => {

@@ -2,8 +2,7 @@
 
 const { OutcomeUnknownError, createRedisClient } = require('..')
 const { startScript } = require('./harness/child.js')
-const { ManagedServer } = require('./harness/managed.js')
-const { Managers } = require('./harness/managers.js')
+const { ManagedRedis } = require('./harness/managed-redis.js')
 const { TcpProxy } = require('./harness/proxy.js')
 const { recordingLogger } = require('./harness/recording-logger.js')
 const { RedisServer } = require('./harness/redis.js')
@@ -13,28 +12,9 @@ const { sleep, until } = require('./harness/until.js')
 
 const ALL = ['HELLO', 'CLIENT', 'CONFIG']
 
-const managers = new Managers()
-let server
-let redis
-/** @type {ManagedServer[]} */
-const proxies = []
-
-beforeAll(async () => {
-  server = await RedisServer.start(['--appendonly', 'yes', '--appendfsync', 'always'])
-  redis = server.client()
-})
-afterAll(() => server.stop())
-afterEach(async () => {
-  await managers.close()
-  await Promise.all(proxies.splice(0).map((proxy) => proxy.stop()))
-  await redis.flushall()
-})
-
-async function managed(options, target = server.port) {
-  const proxy = await ManagedServer.start(target, options)
-  proxies.push(proxy)
-  return proxy
-}
+const servers = ManagedRedis.use(['--appendonly', 'yes', '--appendfsync', 'always'])
+const { managers } = servers
+const managed = (options, target) => servers.start(options, target)
 
 const open = (proxy, options) => managers.open(proxy.url, options)
 
@@ -109,7 +89,7 @@ describe('a server that does not know HELLO', () => {
   })
 
   test('and is a replica is not used', async () => {
-    const replica = await RedisServer.start(['--replicaof', '127.0.0.1', server.port])
+    const replica = await RedisServer.start(['--replicaof', '127.0.0.1', servers.server.port])
     try {
       const proxy = await managed({ refuses: ['HELLO'] }, replica.port)
       const error = await refusalOf(() => clientOf(proxy.url, { commandTimeoutMs: 500 }).get('x'))
@@ -137,7 +117,8 @@ describe('where there can be no fence', () => {
       await manager.updateSession(state.session_id, state)
       line.mode = 'swallow'
       const update = manager.updateSession(state.session_id, state).then(() => 'done', String)
-      const stored = async () => JSON.parse(await redis.get(`session:${state.session_id}`)).version
+      const stored = async () =>
+        JSON.parse(await servers.redis.get(`session:${state.session_id}`)).version
       await until(async () => (await stored()) === 3)
       line.mode = 'pass'
       lose(line)
@@ -213,7 +194,7 @@ describe('a cache, where Redis does not tell of changes', () => {
     const { session_id: id } = await createdBy(manager)
     for (let version = 2; version <= 5; version++) {
       const state = makeState({ session_id: id, version })
-      await redis.set(`session:${id}`, JSON.stringify(state))
+      await servers.redis.set(`session:${id}`, JSON.stringify(state))
       expect(await manager.getSession(id)).toMatchObject({ version })
     }
     const told = logger.told.warn.filter(({ message }) => /CLIENT TRACKING/.test(message))
@@ -267,14 +248,14 @@ describe('a connection that is cut', () => {
   })
 
   test('and has something to answer is told, as are attempts that fail', async () => {
-    const proxy = await TcpProxy.start(server.port)
+    const proxy = await TcpProxy.start(servers.server.port)
     try {
       const client = clientOf(proxy.url)
       const errors = []
       client.on('error', (error) => errors.push(error.message))
       await client.ping()
       const blocked = client.blpop('list', 5).catch(() => {})
-      await until(async () => /cmd=blpop/.test(await redis.client('LIST')))
+      await until(async () => /cmd=blpop/.test(await servers.redis.client('LIST')))
       proxy.reset()
       await blocked
       await until(() => errors.length === 1)

@@ -227,6 +227,85 @@ export interface DeadLetter<S extends SessionFields = DefaultState> {
 }
 
 /**
+ * An event of a session: a row of `sync_events`.
+ *
+ * @example
+ * const events: HistoryEvent[] = await queue.history('game-1')
+ * for (const { id, version, eventType, at, actor, metadata, ...event } of events) {
+ *   console.log(at.toISOString(), id, eventType, 'version', version, 'by', actor, metadata)
+ *   console.log(event.participantId, event.timeRemainingMs, event.changes?.length)
+ * }
+ */
+export interface HistoryEvent {
+  /** A UUID (version 7): the primary key of the row. */
+  id: string
+  /** The version of the state. Null for an event without a state: a deletion, or an expiry. */
+  version: number | null
+  /** `'session_created'`, `'session_updated'`, `'session_deleted'`, `'session_restored'`, or the service's own. */
+  eventType: string
+  /** The time of the change, by the clock of the instance that made it. */
+  at: Date
+  /** Who made the change: the option `actor` of the call. Null if the call did not tell. */
+  actor: string | null
+  /** The option `metadata` of the call. Also values of the state that did not fit their columns. */
+  metadata: Record<string, unknown>
+  /** The active participant after the change. */
+  participantId: string | null
+  /** The remaining time of the active participant, in milliseconds. */
+  timeRemainingMs: number | null
+  /**
+   * What differs from the version before. Null for an event without a state, for the first version of a
+   * session, and if the audit does not have the version before.
+   */
+  changes: StateChange[] | null
+}
+
+/**
+ * A value that a change of a session has changed. The values are as in JSON: a date is text.
+ *
+ * @example
+ * const [event] = await queue.history('game-1', { limit: 1 })
+ * const changes: StateChange[] = event?.changes ?? []
+ * for (const { path, from, to } of changes) console.log(path, from, '→', to)
+ */
+export interface StateChange {
+  /** Where the value is, such as `participants[0].time_remaining_ms`. */
+  path: string
+  /** The value before. Undefined if the state did not have it. */
+  from: unknown
+  /** The value after. Undefined if the state does not have it any more. */
+  to: unknown
+}
+
+/**
+ * The database of a queue, as its user sees it.
+ *
+ * @example
+ * const status: DatabaseStatus = await queue.databaseStatus()
+ * console.log(status.database, status.version, `${status.roundTripMs} ms away`)
+ * console.log('clock skew', status.now.getTime() - Date.now(), 'ms')
+ * if (status.missingTables.length > 0) await queue.migrate()
+ * for (const right of status.missingRights) console.log('GRANT', right)
+ */
+export interface DatabaseStatus {
+  /** `host:port/database`, or `sqlite:` and the path. */
+  database: string
+  /** The version of PostgreSQL or SQLite. */
+  version: string
+  /** The time by the database's clock. */
+  now: Date
+  /** How long the database took to answer one query, in milliseconds. */
+  roundTripMs: number
+  /** The tables of the audit that do not exist: `migrate()` creates them. */
+  missingTables: string[]
+  /**
+   * The rights that the audit needs and that the user lacks, such as `INSERT on sync_events`. Of tables that
+   * exist.
+   */
+  missingRights: string[]
+}
+
+/**
  * The result of `adoptBullMQ`.
  *
  * @example
@@ -407,6 +486,50 @@ export declare class DBWriteQueue
    * @example await queue.adoptBullMQ() // { adopted: 1204, skipped: [] }
    */
   adoptBullMQ(from?: { queueName?: string; prefix?: string }): Promise<BullMQAdoption>
+
+  /**
+   * Reads the events of a session from the database, the newest first, by the clocks of the instances that
+   * made the changes. Records that wait in Redis are not there yet: await `drained()` to see all. The
+   * call reads one state more than it returns events, for the `changes` of the oldest event.
+   * @param page.limit how many events to read, from 1 to 1000. Default 50.
+   * @param page.before the id of an event, or a date: reads only older events. Default: from the newest.
+   * @throws {DatabaseError} if the database refuses a query, or if the queue cannot use it. Within 15 s, and
+   *   as long as it takes to connect.
+   * @throws {InvalidStateError} if an argument is invalid, if the session has no event with the id `before`,
+   *   or if the queue has no database: neither a worker nor `databaseUrl` nor `DATABASE_URL`
+   * @example
+   * const page = await queue.history('game-1', { limit: 20 })
+   * const older = await queue.history('game-1', { limit: 20, before: page.at(-1)?.id })
+   * console.log(page.length, older.length)
+   */
+  history(
+    sessionId: string,
+    page?: { limit?: number; before?: string | Date },
+  ): Promise<HistoryEvent[]>
+
+  /**
+   * Reads an earlier state of a session from the database. Resolves to null if the audit does not have it.
+   * @param when.version the version. If the session was created several times, of its newest life.
+   * @param when.at the time: the state after the newest event until then. Null if the session was deleted
+   *   or had expired.
+   * @throws {DatabaseError} as `history`
+   * @throws {InvalidStateError} as `history`
+   * @example
+   * const before = await queue.stateAt('game-1', { version: 1 })
+   * const yesterday = await queue.stateAt('game-1', { at: new Date(Date.now() - 86_400_000) })
+   * console.log(before?.status, yesterday?.status)
+   */
+  stateAt<S extends SessionFields = DefaultState>(
+    sessionId: string,
+    when: { version: number } | { at: Date },
+  ): Promise<S | null>
+
+  /**
+   * Asks the database for its version, its clock, and what it lacks for the audit. Changes nothing.
+   * @throws {DatabaseError} as `history`
+   * @throws {InvalidStateError} if the queue has no database, as `history`
+   */
+  databaseStatus(): Promise<DatabaseStatus>
 
   /** Resolves when no record is waiting, active or delayed. There is no time limit. */
   drained(): Promise<void>

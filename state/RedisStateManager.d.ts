@@ -20,6 +20,7 @@ export type { CallDuration, CallMetrics, ManagerMetrics } from './metrics.js'
  * const manager = new RedisStateManager('redis://localhost:6379', null, null, {
  *   keyPrefix: 'app:session:',
  *   ttlSeconds: 7200,
+ *   announceExpiry: true,
  *   commandTimeoutMs: 2000,
  *   maxInFlight: 1000,
  *   maxInFlightBytes: 64 * 1024 * 1024,
@@ -46,6 +47,14 @@ export interface RedisStateManagerOptions {
    * Default 3600.
    */
   ttlSeconds?: number
+  /**
+   * Whether managers tell when the TTL of a session runs out. Within 5 s subscribers receive null, as for
+   * a deletion, and the audit receives a `session_expired` event without a snapshot, once for all
+   * instances. In `sync_sessions` the `final_status` becomes `expired`, unless it is `completed` or
+   * `cancelled`. Set it on all instances: each write notes its session in a sorted set, and every
+   * instance with the option looks there every 1 to 2 s. Default false: sessions expire silently.
+   */
+  announceExpiry?: boolean
   /** The time in which each call settles, in milliseconds, at most 600000. Default 5000. */
   commandTimeoutMs?: number
   /** How many calls may be in flight. One more rejects at once with `OverloadedError`. Default 10000. */
@@ -160,6 +169,64 @@ export interface ChangeOptions {
   actor?: string
   /** Further members of `sync_events.metadata`, at most 65536 characters as JSON. */
   metadata?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * How many sessions `restoreSessions` has found, and what has become of them.
+ *
+ * @example
+ * const manager = new RedisStateManager('redis://localhost:6379', null, queue)
+ * const since = new Date(Date.now() - 3_600_000)
+ * const counts: RestoreCounts = await manager.restoreSessions({ since, dryRun: true })
+ * const { found, restored, newer, ended, failed } = counts
+ * console.log(`${restored} of ${found} sessions would be restored`)
+ * console.log(newer, 'are in Redis', ended, 'have ended', failed, 'cannot be restored')
+ * await manager.close()
+ */
+export interface RestoreCounts {
+  /** The sessions with a record since then. The sum of the others. */
+  found: number
+  /** The sessions that were restored. In a dry run: that would be. */
+  restored: number
+  /** The sessions of which Redis has the newest state, or a newer one. */
+  newer: number
+  /** The sessions that were deleted, have expired, or have a final status. */
+  ended: number
+  /**
+   * The sessions that cannot be restored: the audit has no state, the state is invalid or larger than
+   * `maxStateBytes`, or what Redis has is no session. The manager tells the logger of the first two.
+   */
+  failed: number
+}
+
+/**
+ * The options of `restoreSessions`.
+ *
+ * @example
+ * const options: RestoreOptions = {
+ *   since: new Date(Date.now() - 3_600_000),
+ *   dryRun: false,
+ *   onProgress: ({ found, restored }) => console.log(`${restored} of ${found}`),
+ *   actor: 'on-call',
+ *   metadata: { incident: 4711 },
+ * }
+ * const manager = new RedisStateManager('redis://localhost:6379', null, queue)
+ * await manager.restoreSessions(options)
+ * await manager.close()
+ */
+export interface RestoreOptions extends Pick<ChangeOptions, 'actor' | 'metadata'> {
+  /**
+   * Only sessions with a record since then. Sessions that would have expired anyway have none since the
+   * loss of the data less `ttlSeconds`.
+   */
+  since: Date
+  /** Whether only to count. Default false. */
+  dryRun?: boolean
+  /**
+   * Receives the counts so far, at least once for each 100 sessions. If it throws, the call ends, and
+   * rejects with this error.
+   */
+  onProgress?: (counts: RestoreCounts) => void
 }
 
 /**
@@ -318,6 +385,62 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
 
   /** Deletes a session and tells all instances, also if the session does not exist. */
   deleteSession(sessionId: string, options?: ChangeOptions): Promise<void>
+
+  restoreSession(sessionId: never): Promise<unknown>
+  /**
+   * Writes a state from the audit's database back: the newest that the audit has, or that of a version,
+   * over whatever is stored. Requires a `DBWriteQueue` with a database.
+   *
+   * - The state gets a new version, above every version that Redis and the audit know of the session. So
+   *   a writer with an older `expectedVersion` gets `ConcurrencyError`.
+   * - `created_at` stays, `updated_at` is the current time, and the TTL starts again. All instances are told.
+   * - The audit records it as `session_restored`; the metadata has the restored version as `from`.
+   * - Records that wait in Redis are not in the database yet: await `queue.drained()` first.
+   * @param options.version a version of the session, of its newest life. Default: the newest.
+   * @param options.actor see `ChangeOptions`, as `metadata`
+   * @returns the written state
+   * @throws {SessionNotFoundError} if the audit has no state of the session
+   * @throws {InvalidStateError} if the audit does not have the version, if the state is larger than
+   *   `maxStateBytes`, or if the manager has no `DBWriteQueue` with a database
+   * @throws {DatabaseError} if the database refuses a query, or if the queue cannot use it. Within 15 s for
+   *   each of two queries, and as long as it takes to connect.
+   * @example
+   * const manager = new RedisStateManager('redis://localhost:6379', null, queue)
+   * await manager.createSession(state)
+   * await queue.drained()
+   * await manager.deleteSession('game-1') // by mistake
+   * const restored = await manager.restoreSession('game-1', { actor: 'on-call' })
+   * console.log(restored.version) // 2
+   * await manager.close()
+   */
+  restoreSession<T extends S = S>(
+    sessionId: string,
+    options?: { version?: number } & Pick<ChangeOptions, 'actor' | 'metadata'>,
+  ): Promise<T>
+
+  /**
+   * Restores sessions after Redis has lost data: all with a record in the audit's database since a time, as
+   * `restoreSession` does. Restores no session that was deleted, has expired, or has the status
+   * `completed`, `cancelled` or `expired`; and none of which Redis has the newest state of the audit or
+   * a newer one, also if it is written meanwhile. The call has no time limit.
+   *
+   * The audit does not know key prefixes: the call restores each session under the prefix of this manager.
+   *
+   * If Redis or the database is away, the call rejects. Call it again then: it goes on where it ended,
+   * since what was restored counts as `newer`.
+   * @throws {DatabaseError} if the database refuses a query, or if the queue cannot use it
+   * @throws {RedisUnavailableError} if Redis cannot be used; other errors of a write as well
+   * @throws {InvalidStateError} if an option is invalid, or if the manager has no `DBWriteQueue` with a
+   *   database
+   * @example
+   * const manager = new RedisStateManager('redis://localhost:6379', null, queue)
+   * const since = new Date(Date.now() - 3_600_000)
+   * console.log(await manager.restoreSessions({ since, dryRun: true }))
+   * const onProgress = (counts: RestoreCounts) => console.log(counts)
+   * console.log(await manager.restoreSessions({ since, onProgress, actor: 'on-call' }))
+   * await manager.close()
+   */
+  restoreSessions(options: RestoreOptions): Promise<RestoreCounts>
 
   /** Renews the TTL of a session. Resolves to false if the session does not exist. */
   touchSession(sessionId: string): Promise<boolean>

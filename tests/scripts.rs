@@ -14,7 +14,7 @@ use synckairos_state::error::Error;
 use synckairos_state::keys::{AuditKeys, Keys};
 use synckairos_state::operation::names::Stream;
 use synckairos_state::redis::engine::RedisEngine;
-use synckairos_state::session::store::{Rule, Store, StoreOptions};
+use synckairos_state::session::store::{Over, Rule, Store, StoreOptions};
 
 /// All that a Lua literal, a Redis key or JSON could stumble over.
 const ODD: &str = "'\"\\]]--\n\r\t\u{0}1\u{7f}é\u{1f600}\\n%s{}";
@@ -109,8 +109,28 @@ async fn each_rule_does_its_job(audited: bool) {
     documents.push(None);
     assert_eq!(write(&store, ID, &state(ID), Rule::CreateIfAbsent).await, Ok(1));
     documents.push(Some(stored(&server, &store).await));
+    let restore = |least, over| Rule::Restore { least, over };
+    for (rule, outcome) in [
+        (restore(9, Over::Nothing), Err(Error::SessionExists { session_id: ID.into() })),
+        (
+            restore(9, Over::Version(2)),
+            Err(Error::ConcurrentModification { session_id: ID.into(), expected: 2, actual: 1 }),
+        ),
+        (restore(9, Over::Version(1)), Ok(9)),
+        (restore(2, Over::Anything), Ok(10)),
+    ] {
+        assert_eq!(write(&store, ID, &state(ID), rule).await, outcome, "{rule:?}");
+        if let Ok(version) = outcome {
+            let document = stored(&server, &store).await;
+            assert!(document.as_str().unwrap().starts_with(&format!(r#"{{"version":{version},"#)));
+            documents.push(Some(document));
+        }
+    }
     if audited {
-        let events = ["created", "updated", "updated", "created", "deleted", "created"];
+        let events = [
+            "created", "updated", "updated", "created", "deleted", "created", "restored",
+            "restored",
+        ];
         assert_eq!(
             records(&server),
             events.iter().zip(documents).map(expected).collect::<Vec<_>>()

@@ -39,10 +39,13 @@ class Audit {
       audit.queueName = `queue-${++audit.#tests}`
       audit.logger = recordingLogger()
     })
-    afterEach(async () => {
-      await Promise.all(audit.#open.splice(0).map((one) => one.close()))
-    })
+    afterEach(() => audit.close())
     return audit
+  }
+
+  /** Closes what this test has opened so far. */
+  async close() {
+    await Promise.all(this.#open.splice(0).map((one) => one.close()))
   }
 
   /** The tables of the services that run today, instead of `migrate()`'s. */

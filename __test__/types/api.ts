@@ -7,9 +7,12 @@ import {
   createRedisClient,
   createRedisPubSubClient,
   type DatabaseError,
+  type DatabaseStatus,
   DBWriteQueue,
+  type HistoryEvent,
   InvalidStateError,
   RedisStateManager,
+  type RestoreCounts,
   StateError,
   type SyncMode,
   type SyncState,
@@ -105,6 +108,21 @@ export async function audited(state: ChessState) {
   same<Awaited<ReturnType<typeof queue.retryFailed>>, number>(true)
   await queue.removeFailed(letter ? [letter.id] : [])
   await queue.drained()
+  const [event] = await queue.history('a', { limit: 1, before: new Date() })
+  if (event) same<typeof event, HistoryEvent>(true)
+  const earlier = await queue.stateAt<ChessState>('a', { version: 1 })
+  same<typeof earlier, ChessState | null>(true)
+  await queue.stateAt('a', { at: new Date() })
+  same<Awaited<ReturnType<typeof queue.databaseStatus>>, DatabaseStatus>(true)
+  const manager = new RedisStateManager<ChessState>('redis://localhost', null, queue)
+  const restored = await manager.restoreSession('a', { version: 1, actor: 'on-call' })
+  same<typeof restored, ChessState>(true)
+  const counts = await manager.restoreSessions({ since: new Date(), metadata: { a: 1 } })
+  same<typeof counts, RestoreCounts>(true)
+  // @ts-expect-error: the event type of a restored session is not chosen
+  await manager.restoreSession('a', { event: 'x' })
+  // @ts-expect-error: since when?
+  await manager.restoreSessions({ dryRun: true })
   await queue.close(true)
 
   // @ts-expect-error: no such option

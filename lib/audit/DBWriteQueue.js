@@ -28,6 +28,7 @@ const {
   unlisten,
   unwrap,
 } = require('../realm/settle.js')
+const { History } = require('./History.js')
 const { troubles } = require('./queueHealth.js')
 const { WorkerNews } = require('./WorkerNews.js')
 
@@ -37,6 +38,9 @@ const { WorkerNews } = require('./WorkerNews.js')
  * ours, that an adoption in a cluster was moving when it was cut off.
  */
 const BULLMQ_PLACES = ['synckairos', 'failed', 'delayed', 'prioritized', 'wait', 'paused', 'active']
+
+const NO_DATABASE =
+  'the queue has neither a worker nor a database: pass databaseUrl, or set DATABASE_URL'
 
 /** The methods that are counted and traced. */
 const METHODS = Object.freeze([
@@ -74,6 +78,8 @@ class DBWriteQueue extends ContextEmitter {
   #leaveClient
   /** How often the client had reconnected when this queue was made. */
   #reconnectsBefore
+  #hasDatabase
+  #history = new History((question) => this.#ask(question))
 
   /**
    * @param {unknown} redis
@@ -91,6 +97,7 @@ class DBWriteQueue extends ContextEmitter {
       close()
       throw error
     }
+    this.#hasDatabase = this.#options.worker || settings.isNamed
     const client = RedisClient.native(this.#client)
     this.#news = new WorkerNews(this, this.#options.logger, {
       queueName: this.#options.queueName,
@@ -298,11 +305,41 @@ class DBWriteQueue extends ContextEmitter {
     return unwrap(await call.promise)
   }
 
+  /** @param {string} sessionId @param {unknown} [page] */
+  async history(sessionId, page) {
+    return this.#history.events(sessionId, page)
+  }
+
+  /** @param {string} sessionId @param {unknown} when */
+  async stateAt(sessionId, when) {
+    return this.#history.stateAt(sessionId, when)
+  }
+
+  async databaseStatus() {
+    const call = this.#databaseCall()
+    this.#native.databaseStatus(call.slot)
+    const { nowMs, ...status } = unwrap(await call.promise)
+    return { ...status, now: new Date(nowMs) }
+  }
+
+  /** @param {object} question as `src/audit/sink/history.rs` reads it */
+  async #ask(question) {
+    const call = this.#databaseCall()
+    this.#native.ask(call.slot, JSON.stringify(question))
+    return unwrap(await call.promise)
+  }
+
+  #databaseCall() {
+    if (!this.#hasDatabase) throw new InvalidStateError('databaseUrl', NO_DATABASE)
+    return this.#call(json)
+  }
+
   async drained() {
     for (;;) {
       try {
-        const { waiting, active, delayed } = await this.#phases()
-        if (waiting + active + delayed === 0) return
+        const call = this.#call(json)
+        this.#native.unsettled(call.slot)
+        if (unwrap(await call.promise) === 0) return
       } catch (error) {
         if (!(error instanceof RedisUnavailableError)) throw error
       }
@@ -353,6 +390,11 @@ class DBWriteQueue extends ContextEmitter {
   /** The core's queue, for the manager. @param {DBWriteQueue} queue */
   static native(queue) {
     return queue.#native
+  }
+
+  /** What the database has, for the manager. @param {DBWriteQueue} queue */
+  static history(queue) {
+    return queue.#history
   }
 
   /**

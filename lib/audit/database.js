@@ -37,6 +37,7 @@ const SSL = Object.freeze({
  * @property {'POSTGRESQL' | 'SQLITE'} kind
  * @property {string} identity what tells databases apart; not shown
  * @property {boolean} isUnverifiedByDefault
+ * @property {boolean} isNamed whether anything says which database is meant
  *
  * @typedef {{ databaseUrl?: unknown, ssl?: unknown, poolMin?: number, poolMax?: number }} Options
  *
@@ -52,9 +53,11 @@ function databaseSettings(options, env) {
   if (text?.isWellFormed() === false) {
     throw new InvalidStateError('databaseUrl', 'it is not well-formed Unicode')
   }
-  return text !== undefined && isSqliteUrl(text)
-    ? sqliteSettings(text, options)
-    : postgresSettings(text ?? 'postgres://', options, env)
+  const settings =
+    text !== undefined && isSqliteUrl(text)
+      ? sqliteSettings(text, options)
+      : postgresSettings(text ?? 'postgres://', options, env)
+  return { ...settings, isNamed: Boolean(text ?? (env.PGHOST || env.PGDATABASE)) }
 }
 
 /**
@@ -63,7 +66,7 @@ function databaseSettings(options, env) {
  *
  * @param {string} text
  * @param {Options} options
- * @returns {DatabaseSettings}
+ * @returns {Omit<DatabaseSettings, 'isNamed'>}
  */
 function sqliteSettings(text, { ssl }) {
   if (ssl !== undefined && ssl !== false) {
@@ -78,7 +81,7 @@ function sqliteSettings(text, { ssl }) {
  * @param {string} text
  * @param {Options} options
  * @param {Environment} env
- * @returns {DatabaseSettings}
+ * @returns {Omit<DatabaseSettings, 'isNamed'>}
  */
 function postgresSettings(text, { ssl, poolMin, poolMax }, env) {
   const url = parsePostgresUrl(text)

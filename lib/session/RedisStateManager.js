@@ -15,6 +15,7 @@ const {
   InvalidStateError,
   SessionNotFoundError,
 } = require('../realm/errors.js')
+const { Expiry } = require('./Expiry.js')
 const { Feed } = require('./Feed.js')
 const { PATIENCE, healthOf } = require('../report/health.js')
 const { shown } = require('../report/inspect.js')
@@ -25,6 +26,7 @@ const { RedisClient } = require('../client/RedisClient.js')
 const { traceCalls } = require('../telemetry/operations.js')
 const { warnOfMemory } = require('../report/memory.js')
 const { modify } = require('./modify.js')
+const { earlierState, restoreLost, restoring } = require('./restore.js')
 const { withReason } = require('./reason.js')
 const { Turns } = require('./Turns.js')
 const { fromWire } = require('../realm/wire.js')
@@ -37,12 +39,16 @@ const GOODBYE = 1000
 /** In place of an expected version: any is taken. The core takes numbers only. */
 const NO_VERSION = -1
 
+/** What a restored state may replace: whatever is stored. */
+const ANYTHING = -1
+
 const CHANGE = Object.freeze({ reason: undefined })
 const CREATE = Object.freeze({ ...CHANGE, ifAbsent: /** @type {boolean} */ (false) })
 const MODIFY = Object.freeze({ ...CHANGE, retries: /** @type {number | undefined} */ (undefined) })
 const LOST_TURN =
   'a call of modifySession takes so long that other callers for this session do not wait for it any more: Redis is slow, or its callback is, or its callback modifies the same session'
 const NOT_QUEUED = 'the audit record was not queued'
+const NOT_TOLD = 'Redis refuses to tell of expired sessions (announceExpiry)'
 const ANOTHER_PLACE =
   'by their URLs, the queue is on another Redis or memory: store than the sessions: a record is queued after its change, and a crash in between loses it'
 
@@ -56,6 +62,8 @@ class RedisStateManager {
   #feed
   /** @type {InstanceType<typeof NearCache> | undefined} */
   #cache
+  /** @type {InstanceType<typeof Expiry> | undefined} */
+  #expiry
   /** What makes a state of a stored document. @type {typeof read} */
   #parse = read
   /** What becomes of the answer to a read. @type {import('../realm/settle.js').Read} */
@@ -104,7 +112,8 @@ class RedisStateManager {
     }
     const keyPrefix = keyPrefixOf(this.#redis) + this.#options.keyPrefix
     const { updatesChannel, wsChannelPrefix } = this.#options
-    const { ttlSeconds, commandTimeoutMs, maxStateBytes, replicas, logger } = this.#options
+    const { ttlSeconds, announceExpiry, commandTimeoutMs, maxStateBytes, replicas, logger } =
+      this.#options
     const client = RedisClient.native(this.#redis)
     this.#calls = new Calls(client, this.#options)
     this.#now = RedisClient.clock(this.#redis)
@@ -119,6 +128,7 @@ class RedisStateManager {
       updatesChannel,
       wsChannelPrefix,
       ttlSeconds,
+      announceExpiry,
       commandTimeoutMs,
       maxStateBytes,
       replicas?.count ?? 0,
@@ -127,6 +137,12 @@ class RedisStateManager {
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
       if (!this.#audited) logger.warn({}, ANOTHER_PLACE)
+    }
+    if (announceExpiry) {
+      this.#expiry = new Expiry(this.#redis, this.#store, {
+        refused: (err) => logger.error({ err }, NOT_TOLD),
+        unaudited: (count) => this.#expiredUnaudited(count),
+      })
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
@@ -189,10 +205,8 @@ class RedisStateManager {
       if (ids.length > maxInFlight) {
         throw new InvalidStateError('session_id', `more than ${maxInFlight} at once (maxInFlight)`)
       }
-      const call = this.#call(readAll(ids))
-      this.#store.getMany(call.slot, JSON.stringify(ids))
-      const states = unwrap(await call.promise)
-      const found = states.map((/** @type {any} */ state) => {
+      const states = await this.#readMany(ids)
+      const found = states.map((state) => {
         if (!(state instanceof Failure)) return state
         onCorrupt(state.toError())
         return null
@@ -201,6 +215,18 @@ class RedisStateManager {
     } catch (error) {
       throw this.#meter.failed(Method.getSessions, began, error)
     }
+  }
+
+  /**
+   * The states; a `Failure` in the place of what is no session.
+   *
+   * @param {string[]} ids
+   * @returns {Promise<any[]>}
+   */
+  async #readMany(ids) {
+    const call = this.#call(readAll(ids))
+    this.#store.getMany(call.slot, JSON.stringify(ids))
+    return unwrap(await call.promise)
   }
 
   /** @param {any} state @param {unknown} [options] */
@@ -410,6 +436,58 @@ class RedisStateManager {
     }
   }
 
+  /** @param {string} sessionId @param {unknown} [options] */
+  async restoreSession(sessionId, options) {
+    const { version, why } = restoring.one(checkId(sessionId), options)
+    const { text, from, known } = await earlierState(this.#history(sessionId), sessionId, version)
+    const update = this.#restore(sessionId, text, known.highest + 1, ANYTHING, why(from))
+    return this.#updated(sessionId, update, unwrap(await update.call.promise))()
+  }
+
+  /** @param {unknown} options */
+  async restoreSessions(options) {
+    const { why, ...settings } = restoring.all(options)
+    const { maxInFlight, logger } = this.#options
+    const sessions = {
+      read: (/** @type {string[]} */ ids) => this.#readMany(ids),
+      write: async (
+        /** @type {import('../audit/History.js').Known} */ { sessionId, version, highest },
+        /** @type {string} */ text,
+        /** @type {number | null} */ over,
+      ) => {
+        const update = this.#restore(sessionId, text, highest + 1, over, why(Number(version)))
+        this.#updated(sessionId, update, unwrap(await update.call.promise))
+      },
+    }
+    return restoreLost(sessions, this.#history(), { ...settings, maxInFlight, logger })
+  }
+
+  /**
+   * Begins to write an earlier state again.
+   *
+   * @param {string} sessionId
+   * @param {string} text
+   * @param {number} least the least version to write
+   * @param {number | null} over the version that may be stored; null where no session may be
+   * @param {import('./reason.js').Reason} reason
+   */
+  #restore(sessionId, text, least, over, reason) {
+    const time = this.#now()
+    const call = this.#call(number, sessionId, text.length)
+    this.#cache?.forget(call)
+    this.#explain(reason)
+    this.#store.restore(call.slot, sessionId, text, least, over, time)
+    return { call, text, time, reason }
+  }
+
+  /** What the audit's database has. @param {string} [sessionId] */
+  #history(sessionId) {
+    if (this.#ended) throw new ClosedError(sessionId)
+    if (this.#queue instanceof DBWriteQueue) return DBWriteQueue.history(this.#queue)
+    const reason = 'the manager has no DBWriteQueue, whose database has the states to restore'
+    throw new InvalidStateError('dbQueue', reason, sessionId)
+  }
+
   /** @param {string} sessionId */
   async touchSession(sessionId) {
     const began = now()
@@ -518,6 +596,7 @@ class RedisStateManager {
     this.#hasLetGo = true
     this.#leaveRedis?.()
     this.#cache?.end()
+    this.#expiry?.end()
     close()
   }
 
@@ -565,6 +644,12 @@ class RedisStateManager {
       this.#options.logger.error({ err, sessionId, eventType }, NOT_QUEUED)
     }
     return Math.abs(answer)
+  }
+
+  /** The audit's backlog was full. @param {number} count how many expired sessions have no record */
+  #expiredUnaudited(count) {
+    const err = new BacklogFullError(DBWriteQueue.maxBacklog(this.#queue))
+    this.#options.logger.error({ err, count, eventType: 'session_expired' }, NOT_QUEUED)
   }
 
   /**

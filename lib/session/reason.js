@@ -29,7 +29,7 @@ const REASON = Object.freeze({
  * @template {{ reason: undefined }} T
  * @param {T} defaults of a call that gives none: its member `reason` is undefined
  * @param {unknown} given
- * @param {string} sessionId
+ * @param {string} [sessionId]
  * @returns {Omit<T, 'reason'> & { reason: Reason | undefined }}
  */
 function withReason(defaults, given, sessionId) {
@@ -42,7 +42,7 @@ function withReason(defaults, given, sessionId) {
   return { .../** @type {any} */ (options), reason }
 }
 
-/** @param {unknown} event @param {string} sessionId */
+/** @param {unknown} event @param {string} [sessionId] */
 function eventOf(event, sessionId) {
   if (event === undefined) return undefined
   if (typeof event !== 'string' || event === '' || event.length > MAX_EVENT) {
@@ -58,7 +58,7 @@ function eventOf(event, sessionId) {
   return event
 }
 
-/** @param {unknown} actor @param {unknown} metadata @param {string} sessionId */
+/** @param {unknown} actor @param {unknown} metadata @param {string} [sessionId] */
 function membersOf(actor, metadata, sessionId) {
   if (actor === undefined && metadata === undefined) return undefined
   if (actor !== undefined && (typeof actor !== 'string' || actor === '')) {
@@ -86,7 +86,7 @@ function isRecord(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** @param {object} members @param {string} sessionId */
+/** @param {object} members @param {string} [sessionId] */
 function toJson(members, sessionId) {
   try {
     return JSON.stringify(members)

@@ -23,10 +23,9 @@ function traceCalls(prototype, names, serverOf) {
     replace(prototype, name, (method) => ({
       /** @this {any} @param {unknown[]} args */
       [name](...args) {
-        const run = () => Reflect.apply(method, this, args)
-        if (!isTraced(operation)) return run()
+        if (!isTraced(operation)) return Reflect.apply(method, this, args)
         const attributes = { ...serverOf(this), 'db.operation.name': name, ...sizeOf(args) }
-        return traced({ operation: name, attributes }, run)
+        return traced({ operation: name, attributes }, () => Reflect.apply(method, this, args))
       },
     }))
   }

@@ -349,7 +349,10 @@ impl<'a, E: Engine, L: EventListener> WorkerConnection<'a, E, L> {
     async fn settle(&mut self, batch: &Batch) -> Result<(), StopReason> {
         let remaining = self.claims.settle(&batch.entry_ids).await?;
         self.emit(EventKind::Completed, batch, WorkerEvent::Completed);
-        if remaining == 0 && self.context.listener.listens_to(EventKind::Drained) {
+        if remaining == 0
+            && self.context.listener.listens_to(EventKind::Drained)
+            && self.claims.is_drained().await?
+        {
             self.context.listener.on_event(WorkerEvent::Drained);
         }
         Ok(())

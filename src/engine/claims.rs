@@ -68,8 +68,11 @@ pub trait Claims: Send + 'static {
     /// been deleted from the stream.
     fn abandoned(&mut self, count: usize) -> impl Future<Output = Answer<(Batch, usize)>> + Send;
 
-    /// Removes stored records from the stream. Returns how many records the stream still holds.
+    /// Removes stored records from their streams. Returns how many records these streams still hold.
     fn settle(&mut self, entry_ids: &[String]) -> impl Future<Output = Answer<u64>> + Send;
+
+    /// Whether no stream of the queue holds a record.
+    fn is_drained(&mut self) -> impl Future<Output = Answer<bool>> + Send;
 
     /// Marks records as waiting for a retry. Returns the number of counted attempts of each; 0 where
     /// another worker has settled the record.

@@ -2,9 +2,11 @@
 //!
 //! - [`status`]: whether it can be reached.
 //! - [`subscription`]: what it tells of changes.
-//! - [`claims`]: what it does for a worker that moves records to a database.
+//! - [`claims`]: what it does for a worker that moves records to a database; `either`: the claims of one of
+//!   two kinds.
 
 pub mod claims;
+mod either;
 pub mod status;
 pub mod subscription;
 
@@ -22,8 +24,11 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::keys::Keys;
 use crate::operation::Operation;
+use crate::operation::expiry::{Due, Expire};
 use crate::operation::names::{Namespace, Stream};
-use crate::operation::queue::{Append, Count, ReadJobs, ReadLetters, Remove, Revive, TakeJobs};
+use crate::operation::queue::{
+    Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
+};
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
 use crate::operation::survey::Survey;
 
@@ -48,11 +53,18 @@ pub trait Sessions:
     + Execute<Delete>
     + Execute<Touch>
     + Execute<Broadcast>
+    + Execute<Due>
+    + Execute<Expire>
     + Clone
     + Send
     + Sync
     + 'static
 {
+    /// In how many parts the sessions are, as far as is known: one, or the partitions of a cluster.
+    fn parts(&self) -> usize;
+
+    /// Sends what was collected, for those who are not on JavaScript's thread.
+    fn flush(&self);
 }
 
 /// The records of one audit queue.
@@ -60,6 +72,7 @@ pub trait Records:
     Execute<Append>
     + Execute<Count>
     + Execute<Survey>
+    + Execute<CountUnsettled>
     + Execute<ReadLetters>
     + Execute<Revive>
     + Execute<Remove>

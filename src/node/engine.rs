@@ -1,16 +1,14 @@
 //! Whichever engine a client's settings name.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::Either as EitherFuture;
+use futures_util::future::Either;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::engine::claims::{Answer, Burial, Claims, Lost};
+use crate::engine::claims::Lost;
 use crate::engine::status::StatusSink;
 use crate::engine::subscription::{Event, Interest, Listening, Stored, Subscription};
 use crate::engine::{Engine, Execute, Records, Sessions};
@@ -18,7 +16,6 @@ use crate::error::Result as Outcome;
 use crate::keys::Keys;
 use crate::memory::engine::MemoryEngine;
 use crate::operation::Operation;
-use crate::operation::batch::Batch;
 use crate::operation::names::{Namespace, Stream};
 use crate::redis::engine::RedisEngine;
 
@@ -52,7 +49,7 @@ impl<R: Engine, M: Engine> Engine for OneOf<R, M> {
     type Sessions = OneOf<R::Sessions, M::Sessions>;
     type Records = OneOf<R::Records, M::Records>;
     type Subscription = OneOf<R::Subscription, M::Subscription>;
-    type Claims = OneOf<R::Claims, M::Claims>;
+    type Claims = Either<R::Claims, M::Claims>;
 
     fn sessions(&self, namespace: Namespace) -> Self::Sessions {
         match self {
@@ -77,8 +74,8 @@ impl<R: Engine, M: Engine> Engine for OneOf<R, M> {
 
     async fn claims(&self, stream: Arc<Stream>, worker: String) -> Result<Self::Claims, Lost> {
         match self {
-            Self::Redis(redis) => redis.claims(stream, worker).await.map(OneOf::Redis),
-            Self::Memory(memory) => memory.claims(stream, worker).await.map(OneOf::Memory),
+            Self::Redis(redis) => redis.claims(stream, worker).await.map(Either::Left),
+            Self::Memory(memory) => memory.claims(stream, worker).await.map(Either::Right),
         }
     }
 
@@ -110,7 +107,15 @@ impl<O: Operation, R: Execute<O>, M: Execute<O>> Execute<O> for OneOf<R, M> {
     }
 }
 
-impl<R: Sessions, M: Sessions> Sessions for OneOf<R, M> {}
+impl<R: Sessions, M: Sessions> Sessions for OneOf<R, M> {
+    fn parts(&self) -> usize {
+        either!(self, it => it.parts())
+    }
+
+    fn flush(&self) {
+        either!(self, it => it.flush())
+    }
+}
 
 impl<R: Records, M: Records> Records for OneOf<R, M> {
     fn direct(&self) -> Self {
@@ -152,67 +157,5 @@ impl<R: Subscription, M: Subscription> Subscription for OneOf<R, M> {
 
     fn closed(&self) {
         either!(self, it => it.closed())
-    }
-}
-
-impl<R: Claims, M: Claims> Claims for OneOf<R, M> {
-    fn is_first(&self) -> bool {
-        either!(self, it => it.is_first())
-    }
-
-    async fn fresh(&mut self, count: usize, wait: Option<Duration>) -> Answer<Batch> {
-        either!(self, it => it.fresh(count, wait).await)
-    }
-
-    fn waking(&self) -> impl Future<Output = ()> + Send + use<R, M> {
-        match self {
-            Self::Redis(redis) => EitherFuture::Left(redis.waking()),
-            Self::Memory(memory) => EitherFuture::Right(memory.waking()),
-        }
-    }
-
-    async fn own(&mut self, count: usize, after: &str) -> Answer<Batch> {
-        either!(self, it => it.own(count, after).await)
-    }
-
-    async fn abandoned(&mut self, count: usize) -> Answer<(Batch, usize)> {
-        either!(self, it => it.abandoned(count).await)
-    }
-
-    async fn settle(&mut self, entry_ids: &[String]) -> Answer<u64> {
-        either!(self, it => it.settle(entry_ids).await)
-    }
-
-    async fn delay(
-        &mut self,
-        entry_ids: &[String],
-        delay: Duration,
-        counted: bool,
-    ) -> Answer<Vec<u32>> {
-        either!(self, it => it.delay(entry_ids, delay, counted).await)
-    }
-
-    async fn bury(&mut self, burial: Burial<'_>) -> Answer<bool> {
-        either!(self, it => it.bury(burial).await)
-    }
-
-    async fn keep(&mut self, entry_ids: &[&str]) -> Answer<()> {
-        either!(self, it => it.keep(entry_ids).await)
-    }
-
-    async fn release(&mut self, entry_ids: &[&str]) -> Answer<()> {
-        either!(self, it => it.release(entry_ids).await)
-    }
-
-    async fn note_database(&mut self, name: &str) -> Answer<Option<String>> {
-        either!(self, it => it.note_database(name).await)
-    }
-
-    async fn tidy(&mut self) -> Answer<()> {
-        either!(self, it => it.tidy().await)
-    }
-
-    async fn warnings(&mut self) -> Vec<String> {
-        either!(self, it => it.warnings().await)
     }
 }

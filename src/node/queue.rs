@@ -183,6 +183,13 @@ impl NativeQueue {
         self.queue.survey(within, move |outcome| answer(ticket, outcome.map(survey::to_json)));
     }
 
+    /// Text: how many records are neither stored nor dead.
+    #[napi]
+    pub fn unsettled(&self, slot: u32) {
+        let ticket = self.lane.ticket(slot);
+        self.queue.unsettled(move |outcome| answer(ticket, outcome.map(|count| json!(count))));
+    }
+
     /// Text: `[dead letters, how many are still to be skipped, where to go on or null]`, as JSON. The
     /// newest come first, each with its document as JSON text.
     #[napi]
@@ -242,12 +249,31 @@ impl NativeQueue {
         let ticket = self.lane.ticket(slot);
         let sink = self.sink.clone();
         AUDIT.spawn(async move {
-            match sink.migrate().await {
-                Ok(()) => ticket.done(0.0),
-                Err(Fault { message, sqlstate, .. }) => {
-                    ticket.failed(&CoreError::Database { message, sqlstate });
-                }
-            }
+            ticket.outcome(sink.migrate().await.map(|()| 0.0).map_err(database_error));
+        })
+    }
+
+    /// Text: the answer to a question about what is stored (`src/audit/sink/history.rs`). Both are JSON.
+    #[napi]
+    pub fn ask(&self, slot: u32, question: String) -> Result<()> {
+        let question = serde_json::from_str(&question)
+            .map_err(|error| Error::from_reason(error.to_string()))?;
+        let ticket = self.lane.ticket(slot);
+        let sink = self.sink.clone();
+        AUDIT.spawn(async move {
+            let answered = sink.ask(question).await.map_err(database_error);
+            answer(ticket, answered.map(|answer| json!(answer)));
+        })
+    }
+
+    /// Text: the status of the database (`src/audit/sink/status.rs`), as JSON.
+    #[napi]
+    pub fn database_status(&self, slot: u32) -> Result<()> {
+        let ticket = self.lane.ticket(slot);
+        let sink = self.sink.clone();
+        AUDIT.spawn(async move {
+            let status = sink.status().await.map_err(database_error);
+            answer(ticket, status.map(|status| json!(status)));
         })
     }
 
@@ -286,6 +312,10 @@ fn answer(ticket: Ticket, outcome: crate::error::Result<Json>) {
         Ok(json) => ticket.text(json.to_string(), 0.0),
         Err(error) => ticket.failed(&error),
     }
+}
+
+fn database_error(Fault { message, sqlstate, .. }: Fault) -> CoreError {
+    CoreError::Database { message, sqlstate }
 }
 
 fn letter_to_json(letter: DeadLetter) -> Json {

@@ -16,12 +16,12 @@ use crate::engine::Engine as _;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::operation::replicas::Replicas;
-use crate::session::store::{Change, Deleted, Reason, Rule, Store, StoreOptions, Written};
+use crate::session::store::{Change, Deleted, Over, Reason, Rule, Store, StoreOptions, Written};
 
 /// The sessions of one engine.
 #[napi]
 pub struct NativeStore {
-    store: Store<AnyEngine>,
+    pub(crate) store: Store<AnyEngine>,
     engine: AnyEngine,
     options: StoreOptions,
     lane: Rc<Lane>,
@@ -42,6 +42,7 @@ impl NativeStore {
         updates_channel: String,
         ws_channel_prefix: String,
         ttl_seconds: u32,
+        announce_expiry: bool,
         command_timeout_ms: u32,
         max_state_bytes: u32,
         replicas: u32,
@@ -51,6 +52,7 @@ impl NativeStore {
         let options = StoreOptions {
             keys: Keys { session_prefix, updates_channel, ws_channel_prefix },
             ttl_seconds,
+            announce_expiry,
             replicas: (replicas > 0).then_some(Replicas { count: replicas, timeout }),
             command_timeout: Duration::from_millis(command_timeout_ms.into()),
             max_state_bytes: usize::try_from(max_state_bytes).unwrap_or(usize::MAX),
@@ -160,6 +162,27 @@ impl NativeStore {
         let change = self.change(session_id, text, update_rule(expected), now_ms);
         let deadline = self.deadline_after(within_ms);
         self.store.write_by(change, deadline, |outcome| ticket.outcome(outcome.map(number_of)));
+    }
+
+    /// Writes an earlier state again, with the version `least` at least. `over` is the version that may be
+    /// stored; null where no session may be, negative where anything may. Done as an update.
+    #[napi]
+    pub fn restore(
+        &self,
+        slot: u32,
+        session_id: String,
+        text: String,
+        least: f64,
+        over: Option<f64>,
+        now_ms: f64,
+    ) {
+        let over = match over {
+            None => Over::Nothing,
+            Some(version) if version < 0.0 => Over::Anything,
+            Some(version) => Over::Version(version as u64),
+        };
+        let rule = Rule::Restore { least: least as u64, over };
+        self.write(slot, session_id, text, rule, now_ms);
     }
 
     fn deadline_after(&self, ms: u32) -> Instant {

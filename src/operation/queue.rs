@@ -16,6 +16,10 @@ pub struct Append {
 #[derive(Debug)]
 pub struct Count;
 
+/// Counts the records that are not stored yet, nor dead.
+#[derive(Debug)]
+pub struct CountUnsettled;
+
 /// The number of records in each state, over all instances.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Metrics {
@@ -116,6 +120,14 @@ impl Operation for Append {
 
 impl Operation for Count {
     type Outcome = Metrics;
+
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+}
+
+impl Operation for CountUnsettled {
+    type Outcome = u64;
 
     fn effect(&self) -> Effect {
         Effect::Read

@@ -1,6 +1,6 @@
 //! What a write demands of the stored session.
 
-use super::record::{CREATED, UPDATED};
+use super::record::{CREATED, RESTORED, UPDATED};
 use crate::document::Stamp;
 
 /// What a write demands of what is stored.
@@ -17,6 +17,24 @@ pub enum Rule {
     },
     /// Nothing: last writer wins in content, the version grows all the same.
     Any,
+    /// That the caller knows what is stored: an earlier state comes back, as a new version.
+    Restore {
+        /// The least version that the write stores: above all that were ever given.
+        least: u64,
+        /// What may be stored.
+        over: Over,
+    },
+}
+
+/// What a restored state may replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Whatever is stored, also what is no session.
+    Anything,
+    /// Nothing: that there is no such session.
+    Nothing,
+    /// Exactly this version.
+    Version(u64),
 }
 
 impl Rule {
@@ -24,15 +42,16 @@ impl Rule {
     pub fn stamp(self) -> Stamp {
         match self {
             Self::Create | Self::CreateIfAbsent => Stamp::Created,
-            Self::Locked { .. } | Self::Any => Stamp::Updated,
+            Self::Locked { .. } | Self::Any | Self::Restore { .. } => Stamp::Updated,
         }
     }
 
     /// The kind of change that it is.
     pub fn event_type(self) -> &'static str {
-        match self.stamp() {
-            Stamp::Created => CREATED,
-            Stamp::Updated => UPDATED,
+        match self {
+            Self::Create | Self::CreateIfAbsent => CREATED,
+            Self::Locked { .. } | Self::Any => UPDATED,
+            Self::Restore { .. } => RESTORED,
         }
     }
 
@@ -41,7 +60,7 @@ impl Rule {
         match self {
             Self::Create | Self::CreateIfAbsent => Some(1),
             Self::Locked { expected } => Some(expected + 1),
-            Self::Any => None,
+            Self::Any | Self::Restore { .. } => None,
         }
     }
 }

@@ -112,7 +112,9 @@ impl Operation for Write {
         match self.rule {
             // Whichever of two tries is executed second finds another version and changes nothing.
             Rule::Locked { .. } => Effect::Idempotent,
-            Rule::Create | Rule::CreateIfAbsent | Rule::Any => Effect::Recognised,
+            Rule::Create | Rule::CreateIfAbsent | Rule::Any | Rule::Restore { .. } => {
+                Effect::Recognised
+            }
         }
     }
 }

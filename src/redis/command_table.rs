@@ -131,7 +131,7 @@ impl KeySpec {
     fn of_range(first: &Value, last: &Value, step: &Value) -> Option<Self> {
         let first = number(first).filter(|first| *first > 0)?;
         let last = integer(last)?;
-        let last = if last < 0 { last } else { last - i64::try_from(first).ok()? };
+        let last = if last < 0 { last } else { last.checked_sub(i64::try_from(first).ok()?)? };
         let find = Find::Range { last, step: number(step)?, limit: 0 };
         Some(Self { begin: Begin::At(first), find })
     }
@@ -151,17 +151,18 @@ impl KeySpec {
                     limit => begin + words.len().checked_sub(begin)? / limit,
                 };
                 let end = if last < 0 {
-                    (part + 1).checked_sub(usize::try_from(-last).ok()?)?
+                    (part + 1).checked_sub(usize::try_from(last.unsigned_abs()).ok()?)?
                 } else {
-                    begin + usize::try_from(last).ok()? + 1
+                    begin.saturating_add(usize::try_from(last).ok()?).saturating_add(1)
                 };
                 (begin, end, step)
             }
             Find::Counted { count, first, step } => {
-                let count = std::str::from_utf8(words.get(begin + count)?).ok()?;
-                let count = count.parse::<usize>().ok()?.min(words.len());
-                let first = begin + first;
-                (first, first + count * step, step)
+                let count = words.get(begin.checked_add(count)?)?;
+                let count = std::str::from_utf8(count).ok()?.parse::<usize>().ok()?;
+                let first = begin.checked_add(first)?;
+                let end = first.saturating_add(count.min(words.len()).saturating_mul(step));
+                (first, end, step)
             }
         };
         Some((first, end.min(words.len()), step.max(1)))
@@ -177,7 +178,7 @@ impl Begin {
                     words.get(*at).is_some_and(|word| word.eq_ignore_ascii_case(keyword.as_bytes()))
                 };
                 let found = if *from < 0 {
-                    let back = usize::try_from(-from).ok()?;
+                    let back = usize::try_from(from.unsigned_abs()).ok()?;
                     (1..=words.len().checked_sub(back)?).rev().find(is_keyword)
                 } else {
                     (usize::try_from(*from).ok()?..words.len()).find(is_keyword)
@@ -286,6 +287,23 @@ mod tests {
             ("NONE a", ""),
         ] {
             assert_eq!(keys(command).join(" "), expected, "{command}");
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_all_words_are_no_keys() {
+        let words: Vec<&[u8]> = vec![b"X", b"9", b"a"];
+        for number in [i64::MAX, i64::MIN, -1, 0] {
+            let at = usize::try_from(number.unsigned_abs()).expect("64 bits");
+            for begin in [Begin::At(at), Begin::At(1), Begin::Behind("X".into(), number)] {
+                let range = Find::Range { last: number, step: at, limit: at };
+                let counted = Find::Counted { count: 0, first: at, step: at };
+                let begins = [begin.find(&words), Some(1)];
+                for (find, at) in [range, counted].into_iter().zip(begins) {
+                    let spec = KeySpec { begin: Begin::At(at.unwrap_or(1)), find };
+                    spec.keys(&words).for_each(drop);
+                }
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::connection::Connection;
 use super::options::Options;
 use super::records::RedisRecords;
-use super::records::claims::RedisClaims;
+use super::records::claims::{self, RedisClaims};
 use super::sessions::{RedisSessions, SessionSubscription};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
@@ -58,7 +58,7 @@ impl Engine for RedisEngine {
     }
 
     async fn claims(&self, stream: Arc<Stream>, worker: String) -> Result<RedisClaims, Lost> {
-        RedisClaims::open(&self.options, &self.connection, stream, worker).await
+        claims::open(&self.options, &self.connection, stream, worker).await
     }
 
     fn backoff(&self) -> Backoff {

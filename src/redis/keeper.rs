@@ -12,23 +12,17 @@ use tokio::time::{Duration, Instant, sleep_until};
 use crate::closing::{Closing, requested};
 use crate::engine::status::{Status, StatusSink};
 use crate::engine::subscription::PANICKED;
-use crate::error::{Error, Result};
-use crate::keys::PARTITIONS;
-use crate::operation::Effect;
+use crate::redis::agreement::agree;
+use crate::redis::dispatcher::Dispatcher;
 use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::nodes_status::NodesStatus;
 use crate::redis::options::{Options, Place as At};
-use crate::redis::place::Place;
 use crate::redis::refusal::error_line;
-use crate::redis::request::{Attempt, Request};
-use crate::redis::resp::encode::Command;
 use crate::redis::shared::Shared;
 use crate::redis::supervisor::{Over, Supervisor};
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::Endpoint;
-use crate::redis::topology::partition::{DEFAULT, MOST};
-use crate::redis::topology::slot::Slot;
 use crate::redis::topology::view::View;
 use crate::redis::tracking::InvalidationSink;
 
@@ -65,6 +59,9 @@ impl Keeper {
     pub async fn run(self) {
         if let At::Cluster { .. } = &self.options.place {
             return self.keep_cluster().await;
+        }
+        if self.first_request().await.is_none() {
+            return;
         }
         let supervisor = self.supervisor(0, self.options.clone(), self.status.clone());
         if supervisor.run().await == Over::Closed {
@@ -123,11 +120,9 @@ impl Keeper {
             }
             if asked.is_empty() {
                 let ask = self.shared.update_map(|dispatcher, now| dispatcher.ask_for_map(now));
-                if let Some(endpoint) = ask {
-                    asked.spawn(ask_for_map(
-                        self.options.of_node(endpoint.clone(), Expected::Node),
-                        endpoint,
-                    ));
+                if let Some((endpoint, is_patient)) = ask {
+                    let options = self.options.of_node(endpoint.clone(), Expected::Node);
+                    asked.spawn(ask_for_map(options, endpoint, is_patient));
                 }
             }
             let due = self.shared.arm_keeper();
@@ -136,13 +131,28 @@ impl Keeper {
                 _ = requested(&mut closing, Closing::No) => break,
                 Some(answer) = asked.join_next() => self.answered(answer),
                 () = self.shared.map_wake.notified() => {}
+                Some(ended) = supervisors.join_next_with_id() => {
+                    let id = ended.map_or_else(|error| error.id(), |(id, _)| id);
+                    for (node, _) in served.extract_if(|_, supervisor| supervisor.id() == id) {
+                        self.shared.leave(node); // It has panicked: another one is made.
+                    }
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    self.shared.update_map(|dispatcher, now| dispatcher.expire_waiting(now));
+                    self.shared.expire_waiting();
                 }
             }
         }
         // Each has what was asked for, and ends by itself.
-        while supervisors.join_next().await.is_some() {}
+        while !supervisors.is_empty() {
+            let due = self.shared.look(Dispatcher::waiting_timeout);
+            tokio::select! {
+                _ = supervisors.join_next() => {}
+                () = self.shared.map_wake.notified() => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.shared.expire_waiting();
+                }
+            }
+        }
     }
 
     fn answered(&self, answer: std::result::Result<std::result::Result<View, Lost>, JoinError>) {
@@ -153,7 +163,7 @@ impl Keeper {
             Ok(Ok(view)) => {
                 self.shared.update_map(|dispatcher, now| dispatcher.map_answered(&view, now));
                 if self.shared.layout().get().is_none() {
-                    self.agree();
+                    agree(&self.shared, &self.options);
                 }
             }
             Ok(Err(lost)) => {
@@ -165,57 +175,33 @@ impl Keeper {
             Err(_panic) => unanswered(PANICKED.to_owned()),
         }
     }
-
-    /// Has the number of partitions noted, unless it is, and takes what is noted.
-    fn agree(&self) {
-        let shared = self.shared.clone();
-        let deadline = Instant::now() + self.options.stall_timeout;
-        let (wanted, server) = (self.options.partitions, self.options.to_string());
-        let agree = Agree {
-            count: wanted.unwrap_or(DEFAULT),
-            deadline,
-            done: move |noted: Result<u16>| {
-                // Both under one lock: what is called meanwhile must not pass what has waited.
-                shared.update_map(|dispatcher, now| {
-                    match noted {
-                        Ok(count) if wanted.is_none_or(|wanted| wanted == count) => {
-                            shared.layout().is_partitioned(count);
-                        }
-                        Ok(count) => {
-                            let reason = format!(
-                                "{server}: this cluster has {count} (its key {PARTITIONS}): set \
-                                 partitions to {count}, or leave it out"
-                            );
-                            shared.layout().is_refused(Error::invalid("partitions", reason));
-                        }
-                        Err(Error::Reply { message }) => {
-                            let message = format!("{message} ({server}: its key {PARTITIONS})");
-                            shared.layout().is_refused(Error::Reply { message });
-                        }
-                        // Whoever answers next is asked again.
-                        Err(Error::Unavailable { reason } | Error::OutcomeUnknown { reason }) => {
-                            return dispatcher.spread_unanswered(reason, now);
-                        }
-                        Err(_) => return dispatcher.map_is_old(now),
-                    }
-                    dispatcher.reroute();
-                });
-            },
-        };
-        self.shared.submit(Box::new(agree));
-        self.shared.flush();
-    }
 }
 
-/// Asks a node for the map. Another one is asked if it takes long.
-async fn ask_for_map(options: Options, endpoint: Endpoint) -> std::result::Result<View, Lost> {
+/// Asks a node for the map. Another one is asked if it takes long, unless all do.
+async fn ask_for_map(
+    options: Options,
+    endpoint: Endpoint,
+    is_patient: bool,
+) -> std::result::Result<View, Lost> {
+    let limit = options.connect_timeout;
+    let limit = if is_patient { limit } else { limit.min(ANSWER) };
     // A host's addresses share the time.
-    let connect_timeout = options.connect_timeout.min(ANSWER);
-    let options = Options { connect_timeout, ..options };
-    within(connect_timeout, &options, async {
+    let options = Options { connect_timeout: limit, ..options };
+    within(limit, &options, async {
         let mut link = Link::open(&options).await?;
-        let nodes = ask_cluster(&mut link, "NODES").await?;
-        let slots = ask_cluster(&mut link, "SLOTS").await?;
+        let commands = ["NODES", "SLOTS"].map(|what| redis::cmd("CLUSTER").arg(what).to_owned());
+        let answers = link.ask_all(commands.iter()).await?;
+        let refusal = answers.iter().find_map(|answer| match answer {
+            Value::ServerError(error) => Some(error_line(error)),
+            _ => None,
+        });
+        if let Some(refusal) = refusal {
+            return Err(link.lost(refusal));
+        }
+        let mut answers = answers.into_iter();
+        let (Some(nodes), Some(slots)) = (answers.next(), answers.next()) else {
+            return Err(link.lost("it gave no answer"));
+        };
         let nodes: String = redis::from_redis_value(nodes).unwrap_or_default();
         let view = View::read(&nodes, slots, &endpoint);
         let view = view.ok_or_else(|| link.lost("it does not tell who has which slots"))?;
@@ -226,52 +212,4 @@ async fn ask_for_map(options: Options, endpoint: Endpoint) -> std::result::Resul
         }
     })
     .await
-}
-
-async fn ask_cluster(link: &mut Link, what: &str) -> std::result::Result<Value, Lost> {
-    match link.ask(redis::cmd("CLUSTER").arg(what)).await? {
-        Value::ServerError(error) => Err(link.lost(error_line(&error))),
-        answer => Ok(answer),
-    }
-}
-
-/// Has the number of partitions noted, unless one is.
-struct Agree<D> {
-    count: u16,
-    deadline: Instant,
-    done: D,
-}
-
-impl<D: FnOnce(Result<u16>) + Send> Request for Agree<D> {
-    fn encode(&self, _attempt: &Attempt, out: &mut Vec<u8>) {
-        let mut set = Command::new(out, 5);
-        set.word("SET").word(PARTITIONS).number(self.count.into()).word("NX").word("GET");
-    }
-
-    fn effect(&self) -> Effect {
-        Effect::Idempotent
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place::Slot(Slot::of(PARTITIONS.as_bytes()))
-    }
-
-    fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    fn settle(self: Box<Self>, outcome: Result<Value>) {
-        (self.done)(outcome.and_then(|noted| {
-            match noted {
-                Value::Nil => Ok(self.count),
-                noted => redis::from_redis_value(noted)
-                    .ok()
-                    .filter(|count| (1..=MOST).contains(count))
-                    .ok_or_else(|| {
-                        let message = format!("ERR it holds no number from 1 to {MOST}");
-                        Error::Reply { message }
-                    }),
-            }
-        }));
-    }
 }

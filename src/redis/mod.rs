@@ -21,7 +21,8 @@
 //! - `link`: a connection in the hands of one task; `subscribed_link`: one that listens;
 //!   [`subscriber`]: a subscription on one; [`subscription`]: topics that change, and who hears of them.
 //! - [`connection`]: the handle to a supervised connection. Behind it `shared`
-//!   (what the threads share), `supervisor` (the task) and its `timer`.
+//!   (what the threads share), `supervisor` (a task a server) and its `timer`, `keeper` (which owns them), `agreement`
+//!   (on the number of partitions), `nodes_status`.
 //! - [`script`], [`tracking`], [`track`], `ping`: requests that know no session; `call`: the owner's own commands,
 //!   [`caller`]: where they go, by the `command_table` of a cluster.
 //! - [`engine`]: Redis as an engine. `command`: an operation as a command. [`sessions`], [`records`]:
@@ -29,6 +30,7 @@
 //!
 //! In tests, `simulation`: the dispatcher against a simulated server and network.
 
+mod agreement;
 mod call;
 pub mod caller;
 mod command;

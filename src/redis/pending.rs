@@ -1,5 +1,7 @@
 //! A request on its way through the dispatcher, from its submission until it is settled.
 
+use std::collections::VecDeque;
+
 use redis::Value;
 
 use crate::error::Result;
@@ -15,11 +17,13 @@ pub(crate) struct Pending {
     pub request: Box<dyn Request>,
     /// Its number in the ledger, from the first try on.
     pub number: Option<u64>,
-    /// A try was sent and its answer lost.
-    pub repeated: bool,
+    /// The nodes that a try was sent to whose answer was lost.
+    pub tried_at: Vec<NodeNumber>,
     pub with_source: bool,
     /// The node that is to be asked this time, as the one that has the slot says (`ASK`).
     pub asking: Option<NodeNumber>,
+    /// Why a node of a cluster has refused a part of it, in this try.
+    pub refused_part: Option<String>,
     /// How often Redis has refused it for now, and why it did last.
     pub refusals: u32,
     pub refusal: Option<String>,
@@ -30,11 +34,24 @@ impl Pending {
         Self {
             request,
             number: None,
-            repeated: false,
+            tried_at: Vec::new(),
             with_source: false,
             asking: None,
+            refused_part: None,
             refusals: 0,
             refusal: None,
+        }
+    }
+
+    /// Whether it may have been executed already.
+    pub fn is_repeated(&self) -> bool {
+        !self.tried_at.is_empty()
+    }
+
+    /// A try was sent to this node, and its answer lost.
+    pub fn is_unanswered_at(&mut self, node: NodeNumber) {
+        if !self.tried_at.contains(&node) {
+            self.tried_at.push(node);
         }
     }
 
@@ -80,4 +97,14 @@ impl Settled {
     pub fn tell(self) {
         self.request.settle(self.outcome);
     }
+}
+
+/// Takes some out of a queue, and keeps the order of the rest.
+pub(crate) fn extract(
+    queue: &mut VecDeque<Pending>,
+    mut is_one: impl FnMut(&Pending) -> bool,
+) -> VecDeque<Pending> {
+    let (taken, kept) = std::mem::take(queue).into_iter().partition(|pending| is_one(pending));
+    *queue = kept;
+    taken
 }

@@ -55,6 +55,8 @@ pub(crate) enum Redirection {
     Moved(Slot, Endpoint),
     /// This time, and the command is to be sent behind `ASKING`.
     Ask(Endpoint),
+    /// To a node whose address it does not know.
+    Unknown,
 }
 
 impl Redirection {
@@ -66,7 +68,7 @@ impl Redirection {
         let slot = Slot::new(slot.parse().ok()?)?;
         let (host, port) = to.rsplit_once(':')?;
         let host = match host {
-            "?" => return None, // It does not know the other's address.
+            "?" => return matches!(code, "MOVED" | "ASK").then_some(Self::Unknown),
             "" => asked.host.clone(),
             host => host.to_owned(),
         };
@@ -79,9 +81,10 @@ impl Redirection {
     }
 }
 
-/// Whether a node refuses since another one has the slot, or is about to have it.
-pub(crate) fn is_moved(line: &str) -> bool {
-    matches!(line.split(' ').next(), Some("MOVED" | "ASK" | "TRYAGAIN"))
+/// Whether a node refuses because of the state of its cluster: another one has the slot, or is about to have
+/// it, or nobody has. Nothing changed, and the map may be old.
+pub(crate) fn is_of_cluster(line: &str) -> bool {
+    matches!(line.split(' ').next(), Some("MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN"))
 }
 
 /// The error as Redis wrote it.
@@ -174,7 +177,8 @@ mod tests {
         assert_eq!(of("MOVED 3999 :6381"), Some(Redirection::Moved(slot, at("asked", 6381))));
         assert_eq!(of("MOVED 3999 ::1:6381"), Some(Redirection::Moved(slot, at("::1", 6381))));
         assert_eq!(of("ASK 3999 h:6381"), Some(Redirection::Ask(at("h", 6381))));
-        for line in ["MOVED 3999 ?:1", "MOVED 16384 h:1", "MOVED 1", "MOVED 1 h:x", "ERR 1 h:1"] {
+        assert_eq!(of("MOVED 3999 ?:1"), Some(Redirection::Unknown));
+        for line in ["ERR 3999 ?:1", "MOVED 16384 h:1", "MOVED 1", "MOVED 1 h:x", "ERR 1 h:1"] {
             assert_eq!(of(line), None, "{line}");
         }
     }

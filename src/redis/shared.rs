@@ -6,13 +6,19 @@
 //! finds the state or the outlet locked leaves its work there; the thread that holds the lock looks
 //! for such work after it has released the lock.
 
+mod state;
+#[cfg(test)]
+mod tests;
+mod writing;
+
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+pub(crate) use self::state::Port;
+use self::state::{Changes, Outlet, Server, State};
 use crate::error::Error;
 use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::Identity;
@@ -23,10 +29,7 @@ use crate::redis::role::Role;
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::tracking::InvalidationSink;
-use crate::redis::transport::{Writer, describe};
-
-/// A buffer that has grown beyond this is let go once it is written, bytes.
-const KEPT: usize = 1 << 20;
+use crate::redis::transport::Writer;
 
 /// What the supervisor of a server has to see to.
 pub(crate) struct Watch {
@@ -52,58 +55,6 @@ pub(crate) struct Shared {
     map_changed: watch::Sender<()>,
     /// Who hears of changed keys.
     invalidated: InvalidationSink,
-}
-
-struct State {
-    dispatcher: Dispatcher,
-    /// The ways to the servers, by the numbers of the nodes, with what is known of each.
-    servers: Vec<Server>,
-    /// When the keeper of a cluster's map will do something by itself.
-    keeper_armed: Option<Instant>,
-    /// No more requests are accepted.
-    is_closed: bool,
-    /// The changes of the map that were told.
-    told_moves: u64,
-    /// The gaps in the news of changed keys that were told.
-    told_gaps: u64,
-}
-
-/// What is to be told of the map of a cluster.
-struct Changes {
-    has_moved: bool,
-    has_gap: bool,
-}
-
-/// A server, as the thread that holds the state sees it.
-struct Server {
-    port: Arc<Port>,
-    /// Whether there is a supervisor.
-    is_served: bool,
-    /// The socket takes no more for now.
-    is_blocked: bool,
-    /// Why nothing can be written any more.
-    broken: Option<String>,
-    /// When the supervisor will look at the deadlines by itself.
-    armed: Option<Instant>,
-}
-
-/// The way to a server.
-pub(crate) struct Port {
-    /// The server's number.
-    pub node: NodeNumber,
-    outlet: Mutex<Outlet>,
-    /// Whether there may be something to write that nobody is writing.
-    must_write: AtomicBool,
-    /// Wakes the supervisor.
-    pub wake: Notify,
-}
-
-/// The connection to a server, while there is one.
-#[derive(Default)]
-struct Outlet {
-    writer: Option<Writer>,
-    /// What is being written.
-    buffer: Vec<u8>,
 }
 
 impl Shared {
@@ -133,7 +84,14 @@ impl Shared {
 
     /// Looks at the map of a cluster.
     pub fn look<T>(&self, look: impl FnOnce(&Dispatcher) -> T) -> T {
-        look(&lock(&self.state).dispatcher)
+        self.with(|state| look(&state.dispatcher))
+    }
+
+    /// Does something with the state for a moment, and takes in what other threads have left meanwhile.
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let done = work(&mut lock(&self.state));
+        self.flush();
+        done
     }
 
     /// How keys are spread.
@@ -143,27 +101,27 @@ impl Shared {
 
     /// The way to a server, for its supervisor.
     pub fn serve(&self, node: NodeNumber) -> Arc<Port> {
-        let mut state = lock(&self.state);
-        let server = state.server(node);
-        server.is_served = true;
-        server.port.clone()
+        self.with(|state| {
+            let server = state.server(node);
+            server.is_served = true;
+            server.port.clone()
+        })
     }
 
     /// A server has no supervisor any more.
     pub fn leave(&self, node: NodeNumber) {
-        lock(&self.state).server(node).is_served = false;
+        self.with(|state| state.server(node).is_served = false);
     }
 
     /// A node of a cluster needs no supervisor any more, if that is so: its connection is forgotten.
     pub fn dismiss(&self, node: NodeNumber) -> bool {
-        let mut state = lock(&self.state);
-        if !state.dispatcher.dismiss(node) {
-            return false;
-        }
-        let server = state.server(node);
-        server.is_served = false;
-        let port = server.port.clone();
-        drop(state);
+        let port = self.with(|state| {
+            let is_dismissed = state.dispatcher.dismiss(node);
+            let server = state.server(node);
+            server.is_served &= !is_dismissed;
+            is_dismissed.then(|| server.port.clone())
+        });
+        let Some(port) = port else { return false };
         drop(std::mem::take(&mut *lock(&port.outlet)));
         self.forget_connection(node);
         true
@@ -171,16 +129,18 @@ impl Shared {
 
     /// The nodes that something waits for and that have no supervisor, and where they listen.
     pub fn unserved(&self) -> Vec<(NodeNumber, Endpoint)> {
-        let state = lock(&self.state);
-        let of = |node| Some((node, state.dispatcher.endpoint(node)?.clone()));
-        state.unserved().filter_map(of).collect()
+        self.with(|state| {
+            let of = |node| Some((node, state.dispatcher.endpoint(node)?.clone()));
+            state.unserved().filter_map(of).collect()
+        })
     }
 
     /// When the keeper of the map has to do something, unless it is woken before that.
     pub fn arm_keeper(&self) -> Option<Instant> {
-        let mut state = lock(&self.state);
-        state.keeper_armed = state.dispatcher.map_timeout();
-        state.keeper_armed
+        self.with(|state| {
+            state.keeper_armed = state.dispatcher.map_timeout();
+            state.keeper_armed
+        })
     }
 
     /// Takes a request, to be sent by the next `flush`. How many there are now.
@@ -240,7 +200,7 @@ impl Shared {
 
     /// Whether every request that was taken in is settled.
     pub fn is_idle(&self) -> bool {
-        lock(&self.state).dispatcher.is_idle()
+        self.look(Dispatcher::is_idle)
     }
 
     /// Does something with the map of a cluster, and sends what can be sent.
@@ -305,21 +265,24 @@ impl Shared {
 
     /// Settles what is past its deadline.
     pub fn expire(&self, port: &Port) -> Watch {
-        // What a socket has not taken is withdrawn.
-        for port in self.ports() {
-            self.take_back(port.node, &mut lock(&port.outlet));
-        }
+        self.withdraw();
         self.update(port.node, |dispatcher, now| dispatcher.expire(port.node, now))
+    }
+
+    /// The same for the keeper, who has no connection.
+    pub fn expire_waiting(&self) {
+        self.withdraw();
+        self.update_map(Dispatcher::expire_waiting);
     }
 
     /// What has to be done about the last connection before the next one is used.
     pub fn fence(&self, node: NodeNumber) -> Fence {
-        lock(&self.state).dispatcher.fence(node)
+        self.look(|dispatcher| dispatcher.fence(node))
     }
 
     /// Accepts no more requests.
     pub fn refuse(&self) {
-        lock(&self.state).is_closed = true;
+        self.with(|state| state.is_closed = true);
     }
 
     /// Settles everything, and accepts no more.
@@ -361,10 +324,11 @@ impl Shared {
     }
 
     /// Wakes the supervisors that would look at the deadlines too late, and whoever keeps the map, where
-    /// something waits for it.
+    /// something waits for it; and all of them for the end.
     fn wake_late(&self, state: &State) {
+        let is_over = state.is_closed && state.dispatcher.is_idle();
         for server in &state.servers {
-            if is_earlier(state.dispatcher.timeout(server.port.node), server.armed) {
+            if is_over || is_earlier(state.dispatcher.timeout(server.port.node), server.armed) {
                 server.port.wake.notify_one();
             }
         }
@@ -372,132 +336,6 @@ impl Shared {
         if is_late || state.unserved().next().is_some() {
             self.map_wake.notify_one();
         }
-    }
-
-    /// Writes what is encoded, or leaves it to the threads that are writing.
-    fn write(&self, state: MutexGuard<'_, State>) {
-        let mut locked = Some(state);
-        let mut node = 0;
-        loop {
-            let state = locked.take().unwrap_or_else(|| lock(&self.state));
-            let Some(port) = state.port_to_write(node) else { return };
-            let is_last = port.node + 1 == state.servers.len();
-            self.write_to(&port, state);
-            if is_last {
-                return;
-            }
-            node = port.node + 1;
-        }
-    }
-
-    fn write_to(&self, port: &Port, state: MutexGuard<'_, State>) {
-        let mut locked = Some(state);
-        loop {
-            // Either a thread that fails to lock is seen here to have work, or it does not fail.
-            fence(SeqCst);
-            if !port.must_write.load(SeqCst) {
-                return;
-            }
-            let Some(mut outlet) = try_lock(&port.outlet) else { return };
-            port.must_write.store(false, SeqCst);
-            let state = locked.take().unwrap_or_else(|| lock(&self.state));
-            let must_wake = self.write_once(port, state, &mut outlet);
-            drop(outlet); // Before whoever is woken tries to lock it.
-            if must_wake {
-                port.wake.notify_one();
-            }
-        }
-    }
-
-    /// Writes as much as the socket takes at once. Whether the supervisor has to be woken.
-    fn write_once(
-        &self,
-        port: &Port,
-        mut state: MutexGuard<'_, State>,
-        outlet: &mut Outlet,
-    ) -> bool {
-        let Outlet { writer: Some(writer), buffer } = outlet else { return false };
-        let server = state.server(port.node);
-        if server.is_blocked || server.broken.is_some() {
-            return false;
-        }
-        if buffer.is_empty() {
-            state.dispatcher.take_unsent(port.node, buffer);
-            state.dispatcher.pump(Instant::now()); // There is room for more.
-        }
-        let has_more = state.dispatcher.has_unsent(port.node);
-        drop(state);
-        match writer.write(buffer) {
-            Ok(write) => {
-                buffer.drain(..write.taken);
-                buffer.shrink_to(KEPT);
-                if write.is_blocked {
-                    lock(&self.state).server(port.node).is_blocked = true;
-                } else if has_more || !buffer.is_empty() {
-                    port.must_write.store(true, SeqCst);
-                }
-                write.is_blocked
-            }
-            Err(error) => {
-                lock(&self.state).server(port.node).broken = Some(describe(&error));
-                true
-            }
-        }
-    }
-
-    /// Takes back what the socket has not taken.
-    fn take_back(&self, node: NodeNumber, outlet: &mut Outlet) {
-        lock(&self.state).dispatcher.return_unsent(node, &outlet.buffer);
-        outlet.buffer.clear();
-    }
-
-    /// Whatever was wrong with the last connection is not with the next.
-    fn forget_connection(&self, node: NodeNumber) {
-        let mut state = lock(&self.state);
-        let server = state.server(node);
-        (server.is_blocked, server.broken) = (false, None);
-    }
-}
-
-impl State {
-    fn server(&mut self, node: NodeNumber) -> &mut Server {
-        while self.servers.len() <= node {
-            self.servers.push(Server::new(self.servers.len()));
-        }
-        &mut self.servers[node]
-    }
-
-    /// What has changed since the last time.
-    fn changes(&mut self) -> Changes {
-        let (moves, gaps) = (self.dispatcher.moves(), self.dispatcher.gaps_in_news());
-        let changes =
-            Changes { has_moved: moves != self.told_moves, has_gap: gaps != self.told_gaps };
-        (self.told_moves, self.told_gaps) = (moves, gaps);
-        changes
-    }
-
-    fn unserved(&self) -> impl Iterator<Item = NodeNumber> {
-        let unserved = self.servers.iter().filter(|server| !server.is_served);
-        unserved.map(|server| server.port.node).filter(|node| self.dispatcher.has_work(*node))
-    }
-
-    /// The first way, from this number on, on which something is to be written.
-    fn port_to_write(&self, from: NodeNumber) -> Option<Arc<Port>> {
-        let ports = self.servers.iter().skip(from).map(|server| &server.port);
-        ports.filter(|port| port.must_write.load(SeqCst)).map(Arc::clone).next()
-    }
-}
-
-impl Server {
-    fn new(node: NodeNumber) -> Self {
-        let port = Port {
-            node,
-            outlet: Mutex::default(),
-            must_write: AtomicBool::new(false),
-            wake: Notify::new(),
-        };
-        let (is_served, is_blocked) = (false, false);
-        Self { port: Arc::new(port), is_served, is_blocked, broken: None, armed: None }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::redis::greeting::{Protocol, Question};
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
 use crate::redis::probe::Probe;
-use crate::redis::refusal::{Refusal, error_line, is_moved, without_script};
+use crate::redis::refusal::{Refusal, error_line, is_of_cluster, without_script};
 use crate::redis::topology::slot::tag_of;
 
 /// How often the server is asked for a sign of life and for its role.
@@ -100,7 +100,7 @@ impl SubscribedLink {
     /// Redis has refused what proves that messages arrive.
     fn unproven(&mut self, line: String) -> Result<(), Lost> {
         self.probe = None;
-        if !is_moved(&line) {
+        if !is_of_cluster(&line) {
             match Refusal::of(&line) {
                 Refusal::Final => self.is_unprovable = true,
                 _ => return Err(self.link.lost(line)),

@@ -11,7 +11,7 @@ use tokio::time::{Duration, Instant};
 use crate::engine::status::{Status, StatusSink};
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
-use crate::redis::refusal::{Refusal, is_moved};
+use crate::redis::refusal::{Refusal, is_of_cluster};
 use crate::redis::subscribed_link::{Heard, SubscribedLink};
 use crate::redis::topology::slot::Slot;
 
@@ -220,7 +220,7 @@ impl Subscriber {
         let asked = link.ask_marked(command, keys, marker);
         let reason = match within(self.options.stall_timeout, &self.options, asked).await {
             Ok(Ok(answer)) => return Ok(Some(answer)),
-            Ok(Err(line)) if is_moved(&line) => {
+            Ok(Err(line)) if is_of_cluster(&line) => {
                 return Err(Unanswered::Moved(format!("{}: {line}", self.options)));
             }
             Ok(Err(line)) if Refusal::of(&line) == Refusal::Final => return Ok(None),
@@ -330,7 +330,7 @@ async fn confirm(
     let mut moved = Vec::new();
     for (channels, refusal) in slots.into_values().zip(refusals) {
         match refusal {
-            Some(line) if is_moved(&line) => moved.extend(channels.into_iter().cloned()),
+            Some(line) if is_of_cluster(&line) => moved.extend(channels.into_iter().cloned()),
             Some(line) => return Ok(Err(line)),
             None => {}
         }

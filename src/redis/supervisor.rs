@@ -1,6 +1,9 @@
 //! The task behind a client: connects, reads, keeps the deadlines, and replaces a connection that
 //! has broken, for ever. What becomes of the requests is the dispatcher's to decide.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -32,6 +35,14 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// How many pushes that nobody has asked for may come without a reply among them.
 const UNASKED: u32 = 10_000;
+
+/// Why a server is not used that was one of its own: what was written then has other keys.
+const BECAME_CLUSTER: &str =
+    "it is a part of a cluster, and was not when this client first connected: make another client";
+
+/// Why a part of a cluster is not used that is reached by a Unix socket or by sentinels.
+const UNNAMED_CLUSTER: &str =
+    "it is a part of a cluster: name one of its nodes by host and port, as redis:// does";
 
 /// How long to wait after a panic, which is a fault of this library.
 const PANIC_PAUSE: Duration = Duration::from_millis(100);
@@ -81,9 +92,6 @@ impl Supervisor {
     }
 
     pub async fn run(mut self) -> Over {
-        if self.first_request().await.is_none() {
-            return Over::Closed;
-        }
         (self.status)(Status::Connecting);
         loop {
             if let Ok(over) = AssertUnwindSafe(self.keep_connected()).catch_unwind().await {
@@ -94,22 +102,6 @@ impl Supervisor {
             (self.status)(Status::Reconnecting { reason });
             sleep(PANIC_PAUSE).await;
         }
-    }
-
-    async fn first_request(&mut self) -> Option<()> {
-        while self.shared.update(self.port.node, |_, _| Ok(())).is_idle {
-            tokio::select! {
-                biased;
-                how = requested(&mut self.closing, Closing::No) => {
-                    // A call may have come right before that.
-                    if how == Closing::AtOnce || self.shared.update(self.port.node, |_, _| Ok(())).is_idle {
-                        return None;
-                    }
-                }
-                () = self.port.wake.notified() => {}
-            }
-        }
-        Some(())
     }
 
     /// Until closed: connects, serves, and starts over when the connection is lost.
@@ -135,8 +127,9 @@ impl Supervisor {
                 }
             };
             let End::Broken(lost) = ended else { return Over::Closed };
+            let node = self.port.node;
             let is_replaced =
-                was_connected && self.shared.update(self.port.node, |_, _| Ok(())).is_idle;
+                was_connected && self.shared.look(|dispatcher| dispatcher.owes_nothing(node));
             let name = self.options.to_string();
             // Where sentinels name the server, its address is part of the reason.
             let reason = lost.reason_of(&name);
@@ -167,7 +160,15 @@ impl Supervisor {
         let (options, fence) = (self.options.clone(), self.shared.fence(self.port.node));
         let layout = self.shared.layout().clone();
         self.meanwhile(async move {
-            let mut link = Link::open(&options).await?;
+            let mut link = match Link::open(&options).await {
+                Err(lost) if lost.is_cluster && layout.get().is_some() => {
+                    return Err(Lost::new(lost.server, BECAME_CLUSTER));
+                }
+                Err(lost) if lost.is_cluster && options.seeds().is_none() => {
+                    return Err(Lost::new(lost.server, UNNAMED_CLUSTER));
+                }
+                opened => opened?,
+            };
             if options.expected == Expected::Alone && !layout.is_one() {
                 return Err(link.lost("it is not the cluster any more that it was"));
             }

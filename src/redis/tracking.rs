@@ -130,6 +130,7 @@ mod tests {
             told(vec![keys], &layout).pop().flatten()
         };
         assert_eq!(told("session:{40821}:a{b}:c").as_deref(), Some("session:a{b}:c"));
+        assert_eq!(told("{40821}:{app}:session:a").as_deref(), Some("{app}:session:a"));
         assert_eq!(told("session:{40822}:a").as_deref(), Some("session:{40822}:a"));
         assert_eq!(told("session:a").as_deref(), Some("session:a"));
     }

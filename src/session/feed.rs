@@ -353,3 +353,6 @@ impl<A: Audience, S: Subscription> Task<A, S> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

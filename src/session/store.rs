@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::expiry::Expiry;
 pub use super::options::StoreOptions;
 use crate::clock::Clock;
 use crate::document::{Draft, MAX_VERSION, iso_timestamp};
@@ -16,7 +17,7 @@ use crate::keys::check_session_id;
 use crate::operation::names::{Namespace, Stream};
 pub use crate::operation::record::Reason;
 use crate::operation::record::new_id;
-pub use crate::operation::rule::Rule;
+pub use crate::operation::rule::{Over, Rule};
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
 pub use crate::operation::session::{Deleted, Documents, Written};
 
@@ -50,11 +51,16 @@ impl<E: Engine> Store<E> {
     /// the operation that makes the change.
     pub fn new(engine: &E, options: StoreOptions, stream: Option<Arc<Stream>>) -> Self {
         let is_audited = stream.is_some();
-        let StoreOptions { keys, ttl_seconds, replicas, .. } = options.clone();
-        let namespace = Namespace { keys, ttl_seconds, replicas, audit: stream };
+        let StoreOptions { keys, ttl_seconds, announce_expiry, replicas, .. } = options.clone();
+        let namespace = Namespace { keys, ttl_seconds, replicas, announce_expiry, audit: stream };
         let sessions = engine.sessions(namespace);
         let (options, clock) = (Arc::new(options), engine.clock().clone());
         Self { sessions, options, clock, is_audited }
+    }
+
+    /// What tells of the sessions that have expired: to be run if the options say so.
+    pub fn expiry(&self) -> Expiry<E::Sessions> {
+        Expiry::new(self.sessions.clone(), self.clock.clone())
     }
 
     /// The document of a session, or `None`.
@@ -129,6 +135,11 @@ impl<E: Engine> Store<E> {
             && expected >= MAX_VERSION
         {
             return Err(Error::invalid("expectedVersion", NO_VERSION));
+        }
+        if let Rule::Restore { least, .. } = rule
+            && least >= MAX_VERSION
+        {
+            return Err(Error::invalid("version", NO_VERSION));
         }
         Draft::new(text, session_id, rule.stamp(), &iso_timestamp(now_ms))
     }

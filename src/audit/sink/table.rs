@@ -89,6 +89,11 @@ impl Table {
 }
 
 impl Kind {
+    /// Whether a column of this kind can hold a text that is looked for.
+    pub fn can_hold(&self, text: &str) -> bool {
+        *self != Self::Uuid || is_uuid(text)
+    }
+
     /// The text form of a JSON value for the database, if a column of this kind can hold the value.
     pub fn text_of<'a>(&self, json: &'a str) -> Option<Cow<'a, str>> {
         match self {

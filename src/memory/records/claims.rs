@@ -119,6 +119,10 @@ impl Claims for MemoryClaims {
         })
     }
 
+    async fn is_drained(&mut self) -> Answer<bool> {
+        self.step(|queue, _, _| queue.stream.len() == 0)
+    }
+
     async fn delay(
         &mut self,
         entry_ids: &[String],

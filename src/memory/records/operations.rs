@@ -9,7 +9,8 @@ use crate::memory::moment::Moment;
 use crate::operation::letter::{LetterPage, Revived};
 use crate::operation::names::Stream;
 use crate::operation::queue::{
-    Append, Count, JobPage, Metrics, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
+    Append, Count, CountUnsettled, JobPage, Metrics, ReadJobs, ReadLetters, Remove, Revive,
+    TakeJobs,
 };
 use crate::operation::survey::{Survey, Surveyed};
 
@@ -39,6 +40,15 @@ impl Apply for Survey {
     fn apply(self, stream: &Stream, contents: &mut Contents, at: Moment) -> Result<Surveyed> {
         let (queue, ..) = contents.queue(stream);
         Ok(queue.survey(at))
+    }
+}
+
+impl Apply for CountUnsettled {
+    type Context = Stream;
+
+    fn apply(self, stream: &Stream, contents: &mut Contents, _at: Moment) -> Result<u64> {
+        let (queue, ..) = contents.queue(stream);
+        Ok(queue.unsettled())
     }
 }
 

@@ -38,6 +38,10 @@ pub(super) struct Node {
     /// What the server knows the connection by.
     pub identity: Option<Identity>,
     pub fence: Fence,
+    /// Some earlier connection could not be ended in Redis: what was sent there may be executed yet.
+    pub is_unfenced: bool,
+    /// How often in a row no connection was made, or one was lost.
+    pub failures: u32,
     /// The server has shown that it is the wrong one: nothing more is sent.
     pub unfit: Option<Unfit>,
     /// Why there is no connection.
@@ -55,9 +59,22 @@ impl Node {
             role: Role::unknown(),
             identity: None,
             fence: Fence::NotNeeded,
+            is_unfenced: false,
+            failures: 0,
             unfit: None,
             reason: String::from("no connection was made in time"),
         }
+    }
+
+    /// The same without its connection. What came by that is not forgotten.
+    pub fn without_connection(&mut self) -> Self {
+        let (server, fence) = (std::mem::take(&mut self.server), self.fence.clone());
+        Self { fence, is_unfenced: self.is_unfenced, ..Self::new(server) }
+    }
+
+    /// Whether something can be sent to it now.
+    pub fn is_connected(&self) -> bool {
+        self.conversation.is_some() && self.unfit.is_none()
     }
 
     /// Whether something waits to be sent to it.

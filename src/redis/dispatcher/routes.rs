@@ -37,11 +37,12 @@ impl Dispatcher {
         cluster.timeout().into_iter().chain(self.waiting_timeout()).min()
     }
 
-    /// The node that is to be asked for the map now, with `map_answered` or `map_unanswered` to follow.
-    pub fn ask_for_map(&mut self, now: Instant) -> Option<Endpoint> {
+    /// The node that is to be asked for the map now, with `map_answered` or `map_unanswered` to follow; and
+    /// whether it may take long.
+    pub fn ask_for_map(&mut self, now: Instant) -> Option<(Endpoint, bool)> {
         let Map::Cluster(cluster) = &mut self.map else { return None };
         let number = cluster.ask(now)?;
-        cluster.endpoint(number).cloned()
+        Some((cluster.endpoint(number)?.clone(), cluster.is_patient()))
     }
 
     /// Something says that the map may be old.
@@ -54,7 +55,11 @@ impl Dispatcher {
     /// The node that was asked for the map has answered.
     pub fn map_answered(&mut self, view: &View, now: Instant) {
         let Map::Cluster(cluster) = &mut self.map else { return };
-        if cluster.answered(view, now) {
+        let has_changed = cluster.answered(view, now);
+        if has_changed || view.masters.is_empty() {
+            self.unknown = String::from("no master has the slot");
+        }
+        if has_changed {
             self.reroute();
         }
     }
@@ -127,20 +132,14 @@ impl Dispatcher {
         let Some(node) = self.nodes.get_mut(number) else { return false };
         let is_done = !is_owner && node.is_idle();
         if is_done {
-            *node = Node::new(std::mem::take(&mut node.server));
+            *node = node.without_connection();
         }
         is_done
     }
 
     /// How the keys are spread is known now, or is known to be otherwise.
     pub fn reroute(&mut self) {
-        if let Map::Cluster(cluster) = &self.map {
-            self.moves += 1;
-            for number in self.nodes.len()..cluster.nodes() {
-                let name = cluster.endpoint(number).map(Endpoint::to_string);
-                self.nodes.push(Node::new(name.unwrap_or_default()));
-            }
-        }
+        self.has_moved();
         let (mut again, mut ready) = (Vec::new(), Vec::new());
         for node in &mut self.nodes {
             again.extend(node.again.drain(..));
@@ -152,6 +151,16 @@ impl Dispatcher {
             self.send_again(pending);
         }
         ready.into_iter().for_each(|pending| self.send_later(pending));
+    }
+
+    /// A slot is found elsewhere than before, perhaps at a node that is new.
+    fn has_moved(&mut self) {
+        let Map::Cluster(cluster) = &self.map else { return };
+        self.moves += 1;
+        for number in self.nodes.len()..cluster.nodes() {
+            let name = cluster.endpoint(number).map(Endpoint::to_string);
+            self.nodes.push(Node::new(name.unwrap_or_default()));
+        }
     }
 
     /// The node that a request goes to. `None`: nobody has told yet.
@@ -166,11 +175,11 @@ impl Dispatcher {
         (number < self.nodes.len()).then_some(number)
     }
 
-    /// A master, with a connection if there is one.
+    /// A master, with a connection if there is one; else one that was not tried so often.
     fn any_owner(&self, cluster: &Cluster) -> Option<NodeNumber> {
         let owners = (0..self.nodes.len()).filter(|number| cluster.is_owner(*number));
         owners.min_by_key(|number| {
-            self.nodes.get(*number).is_none_or(|node| node.conversation.is_none())
+            self.nodes.get(*number).map(|node| (!node.is_connected(), node.failures))
         })
     }
 
@@ -229,9 +238,10 @@ impl Dispatcher {
             }
             Redirection::Ask(to) => {
                 let to = cluster.number(&to);
-                self.reroute();
+                self.has_moved();
                 pending.asking = Some(to);
             }
+            Redirection::Unknown => cluster.hinted(None, now),
         }
         true
     }

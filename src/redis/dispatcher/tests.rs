@@ -1,4 +1,8 @@
-//! What no history of the simulation shows, as nobody is told of it.
+//! What no history of the simulation shows.
+
+mod cluster;
+
+use redis::Value;
 
 use super::*;
 use crate::redis::greeting::Question;

@@ -50,12 +50,20 @@ impl Context {
 
     /// Where a partition is.
     pub fn place(&self, number: usize) -> Place<'_> {
-        match (self.layout.get(), self.partitions().and_then(|all| all.get(number))) {
-            (None, _) => Place::Unknown,
-            (Some(_), None) => Place::Any,
-            (Some(_), Some(partition)) => {
+        match (self.anywhere(), self.partitions().and_then(|all| all.get(number))) {
+            (Place::Any, Some(partition)) => {
                 Place::Partition { slot: partition.slot, tag: &partition.tag }
             }
+            (place, _) => place,
+        }
+    }
+
+    /// Any server, once one has told how the records are divided.
+    pub fn anywhere(&self) -> Place<'_> {
+        match self.layout.get() {
+            None => Place::Unknown,
+            Some(Spread::Refused(error)) => Place::Nowhere(error),
+            Some(_) => Place::Any,
         }
     }
 
@@ -67,5 +75,33 @@ impl Context {
     /// The most records that a stream may hold; 0: no limit.
     pub fn limit(&self) -> u64 {
         self.stream.share(self.partitions().map_or(1, Partitions::len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    fn context() -> Context {
+        let stream = Stream { keys: AuditKeys::of("q"), max_backlog: None, replicas: None };
+        Context::new(Arc::default(), Arc::new(stream))
+    }
+
+    #[test]
+    fn records_are_in_partitions_once_a_cluster_has_told_of_them() {
+        let context = context();
+        assert!(matches!(context.place(3), Place::Unknown));
+        assert!(context.layout.is_partitioned(64));
+        assert!(matches!(context.place(3), Place::Partition { .. }));
+        assert!(matches!(context.anywhere(), Place::Any));
+    }
+
+    #[test]
+    fn a_cluster_that_must_not_be_used_is_asked_for_nothing() {
+        let context = context();
+        context.layout.is_refused(Error::unavailable("it has other partitions"));
+        assert!(matches!(context.place(0), Place::Nowhere(_)));
+        assert!(matches!(context.anywhere(), Place::Nowhere(_)));
     }
 }

@@ -22,8 +22,8 @@ impl<T, D: FnOnce(Result<Vec<Option<T>>>)> Gather<T, D> {
         Arc::new(Self(Mutex::new(state)))
     }
 
-    /// One has come. Where one has failed and others may have changed something, nobody knows what has
-    /// changed.
+    /// One has come. Where one has failed and others have changed something, or may have, nobody knows what
+    /// has changed.
     pub fn tell(&self, place: usize, answer: Result<T>, changes: bool) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
@@ -32,9 +32,11 @@ impl<T, D: FnOnce(Result<Vec<Option<T>>>)> Gather<T, D> {
                     *noted = Some(answer);
                 }
             }
-            Err(error) => {
-                state.failure.get_or_insert(error);
+            // Of several failures, one that may have changed something.
+            Err(error) if !matches!(state.failure, Some(Error::OutcomeUnknown { .. })) => {
+                state.failure = Some(error);
             }
+            Err(_) => {}
         }
         state.missing = state.missing.saturating_sub(1);
         if state.missing > 0 {
@@ -71,6 +73,24 @@ mod tests {
         assert_eq!(answers, [Some(4), None, Some(5)]);
         gather.tell(0, Ok(4), false);
         assert!(told.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_part_that_may_have_been_done_counts_more_than_one_that_was_not() {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let (tell, told) = channel();
+            let done = move |answers| tell.send(answers).expect("a receiver");
+            let gather: Arc<Gather<u64, _>> = Gather::new(3, 3, done);
+            for place in order {
+                let failure = match place {
+                    1 => Error::unknown("no answer"),
+                    _ => Error::unavailable("away"),
+                };
+                gather.tell(place, Err(failure), true);
+            }
+            let error = told.try_recv().expect("an outcome").expect_err("a failure");
+            assert_eq!(error.code(), "OUTCOME_UNKNOWN");
+        }
     }
 
     #[test]

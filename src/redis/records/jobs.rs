@@ -33,11 +33,10 @@ static DROP_JOBS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/drop_jobs.lua")));
 
 /// Where the keys of BullMQ's queue are.
-fn place(keys: &BullKeys, context: &Context) -> Place<'static> {
-    match (context.count(), context.partitions()) {
-        (None, _) => Place::Unknown,
-        (Some(_), None) => Place::Any,
-        (Some(_), Some(_)) => Place::Slot(Slot::of(keys.base.as_bytes())),
+fn place<'a>(keys: &BullKeys, context: &'a Context) -> Place<'a> {
+    match context.partitions() {
+        Some(_) => Place::Slot(Slot::of(keys.base.as_bytes())),
+        None => context.anywhere(),
     }
 }
 

@@ -23,7 +23,9 @@ pub use self::handle::RedisRecords;
 use crate::engine::{Execute, Records};
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::operation::queue::{Append, Count, ReadJobs, ReadLetters, Remove, Revive, TakeJobs};
+use crate::operation::queue::{
+    Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
+};
 use crate::operation::survey::Survey;
 
 impl Records for RedisRecords {
@@ -49,7 +51,7 @@ macro_rules! execute {
 }
 
 execute!(Append => submit);
-execute!(Count, ReadLetters, Revive, Remove => everywhere);
+execute!(Count, CountUnsettled, ReadLetters, Revive, Remove => everywhere);
 
 impl Execute<Survey> for RedisRecords {
     fn execute(

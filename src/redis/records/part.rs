@@ -85,10 +85,7 @@ impl AsCommand for Learn {
     }
 
     fn place<'a>(&'a self, context: &'a Context) -> Place<'a> {
-        match context.count() {
-            None => Place::Unknown,
-            Some(_) => Place::Any,
-        }
+        context.anywhere()
     }
 
     fn read(self, _context: &Context, reply: Result<Value>) -> Result<()> {

@@ -12,7 +12,9 @@ use crate::error::{Error, Result};
 use crate::keys::{AUDIT_GROUP, AuditKeys};
 use crate::operation::Effect;
 use crate::operation::letter::{DeadLetter, DeadLetterSelection, LetterPage, Revived};
-use crate::operation::queue::{Append, Count, Metrics, ReadLetters, Remove, Revive};
+use crate::operation::queue::{
+    Append, Count, CountUnsettled, Metrics, ReadLetters, Remove, Revive,
+};
 use crate::operation::record::Record;
 use crate::operation::replicas::Replicas;
 use crate::redis::command::AsCommand;
@@ -135,6 +137,35 @@ pub(super) fn read_counts(reply: Value) -> Result<Metrics> {
             delayed: int(delayed),
         }),
         _ => Err(unexpected()),
+    }
+}
+
+/// Counts the records in the stream of one partition.
+pub(super) struct LengthPart;
+
+impl Everywhere for CountUnsettled {
+    type Part = LengthPart;
+
+    fn parts(&self, count: usize) -> Result<Vec<Option<LengthPart>>> {
+        Ok((0..count).map(|_| Some(LengthPart)).collect())
+    }
+
+    fn combine(self, answers: Vec<Option<u64>>) -> Result<u64> {
+        Ok(answers.into_iter().flatten().sum())
+    }
+}
+
+impl Part for LengthPart {
+    type Answer = u64;
+
+    const EFFECT: Effect = Effect::Read;
+
+    fn encode(&self, keys: &AuditKeys, _attempt: &Attempt, out: &mut Vec<u8>) {
+        append(out, redis::cmd("XLEN").arg(&keys.stream));
+    }
+
+    fn read(reply: Value) -> Result<u64> {
+        Ok(int(&reply))
     }
 }
 

@@ -423,3 +423,6 @@ impl Followed {
         let _ = self.orders.send(Order::Listen { parts, interest, number });
     }
 }
+
+#[cfg(test)]
+mod tests;

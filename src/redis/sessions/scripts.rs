@@ -11,14 +11,19 @@ use crate::operation::rule::Rule;
 use crate::redis::script::Script;
 
 const RIGHTS: &str = include_str!("scripts/rights.lua");
+const BACKLOG: &str = include_str!("scripts/backlog.lua");
 const ANNOUNCE: &str = include_str!("scripts/announce.lua");
+const EXPIRY: &str = include_str!("scripts/expiry.lua");
+const LIFE: &str = include_str!("scripts/life.lua");
 const VERSION: &str = include_str!("scripts/version.lua");
 const CREATE: &str = include_str!("scripts/create.lua");
 const ABSENT: &str = include_str!("scripts/absent.lua");
 const LOCKED: &str = include_str!("scripts/locked.lua");
 const ANY: &str = include_str!("scripts/any.lua");
+const RESTORE: &str = include_str!("scripts/restore.lua");
 const STORE: &str = include_str!("scripts/store.lua");
 const DELETE: &str = include_str!("scripts/delete.lua");
+const EXPIRE: &str = include_str!("scripts/expire.lua");
 
 /// The scripts of one namespace.
 pub(crate) struct Scripts {
@@ -26,23 +31,30 @@ pub(crate) struct Scripts {
     absent: Script,
     locked: Script,
     any: Script,
+    restore: Script,
     delete: Script,
+    expire: Script,
 }
 
 impl Scripts {
     /// The scripts of a namespace, with these names: those of one of so many partitions; `None`: those of
     /// one server.
     pub fn new(namespace: &Namespace, keys: &Keys, partitions: Option<usize>) -> Self {
+        let constants = |event: &str| constants(namespace, keys, partitions, event);
+        let life = if namespace.announce_expiry { [EXPIRY, LIFE].concat() } else { String::new() };
         let script = |event: &str, parts: &[&str]| {
-            let constants = constants(namespace, keys, partitions, event);
-            Script::noting(&[&constants, RIGHTS, ANNOUNCE, &parts.concat()].concat())
+            let shared = [&*constants(event), RIGHTS, BACKLOG, ANNOUNCE, &life].concat();
+            Script::noting(&[&*shared, &parts.concat()].concat())
         };
+        let expire = [&*constants(record::EXPIRED), RIGHTS, BACKLOG, EXPIRY, EXPIRE].concat();
         Self {
             create: script(record::CREATED, &[CREATE, STORE]),
             absent: script(record::CREATED, &[ABSENT, STORE]),
             locked: script(record::UPDATED, &[VERSION, LOCKED, STORE]),
             any: script(record::UPDATED, &[VERSION, ANY, STORE]),
+            restore: script(record::RESTORED, &[VERSION, RESTORE, STORE]),
             delete: script(record::DELETED, &[DELETE]),
+            expire: Script::new(&expire),
         }
     }
 
@@ -53,12 +65,18 @@ impl Scripts {
             Rule::CreateIfAbsent => &self.absent,
             Rule::Locked { .. } => &self.locked,
             Rule::Any => &self.any,
+            Rule::Restore { .. } => &self.restore,
         }
     }
 
     /// The script that deletes.
     pub fn delete(&self) -> &Script {
         &self.delete
+    }
+
+    /// The script that tells of sessions that have expired.
+    pub fn expire(&self) -> &Script {
+        &self.expire
     }
 }
 
@@ -108,10 +126,11 @@ mod tests {
     use super::*;
     use crate::keys::AuditKeys;
     use crate::operation::names::Stream;
+    use crate::operation::rule::Over;
 
     fn namespace(session_prefix: &str) -> Namespace {
         let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
-        Namespace { keys, ttl_seconds: 60, replicas: None, audit: None }
+        Namespace { keys, ttl_seconds: 60, replicas: None, announce_expiry: false, audit: None }
     }
 
     fn scripts(session_prefix: &str) -> Scripts {
@@ -147,7 +166,13 @@ local BACKLOG_LIMIT = 7
 
     #[test]
     fn each_rule_and_each_namespace_has_scripts_of_its_own() {
-        let rules = [Rule::Create, Rule::CreateIfAbsent, Rule::Locked { expected: 1 }, Rule::Any];
+        let rules = [
+            Rule::Create,
+            Rule::CreateIfAbsent,
+            Rule::Locked { expected: 1 },
+            Rule::Any,
+            Rule::Restore { least: 1, over: Over::Anything },
+        ];
         let namespaces = ["session:", "other:"].map(scripts);
         let mut digests: Vec<&str> = namespaces
             .iter()

@@ -9,7 +9,7 @@ use crate::document::Draft;
 use crate::error::{Error, Result};
 use crate::operation::record::{DELETED, Reason};
 use crate::operation::replicas::Replicas;
-use crate::operation::rule::Rule;
+use crate::operation::rule::{Over, Rule};
 use crate::operation::session::{Broadcast, Delete, Deleted, Touch, Write, Written};
 use crate::redis::command::{About, AsCommand};
 use crate::redis::place::Place;
@@ -63,13 +63,12 @@ fn begin<'a>(
 ) -> Command<'a> {
     let session = [names.keys.session_prefix.as_str(), session_id];
     let arguments = arguments + note.as_ref().map_or(0, |note| note.words().len());
-    match &names.stream {
-        None => script.noted(out, attempt, &[session], arguments),
-        Some(stream) => {
-            let stream = [stream.as_str(), ""];
-            script.noted(out, attempt, &[session, stream], arguments)
-        }
+    let (mut keys, mut count) = ([session; 3], 1);
+    for key in [&names.stream, &names.expiries].into_iter().flatten() {
+        keys[count] = [key, ""];
+        count += 1;
     }
+    script.noted(out, attempt, &keys[..count], arguments)
 }
 
 fn end(mut command: Command<'_>, note: &Option<Note<'_>>) {
@@ -88,8 +87,13 @@ impl AsCommand for Write {
             Rule::Create | Rule::CreateIfAbsent => None,
             Rule::Locked { expected } => Some(*expected),
             Rule::Any => Some(draft.version.unwrap_or(0) + 1), // Where nothing is stored.
+            Rule::Restore { least, .. } => Some(*least),
         };
-        let arguments = 2 + usize::from(version.is_some());
+        let over = match rule {
+            Rule::Restore { over, .. } => Some(over),
+            _ => None,
+        };
+        let arguments = 2 + usize::from(version.is_some()) + usize::from(over.is_some());
         let names = context.names(session_id);
         let event_type = rule.event_type();
         let note = Note::of(names, record_id.as_deref(), event_type, reason.as_deref());
@@ -100,6 +104,12 @@ impl AsCommand for Write {
         if let Some(version) = version {
             command.number(version);
         }
+        match over {
+            Some(Over::Anything) => command.word("any"),
+            Some(Over::Nothing) => command.word("none"),
+            Some(Over::Version(version)) => command.number(*version),
+            None => &mut command,
+        };
         end(command, &note);
     }
 
@@ -141,7 +151,11 @@ fn read_answer(value: Value, session_id: String, rule: Rule) -> Result<Written> 
     Err(match (found.as_deref(), rule, parts.next()) {
         (Some("missing"), ..) => Error::SessionNotFound { session_id },
         (Some("exists"), ..) => Error::SessionExists { session_id },
-        (Some("conflict"), Rule::Locked { expected }, Some(Value::Int(actual))) => {
+        (
+            Some("conflict"),
+            Rule::Locked { expected } | Rule::Restore { over: Over::Version(expected), .. },
+            Some(Value::Int(actual)),
+        ) => {
             let actual = u64::try_from(actual).unwrap_or_default();
             Error::ConcurrentModification { session_id, expected, actual }
         }

@@ -2,33 +2,24 @@
 //! whole or key by key, nodes learn of it late, connections end. What callers were told is compared with
 //! what was executed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+mod call;
+mod node;
+mod servers;
 
-use redis::Value;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use tokio::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
-use crate::operation::Effect;
+use self::call::{Call, Outcomes, Told};
+use self::node::{Connection, GROUPS, NODES, Node, endpoint, node_at};
 use crate::redis::dispatcher::{Dispatcher, Fence};
 use crate::redis::greeting::{Identity, Question};
-use crate::redis::order::{Access, SessionHash};
 use crate::redis::pending::Settled;
-use crate::redis::place::Place;
-use crate::redis::request::{Attempt, Request};
 use crate::redis::resp::decoder::{Decoder, Frame};
-use crate::redis::resp::encode::Command;
 use crate::redis::role::Role;
 use crate::redis::topology::cluster::NodeNumber;
 use crate::redis::topology::endpoint::{Endpoint, NatMap};
 use crate::redis::topology::seeds::Seeds;
-use crate::redis::topology::slot::Slot;
-use crate::redis::topology::view::{Master, View};
-
-/// How many nodes there are, and how many of all slots are used: the same part of each tenth.
-const NODES: usize = 5;
-const GROUPS: u16 = 8;
-const WIDTH: u16 = Slot::COUNT / GROUPS;
 
 /// How long something happens, and how long callers wait.
 const BUSY: Duration = Duration::from_secs(20);
@@ -39,93 +30,6 @@ const PATIENCE: [u64; 2] = [200, 15_000];
 const LATE_CALLS: u64 = 1000;
 const CALM: Duration = Duration::from_secs(23);
 const LATE_PATIENCE: Duration = Duration::from_secs(6);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Done(i64),
-    Unavailable,
-    Unknown,
-}
-
-type Outcomes = Arc<Mutex<Vec<(u64, Told)>>>;
-
-/// A read or a write of a session, with a tag of its slot.
-#[derive(Clone)]
-struct Call {
-    id: u64,
-    writes: bool,
-    session: SessionHash,
-    deadline: Instant,
-    outcomes: Outcomes,
-}
-
-fn slot_of(session: SessionHash) -> Slot {
-    let group = u16::try_from(session % u64::from(GROUPS)).expect("a group");
-    Slot::new(group * WIDTH).expect("a slot")
-}
-
-impl Request for Call {
-    fn encode(&self, attempt: &Attempt, out: &mut Vec<u8>) {
-        Command::new(out, 5)
-            .word(if self.writes { "WRITE" } else { "READ" })
-            .number(self.id)
-            .number(self.session)
-            .number(attempt.entry.as_ref().map_or(0, |entry| entry.number))
-            .word(if attempt.repeated { "repeated" } else { "" });
-    }
-
-    fn effect(&self) -> Effect {
-        if self.writes { Effect::Recognised } else { Effect::Read }
-    }
-
-    fn access(&self) -> Access<'_> {
-        match self.writes {
-            true => Access::Write(self.session),
-            false => Access::Read(std::slice::from_ref(&self.session)),
-        }
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place::Partition { slot: slot_of(self.session), tag: "t" }
-    }
-
-    fn notes(&self) -> bool {
-        self.writes
-    }
-
-    fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    fn settle(self: Box<Self>, outcome: Result<Value>) {
-        let told = match outcome {
-            Ok(Value::Int(version)) => Told::Done(version),
-            Err(Error::Unavailable { .. }) => Told::Unavailable,
-            Err(Error::OutcomeUnknown { .. }) => Told::Unknown,
-            other => panic!("{other:?}"),
-        };
-        self.outcomes.lock().expect("outcomes").push((self.id, told));
-    }
-}
-
-struct Node {
-    is_alive: bool,
-    /// Who it believes to own each group, with the epoch of that.
-    known: Vec<(usize, u64)>,
-    to_learn: Vec<(Instant, usize, (usize, u64))>,
-    epoch: u64,
-}
-
-/// A connection of the client, and what it has received of a command.
-struct Connection {
-    node: usize,
-    input: Decoder,
-    output: Decoder,
-    /// The server executes nothing more that comes by it.
-    is_killed: bool,
-    is_asking: bool,
-    arrives: [Instant; 2],
-}
 
 enum Event {
     Call(Call),
@@ -163,14 +67,6 @@ struct World {
     redirections: u32,
     /// When it looks at the time next.
     tick: Instant,
-}
-
-fn endpoint(node: usize) -> Endpoint {
-    Endpoint { host: "h".into(), port: u16::try_from(node + 1).expect("a port") }
-}
-
-fn node_at(endpoint: &Endpoint) -> usize {
-    usize::from(endpoint.port) - 1
 }
 
 impl World {
@@ -305,7 +201,7 @@ impl World {
                 self.current.retain(|served, id| *served != number || *id == 0);
             }
         }
-        if let Some(at) = self.dispatcher.ask_for_map(self.now) {
+        if let Some((at, _)) = self.dispatcher.ask_for_map(self.now) {
             let due = self.soon(1, 300);
             self.at(due, Event::Map(at));
         }
@@ -381,149 +277,6 @@ impl World {
         }
     }
 
-    fn received(&mut self, id: u64, bytes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        if !self.nodes[connection.node].is_alive || connection.is_killed {
-            return;
-        }
-        connection.input.buffer().extend_from_slice(bytes);
-        let mut commands = Vec::new();
-        while let Ok(Some(Frame::Reply(value, _))) = connection.input.next() {
-            commands.push(redis::from_redis_value::<Vec<String>>(value).expect("words"));
-        }
-        let replies: String = commands.iter().map(|words| self.execute(id, words)).collect();
-        let at = self.soon(1, 40);
-        let at = self.in_order(id, 1, at);
-        self.at(at, Event::ToClient(id, replies.into_bytes()));
-    }
-
-    fn execute(&mut self, id: u64, words: &[String]) -> String {
-        let connection = self.connections.get_mut(&id).expect("a connection");
-        let node = connection.node;
-        let was_asking = std::mem::take(&mut connection.is_asking);
-        let number = |at: usize| words[at].parse::<u64>().expect("a number");
-        match words[0].as_str() {
-            "ASKING" => {
-                connection.is_asking = true;
-                return "+OK\r\n".into();
-            }
-            "HELLO" => return "%1\r\n$4\r\nrole\r\n$6\r\nmaster\r\n".into(),
-            _ => {}
-        }
-        let session = number(2);
-        let slot = slot_of(session).number();
-        let group = usize::from(slot / WIDTH);
-        let owner = self.owners[group];
-        let has_moved = session >= u64::from(GROUPS); // The others of its slot are not moved yet.
-        let (believed, _) = self.nodes[node].known[group];
-        let is_target = self.moving == Some((group, node)) && was_asking && has_moved;
-        if believed != node && !is_target {
-            self.redirections += 1;
-            return format!("-MOVED {slot} h:{}\r\n", endpoint(believed).port);
-        }
-        if believed == node && owner != node {
-            return "-CLUSTERDOWN it is cut off\r\n".into();
-        }
-        if let Some((moving, to)) = self.moving
-            && moving == group
-            && owner == node
-            && has_moved
-        {
-            self.redirections += 1;
-            return format!("-ASK {slot} h:{}\r\n", endpoint(to).port);
-        }
-        if words[0] == "READ" {
-            return format!(":{}\r\n", self.version(session));
-        }
-        let (call, written) = (number(1), number(3));
-        if let Some(noted) = self.ledger.get(&(slot, written)).filter(|_| words[4] == "repeated") {
-            return format!(":{noted}\r\n");
-        }
-        let version = self.version(session) + 1;
-        self.versions.insert(session, version);
-        self.ledger.insert((slot, written), version);
-        self.executed.push(call);
-        format!(":{version}\r\n")
-    }
-
-    fn version(&self, session: u64) -> i64 {
-        self.versions.get(&session).copied().unwrap_or(0)
-    }
-
-    fn chaos(&mut self) {
-        let node = self.random.usize(..NODES);
-        match self.random.u8(0..4) {
-            0 => self.fail(node),
-            1 => {
-                let group = self.random.usize(..usize::from(GROUPS));
-                self.moving = None;
-                if self.nodes[node].is_alive {
-                    self.give(group, node);
-                }
-            }
-            2 => {
-                let group = self.random.usize(..usize::from(GROUPS));
-                let is_idle = self.owners[group] != node && self.nodes[node].is_alive;
-                self.moving = is_idle.then_some((group, node));
-            }
-            _ => {
-                let ids: Vec<u64> = self.current.values().copied().filter(|id| *id > 0).collect();
-                if let Some(id) = self.random.choice(ids) {
-                    let at = self.soon(0, 50);
-                    self.at(at, Event::Ended(id));
-                }
-            }
-        }
-    }
-
-    /// A master dies, and another node has its slots; or a dead one comes back.
-    fn fail(&mut self, node: usize) {
-        self.moving = None;
-        if !self.nodes[node].is_alive {
-            self.nodes[node].is_alive = true;
-            return;
-        }
-        let alive: Vec<usize> =
-            (0..NODES).filter(|one| *one != node && self.nodes[*one].is_alive).collect();
-        if alive.len() < 2 {
-            return;
-        }
-        self.nodes[node].is_alive = false;
-        let to = *self.random.choice(&alive).expect("a node");
-        for group in 0..usize::from(GROUPS) {
-            if self.owners[group] == node {
-                self.give(group, to);
-            }
-        }
-        let ids: Vec<u64> = self
-            .connections
-            .iter()
-            .filter(|(_, one)| one.node == node)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            if let Some(one) = self.connections.get_mut(&id) {
-                one.is_killed = true;
-            }
-            // Some learn of it at once, others by silence.
-            if self.random.bool() {
-                let at = self.soon(0, 50);
-                self.at(at, Event::Ended(id));
-            }
-        }
-    }
-
-    fn give(&mut self, group: usize, to: usize) {
-        self.epoch += 1;
-        self.owners[group] = to;
-        let claim = (to, self.epoch);
-        for number in 0..NODES {
-            let at = if number == to { self.now } else { self.soon(0, 2000) };
-            self.nodes[number].to_learn.push((at, group, claim));
-        }
-        self.nodes[to].learn(self.now);
-    }
-
     fn check(&self) {
         let outcomes = self.outcomes.lock().expect("outcomes");
         let told: HashMap<u64, Told> = outcomes.iter().copied().collect();
@@ -554,37 +307,6 @@ impl World {
         for call in self.called.iter().filter(|call| !call.writes) {
             assert_ne!(told[&call.id], Told::Unknown, "a read is never unknown");
         }
-    }
-}
-
-impl Node {
-    fn learn(&mut self, now: Instant) {
-        let Self { is_alive, known, to_learn, epoch } = self;
-        if !*is_alive {
-            return;
-        }
-        for (_, group, claim) in to_learn.extract_if(.., |(at, ..)| *at <= now) {
-            if known[group].1 < claim.1 {
-                known[group] = claim;
-            }
-            *epoch = (*epoch).max(claim.1);
-        }
-    }
-
-    fn view(&self) -> View {
-        let mut masters: BTreeMap<usize, Master> = BTreeMap::new();
-        for (group, (owner, epoch)) in (0..GROUPS).zip(&self.known) {
-            let master = masters.entry(*owner).or_insert_with(|| Master {
-                id: owner.to_string(),
-                endpoint: endpoint(*owner),
-                epoch: 0,
-                slots: Vec::new(),
-                replicas: (0..NODES).map(endpoint).collect(),
-            });
-            master.epoch = master.epoch.max(*epoch);
-            master.slots.push(group * WIDTH..=group * WIDTH + (WIDTH - 1));
-        }
-        View { masters: masters.into_values().collect() }
     }
 }
 

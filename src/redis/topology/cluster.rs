@@ -20,8 +20,10 @@ use crate::backoff::Backoff;
 /// How long to wait after a hint that the map is old, at most.
 const HASTE: Duration = Duration::from_millis(100);
 
-/// How long to wait between two questions, at least.
+/// How long to wait between two questions, at least; longer after answers that hints have hastened and that
+/// brought nothing new.
 const PAUSE: Duration = Duration::from_millis(100);
+const DOUBLINGS: u32 = 2;
 
 /// How long to wait where nothing hints at a change.
 const IDLE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
@@ -31,7 +33,7 @@ const IDLE: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 const SUCCESSION: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to wait after a node that did not answer.
+/// How long to wait after all were asked in vain, or while slots have no owner.
 const RETRY: Backoff = Backoff { floor: PAUSE, ceiling: Duration::from_secs(2) };
 
 /// A node's number in this map. It stays while the map lives.
@@ -50,8 +52,11 @@ pub(crate) struct Cluster {
     /// The latest epoch that a node has told of, and how many have told of earlier ones since.
     epoch: u64,
     old_answers: u32,
-    /// Who is asked now.
+    /// Those that the last answer that counts has told of; before the first, those of the owner.
+    told: Vec<NodeNumber>,
+    /// Who is asked now, and whether anything has hinted at a change since.
     asked: Option<NodeNumber>,
+    is_hinted: bool,
     /// When somebody is asked next.
     due: Instant,
     asked_at: Option<Instant>,
@@ -59,6 +64,9 @@ pub(crate) struct Cluster {
     tried: Vec<NodeNumber>,
     /// How often all were asked in vain, one after the other.
     failures: u32,
+    /// How many answers in a row brought nothing new, and how many left slots without an owner.
+    fruitless: u32,
+    incomplete: u32,
     /// The node whose loss was told last, and until when its successor is waited for.
     lost: Option<(NodeNumber, Instant)>,
     random: fastrand::Rng,
@@ -69,16 +77,20 @@ impl Cluster {
     pub fn new(seeds: Seeds, now: Instant, random: fastrand::Rng) -> Self {
         let Seeds { nodes, nat_map } = seeds;
         Self {
+            told: (0..nodes.len()).collect(),
             nodes,
             nat_map,
             owners: Ranges::new(),
             epoch: 0,
             old_answers: 0,
             asked: None,
+            is_hinted: false,
             due: now,
             asked_at: None,
             tried: Vec::new(),
             failures: 0,
+            fruitless: 0,
+            incomplete: 0,
             lost: None,
             random,
         }
@@ -121,6 +133,7 @@ impl Cluster {
         }
         let node = self.candidate();
         self.asked = Some(node);
+        self.is_hinted = false;
         self.asked_at = Some(now);
         Some(node)
     }
@@ -131,7 +144,9 @@ impl Cluster {
         self.failures = 0;
         if view.epoch() < self.epoch && self.old_answers < OLD_ANSWERS {
             self.old_answers += 1;
-            self.hinted(asked, now);
+            self.tried.extend(asked);
+            self.due = now + IDLE[0];
+            self.hinted(None, now);
             return false;
         }
         self.epoch = view.epoch();
@@ -142,7 +157,25 @@ impl Cluster {
         self.lost = self.lost.filter(|(node, until)| *until > now && self.is_owner(*node));
         let [least, most] = if self.lost.is_some() { SUCCESSION } else { IDLE };
         self.due = now + least + (most - least).mul_f64(self.random.f64());
+        self.fruitless = if has_changed { 0 } else { self.fruitless.saturating_add(1) };
+        if self.owners.is_full() {
+            self.incomplete = 0;
+        } else {
+            // Slots are being given out.
+            let wait = RETRY.delay(self.incomplete, self.random.f64());
+            self.due = self.due.min(now + wait);
+            self.incomplete = self.incomplete.saturating_add(1);
+        }
+        // Its answer may be older than what has hinted at a change meanwhile.
+        if std::mem::take(&mut self.is_hinted) {
+            self.hinted(None, now);
+        }
         has_changed
+    }
+
+    /// Whether a node may take long to answer: none has answered quickly.
+    pub fn is_patient(&self) -> bool {
+        self.failures > 0
     }
 
     /// There is a connection to a node: it is not lost.
@@ -152,10 +185,13 @@ impl Cluster {
 
     fn believe(&mut self, view: &View) -> bool {
         let mut has_changed = false;
+        self.told.clear();
         for master in &view.masters {
             let owner = self.number(&master.endpoint);
+            self.told.push(owner);
             for replica in &master.replicas {
-                self.number(replica);
+                let replica = self.number(replica);
+                self.told.push(replica);
             }
             for slots in &master.slots {
                 has_changed |= self.owners.set(slots, owner);
@@ -179,8 +215,12 @@ impl Cluster {
     /// A node says that another one has this slot (`MOVED`). Whether that is news.
     pub fn redirected(&mut self, slot: Slot, to: &Endpoint, now: Instant) -> bool {
         let owner = self.number(to);
+        let is_news = self.owners.set(&(slot.number()..=slot.number()), owner);
+        if is_news {
+            self.fruitless = 0;
+        }
         self.hinted(None, now);
-        self.owners.set(&(slot.number()..=slot.number()), owner)
+        is_news
     }
 
     /// Something says that the map may be old: a connection to `by` has ended or cannot be made, or
@@ -193,17 +233,26 @@ impl Cluster {
             }
         }
         let soon = now + HASTE.mul_f64(self.random.f64());
-        let earliest = self.asked_at.map_or(soon, |at| soon.max(at + PAUSE));
+        self.is_hinted = self.asked.is_some();
+        if self.asked_at.is_none_or(|at| at + IDLE[0] <= now) {
+            self.fruitless = 0;
+        }
+        let pause = PAUSE * (1 << self.fruitless.min(DOUBLINGS));
+        let earliest = self.asked_at.map_or(soon, |at| soon.max(at + pause));
         // Where nobody answers, who asks more often only makes it worse.
         if self.failures == 0 {
-            self.due = if self.due <= now { earliest } else { self.due.min(earliest) };
+            self.due = self.due.min(earliest);
         }
     }
 
-    /// Anybody who was not tried, if there is one.
+    /// Anybody who was not tried, if there is one: a node that is a part of the cluster still, if possible.
     fn candidate(&mut self) -> NodeNumber {
-        let others = (0..self.nodes.len()).filter(|node| !self.tried.contains(node));
-        self.random.choice(others.collect::<Vec<_>>()).unwrap_or_else(|| {
+        let mut others: Vec<_> =
+            (0..self.nodes.len()).filter(|node| !self.tried.contains(node)).collect();
+        if others.iter().any(|node| self.told.contains(node)) {
+            others.retain(|node| self.told.contains(node));
+        }
+        self.random.choice(others).unwrap_or_else(|| {
             self.tried.clear();
             self.random.usize(..self.nodes.len())
         })
@@ -291,6 +340,55 @@ mod tests {
         assert!(client.cluster.timeout() <= Some(client.now + PAUSE + HASTE));
         assert!(client.told(&view(&[(1, 1, 0..=99), (2, 2, 100..=199)])));
         assert_eq!(client.owner(5), Some(&endpoint(1)));
+    }
+
+    #[test]
+    fn a_hint_while_a_node_is_asked_hastens_the_next_question() {
+        let mut client = Client::new();
+        client.told(&view(&[(1, 1, 0..=16_383)]));
+        client.now += Duration::from_secs(20);
+        assert!(client.cluster.ask(client.now).is_some());
+        client.cluster.hinted(None, client.now);
+        client.cluster.answered(&view(&[(1, 1, 0..=16_383)]), client.now);
+        assert!(client.cluster.timeout() <= Some(client.now + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn slots_without_an_owner_are_asked_for_again_soon() {
+        let mut client = Client::new();
+        client.told(&View::default());
+        assert!(client.cluster.timeout() <= Some(client.now + RETRY.ceiling));
+        client.told(&view(&[(1, 1, 0..=16_383)]));
+        assert!(client.cluster.timeout() >= Some(client.now + IDLE[0]));
+    }
+
+    #[test]
+    fn hints_without_end_that_bring_nothing_new_are_followed_more_slowly() {
+        let mut client = Client::new();
+        let whole = view(&[(1, 1, 0..=16_383)]);
+        client.told(&whole);
+        let mut asked = 0;
+        for _ in 0..1000 {
+            client.now += Duration::from_millis(10);
+            client.cluster.hinted(Some(1), client.now);
+            if client.cluster.ask(client.now).is_some() {
+                asked += 1;
+                client.cluster.answered(&whole, client.now);
+            }
+        }
+        assert!((20..=30).contains(&asked), "{asked} questions in 10 s");
+    }
+
+    #[test]
+    fn nodes_that_have_left_are_asked_last() {
+        let mut client = Client::new();
+        client.told(&view(&[(1, 1, 0..=16_383)]));
+        for epoch in 2..20_u8 {
+            client.told(&view(&[(usize::from(epoch), u64::from(epoch), 0..=16_383)]));
+        }
+        client.now += Duration::from_secs(20);
+        let asked = client.cluster.ask(client.now).and_then(|node| client.cluster.endpoint(node));
+        assert_eq!(asked, Some(&endpoint(19)));
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl<T: Copy + PartialEq> Ranges<T> {
         is_new
     }
 
+    /// Whether something belongs to every slot.
+    pub fn is_full(&self) -> bool {
+        self.0.values().all(Option::is_some)
+    }
+
     /// Whether any slot has this.
     pub fn has(&self, value: T) -> bool {
         self.0.values().any(|one| *one == Some(value))
@@ -69,6 +74,7 @@ mod tests {
             let slot = Slot::new(random.u16(..Slot::COUNT)).expect("a slot");
             assert_eq!(ranges.get(slot), array[usize::from(slot.number())]);
             assert_eq!(ranges.has(value), array.contains(&Some(value)));
+            assert_eq!(ranges.is_full(), !array.contains(&None));
         }
         for number in 0..Slot::COUNT {
             let slot = Slot::new(number).expect("a slot");

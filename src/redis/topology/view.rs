@@ -78,15 +78,26 @@ fn slot(value: Value) -> Option<u16> {
     Slot::new(number).map(Slot::number)
 }
 
-/// `[host, port, id, …]`. The host is null or empty where it is that of whoever was asked.
+/// `[host, port, id, metadata]`. The host is null or empty where it is that of whoever was asked, and `?` where
+/// the node has no name yet: then its address is among the metadata.
 fn node(value: Value, asked: &Endpoint) -> Option<(NodeId, Endpoint)> {
     let Value::Array(parts) = value else { return None };
     let mut parts = parts.into_iter();
     let host: Option<String> = redis::from_redis_value(parts.next()?).ok()?;
     let port = redis::from_redis_value::<u16>(parts.next()?).ok()?;
     let id = redis::from_redis_value::<String>(parts.next()?).ok()?;
-    let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| asked.host.clone());
+    let host = match host.as_deref() {
+        None | Some("") => asked.host.clone(),
+        Some("?") => address(parts.next()?)?,
+        Some(host) => host.to_owned(),
+    };
     Some((id, Endpoint { host, port }))
+}
+
+/// The address among a node's metadata: a map, which is a list of names and values in RESP2.
+fn address(metadata: Value) -> Option<String> {
+    let metadata: HashMap<String, String> = redis::from_redis_value(metadata).ok()?;
+    metadata.get("ip").filter(|address| !address.is_empty()).cloned()
 }
 
 #[cfg(test)]
@@ -126,6 +137,16 @@ cc 10.0.0.3:6379@16379 slave bb 0 1 2 connected
             master("bb", "b.example", 2, 8192..=16_383, vec![at("10.0.0.3")]),
         ];
         assert_eq!(view, View { masters });
+    }
+
+    #[test]
+    fn a_node_without_a_name_is_found_by_its_address() {
+        for metadata in ["%1\n", "*2\n"] {
+            let node = format!("*4\n$1\n?\n:6379\n$2\naa\n{metadata}$2\nip\n$8\n10.0.0.1\n");
+            let slots = parsed(&format!("*1\n*3\n:0\n:1\n{node}"));
+            let view = View::read(NODES, slots, &asked()).expect("a view");
+            assert_eq!(view.masters[0].endpoint, Endpoint { host: "10.0.0.1".into(), port: 6379 });
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::time::{Duration, timeout};
 
 use super::super::fault::Fault;
@@ -56,6 +56,12 @@ impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.sqlx
     }
+}
+
+/// Runs SQL as a simple query, without parameters and without preparing it.
+pub(super) async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), Fault> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
 }
 
 /// Awaits an answer of PostgreSQL, up to a time limit. sqlx panics at some answers that break the

@@ -8,8 +8,11 @@ pub(super) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 /// Version 3.0 of the protocol.
 const VERSION: u32 = 196_608;
 
-/// The size limit for a message of the server. Answers to the statements of the sink are small.
+/// The size limit for a message of the server.
 pub(super) const MAX_MESSAGE: usize = 16 << 20;
+
+/// The size limit for a row, which may hold a state: PostgreSQL's own for a value.
+const MAX_ROW: usize = 1 << 30;
 
 /// The start-up message: names and values, as they are.
 pub(super) fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
@@ -44,7 +47,8 @@ pub(super) fn body_length([kind, length @ ..]: [u8; 5]) -> Result<usize, Fault> 
     // sqlx would panic at these: a length below 4, no status of the transaction, no number of columns.
     let is_valid = match kind {
         b'Z' => length == 5,
-        b'D' | b'T' | b't' if length < 6 => false,
+        b'D' => (6..=MAX_ROW).contains(&length),
+        b'T' | b't' if length < 6 => false,
         _ => (4..=MAX_MESSAGE).contains(&length),
     };
     if is_valid { Ok(length - 4) } else { Err(violation()) }
@@ -123,8 +127,9 @@ mod tests {
         };
         assert_eq!(length(b'S', 4), Ok(0));
         assert_eq!(length(b'Z', 5), Ok(1));
+        assert_eq!(length(b'D', 17 << 20), Ok((17 << 20) - 4));
         for (kind, wrong) in
-            [(b'S', 0), (b'S', 3), (b'Z', 4), (b'Z', 6), (b'T', 5), (b'H', u32::MAX)]
+            [(b'S', 0), (b'S', 3), (b'Z', 4), (b'Z', 6), (b'T', 5), (b'D', 5), (b'S', 17 << 20)]
         {
             assert_eq!(length(kind, wrong), Err(violation()), "{kind} {wrong}");
         }

@@ -82,6 +82,14 @@ impl Schema {
     }
 }
 
+impl Description {
+    /// The type of a column of the table that this describes.
+    pub fn type_of<'a>(&'a self, table: &Table, column: &str) -> &'a str {
+        let mut types = table.names().zip(&self.types);
+        types.find(|(name, _)| *name == column).map_or("text", |(_, name)| name)
+    }
+}
+
 /// A column as the catalog describes it.
 struct CatalogColumn {
     table: String,

@@ -74,6 +74,11 @@ pub(super) fn is_busy(fault: &Fault) -> bool {
     fault.sqlstate.as_deref() == Some(BUSY)
 }
 
+/// Whether this user may not write to the file.
+pub(super) fn is_read_only(fault: &Fault) -> bool {
+    fault.sqlstate.as_deref() == Some("SQLITE_READONLY")
+}
+
 /// The name of a code. The lower byte of an extended code is its primary code.
 fn name(code: i32) -> &'static str {
     let index = usize::try_from(code & 0xff).unwrap_or_default().wrapping_sub(1);

@@ -1,5 +1,6 @@
-//! Stores records in SQLite: one batch after the other.
+//! The task that has the connection to SQLite: stores one batch after the other, and reads.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::super::fault::Fault;
+use super::super::history::{Answer, Question};
+use super::super::status::Status;
 use super::code::{BUSY, INTERNAL, database_fault};
 use super::file::{File, SqliteOptions};
 use super::writer::Writer;
@@ -37,8 +40,10 @@ pub struct SqliteSink {
 
 /// What the task is asked for, and where it answers.
 enum Request {
-    Store(Vec<Record>, oneshot::Sender<Result<(), Fault>>),
+    Store(Vec<Record>, oneshot::Sender<Result<HashSet<String>, Fault>>),
     Migrate(oneshot::Sender<Result<(), Fault>>),
+    Ask(Question, oneshot::Sender<Result<Answer, Fault>>),
+    Status(oneshot::Sender<Result<Status, Fault>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -62,18 +67,29 @@ impl SqliteSink {
         BATCHES
     }
 
-    /// Stores all records or none, and those that are stored already once.
-    pub async fn store(&self, records: &[Record]) -> Result<(), Fault> {
+    /// Stores all records or none, and those that are stored already once. Returns the sessions that have
+    /// expired by these records, and have no row.
+    pub async fn store(&self, records: &[Record]) -> Result<HashSet<String>, Fault> {
         if records.is_empty() {
-            return Ok(());
+            return Ok(HashSet::new());
         }
         let records = records.to_vec();
-        self.ask(|answer| Request::Store(records, answer)).await
+        self.request(|answer| Request::Store(records, answer)).await
     }
 
     /// Creates the missing tables and their indexes.
     pub async fn migrate(&self) -> Result<(), Fault> {
-        self.ask(Request::Migrate).await
+        self.request(Request::Migrate).await
+    }
+
+    /// Reads what is stored.
+    pub async fn ask(&self, question: Question) -> Result<Answer, Fault> {
+        self.request(|answer| Request::Ask(question, answer)).await
+    }
+
+    /// Whether the database has what the audit needs.
+    pub async fn status(&self) -> Result<Status, Fault> {
+        self.request(Request::Status).await
     }
 
     /// Closes the file and refuses further batches. Takes a limited time.
@@ -87,10 +103,10 @@ impl SqliteSink {
         let _ = timeout(CLOSE_TIMEOUT, closing).await;
     }
 
-    async fn ask(
+    async fn request<T>(
         &self,
-        request: impl FnOnce(oneshot::Sender<Result<(), Fault>>) -> Request,
-    ) -> Result<(), Fault> {
+        request: impl FnOnce(oneshot::Sender<Result<T, Fault>>) -> Request,
+    ) -> Result<T, Fault> {
         let closed = || database_fault(INTERNAL, "the database is closed", &self.file);
         let (answer, answered) = oneshot::channel();
         let asked = async {
@@ -99,7 +115,7 @@ impl SqliteSink {
         };
         let waited = BATCH_TIMEOUT.as_secs();
         timeout(BATCH_TIMEOUT, asked).await.unwrap_or_else(|_| {
-            Err(database_fault(BUSY, &format!("nothing was stored within {waited} s"), &self.file))
+            Err(database_fault(BUSY, &format!("it did not answer within {waited} s"), &self.file))
         })
     }
 }
@@ -114,7 +130,13 @@ async fn serve(mut writer: Writer, file: String, mut requests: mpsc::Receiver<Re
             Request::Migrate(answer) if !answer.is_closed() => {
                 let _ = answer.send(caught(writer.migrate(), &file).await);
             }
-            Request::Store(..) | Request::Migrate(_) => {}
+            Request::Ask(question, answer) if !answer.is_closed() => {
+                let _ = answer.send(caught(writer.ask(&question), &file).await);
+            }
+            Request::Status(answer) if !answer.is_closed() => {
+                let _ = answer.send(caught(writer.status(), &file).await);
+            }
+            Request::Store(..) | Request::Migrate(_) | Request::Ask(..) | Request::Status(_) => {}
             Request::Close(closed) => {
                 requests.close();
                 writer.close().await;
@@ -126,7 +148,10 @@ async fn serve(mut writer: Writer, file: String, mut requests: mpsc::Receiver<Re
 }
 
 /// A panic costs a batch its connection, as any error of the database does.
-async fn caught(outcome: impl Future<Output = Result<(), Fault>>, file: &str) -> Result<(), Fault> {
+async fn caught<T>(
+    outcome: impl Future<Output = Result<T, Fault>>,
+    file: &str,
+) -> Result<T, Fault> {
     AssertUnwindSafe(outcome)
         .catch_unwind()
         .await

@@ -70,11 +70,11 @@ pub(super) async fn lack(
     Ok(None)
 }
 
-async fn found(connection: &mut SqliteConnection) -> sqlx::Result<HashSet<String>> {
+pub(super) async fn found(connection: &mut SqliteConnection) -> sqlx::Result<HashSet<String>> {
     let rows = sqlx::raw_sql(AssertSqlSafe(COLUMNS)).fetch_all(connection).await?;
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-fn has_table(found: &HashSet<String>, table: &str) -> bool {
+pub(super) fn has_table(found: &HashSet<String>, table: &str) -> bool {
     found.iter().any(|column| column.split('.').next() == Some(table))
 }

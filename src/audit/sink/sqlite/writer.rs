@@ -1,15 +1,22 @@
-//! Writes a batch in one transaction, and decides whose fault a refusal is.
+//! The one connection of a sink: writes a batch in one transaction, and decides whose fault a refusal is;
+//! reads what is stored.
+
+use std::collections::HashSet;
 
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::canary::canaries;
 use super::super::fault::{Cause, Fault};
+use super::super::history::{Answer, Question};
 use super::super::row::Rows;
+use super::super::status::Status;
 use super::super::table::Tables;
 use super::batch::insert;
 use super::code::is_busy;
 use super::file::{File, Opened};
+use super::history::answer;
 use super::statement::run;
+use super::status::status;
 use super::tables::{create_missing, lack, tables};
 use crate::operation::record::Record;
 
@@ -29,17 +36,19 @@ impl Writer {
     /// Stores all records or none. A file that was deleted or replaced meanwhile took with it what was
     /// committed, so the records are stored again, where the path leads now. Once: a file system that
     /// numbers its files anew each time would have no end of it.
-    pub async fn store(&mut self, records: &[Record]) -> Result<(), Fault> {
-        self.store_in_file(records).await?;
+    ///
+    /// Returns the sessions that have expired by these records, and have no row.
+    pub async fn store(&mut self, records: &[Record]) -> Result<HashSet<String>, Fault> {
+        let rowless = self.store_in_file(records).await?;
         match &self.idle {
             Some(opened) if !self.file.is_that_of(opened).await => {
                 self.store_in_file(records).await
             }
-            _ => Ok(()),
+            _ => Ok(rowless),
         }
     }
 
-    async fn store_in_file(&mut self, records: &[Record]) -> Result<(), Fault> {
+    async fn store_in_file(&mut self, records: &[Record]) -> Result<HashSet<String>, Fault> {
         let mut opened = self.opened().await?;
         let stored = self.store_or_judge(&mut opened.connection, records).await;
         self.keep(opened, &stored);
@@ -53,6 +62,28 @@ impl Writer {
             self.create_missing(&mut opened.connection).await.map_err(Fault::of_database);
         self.keep(opened, &migrated);
         migrated
+    }
+
+    /// Reads what is stored.
+    pub async fn ask(&mut self, question: &Question) -> Result<Answer, Fault> {
+        let mut opened = self.opened().await?;
+        let answered = match answer(&mut opened.connection, question).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(match self.lack(&mut opened.connection).await? {
+                Some(lack) => lack,
+                None => self.file.fault(&error),
+            }),
+        };
+        self.keep(opened, &answered);
+        answered
+    }
+
+    /// Whether the database has what the audit needs.
+    pub async fn status(&mut self) -> Result<Status, Fault> {
+        let mut opened = self.opened().await?;
+        let status = status(&mut opened.connection, &self.file).await;
+        self.keep(opened, &status);
+        status
     }
 
     /// Ends the connection, and SQLite's thread with it.
@@ -74,10 +105,10 @@ impl Writer {
     }
 
     /// Keeps a connection that still works. Any other is dropped, which ends it.
-    fn keep(&mut self, opened: Opened, outcome: &Result<(), Fault>) {
+    fn keep<T>(&mut self, opened: Opened, outcome: &Result<T, Fault>) {
         let works = match outcome {
             Err(fault) => fault.cause != Cause::Database || is_busy(fault),
-            Ok(()) => true,
+            Ok(_) => true,
         };
         if works || self.file.is_in_memory() {
             self.idle = Some(opened);
@@ -88,8 +119,11 @@ impl Writer {
         &self,
         connection: &mut SqliteConnection,
         records: &[Record],
-    ) -> Result<(), Fault> {
-        let Err(fault) = self.insert(connection, records).await else { return Ok(()) };
+    ) -> Result<HashSet<String>, Fault> {
+        let fault = match self.insert(connection, records).await {
+            Ok(rowless) => return Ok(rowless),
+            Err(fault) => fault,
+        };
         if fault.cause == Cause::Database {
             return Err(fault);
         }
@@ -119,11 +153,11 @@ impl Writer {
         &self,
         connection: &mut SqliteConnection,
         records: &[Record],
-    ) -> Result<(), Fault> {
+    ) -> Result<HashSet<String>, Fault> {
         let rows = Rows::of(records, &self.tables).await;
         self.file.begin(connection).await?;
         let inserted = match insert(connection, &rows).await {
-            Ok(()) => run(connection, "COMMIT").await,
+            Ok(rowless) => run(connection, "COMMIT").await.map(|()| rowless),
             Err(error) => Err(error),
         };
         self.ended(connection, inserted).await
@@ -145,7 +179,7 @@ impl Writer {
         for canary in canaries(&self.tables) {
             if inserted.is_ok() {
                 let rows = Rows::of(std::slice::from_ref(&canary), &self.tables).await;
-                inserted = insert(connection, &rows).await;
+                inserted = insert(connection, &rows).await.map(drop);
             }
         }
         let refused = inserted.map_err(|error| self.file.fault(&error));
@@ -157,14 +191,18 @@ impl Writer {
     }
 
     /// Ends a transaction that failed.
-    async fn ended(
+    async fn ended<T>(
         &self,
         connection: &mut SqliteConnection,
-        outcome: sqlx::Result<()>,
-    ) -> Result<(), Fault> {
-        let Err(error) = outcome else { return Ok(()) };
-        self.roll_back(connection).await;
-        Err(self.file.fault(&error))
+        outcome: sqlx::Result<T>,
+    ) -> Result<T, Fault> {
+        match outcome {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => {
+                self.roll_back(connection).await;
+                Err(self.file.fault(&error))
+            }
+        }
     }
 
     async fn roll_back(&self, connection: &mut SqliteConnection) {

@@ -1,16 +1,18 @@
 //! The claims of a worker on the records of a cluster, which has a stream in each partition.
 //!
-//! The workers of a queue share the partitions ([`super::leases`]). Nobody can wait for streams of several
-//! slots: a worker asks its partitions for new records one after the other, those of a node in one go,
-//! and pauses longer the longer there are none. An entry is known by its partition and its id:
-//! `17:1700000000000-0`.
+//! The workers of a queue share the partitions. Nobody can wait for streams of several slots: a worker asks its
+//! partitions for new records one after the other, those of a node in one go, and pauses longer the longer there
+//! are none.
+//!
+//! A partition whose records cannot be settled now (its node is away, its slot moves) holds up no other: it
+//! rests, and its records are left to whoever takes them over.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Cmd, Value};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 
@@ -18,10 +20,12 @@ use super::super::context::Context;
 use super::super::entries::{int, text};
 use super::super::part::Learn;
 use super::commands::{self, Abandoned};
+use super::entries::{Group, by_partition, entry_id, split};
 use super::leases::{ALIVE, Change, Leases, TICK, Table};
-use super::nodes::{Nodes, Reply};
+use super::nodes::{self, Nodes, Reply};
+use super::table;
+use super::turns::{Turn, Turns};
 use crate::engine::claims::{ABANDONED, Answer, Burial, Claims};
-use crate::keys::AUDIT_GROUP;
 use crate::operation::batch::Batch;
 use crate::operation::names::Stream;
 use crate::operation::record::Record;
@@ -29,11 +33,7 @@ use crate::redis::command::Asked;
 use crate::redis::connection::Connection;
 use crate::redis::link::Lost;
 use crate::redis::options::Options;
-use crate::redis::script::Script;
 use crate::redis::topology::slot::Slot;
-
-static LEASES: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../scripts/leases.lua")));
 
 /// The pauses between two looks at all partitions: the first after records have come, and the longest. It
 /// bounds how late a record is seen that comes after a while without any.
@@ -51,12 +51,11 @@ pub struct ClusterClaims {
     /// When the worker was announced last.
     announced: Option<Instant>,
     /// The partitions whose groups are known to be there.
-    grouped: HashSet<usize>,
-    /// The partitions that may have more records than were read.
-    rich: VecDeque<usize>,
-    /// The partition that was looked at last.
-    looked: usize,
+    grouped: BTreeSet<usize>,
+    turns: Turns,
     pause: Duration,
+    /// The partition that had records when all were counted last.
+    filled: usize,
     /// That a stream has vanished is told when what was claimed is stored.
     vanished: Option<Lost>,
     /// Ends a pause.
@@ -87,23 +86,19 @@ impl ClusterClaims {
             .partitions()
             .map(|all| all.len())
             .ok_or_else(|| lost(String::from("it was a part of a cluster, and is no more")))?;
-        let leases = Leases::new(count, fastrand::Rng::new());
-        let nodes = Nodes::new(options.clone(), connection.clone());
         let [pause, _] = PAUSES;
-        let (grouped, rich, waking) = (HashSet::new(), VecDeque::new(), Arc::default());
-        let (announced, looked, vanished) = (None, 0, None);
         let mut claims = Self {
-            nodes,
+            nodes: Nodes::new(options.clone(), connection.clone()),
             context,
             consumer,
-            leases,
-            announced,
-            grouped,
-            rich,
-            looked,
+            leases: Leases::new(count, fastrand::Rng::new()),
+            announced: None,
+            grouped: BTreeSet::new(),
+            turns: Turns::default(),
             pause,
-            vanished,
-            waking,
+            filled: 0,
+            vanished: None,
+            waking: Arc::default(),
         };
         claims.announce().await?;
         Ok(claims)
@@ -136,55 +131,38 @@ impl ClusterClaims {
         }
         self.leases.ticked();
         self.announced = Some(Instant::now());
-        self.create_groups().await;
-        Ok(())
+        self.create_groups().await
     }
 
     async fn ask_table(&mut self, alive: Duration, changes: &[Change]) -> Result<Table, Lost> {
         let (home, consumer) = ([self.home()], &self.consumer);
         let keys = &self.context.stream.keys;
-        let reply = self.nodes.run(&home, |_, with_source| {
-            let mut command = LEASES.command(with_source, &[&keys.workers, &keys.leases]);
-            command.arg(consumer).arg(alive.as_millis() as u64);
-            for change in changes {
-                command.arg(match change {
-                    Change::Take(one) => format!("+{one}"),
-                    Change::Give(one) => format!("-{one}"),
-                });
-            }
-            command
+        let asked = self.nodes.run(&home, |_, with_source| {
+            table::announce(keys, consumer, (alive, changes), with_source)
         });
-        let numbers = |list: Value| -> BTreeSet<usize> {
-            let Value::Array(numbers) = list else { return BTreeSet::new() };
-            numbers.iter().filter_map(|one| usize::try_from(int(one)).ok()).collect()
-        };
-        match reply.await.pop() {
-            Some(Ok(Value::Array(parts))) => match <[Value; 3]>::try_from(parts) {
-                Ok([workers, mine, others]) => Ok(Table {
-                    workers: usize::try_from(int(&workers)).unwrap_or_default(),
-                    mine: numbers(mine),
-                    others: numbers(others),
-                }),
-                Err(_) => Ok(Table::default()),
-            },
-            Some(Err(lost)) => Err(lost),
-            _ => Ok(Table::default()),
-        }
+        asked.await.pop().map_or_else(|| Ok(Table::default()), |reply| reply.map(table::read))
     }
 
     /// Announces the worker if it is time. A table that cannot be reached leaves everything as it is.
-    async fn announce_in_time(&mut self) {
-        if self.announced.is_none_or(|at| at.elapsed() >= TICK) && self.announce().await.is_err() {
-            self.announced = Some(Instant::now()); // Tried.
+    async fn announce_in_time(&mut self) -> Result<(), Lost> {
+        if self.announced.is_some_and(|at| at.elapsed() < TICK) {
+            return Ok(());
+        }
+        match self.announce().await {
+            Err(lost) if nodes::is_passing(&lost) => {
+                self.announced = Some(Instant::now()); // Tried.
+                Ok(())
+            }
+            announced => announced,
         }
     }
 
-    /// Creates the groups that are missing in the partitions that are read.
-    async fn create_groups(&mut self) {
+    /// Creates the groups that are missing in the partitions that are read. `Err`: this user may not.
+    async fn create_groups(&mut self) -> Result<(), Lost> {
         let reads = self.leases.reads().iter().copied();
         let missing: Vec<usize> = reads.filter(|one| !self.grouped.contains(one)).collect();
         if missing.is_empty() {
-            return;
+            return Ok(());
         }
         let create = |number: usize| commands::create_group(self.context.keys(number));
         let create: Vec<_> =
@@ -193,10 +171,14 @@ impl ClusterClaims {
             // A server whose memory is full answers OOM even if the group exists.
             let is_there =
                 |lost: &Lost| ["BUSYGROUP", "OOM"].iter().any(|code| lost.reason.starts_with(code));
-            if reply.as_ref().err().is_none_or(is_there) {
-                self.grouped.insert(number);
+            match reply {
+                Err(lost) if is_there(&lost) => {}
+                Err(lost) if nodes::is_passing(&lost) => continue,
+                created => drop(created?),
             }
+            self.grouped.insert(number);
         }
+        Ok(())
     }
 
     /// Reads up to `count` entries of each of these partitions after an entry id.
@@ -219,34 +201,16 @@ impl ClusterClaims {
     /// Looks at all partitions that this worker reads, until `count` new records are claimed.
     async fn look(&mut self, count: usize) -> Answer<Batch> {
         let mut batch = Batch::default();
-        let reads: Vec<usize> = self.leases.reads().iter().copied().collect();
-        let reads: Vec<usize> =
-            reads.into_iter().filter(|number| self.grouped.contains(number)).collect();
-        // From where the last look ended.
-        let first = reads.partition_point(|number| *number <= self.looked);
-        let mut left: VecDeque<usize> =
-            reads.iter().skip(first).chain(reads.iter().take(first)).copied().collect();
+        let reads = self.leases.reads() & &self.grouped;
+        let mut look = self.turns.look(&reads, Instant::now());
         let (mut has_answer, mut failure) = (false, None);
-        while batch.len() < count {
-            let room = count - batch.len();
-            // One record of each of many, or many of one: never more than there is room for.
-            let (numbers, each) = match self.rich.pop_front() {
-                Some(rich) if reads.contains(&rich) => (vec![rich], room),
-                Some(_) => continue,
-                None => (left.drain(..room.min(left.len())).collect(), 1),
-            };
-            if numbers.is_empty() {
-                break;
-            }
-            if each == 1 {
-                self.looked = numbers.last().copied().unwrap_or_default();
-            }
+        while let Some(Turn { numbers, each }) = self.turns.next(&mut look, count - batch.len()) {
             for (number, entries) in numbers.iter().zip(self.read(&numbers, each, ">").await) {
                 match entries {
                     Ok(entries) => {
                         has_answer = true;
                         if entries.len() == each {
-                            self.rich.push_back(*number);
+                            self.turns.is_rich(*number);
                         }
                         for (id, record) in entries {
                             batch.push(entry_id(*number, &id), record, 1);
@@ -264,58 +228,46 @@ impl ClusterClaims {
             return Ok(batch);
         }
         // As long as one node answers, it is worked with.
-        let failure = self.vanished.take().or(failure.filter(|_| !has_answer));
+        let is_over = |lost: &Lost| {
+            !has_answer && (nodes::is_refusal(&lost.reason) || !self.nodes.is_connected())
+        };
+        let failure = self.vanished.take().or(failure.filter(is_over));
         failure.map_or(Ok(batch), |lost| Err(lost.into()))
-    }
-
-    /// Groups entries by their partitions, each with its place in the list.
-    fn by_partition<'a>(
-        &self,
-        entry_ids: impl IntoIterator<Item = &'a str>,
-    ) -> BTreeMap<usize, Vec<(usize, &'a str)>> {
-        let mut groups: BTreeMap<usize, Vec<(usize, &str)>> = BTreeMap::new();
-        for (place, entry_id) in entry_ids.into_iter().enumerate() {
-            if let Some((number, id)) = split(entry_id) {
-                groups.entry(number).or_default().push((place, id));
-            }
-        }
-        groups
     }
 
     /// Claims records again. Where a node cannot be reached, others may take them over.
     async fn claim(&mut self, entry_ids: &[&str], idle: Option<Duration>) {
-        let groups = self.by_partition(entry_ids.iter().copied());
-        let claim = |(number, ids): (usize, Vec<(usize, &str)>)| {
-            let ids = ids.into_iter().map(|(_, id)| id);
-            let command = commands::claim(self.context.keys(number), &self.consumer, ids, idle);
-            (self.slot(number), command)
+        let claim = |group: &Group<'_>| {
+            let keys = self.context.keys(group.number);
+            let command = commands::claim(keys, &self.consumer, group.ids(), idle);
+            (self.slot(group.number), command)
         };
-        let claims: Vec<_> = groups.into_iter().map(claim).collect();
+        let claims: Vec<_> = by_partition(entry_ids.iter().copied()).iter().map(claim).collect();
         if !claims.is_empty() {
             self.nodes.ask(&claims).await;
         }
     }
 
+    /// Notes how often the entries were tried before. Where the node does not tell, it is as if they were not:
+    /// they are in hand, and what counts is counted in Redis.
     async fn tried_before(
         &mut self,
         number: usize,
         entries: Vec<(String, Record)>,
         batch: &mut Batch,
-    ) -> Answer<()> {
+    ) {
         if entries.is_empty() {
-            return Ok(());
+            return;
         }
         let command = (self.slot(number), commands::tries(self.context.keys(number), &entries));
         let tries = match self.nodes.ask(&[command]).await.pop() {
             Some(Ok(Value::Array(tries))) => tries,
-            Some(Err(lost)) => return Err(lost.into()),
             _ => Vec::new(),
         };
         let tries = tries.into_iter().chain(std::iter::repeat(Value::Nil));
         for ((id, record), tries) in entries.into_iter().zip(tries) {
             batch.push(entry_id(number, &id), record, commands::read_attempt(tries));
         }
-        Ok(())
     }
 
     /// The partitions among these where `consumer`, or anybody, has claims that are so old.
@@ -326,13 +278,8 @@ impl ClusterClaims {
         idle: Duration,
     ) -> Vec<usize> {
         let pending = |number: &usize| {
-            let mut command = redis::cmd("XPENDING");
-            command.arg(&self.context.keys(*number).stream).arg(AUDIT_GROUP);
-            if !idle.is_zero() {
-                command.arg("IDLE").arg(idle.as_millis() as u64);
-            }
-            command.arg("-").arg("+").arg(1).arg(consumer.as_deref());
-            (self.slot(*number), command)
+            let keys = self.context.keys(*number);
+            (self.slot(*number), commands::oldest_claim(keys, consumer.as_deref(), idle))
         };
         let pending: Vec<_> = numbers.iter().map(pending).collect();
         let replies = self.nodes.ask(&pending).await;
@@ -341,30 +288,38 @@ impl ClusterClaims {
         found.filter_map(|(number, reply)| has_some(reply).then_some(number)).collect()
     }
 
-    /// How many records all streams hold; at least one where a node does not tell.
-    async fn remaining(&mut self) -> u64 {
-        let length = |number| {
-            let command = redis::cmd("XLEN").arg(&self.context.keys(number).stream).to_owned();
-            (self.slot(number), command)
-        };
-        let lengths: Vec<_> = (0..self.partitions()).map(length).collect();
+    /// How many records these streams hold; at least one where a node does not tell.
+    async fn lengths(&mut self, numbers: impl IntoIterator<Item = usize>) -> Vec<u64> {
+        let length = |number| (self.slot(number), commands::length(self.context.keys(number)));
+        let lengths: Vec<_> = numbers.into_iter().map(length).collect();
         let replies = self.nodes.ask(&lengths).await;
-        replies.iter().map(|reply| reply.as_ref().map_or(1, int)).sum()
+        replies.iter().map(|reply| reply.as_ref().map_or(1, int)).collect()
     }
 
-    /// Runs a script in some partitions, until each has done it.
-    async fn insist<T>(
+    /// Runs a script in the partitions of these entries. `None`: it cannot be done there now. Such a partition
+    /// rests, until its entries count as abandoned.
+    async fn insist(
         &mut self,
-        groups: &[(usize, T)],
-        command: impl Fn(&Context, &(usize, T), bool) -> redis::Cmd,
-    ) -> Answer<Vec<Value>> {
-        let slots: Vec<Slot> = groups.iter().map(|(number, _)| self.slot(*number)).collect();
+        groups: &[Group<'_>],
+        command: impl Fn(&Context, &Group<'_>, bool) -> Cmd,
+    ) -> Answer<Vec<Option<Value>>> {
+        let slots: Vec<Slot> = groups.iter().map(|group| self.slot(group.number)).collect();
         let context = self.context.clone();
-        let done = self.nodes.insist(&slots, |n, with_source| match groups.get(n) {
+        let replies = self.nodes.insist(&slots, |n, with_source| match groups.get(n) {
             Some(group) => command(&context, group, with_source),
             None => redis::cmd("PING"),
         });
-        Ok(done.await?)
+        let mut done = Vec::with_capacity(groups.len());
+        for (group, reply) in groups.iter().zip(replies.await) {
+            match reply {
+                Err(lost) if nodes::is_passing(&lost) => {
+                    self.turns.rest(group.number, Instant::now() + ABANDONED);
+                    done.push(None);
+                }
+                reply => done.push(Some(reply?)),
+            }
+        }
+        Ok(done)
     }
 }
 
@@ -375,7 +330,7 @@ impl Claims for ClusterClaims {
     }
 
     async fn fresh(&mut self, count: usize, wait: Option<Duration>) -> Answer<Batch> {
-        self.announce_in_time().await;
+        self.announce_in_time().await?;
         let began = Instant::now();
         loop {
             let batch = self.look(count).await?;
@@ -406,7 +361,7 @@ impl Claims for ClusterClaims {
         let mut next = 0;
         if let Some((number, id)) = split(after) {
             if let Some(Ok(entries)) = self.read(&[number], count, id).await.pop() {
-                self.tried_before(number, entries, &mut batch).await?;
+                self.tried_before(number, entries, &mut batch).await;
             }
             next = number + 1;
         }
@@ -415,7 +370,7 @@ impl Claims for ClusterClaims {
             for number in self.with_claims(rest, Some(me), Duration::ZERO).await {
                 // Where the node cannot be reached now, they are taken over later.
                 if let Some(Ok(entries)) = self.read(&[number], count, "0").await.pop() {
-                    self.tried_before(number, entries, &mut batch).await?;
+                    self.tried_before(number, entries, &mut batch).await;
                 }
                 if !batch.is_empty() {
                     break;
@@ -438,7 +393,7 @@ impl Claims for ClusterClaims {
                     break;
                 };
                 let Abandoned { entries, vanished, cursor } = commands::read_abandoned(reply);
-                self.tried_before(number, entries, &mut batch).await?;
+                self.tried_before(number, entries, &mut batch).await;
                 gone += vanished;
                 next = cursor;
             }
@@ -447,14 +402,23 @@ impl Claims for ClusterClaims {
     }
 
     async fn settle(&mut self, entry_ids: &[String]) -> Answer<u64> {
-        let groups = self.by_partition(entry_ids.iter().map(String::as_str));
-        let groups: Vec<_> = groups.into_iter().collect();
-        let left = self.insist(&groups, |context, (number, ids), with_source| {
-            commands::settle(context.keys(*number), ids.iter().map(|(_, id)| *id), with_source)
+        let groups = by_partition(entry_ids.iter().map(String::as_str));
+        let left = self.insist(&groups, |context, group, with_source| {
+            commands::settle(context.keys(group.number), group.ids(), with_source)
         });
-        let left = left.await?.iter().map(int).sum();
-        // Those of other partitions count only where these have none.
-        Ok(if left > 0 { left } else { self.remaining().await })
+        // Where it cannot be done now, there is one at least.
+        Ok(left.await?.iter().map(|left| left.as_ref().map_or(1, int)).sum())
+    }
+
+    async fn is_drained(&mut self) -> Answer<bool> {
+        // One that has records says enough: mostly the one that had some before.
+        if self.lengths([self.filled]).await.iter().any(|length| *length > 0) {
+            return Ok(false);
+        }
+        let lengths = self.lengths(0..self.partitions()).await;
+        let filled = lengths.iter().position(|length| *length > 0);
+        self.filled = filled.unwrap_or_default();
+        Ok(filled.is_none())
     }
 
     async fn delay(
@@ -463,15 +427,15 @@ impl Claims for ClusterClaims {
         delay: Duration,
         counted: bool,
     ) -> Answer<Vec<u32>> {
-        let groups = self.by_partition(entry_ids.iter().map(String::as_str));
-        let groups: Vec<_> = groups.into_iter().collect();
-        let delayed = self.insist(&groups, |context, (number, ids), with_source| {
-            let ids = ids.iter().map(|(_, id)| *id);
-            commands::delay(context.keys(*number), ids, (delay, counted), with_source)
+        let groups = by_partition(entry_ids.iter().map(String::as_str));
+        let delayed = self.insist(&groups, |context, group, with_source| {
+            let keys = context.keys(group.number);
+            commands::delay(keys, group.ids(), (delay, counted), with_source)
         });
         let mut tries = vec![0; entry_ids.len()];
-        for ((_, ids), reply) in groups.iter().zip(delayed.await?) {
-            for ((place, _), counted) in ids.iter().zip(commands::read_delayed(reply)) {
+        for (group, reply) in groups.iter().zip(delayed.await?) {
+            let counted = reply.map(commands::read_delayed).unwrap_or_default();
+            for ((place, _), counted) in group.entries.iter().zip(counted) {
                 if let Some(tries) = tries.get_mut(*place) {
                     *tries = counted;
                 }
@@ -481,13 +445,13 @@ impl Claims for ClusterClaims {
     }
 
     async fn bury(&mut self, burial: Burial<'_>) -> Answer<bool> {
-        let Some((number, entry_id)) = split(burial.entry_id) else { return Ok(false) };
-        let burial = Burial { entry_id, ..burial };
-        let one = [(number, burial)];
-        let buried = self.insist(&one, |context, (number, burial), with_source| {
-            commands::bury(context.keys(*number), burial, with_source)
+        let groups = by_partition([burial.entry_id]);
+        let buried = self.insist(&groups, |context, group, with_source| {
+            let entry_id = group.ids().next().unwrap_or_default();
+            let burial = Burial { entry_id, ..burial };
+            commands::bury(context.keys(group.number), &burial, with_source)
         });
-        Ok(buried.await?.first().is_some_and(|buried| int(buried) == 1))
+        Ok(buried.await?.iter().flatten().any(|buried| int(buried) == 1))
     }
 
     async fn keep(&mut self, entry_ids: &[&str]) -> Answer<()> {
@@ -534,15 +498,4 @@ impl Claims for ClusterClaims {
         }
         warnings.into_iter().collect()
     }
-}
-
-/// What an entry is known by.
-fn entry_id(number: usize, id: &str) -> String {
-    format!("{number}:{id}")
-}
-
-/// The partition and the id of an entry.
-fn split(entry_id: &str) -> Option<(usize, &str)> {
-    let (number, id) = entry_id.split_once(':')?;
-    Some((number.parse().ok()?, id))
 }

@@ -91,6 +91,22 @@ pub(super) fn read_abandoned(reply: Value) -> Abandoned {
     Abandoned { entries, vanished, cursor }
 }
 
+/// Counts the entries of the stream.
+pub(super) fn length(keys: &AuditKeys) -> Cmd {
+    redis::cmd("XLEN").arg(&keys.stream).to_owned()
+}
+
+/// Asks for one claim that is so old, of this consumer or of anybody.
+pub(super) fn oldest_claim(keys: &AuditKeys, consumer: Option<&str>, idle: Duration) -> Cmd {
+    let mut command = redis::cmd("XPENDING");
+    command.arg(&keys.stream).arg(AUDIT_GROUP);
+    if !idle.is_zero() {
+        command.arg("IDLE").arg(idle.as_millis() as u64);
+    }
+    command.arg("-").arg("+").arg(1).arg(consumer);
+    command
+}
+
 /// Claims records again.
 pub(super) fn claim<'a>(
     keys: &AuditKeys,

@@ -1,20 +1,22 @@
 //! A worker's connections to the nodes of a cluster: one to each, made when it is first needed, and ended
 //! when the node has no partition any more.
 //!
-//! A node that cannot be reached is left alone for a while; what is asked of the others goes on.
+//! A node that cannot be reached is left alone for a while, and nobody waits long for one that does not answer
+//! to being connected to: what is asked of the others goes on.
 
 use std::collections::HashMap;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use redis::{Cmd, Value};
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant, sleep, timeout_at};
 
 use crate::redis::connection::Connection;
 use crate::redis::greeting::Expected;
 use crate::redis::link::{Link, Lost, within};
 use crate::redis::options::Options;
-use crate::redis::refusal::{Refusal, error_line, without_script};
+use crate::redis::refusal::{Refusal, error_line, is_of_cluster, without_script};
 use crate::redis::topology::endpoint::Endpoint;
 use crate::redis::topology::slot::Slot;
 
@@ -23,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long to wait before a command is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long those wait that are connected to others, when a node is being connected to.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// A reply, or why there is none. Of a refusal, the reason is the server's line.
 pub(super) type Reply = Result<Value, Lost>;
@@ -39,9 +44,16 @@ pub(super) struct Nodes {
 #[derive(Default)]
 struct Node {
     link: Option<Link>,
+    opening: Option<Opening>,
     failures: u32,
     /// Until when it is left alone, and why.
     rests: Option<(Instant, Lost)>,
+}
+
+/// A connection that is being made.
+struct Opening {
+    began: Instant,
+    link: BoxFuture<'static, Result<Link, Lost>>,
 }
 
 impl Nodes {
@@ -53,6 +65,11 @@ impl Nodes {
     /// The nodes that have these slots, by slot. `None`: nobody has told of one.
     pub fn owners(&self, slots: impl IntoIterator<Item = Slot>) -> Vec<Option<Endpoint>> {
         self.connection.owners(slots)
+    }
+
+    /// Whether there is a connection to one of them.
+    pub fn is_connected(&self) -> bool {
+        self.nodes.values().any(|node| node.link.is_some())
     }
 
     /// Sends commands, each to the node that has its slot, and to each node all in one go. The answers
@@ -68,6 +85,7 @@ impl Nodes {
                 shares.entry(owner).or_default().push(index);
             }
         }
+        let is_connected = self.is_connected();
         let asked: Vec<_> = shares
             .into_iter()
             .map(|(endpoint, indices)| {
@@ -76,7 +94,8 @@ impl Nodes {
                 let options = self.options.of_node(endpoint.clone(), Expected::Master);
                 async move {
                     let commands = indices.iter().filter_map(|index| commands.get(*index));
-                    let answer = node.ask(&options, commands.map(|(_, command)| command)).await;
+                    let commands = commands.map(|(_, command)| command);
+                    let answer = node.ask(&options, is_connected, commands).await;
                     (endpoint, node, indices, answer, is_tried)
                 }
             })
@@ -91,7 +110,7 @@ impl Nodes {
                     Ok(replies) => replies.next().unwrap_or_else(|| Err(unknown())),
                     Err(lost) => Err(lost.clone()),
                 };
-                is_stale |= reply.as_ref().is_err_and(|lost| is_elsewhere(&lost.reason));
+                is_stale |= reply.as_ref().is_err_and(|lost| is_of_cluster(&lost.reason));
                 if let Some(place) = replies.get_mut(index) {
                     *place = reply;
                 }
@@ -128,20 +147,20 @@ impl Nodes {
         replies
     }
 
-    /// The same, and tries again what is refused for now or does not reach its node. `Err`: it could not
-    /// be done in time.
+    /// The same, and tries again for a while what is refused for now or does not reach its node.
     pub async fn insist(
         &mut self,
         slots: &[Slot],
         command: impl Fn(usize, bool) -> Cmd,
-    ) -> Result<Vec<Value>, Lost> {
+    ) -> Vec<Reply> {
+        let is_unanswered = |reply: &Reply| reply.as_ref().is_err_and(is_passing);
         let began = Instant::now();
         let mut replies = self.run(slots, &command).await;
-        while began.elapsed() < PATIENCE && replies.iter().any(is_passing) {
+        while began.elapsed() < PATIENCE && replies.iter().any(is_unanswered) {
             sleep(PAUSE).await;
-            self.again(slots, &mut replies, is_passing, |n| command(n, true)).await;
+            self.again(slots, &mut replies, is_unanswered, |n| command(n, true)).await;
         }
-        replies.into_iter().collect()
+        replies
     }
 
     /// Sends some of the commands once more.
@@ -174,15 +193,21 @@ impl Node {
         (*until > Instant::now()).then_some(lost)
     }
 
+    /// `has_others`: there are connections to other nodes, which do not wait long for this one.
     async fn ask(
         &mut self,
         options: &Options,
+        has_others: bool,
         commands: impl Iterator<Item = &Cmd>,
     ) -> Result<Vec<Reply>, Lost> {
         if let Some(lost) = self.rest() {
             return Err(lost.clone());
         }
-        let answered = self.answers(options, commands).await;
+        let answered = match self.connect(options, has_others).await {
+            Ok(()) => self.answers(options, commands).await,
+            Err(lost) if self.opening.is_some() => return Err(lost), // It goes on the next time.
+            Err(lost) => Err(lost),
+        };
         match answered {
             Ok(replies) => {
                 (self.failures, self.rests) = (0, None);
@@ -198,14 +223,36 @@ impl Node {
         }
     }
 
+    /// Connects, if it is not connected. `Err` with an opening that is left: not yet.
+    async fn connect(&mut self, options: &Options, has_others: bool) -> Result<(), Lost> {
+        if self.link.is_some() {
+            return Ok(());
+        }
+        let opening = self.opening.get_or_insert_with(|| {
+            let options = options.clone();
+            let link = async move { Link::open(&options).await }.boxed();
+            Opening { began: Instant::now(), link }
+        });
+        let opened = if has_others {
+            timeout_at(opening.began + GRACE, &mut opening.link).await
+        } else {
+            Ok((&mut opening.link).await)
+        };
+        let Ok(opened) = opened else {
+            return Err(Lost::new(options.to_string(), "it is being connected to"));
+        };
+        self.opening = None;
+        self.link = Some(opened?);
+        Ok(())
+    }
+
     async fn answers(
         &mut self,
         options: &Options,
         commands: impl Iterator<Item = &Cmd>,
     ) -> Result<Vec<Reply>, Lost> {
-        let link = match &mut self.link {
-            Some(link) => link,
-            none => none.insert(Link::open(options).await?),
+        let Some(link) = &mut self.link else {
+            return Err(Lost::new(options.to_string(), "there is no connection"));
         };
         let values = within(options.stall_timeout, options, link.ask_all(commands)).await?;
         let mut replies = Vec::with_capacity(values.len());
@@ -225,17 +272,15 @@ impl Node {
     }
 }
 
-/// Whether a refusal says that the map of the cluster may be old.
-fn is_elsewhere(reason: &str) -> bool {
-    ["MOVED ", "ASK ", "CLUSTERDOWN"].iter().any(|code| reason.starts_with(code))
+/// Whether a node has refused something, by its own words. Else it was not reached.
+pub(super) fn is_refusal(reason: &str) -> bool {
+    let code = reason.split(' ').next().unwrap_or_default();
+    code.len() > 1 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// Whether it may be otherwise soon.
-fn is_passing(reply: &Reply) -> bool {
-    reply.as_ref().is_err_and(|Lost { reason, .. }| {
-        is_elsewhere(reason)
-            // No refusal: the node was not reached.
-            || !reason.starts_with(|first: char| first.is_ascii_uppercase())
-            || matches!(Refusal::of(reason), Refusal::NotNow | Refusal::WrongServer)
-    })
+pub(super) fn is_passing(Lost { reason, .. }: &Lost) -> bool {
+    is_of_cluster(reason)
+        || !is_refusal(reason)
+        || matches!(Refusal::of(reason), Refusal::NotNow | Refusal::WrongServer)
 }

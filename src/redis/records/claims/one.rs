@@ -191,6 +191,11 @@ impl Claims for OneClaims {
         Ok(int(&left.await?))
     }
 
+    async fn is_drained(&mut self) -> Answer<bool> {
+        let length = self.ask(&commands::length(self.keys()), Duration::ZERO).await?;
+        Ok(int(&length) == 0)
+    }
+
     async fn delay(
         &mut self,
         entry_ids: &[String],
