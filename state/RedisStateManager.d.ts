@@ -20,6 +20,7 @@ export type { CallDuration, CallMetrics, ManagerMetrics } from './metrics.js'
  * const manager = new RedisStateManager('redis://localhost:6379', null, null, {
  *   keyPrefix: 'app:session:',
  *   ttlSeconds: 7200,
+ *   announceExpiry: true,
  *   commandTimeoutMs: 2000,
  *   maxInFlight: 1000,
  *   maxInFlightBytes: 64 * 1024 * 1024,
@@ -46,6 +47,14 @@ export interface RedisStateManagerOptions {
    * Default 3600.
    */
   ttlSeconds?: number
+  /**
+   * Whether managers tell when the TTL of a session runs out. Within 5 s subscribers receive null, as for
+   * a deletion, and the audit receives a `session_expired` event without a snapshot, once for all
+   * instances. In `sync_sessions` the `final_status` becomes `expired`, unless it is `completed` or
+   * `cancelled`. Set it on all instances: each write notes its session in a sorted set, and every
+   * instance with the option looks there every 1 to 2 s. Default false: sessions expire silently.
+   */
+  announceExpiry?: boolean
   /** The time in which each call settles, in milliseconds, at most 600000. Default 5000. */
   commandTimeoutMs?: number
   /** How many calls may be in flight. One more rejects at once with `OverloadedError`. Default 10000. */

@@ -76,10 +76,10 @@ class DBWriteQueue extends ContextEmitter {
   #forced = false
   #ended = false
   #leaveClient
-  #hasDatabase
-  #history = new History((question) => this.#ask(question))
   /** How often the client had reconnected when this queue was made. */
   #reconnectsBefore
+  #hasDatabase
+  #history = new History((question) => this.#ask(question))
 
   /**
    * @param {unknown} redis

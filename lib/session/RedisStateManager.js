@@ -15,6 +15,7 @@ const {
   InvalidStateError,
   SessionNotFoundError,
 } = require('../realm/errors.js')
+const { Expiry } = require('./Expiry.js')
 const { Feed } = require('./Feed.js')
 const { PATIENCE, healthOf } = require('../report/health.js')
 const { shown } = require('../report/inspect.js')
@@ -47,6 +48,7 @@ const MODIFY = Object.freeze({ ...CHANGE, retries: /** @type {number | undefined
 const LOST_TURN =
   'a call of modifySession takes so long that other callers for this session do not wait for it any more: Redis is slow, or its callback is, or its callback modifies the same session'
 const NOT_QUEUED = 'the audit record was not queued'
+const NOT_TOLD = 'Redis refuses to tell of expired sessions (announceExpiry)'
 const ANOTHER_PLACE =
   'by their URLs, the queue is on another Redis or memory: store than the sessions: a record is queued after its change, and a crash in between loses it'
 
@@ -60,6 +62,8 @@ class RedisStateManager {
   #feed
   /** @type {InstanceType<typeof NearCache> | undefined} */
   #cache
+  /** @type {InstanceType<typeof Expiry> | undefined} */
+  #expiry
   /** What makes a state of a stored document. @type {typeof read} */
   #parse = read
   /** What becomes of the answer to a read. @type {import('../realm/settle.js').Read} */
@@ -108,7 +112,8 @@ class RedisStateManager {
     }
     const keyPrefix = keyPrefixOf(this.#redis) + this.#options.keyPrefix
     const { updatesChannel, wsChannelPrefix } = this.#options
-    const { ttlSeconds, commandTimeoutMs, maxStateBytes, replicas, logger } = this.#options
+    const { ttlSeconds, announceExpiry, commandTimeoutMs, maxStateBytes, replicas, logger } =
+      this.#options
     const client = RedisClient.native(this.#redis)
     this.#calls = new Calls(client, this.#options)
     this.#now = RedisClient.clock(this.#redis)
@@ -123,6 +128,7 @@ class RedisStateManager {
       updatesChannel,
       wsChannelPrefix,
       ttlSeconds,
+      announceExpiry,
       commandTimeoutMs,
       maxStateBytes,
       replicas?.count ?? 0,
@@ -131,6 +137,12 @@ class RedisStateManager {
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
       if (!this.#audited) logger.warn({}, ANOTHER_PLACE)
+    }
+    if (announceExpiry) {
+      this.#expiry = new Expiry(this.#redis, this.#store, {
+        refused: (err) => logger.error({ err }, NOT_TOLD),
+        unaudited: (count) => this.#expiredUnaudited(count),
+      })
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
@@ -584,6 +596,7 @@ class RedisStateManager {
     this.#hasLetGo = true
     this.#leaveRedis?.()
     this.#cache?.end()
+    this.#expiry?.end()
     close()
   }
 
@@ -631,6 +644,12 @@ class RedisStateManager {
       this.#options.logger.error({ err, sessionId, eventType }, NOT_QUEUED)
     }
     return Math.abs(answer)
+  }
+
+  /** The audit's backlog was full. @param {number} count how many expired sessions have no record */
+  #expiredUnaudited(count) {
+    const err = new BacklogFullError(DBWriteQueue.maxBacklog(this.#queue))
+    this.#options.logger.error({ err, count, eventType: 'session_expired' }, NOT_QUEUED)
   }
 
   /**

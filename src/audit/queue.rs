@@ -80,15 +80,15 @@ impl<E: Engine> Queue<E> {
         self.execute(Count, done);
     }
 
-    /// Counts the records that are not stored yet, nor dead. It costs less than [`metrics`](Self::metrics).
-    pub fn unsettled(&self, done: impl FnOnce(Result<u64>) + Send + 'static) {
-        self.execute(CountUnsettled, done);
-    }
-
     /// Looks at the records and at the workers. The answer comes within this time, or the call's own.
     pub fn survey(&self, within: Duration, done: impl FnOnce(Result<Surveyed>) + Send + 'static) {
         let deadline = self.clock.now() + within.min(self.command_timeout);
         self.records.execute(Survey, deadline, done);
+    }
+
+    /// Counts the records that are not stored yet, nor dead. It costs less than [`metrics`](Self::metrics).
+    pub fn unsettled(&self, done: impl FnOnce(Result<u64>) + Send + 'static) {
+        self.execute(CountUnsettled, done);
     }
 
     /// Reads a part of a page of dead letters, the newest first. `place` is where to begin: `+`, or

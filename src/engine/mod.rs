@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::keys::Keys;
 use crate::operation::Operation;
+use crate::operation::expiry::{Due, Expire};
 use crate::operation::names::{Namespace, Stream};
 use crate::operation::queue::{
     Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
@@ -52,19 +53,26 @@ pub trait Sessions:
     + Execute<Delete>
     + Execute<Touch>
     + Execute<Broadcast>
+    + Execute<Due>
+    + Execute<Expire>
     + Clone
     + Send
     + Sync
     + 'static
 {
+    /// In how many parts the sessions are, as far as is known: one, or the partitions of a cluster.
+    fn parts(&self) -> usize;
+
+    /// Sends what was collected, for those who are not on JavaScript's thread.
+    fn flush(&self);
 }
 
 /// The records of one audit queue.
 pub trait Records:
     Execute<Append>
     + Execute<Count>
-    + Execute<CountUnsettled>
     + Execute<Survey>
+    + Execute<CountUnsettled>
     + Execute<ReadLetters>
     + Execute<Revive>
     + Execute<Remove>

@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     Message = 14,
     /// News of a client's subscriptions: Redis refuses what was added by that number, for this reason.
     Refused = 15,
+    /// News of what tells of expired sessions: a refusal, as JSON; or how many have no audit record.
+    Expiry = 16,
 }
 
 /// The longest text that JavaScript takes, bytes: V8's limit, in UTF-16 units.

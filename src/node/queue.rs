@@ -175,19 +175,19 @@ impl NativeQueue {
         self.queue.metrics(move |outcome| answer(ticket, outcome.map(|metrics| json!(metrics))));
     }
 
-    /// Text: how many records are neither stored nor dead.
-    #[napi]
-    pub fn unsettled(&self, slot: u32) {
-        let ticket = self.lane.ticket(slot);
-        self.queue.unsettled(move |outcome| answer(ticket, outcome.map(|count| json!(count))));
-    }
-
     /// Text: how the queue is doing, as JSON. The answer comes within this time, or that of every call.
     #[napi]
     pub fn survey(&self, slot: u32, within_ms: u32) {
         let ticket = self.lane.ticket(slot);
         let within = Duration::from_millis(within_ms.into());
         self.queue.survey(within, move |outcome| answer(ticket, outcome.map(survey::to_json)));
+    }
+
+    /// Text: how many records are neither stored nor dead.
+    #[napi]
+    pub fn unsettled(&self, slot: u32) {
+        let ticket = self.lane.ticket(slot);
+        self.queue.unsettled(move |outcome| answer(ticket, outcome.map(|count| json!(count))));
     }
 
     /// Text: `[dead letters, how many are still to be skipped, where to go on or null]`, as JSON. The

@@ -1,6 +1,7 @@
 //! What managers and queues ask of an engine, as data: operations, and the outcome of each.
 //!
 //! - [`session`]: reads and changes of sessions. [`rule`]: what a write demands of what is stored.
+//! - [`expiry`]: what tells of sessions whose TTL has run out.
 //! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters; [`survey`]:
 //!   how it is doing.
 //! - [`record`]: one audit record; [`batch`]: records that a worker has claimed.
@@ -8,6 +9,7 @@
 //! - [`names`]: where the sessions of a manager and the records of a queue are.
 
 pub mod batch;
+pub mod expiry;
 pub mod letter;
 pub mod names;
 pub mod queue;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use synckairos_state::error::Result;
 use synckairos_state::operation::batch::Batch;
+use synckairos_state::operation::expiry::Expired;
 use synckairos_state::operation::letter::{DeadLetter, LetterPage, Revived};
 use synckairos_state::operation::queue::Metrics;
-use synckairos_state::operation::record::{Position, Record};
+use synckairos_state::operation::record::{EXPIRED, Position, Record};
 use synckairos_state::operation::session::{Deleted, Documents, Written};
 use synckairos_state::operation::survey::Surveyed;
 
@@ -25,6 +26,7 @@ pub enum Answer {
     Letters(Result<LetterPage>),
     Revived(Result<Revived>),
     Removed(Result<u64>),
+    Expired(Result<Expired>),
 }
 
 /// The entries that were seen, in the order in which they were.
@@ -49,6 +51,8 @@ impl Entries {
         let Record { id, session_id, event_type, at_ms, state, metadata, position, is_write } =
             record;
         let place = position.map(|position| self.place(position));
+        // By the engine's clock, unless a change told of the expiry.
+        let at_ms = if event_type == EXPIRED { &0 } else { at_ms };
         format!(
             "{id} {event_type} of {session_id:?} at {at_ms}, first at {place:?}, {}: {state:?}, {metadata:?}",
             if *is_write { "of a write" } else { "of no write" },

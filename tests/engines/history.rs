@@ -38,6 +38,8 @@ pub struct Setup {
     pub ttl_seconds: [u32; 3],
     pub audited: [bool; 3],
     pub max_backlog: Option<u64>,
+    /// Whether one namespace announces expiries.
+    pub announces: bool,
     /// What each listener listens to at first, which is of the namespace with its number.
     pub interests: [Ears; LISTENERS],
 }
@@ -88,6 +90,8 @@ pub enum Op {
         goes_on: bool,
     },
     Remove(Vec<usize>),
+    /// Looks whether these sessions of the namespace that announces expiries have expired.
+    Expire(Vec<usize>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +152,14 @@ pub fn every_script() -> impl Iterator<Item = History> {
     let interests = [Ears { updates: false, web_socket: false }; LISTENERS];
     let setups = audits.flat_map(move |(is_audited, max_backlog)| {
         let audited = [is_audited; 3];
-        TTLS.map(|ttl| Setup { ttl_seconds: [ttl; 3], audited, max_backlog, interests })
+        let setup = move |ttl, announces| Setup {
+            ttl_seconds: [ttl; 3],
+            audited,
+            max_backlog,
+            announces,
+            interests,
+        };
+        TTLS.into_iter().flat_map(move |ttl| [false, true].map(|announces| setup(ttl, announces)))
     });
     setups.map(|setup| {
         let of_records = [
@@ -158,6 +169,7 @@ pub fn every_script() -> impl Iterator<Item = History> {
             Op::Letters { goes_on: false, skip: 0, limit: 1 },
             Op::ReviveAll { goes_on: false },
             Op::Remove(vec![0]),
+            Op::Expire(vec![0]),
         ];
         let of_sessions =
             (0..3).map(|namespace| Session { namespace, id: 0 }).flat_map(|session| {
@@ -188,11 +200,13 @@ fn setup() -> impl Strategy<Value = Setup> {
     let ttl = || prop::sample::select(&TTLS);
     let limit = prop_oneof![3 => Just(None), 2 => (1..=MAX_BACKLOG).prop_map(Some)];
     let (ttls, audited) = ([ttl(), ttl(), ttl()], any::<[bool; 3]>());
-    (ttls, audited, limit, [ears(), ears(), ears()]).prop_map(
-        |(ttl_seconds, audited, max_backlog, interests)| Setup {
+    let announces = any::<bool>();
+    (ttls, audited, limit, announces, [ears(), ears(), ears()]).prop_map(
+        |(ttl_seconds, audited, max_backlog, announces, interests)| Setup {
             ttl_seconds,
             audited,
             max_backlog,
+            announces,
             interests,
         },
     )
@@ -255,6 +269,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => append(),
         1 => Just(Op::Count),
         1 => Just(Op::Survey),
+        2 => vec(0..IDS.len(), 1..4).prop_map(Op::Expire),
         4 => on_letters(),
     ]
 }

@@ -34,21 +34,21 @@ impl Apply for Count {
     }
 }
 
-impl Apply for CountUnsettled {
-    type Context = Stream;
-
-    fn apply(self, stream: &Stream, contents: &mut Contents, _at: Moment) -> Result<u64> {
-        let (queue, ..) = contents.queue(stream);
-        Ok(queue.unsettled())
-    }
-}
-
 impl Apply for Survey {
     type Context = Stream;
 
     fn apply(self, stream: &Stream, contents: &mut Contents, at: Moment) -> Result<Surveyed> {
         let (queue, ..) = contents.queue(stream);
         Ok(queue.survey(at))
+    }
+}
+
+impl Apply for CountUnsettled {
+    type Context = Stream;
+
+    fn apply(self, stream: &Stream, contents: &mut Contents, _at: Moment) -> Result<u64> {
+        let (queue, ..) = contents.queue(stream);
+        Ok(queue.unsettled())
     }
 }
 

@@ -186,8 +186,7 @@ mod tests {
     #[test]
     fn the_oldest_record_and_the_latest_that_was_stored_are_those_of_all_partitions() {
         // The second node's clock is ahead: what it says to be later was earlier.
-        let parts =
-            vec![Some(surveyed(3, (1000, 5), Some("a"))), Some(surveyed(9, (9000, 70), Some("b")))];
+        let parts = vec![surveyed(3, (1000, 5), Some("a")), surveyed(9, (9000, 70), Some("b"))];
         let all = combine(parts);
         assert_eq!(all.counts, Metrics { waiting: 2, completed: 4, ..Metrics::default() });
         assert_eq!(all.oldest, Some(Duration::from_secs(9)));
