@@ -9,11 +9,13 @@ const { Audit } = require('./harness/audit.js')
 const { ClusterGroup } = require('./harness/cluster.js')
 const { PROGRAM, run, runJson } = require('./harness/command-line.js')
 const { blocksOf, commandsOf } = require('./harness/documentation.js')
-const { RedisServer } = require('./harness/redis.js')
+const { RedisServer, freePort } = require('./harness/redis.js')
 const { createdBy } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
 const root = path.join(__dirname, '..')
+const CERTIFICATE = path.join(__dirname, 'harness', 'tls', 'cert.pem')
+const KEY = path.join(__dirname, 'harness', 'tls', 'key.pem')
 const audit = Audit.use()
 let env
 beforeEach(async () => {
@@ -272,6 +274,26 @@ describe('a server that is away', () => {
       expect(stdout + stderr).not.toMatch(/hunter2/)
     },
   )
+})
+
+describe('TLS', () => {
+  let server
+  let port
+  beforeAll(async () => {
+    port = await freePort()
+    const args = ['--tls-port', port, '--tls-cert-file', CERTIFICATE, '--tls-key-file', KEY]
+    server = await RedisServer.start([...args, '--tls-auth-clients', 'no'])
+  })
+  afterAll(() => server.stop())
+
+  test('trusts the certificates of --ca, and no unknown ones', async () => {
+    env.REDIS_URL = `rediss://localhost:${port}`
+    const status = (...options) => callJson('status', '--timeout', '2', ...options)
+    expect(await status('--ca', CERTIFICATE)).toMatchObject({ code: 0, json: { ready: true } })
+    const { code, json } = await status()
+    expect(json.error.message).toMatch(/certificate/)
+    expect(code).toBe(1)
+  })
 })
 
 test('a terminal gets colours and aligned columns, unless NO_COLOR is set', () => {

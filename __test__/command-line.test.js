@@ -280,6 +280,14 @@ describe('dead', () => {
     await until(async () => (await queue.getMetrics()).completed === 3)
   })
 
+  test('queues all again', async () => {
+    const { queue } = await refused(3)
+    await file.run('DROP TRIGGER refuse')
+    expect(await callJson('dead', 'retry', '--yes')).toMatchObject({ code: 0, json: { queued: 3 } })
+    await until(async () => (await queue.getMetrics()).completed === 3)
+    expect(await callJson('dead', 'retry')).toMatchObject({ code: 0, json: { queued: 0 } })
+  })
+
   test('removes those with an id; never all of them', async () => {
     const { queue } = await refused(2)
     expect(await call('dead', 'remove', '--yes')).toMatchObject({ code: 2 })

@@ -95,10 +95,23 @@ async function show({ servers, paper }, [id, ...more]) {
 
 /** @param {import('../command.js').Context} context @param {string[]} ids */
 async function retry(context, ids) {
+  const { by, limit } = context.values
+  if (ids.length === 0 && by === undefined && limit === undefined) return retryAll(context)
   const chosen = await choose(context, ids)
   return change(context, chosen, 'queue again', 'queued again', (some) =>
     context.servers.queue.retryFailed(some),
   )
+}
+
+/** Without looking at each. @param {import('../command.js').Context} context */
+async function retryAll({ servers: { queue }, settings }) {
+  const { failed } = await queue.getMetrics()
+  if (failed > 0 && !settings.yes) return wouldChange('queue again', failed)
+  const queued = failed > 0 ? await queue.retryFailed() : 0
+  return {
+    json: { queued, chosen: failed },
+    lines: [`queued again: ${counted(queued, 'dead letter')}`],
+  }
 }
 
 /** @param {import('../command.js').Context} context @param {string[]} ids */
@@ -135,13 +148,7 @@ async function choose({ servers, values }, ids) {
  * @param {(ids: string[]) => Promise<number>} apply
  */
 async function change({ settings, progress, checkpoint }, ids, verb, done, apply) {
-  if (ids.length > 0 && !settings.yes) {
-    return {
-      json: { would: verb, letters: ids.length, ids },
-      lines: [`would ${verb} ${counted(ids.length, 'dead letter')}; pass --yes to do it`],
-      code: ExitCode.WOULD_CHANGE,
-    }
-  }
+  if (ids.length > 0 && !settings.yes) return wouldChange(verb, ids.length)
   let changed = 0
   for (let at = 0; at < ids.length; at += AT_ONCE) {
     checkpoint()
@@ -153,6 +160,15 @@ async function change({ settings, progress, checkpoint }, ids, verb, done, apply
     json: { [verb === 'remove' ? 'removed' : 'queued']: changed, chosen: ids.length },
     lines: [`${done}: ${changed} of ${counted(ids.length, 'dead letter')}`],
     code: changed === ids.length ? ExitCode.FINE : ExitCode.FAILED,
+  }
+}
+
+/** @param {string} verb @param {number} letters */
+function wouldChange(verb, letters) {
+  return {
+    json: { would: verb, letters },
+    lines: [`would ${verb} ${counted(letters, 'dead letter')}; pass --yes to do it`],
+    code: ExitCode.WOULD_CHANGE,
   }
 }
 
