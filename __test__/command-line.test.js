@@ -326,6 +326,12 @@ describe('restore', () => {
     expect(event).toMatchObject({ eventType: 'session_restored', actor: 'bob' })
   })
 
+  test.each([[[]], [['--yes']]])('fails for what the audit does not have: %j', async (yes) => {
+    const { id } = await played()
+    expect(await call('restore', id, '--version', '9', ...yes)).toMatchObject({ code: 1 })
+    expect(await call('restore', 'nobody', ...yes)).toMatchObject({ code: 1 })
+  })
+
   test('brings all sessions back that Redis has lost', async () => {
     const { id, manager } = await played()
     await audit.redis.del(`session:${id}`)

@@ -68,10 +68,14 @@ class Servers {
 
   /** The queue, if it can read a database. */
   get audit() {
-    if (!this.hasDatabase) {
-      throw new UsageError('no database: pass --database <url>, or set DATABASE_URL')
-    }
+    this.needDatabase()
     return this.queue
+  }
+
+  /** For a command that is of no use without one. */
+  needDatabase() {
+    if (this.hasDatabase) return
+    throw new UsageError('no database: pass --database <url>, or set DATABASE_URL')
   }
 
   /** A manager whose changes the queue audits. */

@@ -49,27 +49,45 @@ module.exports = {
 
 /** @param {import('../command.js').Context} context @param {string} id */
 async function restoreOne({ servers, settings, values }, id) {
+  servers.needDatabase()
   const asked =
     values.version === undefined ? undefined : count(values.version, '--version', { otherwise: 1 })
-  const { audit, manager } = servers
+  const state = asked === undefined ? undefined : await earlier(servers, id, asked)
+  const { manager } = servers
   if (settings.yes) {
-    const version = asked === undefined ? {} : { version: asked }
-    const state = await manager.restoreSession(id, { ...version, ...who(values) })
+    const chosen = asked === undefined ? {} : { version: asked }
+    const restored = await manager.restoreSession(id, { ...chosen, ...who(values) })
     return {
-      json: { sessionId: id, version: state.version, state },
-      lines: [`restored ${id}: it has version ${state.version} now`],
+      json: { sessionId: id, version: restored.version, state: restored },
+      lines: [`restored ${id}: it has version ${restored.version} now`],
     }
   }
   const version = asked ?? (await newestVersion(servers, id))
-  const state = await servers.inTime(audit.stateAt(id, { version }))
-  if (state === null) throw new CommandError(`the audit does not have version ${version} of ${id}`)
-  const stored = await manager.getSession(id).catch(() => ({ version: 'which cannot be read' }))
+  const stored = await manager.getSession(id).catch(unreadable)
   const over = stored === null ? 'Redis has no such session' : `over version ${stored.version}`
   return {
-    json: { would: 'restore', sessionId: id, version, state },
+    json: {
+      would: 'restore',
+      sessionId: id,
+      version,
+      state: state ?? (await earlier(servers, id, version)),
+    },
     lines: [`would restore version ${version} of ${id}, ${over}; pass --yes to do it`],
     code: ExitCode.WOULD_CHANGE,
   }
+}
+
+/** What a session is called that Redis has and nobody can read. @param {any} error */
+function unreadable(error) {
+  if (error.code !== 'STATE_DESERIALIZATION_ERROR') throw error
+  return { version: 'that cannot be read' }
+}
+
+/** @param {import('../command.js').Servers} servers @param {string} id @param {number} version */
+async function earlier(servers, id, version) {
+  const state = await servers.inTime(servers.audit.stateAt(id, { version }))
+  if (state === null) throw new CommandError(`the audit does not have version ${version} of ${id}`)
+  return state
 }
 
 /** @param {import('../command.js').Servers} servers @param {string} id */
@@ -87,7 +105,7 @@ async function newestVersion(servers, id) {
 /** @param {import('../command.js').Context} context @param {Date} since */
 async function restoreAll({ servers, settings, values, paper, progress, checkpoint }, since) {
   const dryRun = values['dry-run'] === true || !settings.yes
-  servers.audit // Without a database there is nothing to restore from.
+  servers.needDatabase()
   const counts = await servers.manager.restoreSessions({
     since,
     dryRun,
