@@ -47,16 +47,14 @@ class Servers {
 
   /** The audit's queue. This process stores no records. */
   get queue() {
-    const { queueName, database, timeoutMs, ca } = this.#settings
+    const { queueName, database, timeoutMs } = this.#settings
     this.#queue ??= valid(() => {
-      const ssl = ca !== undefined && database?.startsWith('postgres') ? { ca } : undefined
       return new DBWriteQueue(this.client, {
         queueName,
         worker: false,
         commandTimeoutMs: timeoutMs,
         logger: SILENT,
         ...(database === undefined ? {} : { databaseUrl: database }),
-        ...(ssl === undefined ? {} : { ssl }),
       })
     })
     return this.#queue

@@ -30,7 +30,7 @@ const OPTIONS = {
   ca: {
     type: 'string',
     value: '<file>',
-    help: 'the certificates (PEM) that TLS to Redis and PostgreSQL trusts',
+    help: 'the certificates (PEM) that TLS to Redis trusts',
   },
   timeout: {
     type: 'string',
