@@ -147,6 +147,8 @@ pub struct AuditKeys {
     pub index: String,
     /// How many records have reached the database.
     pub completed: String,
+    /// When records have reached the database last (milliseconds).
+    pub stored: String,
     /// The name of the database in which the latest worker stores the records.
     pub database: String,
     /// A sorted set: the workers that share the partitions of a cluster, by until when each is alive
@@ -179,6 +181,7 @@ impl AuditKeys {
             dead: key("dead"),
             index: key("index"),
             completed: key("completed"),
+            stored: key("stored"),
             database: key("database"),
             workers: key("workers"),
             leases: key("leases"),

@@ -5,10 +5,12 @@ import type { ReplicaOptions } from '../config/replicas.js'
 import type { StateDeserializationError } from '../errors/StateErrors.js'
 import type { DefaultState, ModifiedState, SessionFields, WritableState } from '../types/session.js'
 import type { DBWriteQueue } from './DBWriteQueue.js'
+import type { Health } from './health.js'
 import type { ManagerMetrics } from './metrics.js'
 
 export type { Logger } from '../config/logger.js'
 export type { ReplicaOptions } from '../config/replicas.js'
+export type { Health } from './health.js'
 export type { CallDuration, CallMetrics, ManagerMetrics } from './metrics.js'
 
 /**
@@ -486,6 +488,17 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
    * console.log(calls['updateSession'], conflicts)
    */
   metrics(): ManagerMetrics
+
+  /**
+   * Whether this manager can do its work, for a readiness probe. Asks Redis once, and resolves within about a
+   * second. Never rejects. Not ready: a closed manager; Redis that does not answer within 1 s, or a node of a
+   * cluster that cannot be reached; a subscription that Redis has not confirmed; callbacks that are 25000
+   * messages or half of `maxFeedBytes` behind. A manager without callbacks needs no subscription.
+   * @example
+   * const { ready, reasons } = await manager.health()
+   * if (!ready) console.error(reasons.join('; '))
+   */
+  health(): Promise<Health>
 
   /**
    * Closes the clients of this manager, also the clients and instances that the service passed in. Calls

@@ -17,6 +17,7 @@ const {
 } = require('../realm/errors.js')
 const { Expiry } = require('./Expiry.js')
 const { Feed } = require('./Feed.js')
+const { PATIENCE, healthOf } = require('../report/health.js')
 const { shown } = require('../report/inspect.js')
 const { Method } = require('./Method.js')
 const { NearCache } = require('./NearCache.js')
@@ -87,6 +88,8 @@ class RedisStateManager {
   /** @type {(() => void) | undefined} */
   #leaveRedis
   #hasLetGo = false
+  /** How often the client had reconnected when this manager was made. */
+  #reconnectsBefore
 
   /**
    * @param {unknown} redis
@@ -114,6 +117,7 @@ class RedisStateManager {
     const client = RedisClient.native(this.#redis)
     this.#calls = new Calls(client, this.#options)
     this.#now = RedisClient.clock(this.#redis)
+    this.#reconnectsBefore = RedisClient.reconnects(this.#redis)
     this.#turns = new Turns(commandTimeoutMs, (sessionId, turnMs) =>
       logger.warn({ sessionId, turnMs }, LOST_TURN),
     )
@@ -518,18 +522,29 @@ class RedisStateManager {
   }
 
   metrics() {
+    const { messages, bytes } = this.#feed.behind
     return {
       ...this.#meter.read(),
       inFlight: this.#calls.inFlight,
       conflicts: this.#conflicts,
       retries: this.#retries,
-      reconnects: 0,
-      gaps: 0,
+      reconnects:
+        RedisClient.reconnects(this.#redis) - this.#reconnectsBefore + this.#feed.reconnects,
+      gaps: this.#feed.gaps,
       cacheHits: this.#cache?.hits ?? 0,
       cacheMisses: this.#cache?.misses ?? 0,
-      callbacksBehind: 0,
-      callbacksBehindBytes: 0,
+      callbacksBehind: messages,
+      callbacksBehindBytes: bytes,
     }
+  }
+
+  async health() {
+    if (this.#ended) return healthOf([new ClosedError().message])
+    const [redis, feed] = await Promise.all([
+      RedisClient.trouble(this.#redis, PATIENCE),
+      this.#feed.troubles(PATIENCE),
+    ])
+    return healthOf(redis === null ? feed : [redis, ...feed])
   }
 
   /** @param {(sessionId: string, state: any) => void} callback */

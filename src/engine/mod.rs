@@ -30,6 +30,7 @@ use crate::operation::queue::{
     Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
 };
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
+use crate::operation::survey::Survey;
 
 /// Executes one kind of operation.
 pub trait Execute<O: Operation> {
@@ -70,6 +71,7 @@ pub trait Sessions:
 pub trait Records:
     Execute<Append>
     + Execute<Count>
+    + Execute<Survey>
     + Execute<CountUnsettled>
     + Execute<ReadLetters>
     + Execute<Revive>

@@ -2,7 +2,8 @@
 //!
 //! - [`session`]: reads and changes of sessions. [`rule`]: what a write demands of what is stored.
 //! - [`expiry`]: what tells of sessions whose TTL has run out.
-//! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters.
+//! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters; [`survey`]:
+//!   how it is doing.
 //! - [`record`]: one audit record; [`batch`]: records that a worker has claimed.
 //! - [`replicas`]: how many replicas are to have a write before it is acknowledged.
 //! - [`names`]: where the sessions of a manager and the records of a queue are.
@@ -16,6 +17,7 @@ pub mod record;
 pub mod replicas;
 pub mod rule;
 pub mod session;
+pub mod survey;
 
 /// What a manager or a queue asks of an engine.
 pub trait Operation: Send + 'static {

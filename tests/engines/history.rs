@@ -77,6 +77,7 @@ pub enum Op {
     /// With the id of an older record, if any has this number.
     Append(Option<usize>, usize, Option<String>),
     Count,
+    Survey,
     /// From the end of the page before, if that said where to go on.
     Letters {
         goes_on: bool,
@@ -164,6 +165,7 @@ pub fn every_script() -> impl Iterator<Item = History> {
         let of_records = [
             Op::Append(None, 0, None),
             Op::Count,
+            Op::Survey,
             Op::Letters { goes_on: false, skip: 0, limit: 1 },
             Op::ReviveAll { goes_on: false },
             Op::Remove(vec![0]),
@@ -265,7 +267,8 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (session(), on_one_session()).prop_map(|(session, op)| op.of(session)),
         1 => (0..3_usize, vec(0..IDS.len(), 1..4)).prop_map(|(ns, ids)| Op::GetMany(ns, ids)),
         3 => append(),
-        2 => Just(Op::Count),
+        1 => Just(Op::Count),
+        1 => Just(Op::Survey),
         2 => vec(0..IDS.len(), 1..4).prop_map(Op::Expire),
         4 => on_letters(),
     ]

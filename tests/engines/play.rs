@@ -13,6 +13,7 @@ use synckairos_state::operation::queue::{Append, Count, ReadLetters, Remove, Rev
 use synckairos_state::operation::record::{Reason, Record};
 use synckairos_state::operation::rule::{Over, Rule};
 use synckairos_state::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
+use synckairos_state::operation::survey::Survey;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Entries};
@@ -38,6 +39,7 @@ enum Asked {
     Broadcast(usize, Broadcast),
     Append(Append),
     Count,
+    Survey,
     Letters(ReadLetters),
     Revive(Revive),
     Remove(Remove),
@@ -214,6 +216,7 @@ impl<'a, S: Side> Play<'a, S> {
             Asked::Broadcast(ns, tell) => execute!(sessions[ns], tell, Answer::Done),
             Asked::Append(append) => execute!(records, append, Answer::Done),
             Asked::Count => execute!(records, Count, Answer::Counted),
+            Asked::Survey => execute!(records, Survey, Answer::Surveyed),
             Asked::Letters(read) => execute!(records, read, Answer::Letters),
             Asked::Revive(revive) => execute!(records, revive, Answer::Revived),
             Asked::Remove(remove) => execute!(records, remove, Answer::Removed),
@@ -270,6 +273,7 @@ impl<'a, S: Side> Play<'a, S> {
                 Asked::Append(Append { record })
             }
             Op::Count => Asked::Count,
+            Op::Survey => Asked::Survey,
             Op::Letters { goes_on, skip, limit } => {
                 let page = self.page.take().filter(|_| *goes_on);
                 let place = page.unwrap_or_else(|| String::from("+"));
@@ -445,7 +449,8 @@ impl<'a, S: Side> Play<'a, S> {
     async fn stored(&mut self, lines: &mut Vec<String>) {
         let letters = ReadLetters { place: String::from("+"), skip: 0, limit: 1000 };
         let ids: Vec<usize> = (0..IDS.len()).collect();
-        let mut asked = vec![self.expire(&ids), Asked::Count, Asked::Letters(letters)];
+        let mut asked =
+            vec![self.expire(&ids), Asked::Count, Asked::Survey, Asked::Letters(letters)];
         for namespace in 0..self.names.keys.len() {
             let session_ids = IDS.map(String::from).to_vec();
             asked.push(Asked::GetMany(namespace, GetMany { session_ids }));
