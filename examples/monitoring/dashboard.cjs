@@ -29,7 +29,14 @@ function dashboard() {
   for (const [title, names] of ROWS) {
     const metrics = METRICS.filter(({ name }) => names.test(name))
     const id = panels.length + 1
-    panels.push({ id, type: 'row', title, collapsed: false, panels: [], gridPos: { x: 0, y, w: 24, h: 1 } })
+    panels.push({
+      id,
+      type: 'row',
+      title,
+      collapsed: false,
+      panels: [],
+      gridPos: { x: 0, y, w: 24, h: 1 },
+    })
     y += 1
     for (const [index, metric] of metrics.entries()) {
       const x = (index % COLUMNS) * WIDTH

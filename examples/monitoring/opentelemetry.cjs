@@ -53,7 +53,10 @@ function valuesOf(metric, reading) {
   if (metric.type !== 'histogram') {
     return metric
       .points(reading)
-      .map(({ labels: attributes, value }) => ({ attributes, value: /** @type {unknown} */ (value) }))
+      .map(({ labels: attributes, value }) => ({
+        attributes,
+        value: /** @type {unknown} */ (value),
+      }))
   }
   return metric.points(reading).map(({ labels: attributes, value: { buckets, sum, count } }) => ({
     attributes,

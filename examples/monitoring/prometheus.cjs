@@ -22,7 +22,8 @@ function prometheusRegistry(sources, registry = new Registry()) {
     })
     return reading
   }
-  for (const metric of METRICS) registry.registerMetric(/** @type {any} */ (collector(metric, shared)))
+  for (const metric of METRICS)
+    registry.registerMetric(/** @type {any} */ (collector(metric, shared)))
   return registry
 }
 
