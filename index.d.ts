@@ -82,7 +82,14 @@ export {
   type HistoryEvent,
   type StateChange,
 } from './state/DBWriteQueue.js'
-export type { CallDuration, CallMetrics, ManagerMetrics } from './state/metrics.js'
+export type { Health } from './state/health.js'
+export type {
+  CallDuration,
+  CallMetrics,
+  ManagerMetrics,
+  QueueMetrics,
+  WorkerMetrics,
+} from './state/metrics.js'
 export {
   type ChangeOptions,
   RedisStateManager,

@@ -13,7 +13,9 @@ const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
 // What docs/operations.md says that a user needs, in this order.
-const [SESSIONS, REPEATS, AUDIT, ADOPTION, WAITING, WARNINGS] = blocksOf('docs/operations.md')
+const [SESSIONS, REPEATS, AUDIT, ADOPTION, WAITING, EXPIRY, WARNINGS] = blocksOf(
+  'docs/operations.md',
+)
   .filter(({ language }) => language === 'sh')
   .flatMap(commandsOf)
   .map((command) => command.match(/[~&+][^\s']+/g))
@@ -28,6 +30,7 @@ beforeAll(async () => {
   await user('least', SESSIONS)
   await user('fenced', SESSIONS, REPEATS)
   await user('waiting', SESSIONS, WAITING)
+  await user('announcing', SESSIONS, EXPIRY)
   await user('audited', SESSIONS, AUDIT)
   await user('adopting', SESSIONS, AUDIT, ADOPTION, WARNINGS)
 })
@@ -63,6 +66,32 @@ test('a user with the permission documented for it can wait for replicas', async
   const manager = new RedisStateManager(urlFor('waiting'), null, null, { replicas })
   const error = await refusalOf(() => manager.createSession(makeState()))
   expect(error.message).toContain('0 of 1 replicas')
+  await manager.close()
+})
+
+test('a user with the permissions documented for it can tell of expired sessions', async () => {
+  const options = { ttlSeconds: 1, announceExpiry: true }
+  const manager = new RedisStateManager(urlFor('announcing'), null, null, options)
+  const heard = []
+  manager.subscribeToUpdates((id, state) => heard.push([id, state]))
+  await manager.subscribed()
+  const [expired, deleted] = [makeState(), makeState()]
+  await manager.createSession(deleted)
+  await manager.deleteSession(deleted.session_id)
+  await manager.createSession(expired)
+  await until(() => heard.some(([id, state]) => id === expired.session_id && state === null))
+  await manager.close()
+})
+
+test('without those permissions a write is refused before anything changes', async () => {
+  const logger = recordingLogger()
+  const options = { ttlSeconds: 1, announceExpiry: true, logger }
+  const manager = new RedisStateManager(urlFor('least'), null, null, options)
+  const state = makeState()
+  await expect(manager.createSession(state)).rejects.toMatchObject({ code: 'REDIS_REPLY' })
+  expect(await manager.getSession(state.session_id)).toBeNull()
+  await until(() => logger.told.error.length > 0)
+  expect(logger.told.error[0].message).toContain('announceExpiry')
   await manager.close()
 })
 

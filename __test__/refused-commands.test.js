@@ -5,10 +5,14 @@ const { RedisServer } = require('./harness/redis.js')
 const { makeState } = require('./harness/sessions.js')
 const { until } = require('./harness/until.js')
 
+const EXPIRIES = 'synckairos:expiries:session:'
 const STREAM = 'synckairos:audit:{db-writes}:stream'
 /** The commands without which a connection cannot be made. */
 const NOT_OF_A_SCRIPT =
   /^(eval|evalsha|hello|client|select|ping|auth|config|acl|info|publish_end)\b/
+
+/** The user may not look for expired sessions either, which is no matter here. */
+const logger = { info() {}, warn() {}, error() {} }
 
 let server
 let admin
@@ -38,7 +42,8 @@ async function traces(id) {
   const stored = await admin.get(`session:${id}`)
   const told = heard.filter((text) => text.includes(id)).length
   const queued = (await admin.xrange(STREAM, '-', '+')).filter(([, entry]) => entry.includes(id))
-  return { stored, told, queued: queued.length }
+  const noted = (await admin.zscore(EXPIRIES, id)) !== null
+  return { stored, told, queued: queued.length, noted }
 }
 
 const WRITES = {
@@ -57,12 +62,14 @@ const AUDITS = {
   'without an audit': null,
   'with an audit': {},
   'with a limit': { maxBacklog: 1e6 },
+  'with an audit and expiries': { announceExpiry: true },
 }
 
 /** A manager, and what queues its records. */
 async function opened(audit) {
-  const queue = audit && new DBWriteQueue(url(), { worker: false, ...audit })
-  const manager = new RedisStateManager(url(), null, queue)
+  const { announceExpiry = false, ...options } = audit ?? {}
+  const queue = audit && new DBWriteQueue(url(), { worker: false, ...options })
+  const manager = new RedisStateManager(url(), null, queue, { announceExpiry, logger })
   await manager.getSession('none')
   return {
     manager,
@@ -145,7 +152,11 @@ describe.each(Object.entries(AUDITS))('a user that may not run a command, %s', (
           } else {
             const { stored, ...others } = after
             expect(stored === before.stored).toBe(done.stored === before.stored)
-            expect({ rule, ...others }).toMatchObject({ told: done.told, queued: done.queued })
+            expect({ rule, ...others }).toMatchObject({
+              told: done.told,
+              queued: done.queued,
+              noted: done.noted,
+            })
           }
         }
         await warm?.close()
@@ -191,10 +202,11 @@ describe('a Redis that cannot be asked for rights', () => {
     return scripts
   }
 
-  test.each(['update with a version', 'update without', 'create if absent', 'delete'])(
-    '%s: all is done, or nothing',
-    async (what) => {
-      const one = await opened({})
+  const kinds = ['update with a version', 'update without', 'create if absent', 'delete']
+  test.each(kinds.flatMap((what) => [false, true].map((announceExpiry) => [what, announceExpiry])))(
+    '%s: all is done, or nothing (announceExpiry: %s)',
+    async (what, announceExpiry) => {
+      const one = await opened({ announceExpiry })
       const state = await given(what)
       const id = state.session_id
       const [script] = await scriptsOf(() => WRITES[what](one.manager, state))
@@ -203,11 +215,12 @@ describe('a Redis that cannot be asked for rights', () => {
       let refusals = 0
       for (const names of [
         [],
-        ...combinations(['set', 'del', 'xadd', 'xdel', 'publish', 'exists']),
+        ...combinations(['set', 'del', 'xadd', 'xdel', 'publish', 'exists', 'zadd', 'zrem']),
       ]) {
         await admin.flushall()
         heard.length = 0
         if (!OF_NONE.has(what)) await admin.set(`session:${id}`, JSON.stringify(state))
+        if (what === 'delete' && announceExpiry) await admin.zadd(EXPIRIES, 0, id)
         const before = await traces(id)
         await allow(...names.map((name) => `-${name}`))
         const answer = await user.eval(...script).catch((error) => error)
@@ -217,7 +230,8 @@ describe('a Redis that cannot be asked for rights', () => {
           refusals++
           expect({ names, stored, ...after }).toEqual({ names, ...before })
         } else {
-          expect({ names, ...after }).toEqual({ names, told: 1, queued: 1 })
+          const noted = announceExpiry && what !== 'delete'
+          expect({ names, ...after }).toEqual({ names, told: 1, queued: 1, noted })
           expect(stored).not.toBe(before.stored)
         }
       }

@@ -98,6 +98,15 @@ pub(crate) fn ledger(tag: Option<&str>, connection: u128) -> String {
     }
 }
 
+/// The key of the expiries: which sessions of a prefix are to be told of when they expire, and when to look
+/// at each. `tag`: the hash tag of their partition, in a cluster.
+pub(crate) fn expiries(tag: Option<&str>, session_prefix: &str) -> String {
+    match tag {
+        None => format!("synckairos:expiries:{session_prefix}"),
+        Some(tag) => format!("synckairos:expiries:{{{tag}}}:{session_prefix}"),
+    }
+}
+
 /// What a connection is called in `CLIENT LIST`.
 pub(crate) fn link_name(link: u64) -> String {
     format!("synckairos-state:{link:016x}")
@@ -138,6 +147,8 @@ pub struct AuditKeys {
     pub index: String,
     /// How many records have reached the database.
     pub completed: String,
+    /// When records have reached the database last (milliseconds).
+    pub stored: String,
     /// The name of the database in which the latest worker stores the records.
     pub database: String,
     /// A sorted set: the workers that share the partitions of a cluster, by until when each is alive
@@ -170,6 +181,7 @@ impl AuditKeys {
             dead: key("dead"),
             index: key("index"),
             completed: key("completed"),
+            stored: key("stored"),
             database: key("database"),
             workers: key("workers"),
             leases: key("leases"),

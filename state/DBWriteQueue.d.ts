@@ -5,9 +5,13 @@ import type { RedisSource } from '../config/redis.js'
 import type { ReplicaOptions } from '../config/replicas.js'
 import type { DatabaseError, StateError } from '../errors/StateErrors.js'
 import type { DefaultState, SessionFields } from '../types/session.js'
+import type { Health } from './health.js'
+import type { QueueMetrics } from './metrics.js'
 
 export type { Logger } from '../config/logger.js'
 export type { ReplicaOptions } from '../config/replicas.js'
+export type { Health } from './health.js'
+export type { QueueMetrics, WorkerMetrics } from './metrics.js'
 
 /**
  * The options of TLS to PostgreSQL. Certificates and keys are in PEM. The constructor throws
@@ -411,6 +415,28 @@ export declare class DBWriteQueue
    * console.log(`${waiting + active} records to store, ${failed} dead letters`)
    */
   getMetrics(): Promise<DBWriteQueueMetrics>
+
+  /**
+   * What an operator wants to know: the records of all instances by phase, how old the oldest is, the workers,
+   * and the calls of this queue. Costs Redis one script, in a cluster one for each partition.
+   * @throws {RedisUnavailableError} if Redis does not answer within `commandTimeoutMs`
+   * @example
+   * const { oldestAgeMs, workers, dead } = await queue.metrics()
+   * console.log(oldestAgeMs, workers?.length, dead)
+   */
+  metrics(): Promise<QueueMetrics>
+
+  /**
+   * Whether records reach the database, for a readiness probe or an alert. Asks Redis once, and resolves within
+   * about a second. Never rejects. Not ready: a closed queue; Redis that does not answer within 1 s; a worker
+   * of this process that has no Redis or whose database is unavailable; no worker heard of for 30 s while a
+   * record waits longer than that; no record stored for 60 s while one waits longer than that. Dead letters
+   * leave it ready: other records are stored. A queue without a worker judges the workers of other processes.
+   * @example
+   * const { ready, reasons } = await queue.health()
+   * if (!ready) console.error(reasons.join('; '))
+   */
+  health(): Promise<Health>
 
   /**
    * Creates missing tables and their indexes. Does not change existing tables. Several processes may call

@@ -5,10 +5,12 @@ import type { ReplicaOptions } from '../config/replicas.js'
 import type { StateDeserializationError } from '../errors/StateErrors.js'
 import type { DefaultState, ModifiedState, SessionFields, WritableState } from '../types/session.js'
 import type { DBWriteQueue } from './DBWriteQueue.js'
+import type { Health } from './health.js'
 import type { ManagerMetrics } from './metrics.js'
 
 export type { Logger } from '../config/logger.js'
 export type { ReplicaOptions } from '../config/replicas.js'
+export type { Health } from './health.js'
 export type { CallDuration, CallMetrics, ManagerMetrics } from './metrics.js'
 
 /**
@@ -18,6 +20,7 @@ export type { CallDuration, CallMetrics, ManagerMetrics } from './metrics.js'
  * const manager = new RedisStateManager('redis://localhost:6379', null, null, {
  *   keyPrefix: 'app:session:',
  *   ttlSeconds: 7200,
+ *   announceExpiry: true,
  *   commandTimeoutMs: 2000,
  *   maxInFlight: 1000,
  *   maxInFlightBytes: 64 * 1024 * 1024,
@@ -44,6 +47,14 @@ export interface RedisStateManagerOptions {
    * Default 3600.
    */
   ttlSeconds?: number
+  /**
+   * Whether managers tell when the TTL of a session runs out. Within 5 s subscribers receive null, as for
+   * a deletion, and the audit receives a `session_expired` event without a snapshot, once for all
+   * instances. In `sync_sessions` the `final_status` becomes `expired`, unless it is `completed` or
+   * `cancelled`. Set it on all instances: each write notes its session in a sorted set, and every
+   * instance with the option looks there every 1 to 2 s. Default false: sessions expire silently.
+   */
+  announceExpiry?: boolean
   /** The time in which each call settles, in milliseconds, at most 600000. Default 5000. */
   commandTimeoutMs?: number
   /** How many calls may be in flight. One more rejects at once with `OverloadedError`. Default 10000. */
@@ -477,6 +488,17 @@ export declare class RedisStateManager<S extends SessionFields = DefaultState>
    * console.log(calls['updateSession'], conflicts)
    */
   metrics(): ManagerMetrics
+
+  /**
+   * Whether this manager can do its work, for a readiness probe. Asks Redis once, and resolves within about a
+   * second. Never rejects. Not ready: a closed manager; Redis that does not answer within 1 s, or a node of a
+   * cluster that cannot be reached; a subscription that Redis has not confirmed; callbacks that are 25000
+   * messages or half of `maxFeedBytes` behind. A manager without callbacks needs no subscription.
+   * @example
+   * const { ready, reasons } = await manager.health()
+   * if (!ready) console.error(reasons.join('; '))
+   */
+  health(): Promise<Health>
 
   /**
    * Closes the clients of this manager, also the clients and instances that the service passed in. Calls

@@ -41,6 +41,62 @@ export interface CallMetrics {
 }
 
 /**
+ * A worker of a queue, in any process.
+ *
+ * @example
+ * const isAlive = ({ lastHeardMs }: WorkerMetrics) => lastHeardMs < 10_000
+ * const { workers } = await queue.metrics()
+ * console.log(workers?.filter(isAlive).map(({ name, host, claimed }) => [name, host, claimed]))
+ */
+export interface WorkerMetrics {
+  /** Tells workers apart: the host, the id of the process, and a number. */
+  name: string
+  /** The name of the host. Undefined for a worker of an older version of this module. */
+  host?: string
+  /** How long ago it has asked Redis for something, in ms. One that lives asks every 2 s. */
+  lastHeardMs: number
+  /** How many records it has claimed and not stored yet. */
+  claimed: number
+}
+
+/**
+ * The records and the workers of a queue, of all instances together, and the calls of this one.
+ *
+ * @example
+ * const metrics: QueueMetrics = await queue.metrics()
+ * const { waiting, active, delayed, dead, stored } = metrics
+ * console.log(waiting + active + delayed, 'records wait', dead, 'dead letters', stored, 'stored')
+ * console.log('the oldest waits for', metrics.oldestAgeMs ?? 0, 'ms; last stored', metrics.lastStoredAt)
+ * console.log(metrics.workers?.length, 'workers', metrics.reconnects, 'reconnects')
+ */
+export interface QueueMetrics extends CallMetrics {
+  /** Records that no worker has claimed yet. */
+  waiting: number
+  /** Records that a worker has claimed. */
+  active: number
+  /** Records that wait for another attempt. */
+  delayed: number
+  /** Dead letters. */
+  dead: number
+  /** Records that are stored in the database. */
+  stored: number
+  /**
+   * How long the oldest record that is not stored has waited, in ms: since it was queued or, for a dead letter,
+   * retried. Records that a worker has claimed count, dead letters do not. Null if no record waits.
+   */
+  oldestAgeMs: number | null
+  /** When records were stored last, by the clock of Redis. Null if that is not known. */
+  lastStoredAt: Date | null
+  /**
+   * The workers that have claims or were heard of in the last 10 minutes, the latest first, 200 at most. Null if
+   * the user of Redis may not call `XINFO CONSUMERS`.
+   */
+  workers: WorkerMetrics[] | null
+  /** How often the queue, or the worker in this process, has lost its connection to Redis and got another one. */
+  reconnects: number
+}
+
+/**
  * What a manager has counted since it was made, in this process.
  *
  * @example

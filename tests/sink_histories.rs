@@ -5,10 +5,12 @@
 
 mod harness;
 
+use std::collections::HashSet;
+
 use fastrand::Rng;
 use harness::records::{AT, AnyDatabase, in_sqlite, of_session, own, state, with};
 use serde_json::{Value, json};
-use synckairos_state::operation::record::{Position, Record};
+use synckairos_state::operation::record::{EXPIRED, Position, Record};
 
 const HISTORIES: u64 = 100;
 const SESSIONS: [&str; 2] = ["a", "b"];
@@ -53,6 +55,13 @@ fn history(random: &mut Rng) -> Vec<Vec<Record>> {
     while !records.is_empty() {
         batches.push(records.split_off(records.len() - random.usize(1..=records.len().min(6))));
     }
+    // An expiry of a session without a row waits for one.
+    let mut known = HashSet::new();
+    for batch in &mut batches {
+        let states = batch.iter().filter(|record| record.state.is_some());
+        known.extend(states.map(|record| record.session_id.clone()));
+        batch.retain(|record| known.contains(&record.session_id));
+    }
     batches
 }
 
@@ -71,10 +80,14 @@ fn any_record(random: &mut Rng) -> Record {
             "session_started_at": one_of(random, &[json!(null), json!(null),
                 json!("2026-01-02T00:00:00.000Z"), json!("2026-01-02T00:00:00.001Z")]),
             "max_time_ms": random.u8(..),
-            "status": one_of(random, &[json!("running"), json!({ "odd": true }), json!(null)]),
+            "status": one_of(random, &[json!("running"), json!("completed"), json!({ "odd": true }), json!(null)]),
         }),
     );
     let position = Position { ms: random.u64(9..12), number: random.u64(..3) };
+    if random.u8(..6) == 0 {
+        let (event_type, position) = (EXPIRED.to_owned(), Some(position));
+        return Record { event_type, position, ..of_session(session, None) };
+    }
     let is_queued = random.u8(..4) > 0;
     Record {
         at_ms: AT + random.i64(..3),

@@ -12,7 +12,7 @@ use harness::records::{
     with,
 };
 use serde_json::{Value, json};
-use synckairos_state::operation::record::Record;
+use synckairos_state::operation::record::{Position, Record};
 
 #[tokio::test]
 async fn a_record_becomes_a_session_and_an_event_on_both_schemas() {
@@ -295,6 +295,94 @@ async fn many_workers_at_once_store_everything_once() {
         let distinct: HashSet<&str> = batches.iter().flatten().map(|r| r.id.as_str()).collect();
         assert_eq!(database.count_events().await, distinct.len() as i64);
         assert_eq!(database.number("SELECT count(*) FROM sync_sessions").await, 20);
+    })
+    .await;
+}
+
+/// An expiry that was queued there.
+fn expiry(ms: u64) -> Record {
+    let position = Some(Position { ms, number: 0 });
+    Record { event_type: "session_expired".into(), position, ..record(None) }
+}
+
+/// A write that was queued there.
+fn write(ms: u64, state: &Value) -> Record {
+    let position = Some(Position { ms, number: 0 });
+    Record { position, is_write: true, ..record(Some(state)) }
+}
+
+#[tokio::test]
+async fn an_expired_session_says_so_until_it_is_made_anew() {
+    on_all(async |database, sink| {
+        let status = async || database.session().await["final_status"].clone();
+        sink.store(&[write(10, &state(1)), expiry(20)]).await.unwrap();
+        let row = database.session().await;
+        assert_eq!((&row["final_status"], &row["max_time_ms"]), (&json!("expired"), &json!(7)));
+        assert_eq!(row["metadata"]["stream_expired"], json!([20, 0]));
+        sink.store(&[write(30, &state(1))]).await.unwrap();
+        assert_eq!(status().await, "running");
+        sink.store(&[expiry(20)]).await.unwrap();
+        assert_eq!(status().await, "running");
+        sink.store(&[expiry(40), expiry(35)]).await.unwrap();
+        assert_eq!(status().await, "expired");
+        assert_eq!(database.session().await["metadata"]["stream_expired"], json!([40, 0]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_state_from_before_the_expiry_that_comes_late_leaves_the_session_expired() {
+    on_all(async |database, sink| {
+        sink.store(&[write(10, &state(1))]).await.unwrap();
+        sink.store(&[expiry(30)]).await.unwrap();
+        sink.store(&[write(20, &with(state(2), json!({ "max_time_ms": 8 })))]).await.unwrap();
+        let row = database.session().await;
+        assert_eq!((&row["final_status"], &row["max_time_ms"]), (&json!("expired"), &json!(8)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_whose_work_was_done_keeps_its_status_when_it_expires() {
+    on_all(async |database, sink| {
+        for (at, status) in [(10, "completed"), (30, "cancelled")] {
+            let state = with(state(at), json!({ "status": status }));
+            sink.store(&[write(at, &state)]).await.unwrap();
+            sink.store(&[expiry(at + 10)]).await.unwrap();
+            assert_eq!(database.session().await["final_status"], status);
+        }
+        // Another worker stores what was written before.
+        sink.store(&[write(50, &state(50)), expiry(70)]).await.unwrap();
+        sink.store(&[write(60, &with(state(60), json!({ "status": "completed" })))]).await.unwrap();
+        assert_eq!(database.session().await["final_status"], "completed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_expiry_waits_a_moment_for_the_row_that_another_worker_inserts() {
+    on_all(async |database, sink| {
+        let (expiry, write) = ([expiry(20)], [write(10, &state(1))]);
+        let late = async {
+            while database.count_events().await == 0 {
+                tokio::task::yield_now().await;
+            }
+            sink.store(&write).await
+        };
+        let (expired, written) = tokio::join!(sink.store(&expiry), late);
+        expired.and(written).unwrap();
+        assert_eq!(database.session().await["final_status"], "expired");
+        assert_eq!(database.count_events().await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_expiry_of_a_session_without_a_row_is_an_event_alone() {
+    on_all(async |database, sink| {
+        sink.store(&[expiry(20)]).await.unwrap();
+        assert_eq!(database.count_events().await, 1);
+        assert_eq!(database.number("SELECT count(*) FROM sync_sessions").await, 0);
     })
     .await;
 }

@@ -10,9 +10,10 @@ describe.each(engines)('$engine', ({ use }) => {
   let file
   let queue
   let manager
-  beforeEach(() => {
+  beforeEach(async () => {
     file = store.keep(new SqliteFile())
-    queue = store.keep(new DBWriteQueue(store.url, { databaseUrl: file.url, migrate: true }))
+    queue = store.keep(new DBWriteQueue(store.url, { databaseUrl: file.url }))
+    await queue.migrate()
     manager = store.open({ queue })
   })
 

@@ -1,5 +1,6 @@
 'use strict'
 
+const os = require('node:os')
 const { NativeQueue } = require('../realm/native.js')
 const { clientOf, isMadeHere } = require('../client/adopt.js')
 const { ContextEmitter } = require('../realm/ContextEmitter.js')
@@ -9,6 +10,7 @@ const { toLetter } = require('./deadLetter.js')
 const { checkId, write } = require('../document/document.js')
 const { ClosedError, InvalidStateError, RedisUnavailableError } = require('../realm/errors.js')
 const { queueOptions, withDefaults } = require('../settings/options.js')
+const { PATIENCE, healthOf } = require('../report/health.js')
 const { shown } = require('../report/inspect.js')
 const { RedisClient } = require('../client/RedisClient.js')
 const { CallMeter } = require('../telemetry/CallMeter.js')
@@ -27,6 +29,7 @@ const {
   unwrap,
 } = require('../realm/settle.js')
 const { History } = require('./History.js')
+const { troubles } = require('./queueHealth.js')
 const { WorkerNews } = require('./WorkerNews.js')
 
 /**
@@ -73,6 +76,8 @@ class DBWriteQueue extends ContextEmitter {
   #forced = false
   #ended = false
   #leaveClient
+  /** How often the client had reconnected when this queue was made. */
+  #reconnectsBefore
   #hasDatabase
   #history = new History((question) => this.#ask(question))
 
@@ -104,6 +109,7 @@ class DBWriteQueue extends ContextEmitter {
     })
     this.#calls = new Calls(client, this.#options)
     this.#now = RedisClient.clock(this.#client)
+    this.#reconnectsBefore = RedisClient.reconnects(this.#client)
     this.#listener = listen(this.#news)
     const {
       logger,
@@ -118,7 +124,12 @@ class DBWriteQueue extends ContextEmitter {
         this.#completions,
         client,
         this.#listener,
-        JSON.stringify({ ...queue, database: settings.database }),
+        JSON.stringify({
+          ...queue,
+          host: os.hostname(),
+          pid: process.pid,
+          database: settings.database,
+        }),
       )
     } catch (error) {
       unlisten(this.#listener)
@@ -175,6 +186,36 @@ class DBWriteQueue extends ContextEmitter {
   async #phases() {
     const call = this.#call(json)
     this.#native.metrics(call.slot)
+    return unwrap(await call.promise)
+  }
+
+  async metrics() {
+    const survey = await this.#survey(this.#options.commandTimeoutMs)
+    const { lastStoredAtMs, storedAgoMs: _, ...records } = survey
+    const reconnects = RedisClient.reconnects(this.#client) - this.#reconnectsBefore
+    return {
+      ...this.#meter.read(),
+      ...records,
+      lastStoredAt: lastStoredAtMs === null ? null : new Date(lastStoredAtMs),
+      reconnects: reconnects + this.#news.reconnects,
+    }
+  }
+
+  async health() {
+    if (this.#closing) return healthOf([new ClosedError().message])
+    const { queueName } = this.#options
+    const queue = `${RedisClient.native(this.#client).server}: audit queue ${queueName}`
+    const found = await this.#survey(PATIENCE).then(
+      (survey) => troubles(queue, survey),
+      (error) => [error.message],
+    )
+    return healthOf([...found, ...this.#news.troubles])
+  }
+
+  /** How the records and the workers of all instances are doing. @param {number} withinMs */
+  async #survey(withinMs) {
+    const call = this.#call(json)
+    this.#native.survey(call.slot, withinMs)
     return unwrap(await call.promise)
   }
 

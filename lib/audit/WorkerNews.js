@@ -54,6 +54,12 @@ const WORKER_FAILED =
  * where neither hears of an outage.
  */
 class WorkerNews {
+  /** How often the worker has lost Redis and found it again. */
+  reconnects = 0
+  /** Why the worker has no Redis, and why the database stores nothing. @type {string | undefined} */
+  #lost
+  /** @type {string | undefined} */
+  #outage
   #emitter
   #logger
   #queue
@@ -76,6 +82,11 @@ class WorkerNews {
       if (this.#emitter.listenerCount(name) > 0) events |= 1 << event
     }
     return events
+  }
+
+  /** Why the worker stores nothing. */
+  get troubles() {
+    return [this.#lost, this.#outage].filter((trouble) => trouble !== undefined)
   }
 
   /** Whether anybody is told of an outage; who is closing needs no server. */
@@ -116,6 +127,7 @@ class WorkerNews {
         break
       }
       case OUTAGE:
+        this.#outage = `${name} is unavailable, audit records wait: ${error?.message}`
         logger.warn({ err: error }, `${name} is unavailable; audit records wait`)
         if (!this.isHeard) {
           outageBegan(kind, database, this, `${error?.message}; audit records wait`)
@@ -123,11 +135,13 @@ class WorkerNews {
         this.#emitError(error)
         break
       case RECOVERED:
+        this.#outage = undefined
         logger.info({}, `${name} is available again; audit records are stored`)
         outageEnded(kind, database, this, `${name} is available again`)
         break
       case LOST: {
         const err = new RedisUnavailableError(/** @type {string} */ (text))
+        this.#lost = `The audit worker has no Redis: ${text}`
         publish(connection, () => this.#connection('lost', text))
         logger.warn({ err }, 'the audit worker has no Redis; reconnecting')
         this.#emitError(err)
@@ -140,6 +154,8 @@ class WorkerNews {
         }
         break
       case RECONNECTED:
+        this.#lost = undefined
+        this.reconnects++
         publish(connection, () => this.#connection('ready', null))
         logger.info({}, 'the audit worker has Redis again')
         outageEnded('REDIS', server, this, `Redis is available again: ${server}`)

@@ -6,7 +6,7 @@ const { Replies } = require('./replies.js')
 const { warnOfLostRecords } = require('../report/memory.js')
 const { pack } = require('./requests.js')
 const { serverAttributes } = require('../telemetry/server.js')
-const { Calls, Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
+const { Call, Calls, Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
 
 /** The numbers of the connections: that of managers and queues, and that of the owner's commands. */
 const SHARED = 0
@@ -47,6 +47,11 @@ class CoreClient {
   /** The status of each connection, by its number. */
   #connections
   #isSharedAway = false
+  /** Why the connection of managers and queues is missed; null where it is not. @type {string | null} */
+  #sharedReason = null
+  #wasShared = false
+  /** How often that connection was lost and made again. */
+  reconnects = 0
   #attempts = new Attempts(() => this.attributes)
   /** @type {import('../../state/tracing.js').ServerAttributes | undefined} */
   #attributes
@@ -118,6 +123,22 @@ class CoreClient {
     return this.#answered(0, (slot) => this.#native.ping(slot, this.#timeoutMs))
   }
 
+  /**
+   * Why managers and queues cannot use the server now; null where they can. Besides what is known, the
+   * server is asked on their connection: an idle one shows nothing of a server that stands still.
+   *
+   * @param {number} limitMs how long an answer may take
+   */
+  async trouble(limitMs) {
+    const call = new Call(this.#calls, (reply) => reply)
+    this.#native.ping(call.slot, limitMs)
+    const outcome = await call.promise
+    if (outcome instanceof Failure) return outcome.toError().message
+    const refusal = new Replies(outcome).next(false)
+    if (refusal instanceof Error) return `${this.#native.server}: ${refusal.message}`
+    return this.#sharedReason
+  }
+
   /** Ends when what is in flight has ended, or in a second. */
   quit() {
     this.#lost(this.#native.quit())
@@ -165,6 +186,7 @@ class CoreClient {
     const isSharedAway = isShared && isLost && reason !== null && !this.#isSharedAway
     const isSharedBack = isShared && status === 'ready' && this.#isSharedAway
     if (isSharedAway || isSharedBack) this.#isSharedAway = isSharedAway
+    if (isShared) this.#sharedMoved(status, isLost ? reason : null)
     this.#connections.set(connection, status)
     this.#hearer.moved({
       status: this.#status(),
@@ -175,6 +197,14 @@ class CoreClient {
       isSharedAway,
       isSharedBack,
     })
+  }
+
+  /** @param {string} status @param {string | null} reason why it is missed */
+  #sharedMoved(status, reason) {
+    this.#sharedReason = reason
+    if (status !== 'ready') return
+    if (this.#wasShared && this.#connections.get(SHARED) === 'reconnecting') this.reconnects++
+    this.#wasShared = true
   }
 
   /** `ready` if one connection is, and none is lost. */

@@ -403,6 +403,21 @@ class RedisClient extends ContextEmitter {
     return client.#core.attributes
   }
 
+  /** How often the connection of managers and queues was lost and made again. @param {RedisClient} client */
+  static reconnects(client) {
+    return client.#core.reconnects
+  }
+
+  /**
+   * Why managers and queues cannot use the server now; null where they can.
+   *
+   * @param {RedisClient} client
+   * @param {number} limitMs how long an answer may take
+   */
+  static trouble(client, limitMs) {
+    return client.#core.trouble(limitMs)
+  }
+
   /**
    * @param {RedisClient} client
    * @param {Dependent} dependent

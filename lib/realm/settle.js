@@ -23,6 +23,7 @@ const News = Object.freeze({
   ELAPSED: 13,
   MESSAGE: 14,
   REFUSED: 15,
+  EXPIRY: 16,
 })
 
 /**

@@ -11,6 +11,9 @@ const { RedisClient } = require('../client/RedisClient.js')
 const { Failure, News, close, listen, open, unlisten } = require('../realm/settle.js')
 const { unheard } = require('../report/warnings.js')
 
+/** With more messages that wait for callbacks, or half of `maxFeedBytes`, these are far behind. */
+const FAR_BEHIND = 25_000
+
 /**
  * What all instances publish, on its way to the callbacks of one manager.
  *
@@ -18,6 +21,10 @@ const { unheard } = require('../report/warnings.js')
  * reported, and the next one runs. Each gets a state of its own.
  */
 class Feed {
+  /** How often a subscription that was confirmed was lost and confirmed again. */
+  reconnects = 0
+  /** How often it had to catch up. */
+  gaps = 0
   #client
   #native
   #listener
@@ -40,6 +47,8 @@ class Feed {
    */
   #waiting = new Set()
   #interrupted = false
+  /** Whether the subscription that is interrupted was confirmed before. */
+  #wasConfirmed = false
   /** The server's name, and why there was no connection last. */
   #server
   #reason = ''
@@ -123,6 +132,28 @@ class Feed {
     })
   }
 
+  /** The messages that wait for the callbacks, and their bytes. */
+  get behind() {
+    return { messages: this.#native.behind, bytes: this.#native.behindBytes }
+  }
+
+  /**
+   * Why callbacks are not told what is published now.
+   *
+   * @param {number} limitMs how long the confirmation of a subscription may take
+   * @returns {Promise<string[]>}
+   */
+  async troubles(limitMs) {
+    /** @type {string[]} */
+    const found = []
+    await this.confirmed(limitMs).catch((error) => void found.push(error.message))
+    const { messages, bytes } = this.behind
+    if (messages > FAR_BEHIND || bytes > this.#options.maxFeedBytes / 2) {
+      found.push(`${this.#server}: ${messages} messages (${bytes} bytes) wait for callbacks`)
+    }
+    return found
+  }
+
   #listen() {
     if (this.#ended) return
     const updates = this.#updates.size > 0
@@ -182,12 +213,14 @@ class Feed {
       case News.CONFIRMED:
         if (this.#interrupted) this.#regained()
         this.#interrupted = false
+        this.#wasConfirmed = true
         this.#reason = ''
         this.#confirmed = number
         if (number === this.#wanted) this.#tellWaiting()
         break
       case News.GAP: {
         const missed = JSON.parse(/** @type {string} */ (text))
+        this.gaps++
         publish(gap, () => ({ ...missed, attributes: RedisClient.attributes(this.#client) }))
         this.#logger.warn(
           { gap: missed },
@@ -217,6 +250,7 @@ class Feed {
   }
 
   #regained() {
+    if (this.#wasConfirmed) this.reconnects++
     this.#logger.info({}, 'the subscription is confirmed again')
     outageEnded('REDIS', this.#server, this, `Redis is available again: ${this.#server}`)
   }

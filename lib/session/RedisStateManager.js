@@ -15,7 +15,9 @@ const {
   InvalidStateError,
   SessionNotFoundError,
 } = require('../realm/errors.js')
+const { Expiry } = require('./Expiry.js')
 const { Feed } = require('./Feed.js')
+const { PATIENCE, healthOf } = require('../report/health.js')
 const { shown } = require('../report/inspect.js')
 const { Method } = require('./Method.js')
 const { NearCache } = require('./NearCache.js')
@@ -46,6 +48,7 @@ const MODIFY = Object.freeze({ ...CHANGE, retries: /** @type {number | undefined
 const LOST_TURN =
   'a call of modifySession takes so long that other callers for this session do not wait for it any more: Redis is slow, or its callback is, or its callback modifies the same session'
 const NOT_QUEUED = 'the audit record was not queued'
+const NOT_TOLD = 'Redis refuses to tell of expired sessions (announceExpiry)'
 const ANOTHER_PLACE =
   'by their URLs, the queue is on another Redis or memory: store than the sessions: a record is queued after its change, and a crash in between loses it'
 
@@ -59,6 +62,8 @@ class RedisStateManager {
   #feed
   /** @type {InstanceType<typeof NearCache> | undefined} */
   #cache
+  /** @type {InstanceType<typeof Expiry> | undefined} */
+  #expiry
   /** What makes a state of a stored document. @type {typeof read} */
   #parse = read
   /** What becomes of the answer to a read. @type {import('../realm/settle.js').Read} */
@@ -83,6 +88,8 @@ class RedisStateManager {
   /** @type {(() => void) | undefined} */
   #leaveRedis
   #hasLetGo = false
+  /** How often the client had reconnected when this manager was made. */
+  #reconnectsBefore
 
   /**
    * @param {unknown} redis
@@ -105,10 +112,12 @@ class RedisStateManager {
     }
     const keyPrefix = keyPrefixOf(this.#redis) + this.#options.keyPrefix
     const { updatesChannel, wsChannelPrefix } = this.#options
-    const { ttlSeconds, commandTimeoutMs, maxStateBytes, replicas, logger } = this.#options
+    const { ttlSeconds, announceExpiry, commandTimeoutMs, maxStateBytes, replicas, logger } =
+      this.#options
     const client = RedisClient.native(this.#redis)
     this.#calls = new Calls(client, this.#options)
     this.#now = RedisClient.clock(this.#redis)
+    this.#reconnectsBefore = RedisClient.reconnects(this.#redis)
     this.#turns = new Turns(commandTimeoutMs, (sessionId, turnMs) =>
       logger.warn({ sessionId, turnMs }, LOST_TURN),
     )
@@ -119,6 +128,7 @@ class RedisStateManager {
       updatesChannel,
       wsChannelPrefix,
       ttlSeconds,
+      announceExpiry,
       commandTimeoutMs,
       maxStateBytes,
       replicas?.count ?? 0,
@@ -127,6 +137,12 @@ class RedisStateManager {
     if (this.#queue instanceof DBWriteQueue) {
       this.#audited = this.#store.auditTo(DBWriteQueue.native(this.#queue))
       if (!this.#audited) logger.warn({}, ANOTHER_PLACE)
+    }
+    if (announceExpiry) {
+      this.#expiry = new Expiry(this.#redis, this.#store, {
+        refused: (err) => logger.error({ err }, NOT_TOLD),
+        unaudited: (count) => this.#expiredUnaudited(count),
+      })
     }
     this.#feed = new Feed(this.#pubSub, { ...this.#options, keyPrefix })
     const { cache } = this.#options
@@ -506,18 +522,29 @@ class RedisStateManager {
   }
 
   metrics() {
+    const { messages, bytes } = this.#feed.behind
     return {
       ...this.#meter.read(),
       inFlight: this.#calls.inFlight,
       conflicts: this.#conflicts,
       retries: this.#retries,
-      reconnects: 0,
-      gaps: 0,
+      reconnects:
+        RedisClient.reconnects(this.#redis) - this.#reconnectsBefore + this.#feed.reconnects,
+      gaps: this.#feed.gaps,
       cacheHits: this.#cache?.hits ?? 0,
       cacheMisses: this.#cache?.misses ?? 0,
-      callbacksBehind: 0,
-      callbacksBehindBytes: 0,
+      callbacksBehind: messages,
+      callbacksBehindBytes: bytes,
     }
+  }
+
+  async health() {
+    if (this.#ended) return healthOf([new ClosedError().message])
+    const [redis, feed] = await Promise.all([
+      RedisClient.trouble(this.#redis, PATIENCE),
+      this.#feed.troubles(PATIENCE),
+    ])
+    return healthOf(redis === null ? feed : [redis, ...feed])
   }
 
   /** @param {(sessionId: string, state: any) => void} callback */
@@ -569,6 +596,7 @@ class RedisStateManager {
     this.#hasLetGo = true
     this.#leaveRedis?.()
     this.#cache?.end()
+    this.#expiry?.end()
     close()
   }
 
@@ -616,6 +644,12 @@ class RedisStateManager {
       this.#options.logger.error({ err, sessionId, eventType }, NOT_QUEUED)
     }
     return Math.abs(answer)
+  }
+
+  /** The audit's backlog was full. @param {number} count how many expired sessions have no record */
+  #expiredUnaudited(count) {
+    const err = new BacklogFullError(DBWriteQueue.maxBacklog(this.#queue))
+    this.#options.logger.error({ err, count, eventType: 'session_expired' }, NOT_QUEUED)
   }
 
   /**

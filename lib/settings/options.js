@@ -18,6 +18,7 @@ const CLIENT = Object.freeze({
 const MANAGER = Object.freeze({
   keyPrefix: 'session:',
   ttlSeconds: 3600,
+  announceExpiry: false,
   commandTimeoutMs: 5000,
   maxInFlight: 10_000,
   maxInFlightBytes: MAX_IN_FLIGHT_BYTES,
@@ -81,8 +82,8 @@ function managerOptions(given) {
   for (const name of /** @type {const} */ (['keyPrefix', 'updatesChannel', 'wsChannelPrefix'])) {
     if (typeof options[name] !== 'string') throw new InvalidStateError(name, 'it is not a string')
   }
-  if (typeof options.allPrefixes !== 'boolean') {
-    throw new InvalidStateError('allPrefixes', 'it is not a boolean')
+  for (const name of /** @type {const} */ (['allPrefixes', 'announceExpiry'])) {
+    if (typeof options[name] !== 'boolean') throw new InvalidStateError(name, 'it is not a boolean')
   }
   if (typeof options.validate !== 'boolean' && options.validate !== 'strict') {
     throw new InvalidStateError('validate', "it is none of true, false and 'strict'")

@@ -16,6 +16,7 @@ pub use crate::operation::queue::Metrics;
 use crate::operation::queue::{Append, Count, CountUnsettled, ReadLetters, Remove, Revive};
 use crate::operation::record::{Record, new_id};
 use crate::operation::replicas::Replicas;
+use crate::operation::survey::{Survey, Surveyed};
 
 /// The options of a queue.
 #[derive(Debug, Clone)]
@@ -77,6 +78,12 @@ impl<E: Engine> Queue<E> {
     /// Counts the records in each state.
     pub fn metrics(&self, done: impl FnOnce(Result<Metrics>) + Send + 'static) {
         self.execute(Count, done);
+    }
+
+    /// Looks at the records and at the workers. The answer comes within this time, or the call's own.
+    pub fn survey(&self, within: Duration, done: impl FnOnce(Result<Surveyed>) + Send + 'static) {
+        let deadline = self.clock.now() + within.min(self.command_timeout);
+        self.records.execute(Survey, deadline, done);
     }
 
     /// Counts the records that are not stored yet, nor dead. It costs less than [`metrics`](Self::metrics).

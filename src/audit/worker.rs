@@ -21,6 +21,7 @@ use super::sink::Sink;
 use super::worker_connection::{StopReason, WorkerConnection};
 use super::worker_context::{Shared, WorkerContext};
 use super::worker_events::{EventListener, WorkerEvent};
+use super::worker_name::lane_name;
 use super::worker_options::WorkerOptions;
 use crate::closing::{Closing, raise, requested};
 use crate::engine::Engine;
@@ -54,9 +55,9 @@ impl WorkerHandle {
         let max_held_bytes = options.max_held_bytes / count;
         let options = WorkerOptions { max_held_bytes, ..options };
         let lanes: Vec<_> = (0..count)
-            .map(|_| Lane {
+            .map(|lane| Lane {
                 stream: stream.clone(),
-                consumer: format!("{:032x}", fastrand::u128(..)),
+                consumer: lane_name(&options.name, lane),
                 context: WorkerContext {
                     engine: engine.clone(),
                     sink: sink.clone(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::worker_name::worker_name;
 use crate::backoff::Backoff;
 
 /// The longest wait before a retry.
@@ -10,6 +11,8 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 /// The options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
+    /// The name of the worker in the engine, as [`super::worker_name`] makes it. Default: one without a host.
+    pub name: String,
     /// How often the worker tries to store a record whose failure has no clear cause. Default 5.
     pub attempts: u32,
     /// The delay before the first retry; it doubles with each retry. Default 2 s.
@@ -29,6 +32,7 @@ pub struct WorkerOptions {
 impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
+            name: worker_name("", 0),
             attempts: 5,
             backoff_delay: Duration::from_secs(2),
             batch_size: 500,

@@ -24,11 +24,13 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::keys::Keys;
 use crate::operation::Operation;
+use crate::operation::expiry::{Due, Expire};
 use crate::operation::names::{Namespace, Stream};
 use crate::operation::queue::{
     Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
 };
 use crate::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
+use crate::operation::survey::Survey;
 
 /// Executes one kind of operation.
 pub trait Execute<O: Operation> {
@@ -51,17 +53,25 @@ pub trait Sessions:
     + Execute<Delete>
     + Execute<Touch>
     + Execute<Broadcast>
+    + Execute<Due>
+    + Execute<Expire>
     + Clone
     + Send
     + Sync
     + 'static
 {
+    /// In how many parts the sessions are, as far as is known: one, or the partitions of a cluster.
+    fn parts(&self) -> usize;
+
+    /// Sends what was collected, for those who are not on JavaScript's thread.
+    fn flush(&self);
 }
 
 /// The records of one audit queue.
 pub trait Records:
     Execute<Append>
     + Execute<Count>
+    + Execute<Survey>
     + Execute<CountUnsettled>
     + Execute<ReadLetters>
     + Execute<Revive>

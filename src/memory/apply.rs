@@ -18,6 +18,11 @@ pub(super) trait Apply: Operation {
         at: Moment,
     ) -> Result<Self::Outcome>;
 
+    /// Whether the service has called it: it may be refused on purpose, or its answer lost.
+    fn is_called(&self) -> bool {
+        true
+    }
+
     /// The session of which it expects a version.
     fn contested(&self) -> Option<&str> {
         None

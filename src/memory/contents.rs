@@ -6,6 +6,7 @@ use super::moment::Moment;
 use super::records::entry::Entry;
 use super::records::log::Log;
 use super::records::queue::Queue;
+use super::sessions::expiries::Expiries;
 use super::sessions::table::Sessions;
 use super::sessions::topics::Topics;
 use super::wakes::Wakes;
@@ -16,6 +17,8 @@ use crate::operation::names::Stream;
 pub(super) struct Contents {
     /// The sessions of all namespaces.
     pub sessions: Sessions,
+    /// By the prefix of their keys: which sessions are to be told of when they expire.
+    pub expiries: HashMap<String, Expiries>,
     /// Who listens.
     pub topics: Topics,
     /// Every record that was appended, in a store for tests.

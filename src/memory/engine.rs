@@ -142,7 +142,13 @@ pub struct MemorySessions {
     namespace: Arc<Namespace>,
 }
 
-impl Sessions for MemorySessions {}
+impl Sessions for MemorySessions {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn flush(&self) {}
+}
 
 impl<O: Apply<Context = Namespace>> Execute<O> for MemorySessions {
     fn execute(

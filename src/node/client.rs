@@ -103,7 +103,14 @@ impl NativeClient {
                 }
                 let invalidated: InvalidationSink = Arc::new(move |key| {
                     let (kind, text) = (Kind::Invalidated, key.map(Into::into));
-                    queue.push(Completion { slot, kind, number: 0.0, text, more: None });
+                    queue.push(Completion {
+                        slot,
+                        kind,
+                        number: 0.0,
+                        text,
+                        more: None,
+                        waits: None,
+                    });
                     queue.invalidations() < UNHEARD
                 });
                 let (connection, supervisor) =
@@ -351,7 +358,7 @@ impl StatusNews {
                 Status::Closed => ("end", None),
             };
             let (kind, text) = (Kind::Status, Some(name.to_owned().into()));
-            queue.push(Completion { slot, kind, number, text, more: reason });
+            queue.push(Completion { slot, kind, number, text, more: reason, waits: None });
         })
     }
 }

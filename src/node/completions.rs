@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     Message = 14,
     /// News of a client's subscriptions: Redis refuses what was added by that number, for this reason.
     Refused = 15,
+    /// News of what tells of expired sessions: a refusal, as JSON; or how many have no audit record.
+    Expiry = 16,
 }
 
 /// The longest text that JavaScript takes, bytes: V8's limit, in UTF-16 units.
@@ -69,6 +71,8 @@ pub(crate) struct Completion {
     pub number: f64,
     pub text: Option<Payload>,
     pub more: Option<String>,
+    /// Of a message: that it waits.
+    pub waits: Option<Waits>,
 }
 
 /// What a completion carries.
@@ -99,15 +103,52 @@ impl From<Vec<u8>> for Payload {
 }
 
 impl Completion {
-    /// What a message takes in the list, bytes; 0 for anything else.
-    fn message_bytes(&self) -> usize {
-        match self.kind {
-            Kind::Update | Kind::WebSocket | Kind::Message => {
-                let text = self.text.as_ref().map_or(0, Payload::len);
-                text + self.more.as_ref().map_or(0, String::len) + size_of::<Self>()
-            }
-            _ => 0,
+    /// The same, noted as a message if it is one.
+    pub fn noted_in(mut self, backlog: &Arc<Backlog>) -> Self {
+        if matches!(self.kind, Kind::Update | Kind::WebSocket | Kind::Message) {
+            let text = self.text.as_ref().map_or(0, Payload::len);
+            let more = self.more.as_ref().map_or(0, String::len);
+            self.waits = Some(backlog.note(text + more + size_of::<Self>()));
         }
+        self
+    }
+}
+
+/// The messages of one audience that JavaScript has not got to.
+#[derive(Default)]
+pub(crate) struct Backlog {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Backlog {
+    /// How many they are.
+    pub fn messages(&self) -> usize {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// What they take in memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn note(self: &Arc<Self>, bytes: usize) -> Waits {
+        self.messages.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Waits { backlog: self.clone(), bytes }
+    }
+}
+
+/// A message waits, until this is dropped.
+pub(crate) struct Waits {
+    backlog: Arc<Backlog>,
+    bytes: usize,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.backlog.messages.fetch_sub(1, Ordering::Relaxed);
+        self.backlog.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -119,8 +160,6 @@ pub(crate) struct Queue {
     list: Mutex<VecDeque<Completion>>,
     /// How many of them tell of changed keys.
     invalidations: AtomicUsize,
-    /// How many bytes of messages it holds.
-    message_bytes: AtomicUsize,
     /// Wakes the task that wakes JavaScript: it runs after whatever is being answered now, so
     /// that one wake-up serves a whole batch.
     flush: Notify,
@@ -134,7 +173,6 @@ impl Queue {
             wake: Arc::downgrade(wake),
             list: Mutex::default(),
             invalidations: AtomicUsize::new(0),
-            message_bytes: AtomicUsize::new(0),
             flush: Notify::new(),
         }
     }
@@ -142,10 +180,6 @@ impl Queue {
     pub fn push(&self, completion: Completion) {
         if completion.kind == Kind::Invalidated {
             self.invalidations.fetch_add(1, Ordering::Relaxed);
-        }
-        let bytes = completion.message_bytes();
-        if bytes > 0 {
-            self.message_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let first = list.is_empty();
@@ -169,15 +203,6 @@ impl Queue {
     /// How much of it tells of changed keys.
     pub fn invalidations(&self) -> usize {
         self.invalidations.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes of messages it holds that JavaScript has not got to.
-    pub fn message_bytes(&self) -> usize {
-        self.message_bytes.load(Ordering::Relaxed)
-    }
-
-    pub fn len(&self) -> usize {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The oldest; JavaScript is woken again for the rest.
@@ -225,12 +250,12 @@ impl Ticket {
 
     pub fn part(&self, text: Option<impl Into<Payload>>, number: f64) {
         let (slot, kind, text) = (self.slot, Kind::Part, text.map(Into::into));
-        self.queue.push(Completion { slot, kind, number, text, more: None });
+        self.queue.push(Completion { slot, kind, number, text, more: None, waits: None });
     }
 
     pub fn failed_part(&self, error: &Error) {
         let (slot, kind, text) = (self.slot, Kind::Part, Some(to_wire(error).into()));
-        self.queue.push(Completion { slot, kind, number: -1.0, text, more: None });
+        self.queue.push(Completion { slot, kind, number: -1.0, text, more: None, waits: None });
     }
 
     pub fn failed(self, error: &Error) {
@@ -239,7 +264,14 @@ impl Ticket {
 
     fn end(mut self, kind: Kind, number: f64, text: Option<Payload>) {
         self.open = false;
-        self.queue.push(Completion { slot: self.slot, kind, number, text, more: None });
+        self.queue.push(Completion {
+            slot: self.slot,
+            kind,
+            number,
+            text,
+            more: None,
+            waits: None,
+        });
     }
 }
 
@@ -248,7 +280,7 @@ impl Drop for Ticket {
         if self.open {
             let error = Error::unknown("an internal error; please report it");
             let (slot, kind, text) = (self.slot, Kind::Failed, Some(to_wire(&error).into()));
-            self.queue.push(Completion { slot, kind, number: 0.0, text, more: None });
+            self.queue.push(Completion { slot, kind, number: 0.0, text, more: None, waits: None });
         }
     }
 }
@@ -363,11 +395,8 @@ impl Completions {
         let taken = self.lane.queue.take(usize::try_from(most).unwrap_or(usize::MAX));
         let count = u32::try_from(taken.len()).unwrap_or(most);
         for completion in taken {
-            let bytes = completion.message_bytes();
-            if bytes > 0 {
-                self.lane.queue.message_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            }
-            let Completion { slot, kind, number, text, more } = completion;
+            let Completion { slot, kind, number, text, more, waits } = completion;
+            drop(waits);
             ended += u32::from(matches!(kind, Kind::Done | Kind::Text | Kind::Failed));
             if kind == Kind::Invalidated {
                 self.lane.queue.invalidations.fetch_sub(1, Ordering::Relaxed);
@@ -389,7 +418,14 @@ impl Completions {
             tokio::time::sleep(Duration::from_millis(ms.into())).await;
             if let Some(queue) = queue.upgrade() {
                 let kind = Kind::Elapsed;
-                queue.push(Completion { slot, kind, number: 0.0, text: None, more: None });
+                queue.push(Completion {
+                    slot,
+                    kind,
+                    number: 0.0,
+                    text: None,
+                    more: None,
+                    waits: None,
+                });
             }
         })
     }

@@ -107,7 +107,15 @@ impl<O: Operation, R: Execute<O>, M: Execute<O>> Execute<O> for OneOf<R, M> {
     }
 }
 
-impl<R: Sessions, M: Sessions> Sessions for OneOf<R, M> {}
+impl<R: Sessions, M: Sessions> Sessions for OneOf<R, M> {
+    fn parts(&self) -> usize {
+        either!(self, it => it.parts())
+    }
+
+    fn flush(&self) {
+        either!(self, it => it.flush())
+    }
+}
 
 impl<R: Records, M: Records> Records for OneOf<R, M> {
     fn direct(&self) -> Self {

@@ -7,7 +7,7 @@ use napi_derive::napi;
 use tokio::sync::watch;
 
 use super::client::NativeClient;
-use super::completions::{Completion, Completions, Kind, Queue};
+use super::completions::{Backlog, Completion, Completions, Kind, Queue};
 use super::runtime::IO;
 use crate::document::count_iso_strings;
 use crate::engine::Engine;
@@ -19,6 +19,7 @@ use crate::session::feed::{Audience, Feed, FeedEvent};
 #[napi]
 pub struct NativeFeed {
     feed: Feed,
+    backlog: Arc<Backlog>,
 }
 
 #[napi]
@@ -37,20 +38,33 @@ impl NativeFeed {
         max_feed_bytes: u32,
     ) -> Result<Self> {
         let keys = Keys { session_prefix, updates_channel, ws_channel_prefix };
-        let callbacks = Callbacks { queue: completions.lane.queue.clone(), slot, all_prefixes };
+        let (queue, backlog) = (completions.lane.queue.clone(), Arc::<Backlog>::default());
+        let callbacks = Callbacks { queue, slot, all_prefixes, backlog: backlog.clone() };
         let status = client.status.of_another();
         let closed: watch::Receiver<bool> = client.closed.subscribe();
         let subscription = client.engine.subscription(keys.clone(), status);
         let most = max_feed_bytes as usize;
         let (feed, task) = Feed::new(subscription, keys, all_prefixes, closed, callbacks, most);
         IO.spawn(task)?;
-        Ok(Self { feed })
+        Ok(Self { feed, backlog })
     }
 
     /// Listens to this and nothing else. `number` comes back when that is confirmed.
     #[napi]
     pub fn listen_to(&self, updates: bool, web_socket: bool, number: u32) {
         self.feed.listen_to(Interest { updates, web_socket }, number);
+    }
+
+    /// How many messages wait for the callbacks.
+    #[napi(getter)]
+    pub fn behind(&self) -> f64 {
+        self.backlog.messages() as f64
+    }
+
+    /// How many bytes they have.
+    #[napi(getter)]
+    pub fn behind_bytes(&self) -> f64 {
+        self.backlog.bytes() as f64
     }
 }
 
@@ -59,19 +73,21 @@ struct Callbacks {
     queue: Arc<Queue>,
     slot: u32,
     all_prefixes: bool,
+    backlog: Arc<Backlog>,
 }
 
 impl Audience for Callbacks {
     fn tell(&self, event: FeedEvent) {
-        self.queue.push(to_completion(self.slot, event, self.all_prefixes));
+        let told = to_completion(self.slot, event, self.all_prefixes);
+        self.queue.push(told.noted_in(&self.backlog));
     }
 
     fn backlog(&self) -> usize {
-        self.queue.len()
+        self.backlog.messages()
     }
 
     fn backlog_bytes(&self) -> usize {
-        self.queue.message_bytes()
+        self.backlog.bytes()
     }
 }
 
@@ -100,5 +116,5 @@ fn to_completion(slot: u32, event: FeedEvent, all_prefixes: bool) -> Completion 
         FeedEvent::Malformed { channel } => (Kind::Malformed, 0.0, Some(channel), None),
         FeedEvent::Lost { reason } => (Kind::Lost, 0.0, Some(reason), None),
     };
-    Completion { slot, kind, number, text: text.map(Into::into), more }
+    Completion { slot, kind, number, text: text.map(Into::into), more, waits: None }
 }

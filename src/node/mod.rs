@@ -11,6 +11,7 @@
 mod client;
 mod completions;
 mod engine;
+mod expiry;
 mod feed;
 mod queue;
 mod runtime;

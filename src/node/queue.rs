@@ -23,8 +23,10 @@ use crate::audit::queue::{
 use crate::audit::sink::DatabaseOptions;
 use crate::audit::sink::Sink;
 use crate::audit::sink::fault::Fault;
+use crate::audit::survey;
 use crate::audit::worker::WorkerHandle;
 use crate::audit::worker_events::{EventKind, EventListener, RecordAttempt, WorkerEvent};
+use crate::audit::worker_name::worker_name;
 use crate::audit::worker_options::WorkerOptions;
 use crate::error::Error as CoreError;
 use crate::keys::BullKeys;
@@ -71,6 +73,9 @@ struct QueueSettings {
     replicas: Option<ReplicaSettings>,
     command_timeout_ms: u64,
     worker: bool,
+    /// Where the worker runs.
+    host: String,
+    pid: u32,
     database: DatabaseOptions,
 }
 
@@ -125,6 +130,7 @@ impl NativeQueue {
         let mut worker = None;
         if settings.worker {
             let options = WorkerOptions {
+                name: worker_name(&settings.host, settings.pid),
                 attempts: settings.attempts,
                 backoff_delay: Duration::from_millis(settings.backoff_delay),
                 batch_size: settings.batch_size,
@@ -167,6 +173,14 @@ impl NativeQueue {
     pub fn metrics(&self, slot: u32) {
         let ticket = self.lane.ticket(slot);
         self.queue.metrics(move |outcome| answer(ticket, outcome.map(|metrics| json!(metrics))));
+    }
+
+    /// Text: how the queue is doing, as JSON. The answer comes within this time, or that of every call.
+    #[napi]
+    pub fn survey(&self, slot: u32, within_ms: u32) {
+        let ticket = self.lane.ticket(slot);
+        let within = Duration::from_millis(within_ms.into());
+        self.queue.survey(within, move |outcome| answer(ticket, outcome.map(survey::to_json)));
     }
 
     /// Text: how many records are neither stored nor dead.
@@ -361,7 +375,7 @@ impl EventListener for Listener {
         });
         let (slot, kind) = (self.slot, Kind::Audit);
         let text = text.map(Into::into);
-        self.queue.push(Completion { slot, kind, number: number.into(), text, more });
+        self.queue.push(Completion { slot, kind, number: number.into(), text, more, waits: None });
     }
 }
 

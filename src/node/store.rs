@@ -21,7 +21,7 @@ use crate::session::store::{Change, Deleted, Over, Reason, Rule, Store, StoreOpt
 /// The sessions of one engine.
 #[napi]
 pub struct NativeStore {
-    store: Store<AnyEngine>,
+    pub(crate) store: Store<AnyEngine>,
     engine: AnyEngine,
     options: StoreOptions,
     lane: Rc<Lane>,
@@ -42,6 +42,7 @@ impl NativeStore {
         updates_channel: String,
         ws_channel_prefix: String,
         ttl_seconds: u32,
+        announce_expiry: bool,
         command_timeout_ms: u32,
         max_state_bytes: u32,
         replicas: u32,
@@ -51,6 +52,7 @@ impl NativeStore {
         let options = StoreOptions {
             keys: Keys { session_prefix, updates_channel, ws_channel_prefix },
             ttl_seconds,
+            announce_expiry,
             replicas: (replicas > 0).then_some(Replicas { count: replicas, timeout }),
             command_timeout: Duration::from_millis(command_timeout_ms.into()),
             max_state_bytes: usize::try_from(max_state_bytes).unwrap_or(usize::MAX),

@@ -7,7 +7,7 @@ use napi_derive::napi;
 use serde::Deserialize;
 
 use super::client::NativeClient;
-use super::completions::{Completion, Completions, Kind, Queue};
+use super::completions::{Backlog, Completion, Completions, Kind, Queue};
 use super::runtime::IO;
 use crate::redis::subscriber::Topics;
 use crate::redis::subscription::{Audience, Heard, Subscription};
@@ -29,7 +29,8 @@ impl NativeSubscription {
     /// News for `slot`: `Message`, `Confirmed` and `Refused`.
     #[napi(constructor)]
     pub fn new(completions: &Completions, client: &NativeClient, slot: u32) -> Result<Self> {
-        let listeners = Listeners { queue: completions.lane.queue.clone(), slot };
+        let (queue, backlog) = (completions.lane.queue.clone(), Arc::default());
+        let listeners = Listeners { queue, slot, backlog };
         let (status, closed) = (client.status.of_another(), client.closed.subscribe());
         let (options, connection) = client.redis()?;
         let (subscription, task) =
@@ -58,6 +59,7 @@ impl NativeSubscription {
 struct Listeners {
     queue: Arc<Queue>,
     slot: u32,
+    backlog: Arc<Backlog>,
 }
 
 impl Audience for Listeners {
@@ -70,10 +72,12 @@ impl Audience for Listeners {
                 (Kind::Message, 0.0, Some(payload.into()), Some(about))
             }
         };
-        self.queue.push(Completion { slot: self.slot, kind, number, text, more });
+        let slot = self.slot;
+        let told = Completion { slot, kind, number, text, more, waits: None };
+        self.queue.push(told.noted_in(&self.backlog));
     }
 
     fn backlog(&self) -> usize {
-        self.queue.message_bytes()
+        self.backlog.bytes()
     }
 }

@@ -1,12 +1,15 @@
 //! What managers and queues ask of an engine, as data: operations, and the outcome of each.
 //!
 //! - [`session`]: reads and changes of sessions. [`rule`]: what a write demands of what is stored.
-//! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters.
+//! - [`expiry`]: what tells of sessions whose TTL has run out.
+//! - [`queue`]: what is asked about the records of an audit queue; [`letter`]: its dead letters; [`survey`]:
+//!   how it is doing.
 //! - [`record`]: one audit record; [`batch`]: records that a worker has claimed.
 //! - [`replicas`]: how many replicas are to have a write before it is acknowledged.
 //! - [`names`]: where the sessions of a manager and the records of a queue are.
 
 pub mod batch;
+pub mod expiry;
 pub mod letter;
 pub mod names;
 pub mod queue;
@@ -14,6 +17,7 @@ pub mod record;
 pub mod replicas;
 pub mod rule;
 pub mod session;
+pub mod survey;
 
 /// What a manager or a queue asks of an engine.
 pub trait Operation: Send + 'static {

@@ -14,6 +14,8 @@ pub struct Namespace {
     pub ttl_seconds: u32,
     /// How many replicas are to have a write before it is acknowledged, if any.
     pub replicas: Option<Replicas>,
+    /// Whether a session that expires is audited and told, as one that is deleted.
+    pub announce_expiry: bool,
     /// Where each change appends its audit record, if the sessions are audited.
     pub audit: Option<Arc<Stream>>,
 }

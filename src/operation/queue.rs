@@ -21,7 +21,7 @@ pub struct Count;
 pub struct CountUnsettled;
 
 /// The number of records in each state, over all instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Metrics {
     /// Queued, not yet claimed by a worker.
     pub waiting: u64,

@@ -9,6 +9,8 @@ pub const CREATED: &str = "session_created";
 pub const UPDATED: &str = "session_updated";
 /// See [`CREATED`].
 pub const DELETED: &str = "session_deleted";
+/// See [`CREATED`]. A record of this kind has no state.
+pub const EXPIRED: &str = "session_expired";
 /// See [`CREATED`].
 pub const RESTORED: &str = "session_restored";
 
@@ -91,9 +93,23 @@ pub fn new_id(now_ms: i64) -> String {
     )
 }
 
+/// The id of a record that a change appends before its own: of the same moment, with half of the last 12
+/// digits. It differs from any other id, and sorts before that of the change.
+pub(crate) fn earlier_id(id: &str) -> String {
+    let (head, last) = id.split_at_checked(id.len().saturating_sub(12)).unwrap_or(("", id));
+    let number = u64::from_str_radix(last, 16).unwrap_or_default();
+    format!("{head}{:012x}", number / 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_id_before_another_one_is_of_the_same_moment() {
+        let id = "0190163d-8694-739b-aea5-966c26f8ad91";
+        assert_eq!(earlier_id(id), "0190163d-8694-739b-aea5-4b36137c56c8");
+    }
 
     #[test]
     fn an_id_is_a_uuid_of_version_7_and_says_when() {

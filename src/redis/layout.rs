@@ -31,17 +31,21 @@ impl Layout {
     /// Where what belongs to a session is.
     pub fn place(&self, session_id: &str) -> Place<'_> {
         match self.get() {
+            Some(Spread::Partitions(partitions)) => self.place_of(partitions.of(session_id)),
+            _ => self.place_of(0),
+        }
+    }
+
+    /// Where the partition of this number is.
+    pub fn place_of(&self, number: usize) -> Place<'_> {
+        match self.get() {
             None => Place::Unknown,
             Some(Spread::One) => Place::Any,
             Some(Spread::Refused(error)) => Place::Nowhere(error),
-            Some(Spread::Partitions(partitions)) => {
-                match partitions.get(partitions.of(session_id)) {
-                    Some(partition) => {
-                        Place::Partition { slot: partition.slot, tag: &partition.tag }
-                    }
-                    None => Place::Unknown,
-                }
-            }
+            Some(Spread::Partitions(partitions)) => match partitions.get(number) {
+                Some(partition) => Place::Partition { slot: partition.slot, tag: &partition.tag },
+                None => Place::Unknown,
+            },
         }
     }
 

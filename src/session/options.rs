@@ -12,6 +12,8 @@ pub struct StoreOptions {
     pub keys: Keys,
     /// How long a session lives after its last write or touch, seconds. Default 3600.
     pub ttl_seconds: u32,
+    /// Whether a session that expires is audited and told, as one that is deleted. Default `false`.
+    pub announce_expiry: bool,
     /// How many replicas are to have a write before it is acknowledged. Default: none has to.
     pub replicas: Option<Replicas>,
     /// The time from a call to its deadline. Default 5 s.
@@ -25,6 +27,7 @@ impl Default for StoreOptions {
         Self {
             keys: Keys::default(),
             ttl_seconds: 3600,
+            announce_expiry: false,
             replicas: None,
             command_timeout: Duration::from_millis(5000),
             max_state_bytes: 1 << 20,

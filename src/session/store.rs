@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::expiry::Expiry;
 pub use super::options::StoreOptions;
 use crate::clock::Clock;
 use crate::document::{Draft, MAX_VERSION, iso_timestamp};
@@ -50,11 +51,16 @@ impl<E: Engine> Store<E> {
     /// the operation that makes the change.
     pub fn new(engine: &E, options: StoreOptions, stream: Option<Arc<Stream>>) -> Self {
         let is_audited = stream.is_some();
-        let StoreOptions { keys, ttl_seconds, replicas, .. } = options.clone();
-        let namespace = Namespace { keys, ttl_seconds, replicas, audit: stream };
+        let StoreOptions { keys, ttl_seconds, announce_expiry, replicas, .. } = options.clone();
+        let namespace = Namespace { keys, ttl_seconds, replicas, announce_expiry, audit: stream };
         let sessions = engine.sessions(namespace);
         let (options, clock) = (Arc::new(options), engine.clock().clone());
         Self { sessions, options, clock, is_audited }
+    }
+
+    /// What tells of the sessions that have expired: to be run if the options say so.
+    pub fn expiry(&self) -> Expiry<E::Sessions> {
+        Expiry::new(self.sessions.clone(), self.clock.clone())
     }
 
     /// The document of a session, or `None`.

@@ -1,12 +1,16 @@
 //! What an operation was answered with, in a form that can be compared: entry ids differ between
 //! engines, so each is told as its place in the order in which they were first seen.
 
+use std::collections::BTreeMap;
+
 use synckairos_state::error::Result;
 use synckairos_state::operation::batch::Batch;
+use synckairos_state::operation::expiry::Expired;
 use synckairos_state::operation::letter::{DeadLetter, LetterPage, Revived};
 use synckairos_state::operation::queue::Metrics;
-use synckairos_state::operation::record::{Position, Record};
+use synckairos_state::operation::record::{EXPIRED, Position, Record};
 use synckairos_state::operation::session::{Deleted, Documents, Written};
+use synckairos_state::operation::survey::Surveyed;
 
 #[derive(Debug)]
 #[allow(dead_code)] // What is only shown.
@@ -18,9 +22,11 @@ pub enum Answer {
     Touched(Result<bool>),
     Done(Result<()>),
     Counted(Result<Metrics>),
+    Surveyed(Result<Surveyed>),
     Letters(Result<LetterPage>),
     Revived(Result<Revived>),
     Removed(Result<u64>),
+    Expired(Result<Expired>),
 }
 
 /// The entries that were seen, in the order in which they were.
@@ -45,6 +51,8 @@ impl Entries {
         let Record { id, session_id, event_type, at_ms, state, metadata, position, is_write } =
             record;
         let place = position.map(|position| self.place(position));
+        // By the engine's clock, unless a change told of the expiry.
+        let at_ms = if event_type == EXPIRED { &0 } else { at_ms };
         format!(
             "{id} {event_type} of {session_id:?} at {at_ms}, first at {place:?}, {}: {state:?}, {metadata:?}",
             if *is_write { "of a write" } else { "of no write" },
@@ -86,6 +94,21 @@ impl Entries {
                 let letters: Vec<String> =
                     letters.iter().map(|letter| self.letter(letter)).collect();
                 format!("letters {letters:#?}, {skip} to skip, more: {}", next.is_some())
+            }
+            // Time passes differently: a record keeps its age, and a worker its silence.
+            Answer::Surveyed(Ok(Surveyed {
+                counts,
+                oldest,
+                stored_at_ms,
+                stored_ago,
+                workers,
+            })) => {
+                let mut claims: BTreeMap<&str, u64> = BTreeMap::new();
+                for worker in workers.iter().flatten().filter(|worker| worker.claimed > 0) {
+                    *claims.entry(&worker.name).or_default() += worker.claimed;
+                }
+                let known = [oldest.is_some(), stored_at_ms.is_some(), stored_ago.is_some()];
+                format!("{counts:?}, oldest and stored {known:?}, claims {claims:?}")
             }
             Answer::Revived(Ok(Revived { moved, more })) => {
                 format!("revived {moved}, more: {}", more.is_some())

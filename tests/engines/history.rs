@@ -38,6 +38,8 @@ pub struct Setup {
     pub ttl_seconds: [u32; 3],
     pub audited: [bool; 3],
     pub max_backlog: Option<u64>,
+    /// Whether one namespace announces expiries.
+    pub announces: bool,
     /// What each listener listens to at first, which is of the namespace with its number.
     pub interests: [Ears; LISTENERS],
 }
@@ -75,6 +77,7 @@ pub enum Op {
     /// With the id of an older record, if any has this number.
     Append(Option<usize>, usize, Option<String>),
     Count,
+    Survey,
     /// From the end of the page before, if that said where to go on.
     Letters {
         goes_on: bool,
@@ -87,6 +90,8 @@ pub enum Op {
         goes_on: bool,
     },
     Remove(Vec<usize>),
+    /// Looks whether these sessions of the namespace that announces expiries have expired.
+    Expire(Vec<usize>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,15 +152,24 @@ pub fn every_script() -> impl Iterator<Item = History> {
     let interests = [Ears { updates: false, web_socket: false }; LISTENERS];
     let setups = audits.flat_map(move |(is_audited, max_backlog)| {
         let audited = [is_audited; 3];
-        TTLS.map(|ttl| Setup { ttl_seconds: [ttl; 3], audited, max_backlog, interests })
+        let setup = move |ttl, announces| Setup {
+            ttl_seconds: [ttl; 3],
+            audited,
+            max_backlog,
+            announces,
+            interests,
+        };
+        TTLS.into_iter().flat_map(move |ttl| [false, true].map(|announces| setup(ttl, announces)))
     });
     setups.map(|setup| {
         let of_records = [
             Op::Append(None, 0, None),
             Op::Count,
+            Op::Survey,
             Op::Letters { goes_on: false, skip: 0, limit: 1 },
             Op::ReviveAll { goes_on: false },
             Op::Remove(vec![0]),
+            Op::Expire(vec![0]),
         ];
         let of_sessions =
             (0..3).map(|namespace| Session { namespace, id: 0 }).flat_map(|session| {
@@ -186,11 +200,13 @@ fn setup() -> impl Strategy<Value = Setup> {
     let ttl = || prop::sample::select(&TTLS);
     let limit = prop_oneof![3 => Just(None), 2 => (1..=MAX_BACKLOG).prop_map(Some)];
     let (ttls, audited) = ([ttl(), ttl(), ttl()], any::<[bool; 3]>());
-    (ttls, audited, limit, [ears(), ears(), ears()]).prop_map(
-        |(ttl_seconds, audited, max_backlog, interests)| Setup {
+    let announces = any::<bool>();
+    (ttls, audited, limit, announces, [ears(), ears(), ears()]).prop_map(
+        |(ttl_seconds, audited, max_backlog, announces, interests)| Setup {
             ttl_seconds,
             audited,
             max_backlog,
+            announces,
             interests,
         },
     )
@@ -251,7 +267,9 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (session(), on_one_session()).prop_map(|(session, op)| op.of(session)),
         1 => (0..3_usize, vec(0..IDS.len(), 1..4)).prop_map(|(ns, ids)| Op::GetMany(ns, ids)),
         3 => append(),
-        2 => Just(Op::Count),
+        1 => Just(Op::Count),
+        1 => Just(Op::Survey),
+        2 => vec(0..IDS.len(), 1..4).prop_map(Op::Expire),
         4 => on_letters(),
     ]
 }

@@ -15,6 +15,9 @@ use crate::history::Setup;
 /// first.
 pub const IDS: [&str; 6] = ["a", "b", "aa", "ab", "q\"'\\\n\0]]é😀", "*?[x]"];
 
+/// The namespace whose sessions may be told of when they expire: the only one whose keys are no other's.
+pub const ANNOUNCED: usize = 2;
+
 /// What a prefix may hold that a Lua literal, a glob pattern or JSON could stumble over.
 const ODD: &str = "'\"\\]]--\n\0*?[é";
 
@@ -50,8 +53,14 @@ impl Names {
             keys: self.keys[number].clone(),
             ttl_seconds: setup.ttl_seconds[number],
             replicas: None,
+            announce_expiry: setup.announces && number == ANNOUNCED,
             audit: setup.audited[number].then(|| self.stream(setup)),
         }
+    }
+
+    /// Where Redis notes the sessions that are to be told of when they expire.
+    pub fn expiries(&self) -> String {
+        format!("synckairos:expiries:{}", self.keys[ANNOUNCED].session_prefix)
     }
 
     /// The key of every session, each once.

@@ -7,17 +7,19 @@ use synckairos_state::document::{Draft, MAX_VERSION, iso_timestamp};
 use synckairos_state::engine::claims::Claims;
 use synckairos_state::engine::{Engine, Execute};
 use synckairos_state::operation::batch::Batch;
+use synckairos_state::operation::expiry::Expire;
 use synckairos_state::operation::letter::{DeadLetterSelection, LetterPage, Revived};
 use synckairos_state::operation::queue::{Append, Count, ReadLetters, Remove, Revive};
 use synckairos_state::operation::record::{Reason, Record};
 use synckairos_state::operation::rule::{Over, Rule};
 use synckairos_state::operation::session::{Broadcast, Delete, Get, GetMany, Touch, Write};
+use synckairos_state::operation::survey::Survey;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Entries};
 use crate::history::{Demand, Ears, History, Op, Session, Step, Task, UNIT_MS, WORKERS};
 use crate::listener::{Listener, PATIENCE};
-use crate::names::{IDS, Names};
+use crate::names::{ANNOUNCED, IDS, Names};
 use crate::side::Side;
 use crate::worker::Worker;
 
@@ -37,9 +39,11 @@ enum Asked {
     Broadcast(usize, Broadcast),
     Append(Append),
     Count,
+    Survey,
     Letters(ReadLetters),
     Revive(Revive),
     Remove(Remove),
+    Expire(Expire),
 }
 
 pub struct Play<'a, S: Side> {
@@ -212,9 +216,11 @@ impl<'a, S: Side> Play<'a, S> {
             Asked::Broadcast(ns, tell) => execute!(sessions[ns], tell, Answer::Done),
             Asked::Append(append) => execute!(records, append, Answer::Done),
             Asked::Count => execute!(records, Count, Answer::Counted),
+            Asked::Survey => execute!(records, Survey, Answer::Surveyed),
             Asked::Letters(read) => execute!(records, read, Answer::Letters),
             Asked::Revive(revive) => execute!(records, revive, Answer::Revived),
             Asked::Remove(remove) => execute!(records, remove, Answer::Removed),
+            Asked::Expire(expire) => execute!(sessions[ANNOUNCED], expire, Answer::Expired),
         }
         answer
     }
@@ -267,6 +273,7 @@ impl<'a, S: Side> Play<'a, S> {
                 Asked::Append(Append { record })
             }
             Op::Count => Asked::Count,
+            Op::Survey => Asked::Survey,
             Op::Letters { goes_on, skip, limit } => {
                 let page = self.page.take().filter(|_| *goes_on);
                 let place = page.unwrap_or_else(|| String::from("+"));
@@ -283,7 +290,13 @@ impl<'a, S: Side> Play<'a, S> {
             Op::Remove(numbers) => {
                 Asked::Remove(Remove { record_ids: self.old_record_ids(numbers) })
             }
+            Op::Expire(ids) => self.expire(ids),
         }
+    }
+
+    fn expire(&mut self, ids: &[usize]) -> Asked {
+        let session = |id: &usize| (IDS[*id].to_owned(), self.new_record_id());
+        Asked::Expire(Expire { part: 0, sessions: ids.iter().map(session).collect() })
     }
 
     fn rule(&self, session: &Session, demand: Demand) -> Rule {
@@ -321,7 +334,8 @@ impl<'a, S: Side> Play<'a, S> {
     }
 
     fn new_record_id(&mut self) -> String {
-        let id = format!("r{}", self.record_ids.len());
+        // Half of it is the id of no other record: so ends that of an expiry before the change.
+        let id = format!("r{:012x}", (1_u64 << 47) + 2 * self.record_ids.len() as u64);
         self.record_ids.push(id.clone());
         id
     }
@@ -434,7 +448,9 @@ impl<'a, S: Side> Play<'a, S> {
     /// All sessions and letters, and how many records there are.
     async fn stored(&mut self, lines: &mut Vec<String>) {
         let letters = ReadLetters { place: String::from("+"), skip: 0, limit: 1000 };
-        let mut asked = vec![Asked::Count, Asked::Letters(letters)];
+        let ids: Vec<usize> = (0..IDS.len()).collect();
+        let mut asked =
+            vec![self.expire(&ids), Asked::Count, Asked::Survey, Asked::Letters(letters)];
         for namespace in 0..self.names.keys.len() {
             let session_ids = IDS.map(String::from).to_vec();
             asked.push(Asked::GetMany(namespace, GetMany { session_ids }));

@@ -66,6 +66,7 @@ impl Side for Redis {
     fn pass(&mut self, time: Duration, names: &Names) {
         let mut pass = self.pass.key(&names.queue.stream);
         pass.key(&names.queue.delayed);
+        pass.key(names.expiries());
         for session in names.sessions() {
             pass.key(session);
         }
@@ -77,7 +78,7 @@ impl Side for Redis {
         let mut delete = redis::cmd("DEL");
         let queue = &names.queue;
         delete.arg(&queue.stream).arg(&queue.delayed).arg(&queue.tries).arg(&queue.dead);
-        delete.arg(&queue.index).arg(&queue.completed).arg(&queue.database);
+        delete.arg(&queue.index).arg(&queue.completed).arg(&queue.database).arg(names.expiries());
         for session in names.sessions() {
             delete.arg(session);
         }

@@ -97,6 +97,8 @@ pub(super) struct Dialect {
     pub milliseconds: fn(column: &str) -> String,
     /// The strings of a parameter that is a JSON array, as `value`, with their places as `n`.
     pub list: fn(parameter: &str) -> String,
+    /// That a value is among those of a query.
+    pub among: fn(query: &str) -> String,
 }
 
 /// The latest first.
@@ -212,8 +214,7 @@ impl Dialect {
                SELECT session_id, id, \"timestamp\", state_snapshot IS NULL AS is_end, \
                  {version} AS version, {created_at} AS life, {updated_at} AS updated_at, \
                  {status} AS status \
-               FROM sync_events WHERE session_id IN \
-                 (SELECT CAST(w.value AS {session_type}) FROM {list} AS w)), \
+               FROM sync_events WHERE session_id {among}), \
              ranked AS (\
                SELECT *, \
                  first_value(is_end) OVER (PARTITION BY session_id ORDER BY {NEWEST}) AS has_ended, \
@@ -239,8 +240,11 @@ impl Dialect {
             created_at = snapshot("created_at"),
             updated_at = snapshot("updated_at"),
             status = snapshot("status"),
-            session_type = self.session_id,
-            list = (self.list)("$1"),
+            among = (self.among)(&format!(
+                "SELECT CAST(w.value AS {}) FROM {} AS w",
+                self.session_id,
+                (self.list)("$1")
+            )),
             known = self.version("s.metadata"),
         );
         Query { sql, parameters: vec![list(session_ids)] }

@@ -17,12 +17,16 @@ pub mod sqlite;
 pub mod status;
 mod table;
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
+use tokio::time::{Duration, Instant, sleep};
 
 use self::fault::Fault;
 use self::history::{Answer, Question};
 use self::postgres::database::PostgresOptions;
 use self::postgres::sink::PostgresSink;
+use self::row::expiry;
 use self::sqlite::file::SqliteOptions;
 use self::sqlite::sink::SqliteSink;
 use self::status::Status;
@@ -39,6 +43,11 @@ pub enum DatabaseOptions {
     /// A file, or a database in memory.
     Sqlite(SqliteOptions),
 }
+
+/// How long an expiry waits for the row of its session, which another worker may be about to insert, and
+/// how often it looks.
+const ROW_PATIENCE: Duration = Duration::from_secs(1);
+const ROW_PAUSE: Duration = Duration::from_millis(50);
 
 /// Stores records in a database.
 pub enum Sink {
@@ -76,6 +85,20 @@ impl Sink {
     /// Stores all records or none. It skips records that are stored already, so a batch that failed,
     /// or whose outcome is unknown, may be stored again.
     pub async fn store(&self, records: &[Record]) -> Result<(), Fault> {
+        let mut rowless = self.store_now(records).await?;
+        let patience = Instant::now() + ROW_PATIENCE;
+        while !rowless.is_empty() && Instant::now() < patience {
+            sleep(ROW_PAUSE).await;
+            let is_left =
+                |record: &&Record| expiry(record).is_some() && rowless.contains(&record.session_id);
+            let left: Vec<Record> = records.iter().filter(is_left).cloned().collect();
+            rowless = self.store_now(&left).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the sessions that have expired by these records, and have no row.
+    async fn store_now(&self, records: &[Record]) -> Result<HashSet<String>, Fault> {
         match self {
             Self::Postgres(sink) => sink.store(records).await,
             Self::Sqlite(sink) => sink.store(records).await,

@@ -5,13 +5,17 @@
 //! value unchanged, for the database to refuse.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike};
 use serde_json::value::RawValue;
 
 use super::table::{Table, Tables, date_of, string_of, timestamp};
 use crate::document::Members;
-use crate::operation::record::Record;
+use crate::operation::record::{EXPIRED, Position, Record};
+
+/// The states of a session whose work is done: it does not become an expired one when its TTL runs out.
+pub(super) const FINISHED: [&str; 2] = ["completed", "cancelled"];
 
 /// How many records are parsed before the task yields to others on its thread.
 const RECORDS_PER_YIELD: usize = 64;
@@ -139,6 +143,8 @@ pub(super) struct Rows<'a> {
     pub events: Vec<Row<'a>>,
     /// The rows of `sync_sessions`: one for each state, so a session may have several.
     pub sessions: Vec<Row<'a>>,
+    /// By session the position of the record that says that it has expired.
+    pub expiries: BTreeMap<&'a str, Position>,
 }
 
 impl<'a> Rows<'a> {
@@ -157,9 +163,19 @@ impl<'a> Rows<'a> {
     /// Adds the rows of a record.
     fn add(&mut self, record: &'a Record, tables: &'a Tables) {
         let state = State::of(record);
+        if let Some(position) = expiry(record) {
+            let latest = self.expiries.entry(&record.session_id).or_default();
+            *latest = position.max(*latest);
+        }
         self.events.push(event(record, state.as_ref(), &tables.events));
         self.sessions.extend(state.and_then(|state| session(record, &state, &tables.sessions)));
     }
+}
+
+/// The position of a record that says that its session has expired.
+pub(super) fn expiry(record: &Record) -> Option<Position> {
+    let is_expiry = record.event_type == EXPIRED && record.state.is_none();
+    record.position.filter(|_| is_expiry)
 }
 
 fn event<'a>(record: &'a Record, state: Option<&State<'a>>, table: &'a Table) -> Row<'a> {

@@ -217,7 +217,7 @@ impl Injected {
     ) {
         let (handle_id, effect, deadline) =
             (pending.handle_id(), pending.effect(), pending.deadline());
-        let (answer, error) = if self.refusals > 0 {
+        let (answer, error) = if self.refusals > 0 && pending.is_called() {
             self.refusals -= 1;
             (pending.decline(), Some(Error::Reply { message: self.refusal.clone() }))
         } else {
@@ -233,7 +233,8 @@ impl Injected {
         if pending.contested().is_some_and(|session_id| self.conflicts.remove(session_id)) {
             pending.lose_race(contents, at);
         }
-        let is_lost = self.lost_answers > 0 && pending.effect() != Effect::Read;
+        let is_lost =
+            self.lost_answers > 0 && pending.is_called() && pending.effect() != Effect::Read;
         self.lost_answers -= u32::from(is_lost);
         (pending.apply(contents, at), is_lost.then(|| self.unknown("its answer was lost")))
     }

@@ -31,6 +31,9 @@ pub(in crate::memory) trait AnyPending: Send {
     /// What repeating it would do.
     fn effect(&self) -> Effect;
 
+    /// Whether the service has called it.
+    fn is_called(&self) -> bool;
+
     /// The session of which it expects a version.
     fn contested(&self) -> Option<&str>;
 
@@ -69,6 +72,10 @@ impl<O: Apply, D: FnOnce(Result<O::Outcome>) + Send + 'static> AnyPending for Pe
 
     fn effect(&self) -> Effect {
         self.operation.effect()
+    }
+
+    fn is_called(&self) -> bool {
+        self.operation.is_called()
     }
 
     fn contested(&self) -> Option<&str> {

@@ -51,6 +51,7 @@ impl MemoryClaims {
         self.handle.store.step(|state, at| {
             check(state, &self.handle, self.outages)?;
             let (queue, ..) = state.contents.queue(&self.stream);
+            queue.stream.heard(&self.worker, at.now);
             Ok(step(queue, &self.worker, at))
         })
     }
@@ -110,10 +111,11 @@ impl Claims for MemoryClaims {
 
     async fn settle(&mut self, entry_ids: &[String]) -> Answer<u64> {
         let positions = positions(entry_ids);
-        self.store().step(|state, _| {
+        self.store().step(|state, at| {
             check(state, &self.handle, self.outages)?;
             let (queue, log, _) = state.contents.queue(&self.stream);
-            Ok(queue.settle(&positions, log))
+            queue.stream.heard(&self.worker, at.now);
+            Ok(queue.settle(&positions, at, log))
         })
     }
 

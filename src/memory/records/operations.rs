@@ -12,6 +12,7 @@ use crate::operation::queue::{
     Append, Count, CountUnsettled, JobPage, Metrics, ReadJobs, ReadLetters, Remove, Revive,
     TakeJobs,
 };
+use crate::operation::survey::{Survey, Surveyed};
 
 impl Apply for Append {
     type Context = Stream;
@@ -30,6 +31,15 @@ impl Apply for Count {
     fn apply(self, stream: &Stream, contents: &mut Contents, at: Moment) -> Result<Metrics> {
         let (queue, ..) = contents.queue(stream);
         Ok(queue.metrics(at))
+    }
+}
+
+impl Apply for Survey {
+    type Context = Stream;
+
+    fn apply(self, stream: &Stream, contents: &mut Contents, at: Moment) -> Result<Surveyed> {
+        let (queue, ..) = contents.queue(stream);
+        Ok(queue.survey(at))
     }
 }
 

@@ -1,6 +1,7 @@
 //! One audit queue: its stream, its dead letters, and what became of its records.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -14,6 +15,7 @@ use crate::memory::wakes::Wakes;
 use crate::operation::letter::{DeadLetterSelection, Revived};
 use crate::operation::queue::Metrics;
 use crate::operation::record::Position;
+use crate::operation::survey::Surveyed;
 
 /// One audit queue.
 #[derive(Default)]
@@ -27,6 +29,8 @@ pub(in crate::memory) struct Queue {
     /// Tells workers of new records.
     pub arrival: Arc<Notify>,
     completed: u64,
+    /// When records were stored last.
+    stored: Option<Moment>,
 }
 
 impl Queue {
@@ -45,11 +49,12 @@ impl Queue {
     }
 
     /// Removes records that are stored. Returns how many the stream still holds.
-    pub fn settle(&mut self, positions: &[Position], log: &mut Option<Log>) -> u64 {
+    pub fn settle(&mut self, positions: &[Position], at: Moment, log: &mut Option<Log>) -> u64 {
         for position in positions {
             // A record that two workers have stored counts once.
             if let Some(entry) = self.stream.remove(*position) {
                 self.completed += 1;
+                self.stored = Some(at);
                 note(log, &entry, Fate::Stored);
             }
         }
@@ -122,6 +127,18 @@ impl Queue {
             completed: self.completed,
             failed: self.letters.len(),
             delayed: counts.delayed,
+        }
+    }
+
+    /// How the queue is doing.
+    pub fn survey(&mut self, at: Moment) -> Surveyed {
+        let age = |oldest: Position| Duration::from_millis(at.epoch_ms.saturating_sub(oldest.ms));
+        Surveyed {
+            counts: self.metrics(at),
+            oldest: self.stream.oldest().map(age),
+            stored_at_ms: self.stored.map(|stored| stored.epoch_ms),
+            stored_ago: self.stored.map(|stored| at.now.saturating_duration_since(stored.now)),
+            workers: Some(self.stream.workers(at.now)),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::entry::{Entry, entry_id, position_after};
 use crate::engine::claims::ABANDONED;
 use crate::operation::batch::Batch;
 use crate::operation::record::Position;
+use crate::operation::survey::{LEFT_OUT, WorkerSeen};
 
 /// A worker's claim on an entry.
 struct Claim {
@@ -34,6 +35,8 @@ pub(in crate::memory) struct Stream {
     tries: HashMap<Position, u32>,
     /// Whether a worker has ever asked for claims.
     has_workers: bool,
+    /// When each worker has asked for something last.
+    heard: HashMap<Arc<str>, Instant>,
 }
 
 /// How many entries there are, by state.
@@ -56,6 +59,38 @@ impl Stream {
     pub fn append(&mut self, entry: Entry, epoch_ms: u64) {
         self.last = position_after(self.last, epoch_ms);
         self.entries.insert(self.last, entry);
+    }
+
+    /// The position of the oldest entry.
+    pub fn oldest(&self) -> Option<Position> {
+        self.entries.first_key_value().map(|(oldest, _)| *oldest)
+    }
+
+    /// A worker asks for something.
+    pub fn heard(&mut self, worker: &Arc<str>, now: Instant) {
+        if let Some(heard) = self.heard.get_mut(worker) {
+            *heard = now;
+        } else {
+            self.workers(now); // Forgets those of long ago.
+            self.heard.insert(worker.clone(), now);
+        }
+    }
+
+    /// The workers, but for those without claims that are silent for long.
+    pub fn workers(&mut self, now: Instant) -> Vec<WorkerSeen> {
+        let mut claimed: HashMap<Arc<str>, u64> = HashMap::new();
+        for claim in self.claims.values() {
+            *claimed.entry(claim.worker.clone()).or_default() += 1;
+        }
+        self.heard.retain(|worker, heard| {
+            claimed.contains_key(worker) || now.saturating_duration_since(*heard) < LEFT_OUT
+        });
+        let seen = self.heard.iter().map(|(worker, heard)| WorkerSeen {
+            name: worker.as_ref().to_owned(),
+            silent: now.saturating_duration_since(*heard),
+            claimed: claimed.get(worker).copied().unwrap_or_default(),
+        });
+        seen.collect()
     }
 
     /// Whether there are entries that no worker has claimed yet.

@@ -1,18 +1,17 @@
 //! The operations on sessions. `redis/sessions/scripts/` has the same rules for Redis.
 
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::change::{Change, announce, publish, ttl};
+use super::expiry::{forget, note, tell_expiry_before};
 use super::message::{Content, Message};
 use crate::document::{Draft, MAX_VERSION};
 use crate::error::{Error, Result};
 use crate::memory::apply::Apply;
 use crate::memory::contents::Contents;
 use crate::memory::moment::Moment;
-use crate::memory::records::entry::Entry;
 use crate::operation::names::Namespace;
-use crate::operation::record::{DELETED, Reason, UPDATED, new_id};
+use crate::operation::record::{DELETED, UPDATED, new_id};
 use crate::operation::rule::{Over, Rule};
 use crate::operation::session::{
     Broadcast, Delete, Deleted, Documents, Get, GetMany, Touch, Write, Written,
@@ -91,6 +90,8 @@ impl Apply for Write {
         let state = Some(document.clone());
         let event_type = rule.event_type();
         let change = Change { session_id, state, event_type, record_id, reason, now_ms };
+        tell_expiry_before(namespace, contents, &change, at);
+        note(namespace, contents, &change.session_id, at);
         let is_audited = announce(namespace, contents, change, at);
         contents.sessions.put(&key, document, version, at.now + ttl(namespace));
         Ok(Written { version, unaudited: !is_audited })
@@ -125,9 +126,11 @@ impl Apply for Delete {
     fn apply(self, namespace: &Namespace, contents: &mut Contents, at: Moment) -> Result<Deleted> {
         let Self { session_id, record_id, reason, now_ms } = self;
         let key = namespace.keys.session(&session_id);
-        let existed = contents.sessions.remove(&key, at.now);
         let event_type = DELETED;
         let change = Change { session_id, state: None, event_type, record_id, reason, now_ms };
+        tell_expiry_before(namespace, contents, &change, at);
+        forget(namespace, contents, &change.session_id);
+        let existed = contents.sessions.remove(&key, at.now);
         if !existed {
             publish(namespace, contents, change.session_id, None, at);
             return Ok(Deleted { existed, unaudited: false });
@@ -158,57 +161,6 @@ impl Apply for Broadcast {
     }
 }
 
-/// A change of a session.
-struct Change {
-    session_id: String,
-    /// The document after it.
-    state: Option<Arc<str>>,
-    event_type: &'static str,
-    record_id: Option<String>,
-    reason: Option<Box<Reason>>,
-    now_ms: i64,
-}
-
-/// Appends the record of a change, where the sessions are audited, and publishes it. Returns `false`
-/// if it was to be audited, and the backlog is full.
-fn announce(namespace: &Namespace, contents: &mut Contents, change: Change, at: Moment) -> bool {
-    let Change { session_id, state, event_type, record_id, reason, now_ms } = change;
-    let is_audited = namespace.audit.as_deref().is_none_or(|stream| {
-        let Reason { event_type: told, metadata } =
-            reason.map(|reason| *reason).unwrap_or_default();
-        let entry = Entry {
-            record_id: record_id.unwrap_or_default(),
-            session_id: session_id.clone(),
-            event_type: told.map_or(Cow::Borrowed(event_type), Cow::Owned),
-            at_ms: now_ms,
-            is_write: state.is_some(),
-            state: state.clone(),
-            metadata,
-            position: None,
-            logged: None,
-        };
-        contents.append(stream, entry, at)
-    });
-    publish(namespace, contents, session_id, state, at);
-    is_audited
-}
-
-fn publish(
-    namespace: &Namespace,
-    contents: &mut Contents,
-    session_id: String,
-    document: Option<Arc<str>>,
-    at: Moment,
-) {
-    let channel = &namespace.keys.updates_channel;
-    let message = || {
-        let key_prefix = namespace.keys.session_prefix.clone();
-        let content = Content::Update { session_id, key_prefix, document };
-        Message { channel: channel.clone(), content }
-    };
-    contents.topics.publish(channel, message, at.now, &mut contents.wakes);
-}
-
 fn document(
     namespace: &Namespace,
     contents: &Contents,
@@ -217,8 +169,4 @@ fn document(
 ) -> Option<String> {
     let session = contents.sessions.get(&namespace.keys.session(session_id), at.now)?;
     Some((*session.document).to_owned())
-}
-
-fn ttl(namespace: &Namespace) -> Duration {
-    Duration::from_secs(namespace.ttl_seconds.into())
 }

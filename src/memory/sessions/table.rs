@@ -12,7 +12,8 @@ pub(in crate::memory) struct Session {
     pub document: Arc<str>,
     /// The version in its document.
     pub version: u64,
-    expires_at: Instant,
+    /// When it expires.
+    pub expires_at: Instant,
     /// Where it is in `Sessions::by_time`: not later than it expires.
     place: Place,
 }

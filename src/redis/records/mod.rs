@@ -1,6 +1,6 @@
 //! The records of an audit queue in Redis.
 //!
-//! - `queue`: the operations on records as commands. `jobs`: those on jobs of BullMQ.
+//! - `queue`: the operations on records as commands; `survey`: how the queue is doing. `jobs`: those on jobs of BullMQ.
 //! - `context`: what these commands share; `part`: those that every partition of a cluster is asked;
 //!   `gather`: several answers as one; `handle`: has them executed; `letters`: the dead letters of several partitions in one order.
 //! - [`claims`]: what a worker asks, with connections of its own.
@@ -15,6 +15,7 @@ mod jobs;
 mod letters;
 mod part;
 mod queue;
+mod survey;
 
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ use crate::operation::Operation;
 use crate::operation::queue::{
     Append, Count, CountUnsettled, ReadJobs, ReadLetters, Remove, Revive, TakeJobs,
 };
+use crate::operation::survey::Survey;
 
 impl Records for RedisRecords {
     fn direct(&self) -> Self {
@@ -50,6 +52,17 @@ macro_rules! execute {
 
 execute!(Append => submit);
 execute!(Count, CountUnsettled, ReadLetters, Revive, Remove => everywhere);
+
+impl Execute<Survey> for RedisRecords {
+    fn execute(
+        &self,
+        _survey: Survey,
+        deadline: Instant,
+        done: impl FnOnce(Result<<Survey as Operation>::Outcome>) + Send + 'static,
+    ) {
+        self.survey(deadline, done);
+    }
+}
 
 impl Execute<ReadJobs> for RedisRecords {
     fn execute(

@@ -25,8 +25,9 @@ use crate::redis::script::Script;
 
 static ENQUEUE: LazyLock<Script> =
     LazyLock::new(|| Script::noting(include_str!("scripts/enqueue.lua")));
-static METRICS: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/metrics.lua")));
+static METRICS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/counts.lua"), include_str!("scripts/metrics.lua")))
+});
 static LETTERS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/letters.lua")));
 static REVIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/revive.lua")));
@@ -94,14 +95,7 @@ impl Everywhere for Count {
     }
 
     fn combine(self, answers: Vec<Option<Metrics>>) -> Result<Metrics> {
-        let sum = |field: fn(&Metrics) -> u64| answers.iter().flatten().map(field).sum();
-        Ok(Metrics {
-            waiting: sum(|one| one.waiting),
-            active: sum(|one| one.active),
-            completed: sum(|one| one.completed),
-            failed: sum(|one| one.failed),
-            delayed: sum(|one| one.delayed),
-        })
+        Ok(answers.iter().flatten().fold(Metrics::default(), add))
     }
 }
 
@@ -118,16 +112,31 @@ impl Part for CountPart {
     }
 
     fn read(reply: Value) -> Result<Metrics> {
-        match list(reply)?.as_slice() {
-            [waiting, active, completed, failed, delayed] => Ok(Metrics {
-                waiting: int(waiting),
-                active: int(active),
-                completed: int(completed),
-                failed: int(failed),
-                delayed: int(delayed),
-            }),
-            _ => Err(unexpected()),
-        }
+        read_counts(reply)
+    }
+}
+
+/// The counts of two partitions together.
+pub(super) fn add(one: Metrics, other: &Metrics) -> Metrics {
+    Metrics {
+        waiting: one.waiting + other.waiting,
+        active: one.active + other.active,
+        completed: one.completed + other.completed,
+        failed: one.failed + other.failed,
+        delayed: one.delayed + other.delayed,
+    }
+}
+
+pub(super) fn read_counts(reply: Value) -> Result<Metrics> {
+    match list(reply)?.as_slice() {
+        [waiting, active, completed, failed, delayed] => Ok(Metrics {
+            waiting: int(waiting),
+            active: int(active),
+            completed: int(completed),
+            failed: int(failed),
+            delayed: int(delayed),
+        }),
+        _ => Err(unexpected()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::scripts::Scripts;
-use crate::keys::Keys;
+use crate::keys::{Keys, expiries};
 use crate::operation::names::Namespace;
 use crate::redis::layout::{Layout, Spread};
 use crate::redis::order::SessionHash;
@@ -24,6 +24,8 @@ pub(crate) struct Names {
     pub keys: Keys,
     /// Where changes append their records, with an audit.
     pub stream: Option<String>,
+    /// Where sessions are noted that are to be told of when they expire, if they are.
+    pub expiries: Option<String>,
     pub scripts: Scripts,
     /// Whether there are others besides: its channels are sharded.
     pub is_partition: bool,
@@ -38,8 +40,15 @@ impl Context {
     /// The names of a session's partition. What they are is not known before a server has told how keys are
     /// spread; no command is encoded before that.
     pub fn names(&self, session_id: &str) -> &Names {
+        match self.layout.get() {
+            Some(Spread::Partitions(partitions)) => self.names_of(partitions.of(session_id)),
+            _ => &self.one,
+        }
+    }
+
+    /// The names of the partition of this number.
+    pub fn names_of(&self, number: usize) -> &Names {
         let Some(Spread::Partitions(partitions)) = self.layout.get() else { return &self.one };
-        let number = partitions.of(session_id);
         let empty = || (0..partitions.len()).map(|_| OnceLock::new()).collect();
         let names = self.partitions.get_or_init(empty).get(number);
         let Some((names, partition)) = names.zip(partitions.get(number)) else { return &self.one };
@@ -49,6 +58,19 @@ impl Context {
     /// Where the keys of a session are.
     pub fn place(&self, session_id: &str) -> Place<'_> {
         self.layout.place(session_id)
+    }
+
+    /// Where the keys of the partition of this number are.
+    pub fn place_of(&self, number: usize) -> Place<'_> {
+        self.layout.place_of(number)
+    }
+
+    /// How many partitions there are: one, on one server and before a server has told.
+    pub fn parts(&self) -> usize {
+        match self.layout.get() {
+            Some(Spread::Partitions(partitions)) => partitions.len(),
+            _ => 1,
+        }
     }
 
     /// Tells the sessions of this process apart.
@@ -67,6 +89,9 @@ impl Names {
     fn new(namespace: &Namespace, partition: Option<(&Partition, usize)>) -> Self {
         let partitions = partition.map(|(_, count)| count);
         let partition = partition.map(|(partition, _)| partition);
+        let tag = partition.map(|partition| &*partition.tag);
+        let expiries =
+            (namespace.announce_expiry).then(|| expiries(tag, &namespace.keys.session_prefix));
         let keys = match partition {
             None => namespace.keys.clone(),
             Some(partition) => namespace.keys.of_partition(&partition.tag),
@@ -77,6 +102,6 @@ impl Names {
         });
         let is_partition = partition.is_some();
         let scripts = Scripts::new(namespace, &keys, partitions);
-        Self { keys, stream, scripts, is_partition }
+        Self { keys, stream, expiries, scripts, is_partition }
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions in Redis.
 //!
-//! - `read`, `many`, `write`: the operations on sessions as commands; `reply`: what is made of answers.
+//! - `read`, `many`, `write`, `expiry`: the operations on sessions as commands; `reply`: what is made of
+//!   answers.
 //! - `context`: what these commands share; `scripts`: the Lua scripts behind the changes, which hold the
 //!   names of their sessions.
 //! - [`message`]: what is published about sessions, and how it is read.
@@ -9,6 +10,7 @@
 
 mod all_masters;
 mod context;
+mod expiry;
 mod many;
 pub(crate) mod message;
 mod one_master;
@@ -48,7 +50,15 @@ impl RedisSessions {
     }
 }
 
-impl Sessions for RedisSessions {}
+impl Sessions for RedisSessions {
+    fn parts(&self) -> usize {
+        self.context.parts()
+    }
+
+    fn flush(&self) {
+        self.connection.flush();
+    }
+}
 
 impl<C: AsCommand<Context = Context>> Execute<C> for RedisSessions {
     fn execute(

@@ -11,7 +11,10 @@ use crate::operation::rule::Rule;
 use crate::redis::script::Script;
 
 const RIGHTS: &str = include_str!("scripts/rights.lua");
+const BACKLOG: &str = include_str!("scripts/backlog.lua");
 const ANNOUNCE: &str = include_str!("scripts/announce.lua");
+const EXPIRY: &str = include_str!("scripts/expiry.lua");
+const LIFE: &str = include_str!("scripts/life.lua");
 const VERSION: &str = include_str!("scripts/version.lua");
 const CREATE: &str = include_str!("scripts/create.lua");
 const ABSENT: &str = include_str!("scripts/absent.lua");
@@ -20,6 +23,7 @@ const ANY: &str = include_str!("scripts/any.lua");
 const RESTORE: &str = include_str!("scripts/restore.lua");
 const STORE: &str = include_str!("scripts/store.lua");
 const DELETE: &str = include_str!("scripts/delete.lua");
+const EXPIRE: &str = include_str!("scripts/expire.lua");
 
 /// The scripts of one namespace.
 pub(crate) struct Scripts {
@@ -29,16 +33,20 @@ pub(crate) struct Scripts {
     any: Script,
     restore: Script,
     delete: Script,
+    expire: Script,
 }
 
 impl Scripts {
     /// The scripts of a namespace, with these names: those of one of so many partitions; `None`: those of
     /// one server.
     pub fn new(namespace: &Namespace, keys: &Keys, partitions: Option<usize>) -> Self {
+        let constants = |event: &str| constants(namespace, keys, partitions, event);
+        let life = if namespace.announce_expiry { [EXPIRY, LIFE].concat() } else { String::new() };
         let script = |event: &str, parts: &[&str]| {
-            let constants = constants(namespace, keys, partitions, event);
-            Script::noting(&[&constants, RIGHTS, ANNOUNCE, &parts.concat()].concat())
+            let shared = [&*constants(event), RIGHTS, BACKLOG, ANNOUNCE, &life].concat();
+            Script::noting(&[&*shared, &parts.concat()].concat())
         };
+        let expire = [&*constants(record::EXPIRED), RIGHTS, BACKLOG, EXPIRY, EXPIRE].concat();
         Self {
             create: script(record::CREATED, &[CREATE, STORE]),
             absent: script(record::CREATED, &[ABSENT, STORE]),
@@ -46,6 +54,7 @@ impl Scripts {
             any: script(record::UPDATED, &[VERSION, ANY, STORE]),
             restore: script(record::RESTORED, &[VERSION, RESTORE, STORE]),
             delete: script(record::DELETED, &[DELETE]),
+            expire: Script::new(&expire),
         }
     }
 
@@ -63,6 +72,11 @@ impl Scripts {
     /// The script that deletes.
     pub fn delete(&self) -> &Script {
         &self.delete
+    }
+
+    /// The script that tells of sessions that have expired.
+    pub fn expire(&self) -> &Script {
+        &self.expire
     }
 }
 
@@ -116,7 +130,7 @@ mod tests {
 
     fn namespace(session_prefix: &str) -> Namespace {
         let keys = Keys { session_prefix: session_prefix.into(), ..Keys::default() };
-        Namespace { keys, ttl_seconds: 60, replicas: None, audit: None }
+        Namespace { keys, ttl_seconds: 60, replicas: None, announce_expiry: false, audit: None }
     }
 
     fn scripts(session_prefix: &str) -> Scripts {

@@ -63,13 +63,12 @@ fn begin<'a>(
 ) -> Command<'a> {
     let session = [names.keys.session_prefix.as_str(), session_id];
     let arguments = arguments + note.as_ref().map_or(0, |note| note.words().len());
-    match &names.stream {
-        None => script.noted(out, attempt, &[session], arguments),
-        Some(stream) => {
-            let stream = [stream.as_str(), ""];
-            script.noted(out, attempt, &[session, stream], arguments)
-        }
+    let (mut keys, mut count) = ([session; 3], 1);
+    for key in [&names.stream, &names.expiries].into_iter().flatten() {
+        keys[count] = [key, ""];
+        count += 1;
     }
+    script.noted(out, attempt, &keys[..count], arguments)
 }
 
 fn end(mut command: Command<'_>, note: &Option<Note<'_>>) {

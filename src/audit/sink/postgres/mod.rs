@@ -1,9 +1,9 @@
 //! The audit in PostgreSQL.
 //!
 //! - [`sink`]: stores a batch. Behind it [`database`] (where the server is), `pool` (the
-//!   connections), `schema` (the columns and their types), `statement` (the SQL), `sqlstate` (what
-//!   its errors say) and `migrate`
-//!   (creates missing tables). `history` reads what is stored; `status` says whether the sink can work.
+//!   connections), `schema` (the columns and their types), `statement` and `expiry` (the SQL),
+//!   `sqlstate` (what its errors say) and `migrate` (creates missing
+//!   tables). `history` reads what is stored; `status` says whether the sink can work.
 //!
 //! sqlx takes no stream from its caller: it resolves the host, connects, encrypts and logs in by
 //! itself. This room does all of that instead, as `pg` and libpq do it, and gives sqlx the connection
@@ -19,6 +19,7 @@ mod bridge;
 mod connection;
 pub mod database;
 mod dial;
+mod expiry;
 mod history;
 mod login;
 mod message;

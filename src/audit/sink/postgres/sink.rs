@@ -1,5 +1,6 @@
 //! Stores records in PostgreSQL: a batch as a whole or not at all, and each record once.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::AssertSqlSafe;
@@ -13,6 +14,7 @@ use super::super::row::{Row, Rows};
 use super::super::status::Status;
 use super::connection::{run, within};
 use super::database::PostgresOptions;
+use super::expiry;
 use super::history::answer;
 use super::migrate::MIGRATION;
 use super::pool::{Lease, Pool};
@@ -54,11 +56,16 @@ struct CachedSchema {
     schema: Schema,
     begin: Arc<str>,
     statement: Arc<str>,
+    /// Marks sessions as expired, where their rows can hold that.
+    expiry: Option<Arc<str>>,
 }
 
 /// What came of a transaction: whether PostgreSQL refused it. An outer error means that the
 /// connection cannot be used again; no record is its cause.
-type Outcome = Result<Result<(), Fault>, Fault>;
+type Outcome<T> = Result<Result<T, Fault>, Fault>;
+
+/// The sessions that have expired by the records of a batch, and have no row.
+type Rowless = HashSet<String>;
 
 impl PostgresSink {
     /// Makes a sink. It connects when it is first used.
@@ -85,10 +92,11 @@ impl PostgresSink {
     }
 
     /// Stores all records or none. It skips records that are stored already, so a batch that failed,
-    /// or whose outcome is unknown, may be stored again.
-    pub async fn store(&self, records: &[Record]) -> Result<(), Fault> {
+    /// or whose outcome is unknown, may be stored again. Returns the sessions that have expired by these
+    /// records, and have no row.
+    pub async fn store(&self, records: &[Record]) -> Result<Rowless, Fault> {
         if records.is_empty() {
-            return Ok(());
+            return Ok(Rowless::new());
         }
         let mut lease = self.pool.acquire().await?;
         match within(BATCH_TIMEOUT, self.write(&mut lease, records)).await {
@@ -136,12 +144,12 @@ impl PostgresSink {
         self.pool.close().await;
     }
 
-    async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Outcome {
+    async fn write(&self, connection: &mut PgConnection, records: &[Record]) -> Outcome<Rowless> {
         let cached = self.cached().clone().filter(|cached| cached.read_at.elapsed() < SCHEMA_TTL);
         let mut refusal = None;
         if let Some(cached) = &cached {
             match insert(connection, cached, records).await? {
-                Ok(()) => return Ok(Ok(())),
+                Ok(rowless) => return Ok(Ok(rowless)),
                 Err(fault) => refusal = Some(fault),
             }
         }
@@ -162,7 +170,7 @@ impl PostgresSink {
         let cached = Arc::new(CachedSchema::new(schema, &self.begin));
         *self.cached() = Some(Arc::clone(&cached));
         match insert(connection, &cached, records).await? {
-            Ok(()) => Ok(Ok(())),
+            Ok(rowless) => Ok(Ok(rowless)),
             Err(fault) => judge(connection, &cached, records, fault).await,
         }
     }
@@ -178,8 +186,9 @@ impl CachedSchema {
             true => format!("{begin}; {LOCK}").into(),
             false => Arc::clone(begin),
         };
-        let statement = statement(&schema).into();
-        Self { read_at: Instant::now(), schema, begin, statement }
+        let (statement, expiry) = (statement(&schema).into(), expiry::statement(&schema));
+        let expiry = expiry.map(Arc::from);
+        Self { read_at: Instant::now(), schema, begin, statement, expiry }
     }
 }
 
@@ -199,11 +208,11 @@ async fn insert(
     connection: &mut PgConnection,
     cached: &CachedSchema,
     records: &[Record],
-) -> Outcome {
+) -> Outcome<Rowless> {
     let rows = Rows::of(records, &cached.schema.tables).await;
     run(connection, &cached.begin).await?;
     let stored = match execute(connection, cached, rows).await {
-        Ok(()) => run(connection, "COMMIT").await,
+        Ok(rowless) => run(connection, "COMMIT").await.map(|()| rowless),
         Err(fault) => Err(fault),
     };
     match stored {
@@ -221,7 +230,7 @@ async fn judge(
     cached: &CachedSchema,
     records: &[Record],
     fault: Fault,
-) -> Outcome {
+) -> Outcome<Rowless> {
     if fault.cause == Cause::Database {
         return Ok(Err(fault));
     }
@@ -245,7 +254,7 @@ async fn are_canaries_stored(
     for canary in canaries(&cached.schema.tables) {
         if stored.is_ok() {
             let rows = Rows::of(std::slice::from_ref(&canary), &cached.schema.tables).await;
-            stored = execute(connection, cached, rows).await;
+            stored = execute(connection, cached, rows).await.map(drop);
         }
     }
     if stored.is_ok() {
@@ -265,7 +274,7 @@ async fn execute(
     connection: &mut PgConnection,
     cached: &CachedSchema,
     rows: Rows<'_>,
-) -> Result<(), Fault> {
+) -> Result<Rowless, Fault> {
     let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&cached.statement))).persistent(false);
     let tables = &cached.schema.tables;
     for (table, rows) in [(&tables.sessions, &rows.sessions), (&tables.events, &rows.events)] {
@@ -273,6 +282,16 @@ async fn execute(
             query = query.bind(rows.iter().map(|row: &Row<'_>| row.value(column)).bind_iter());
         }
     }
-    query.execute(connection).await?;
-    Ok(())
+    query.execute(&mut *connection).await?;
+    let Some(expiry) = cached.expiry.as_ref().filter(|_| !rows.expiries.is_empty()) else {
+        return Ok(Rowless::new());
+    };
+    let positions: Vec<String> = rows.expiries.values().map(ToString::to_string).collect();
+    let rowless = sqlx::query_scalar(AssertSqlSafe(Arc::clone(expiry)))
+        .persistent(false)
+        .bind(rows.expiries.keys().map(|id| Some(*id)).bind_iter())
+        .bind(positions.iter().map(|text| Some(text.as_str())).bind_iter())
+        .fetch_all(connection)
+        .await?;
+    Ok(rowless.into_iter().collect())
 }

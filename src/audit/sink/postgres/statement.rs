@@ -16,6 +16,7 @@
 //! from older instances. Of equal dates the one queued later is the newer.
 
 use super::super::table::Table;
+use super::expiry::is_finished;
 use super::schema::{Description, Schema};
 
 /// Builds the statement for a schema. Its parameters are the columns of `sync_sessions`, then those
@@ -134,6 +135,13 @@ fn new_value(column: &str, columns: &[&str]) -> String {
                 "s.metadata -> 'stream_write'",
                 "excluded.metadata -> 'stream_write'"
             ]),
+        ),
+        // A session that has expired since is expired, unless its work was done before.
+        "final_status" => format!(
+            "CASE WHEN given.newer AND ({is_finished} OR (excluded.metadata -> 'stream_position' \
+               < s.metadata -> 'stream_expired') IS NOT TRUE) \
+             THEN excluded.final_status ELSE s.final_status END",
+            is_finished = is_finished("excluded"),
         ),
         _ => format!("CASE WHEN given.newer THEN excluded.{column} ELSE s.{column} END"),
     }

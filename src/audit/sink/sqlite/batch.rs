@@ -1,6 +1,6 @@
 //! Writes the rows of a batch, in a transaction that has begun.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
@@ -8,11 +8,15 @@ use sqlx::sqlite::SqliteConnection;
 use super::super::row::{Row, Rows};
 use super::newest::{Change, Kept, SessionState, newest};
 use super::statement::{
-    AMEND_SESSION, ROWS, insert_events, query, replace_sessions, select_sessions,
+    AMEND_SESSION, EXPIRE_SESSION, ROWS, insert_events, query, replace_sessions, select_sessions,
 };
 
-/// Inserts the events that are not stored yet, and brings the sessions up to date.
-pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows<'_>) -> sqlx::Result<()> {
+/// Inserts the events that are not stored yet, and brings the sessions up to date. Returns the sessions
+/// that have expired by these rows, and have none themselves.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    rows: &Rows<'_>,
+) -> sqlx::Result<HashSet<String>> {
     for chunk in rows.events.chunks(ROWS) {
         let mut insert = query(insert_events(chunk.len()), chunk.len());
         for value in chunk.iter().flat_map(Row::values) {
@@ -32,7 +36,29 @@ pub(super) async fn insert(connection: &mut SqliteConnection, rows: &Rows<'_>) -
             Change::Amend(kept) => amend(connection, id, kept).await?,
         }
     }
-    replace(connection, &replaced).await
+    replace(connection, &replaced).await?;
+    expire(connection, rows).await
+}
+
+/// Marks the sessions that have expired.
+async fn expire(
+    connection: &mut SqliteConnection,
+    rows: &Rows<'_>,
+) -> sqlx::Result<HashSet<String>> {
+    let ids: Vec<&str> = rows.expiries.keys().copied().collect();
+    let mut stored = stored(connection, &ids).await?;
+    let mut rowless = HashSet::new();
+    for (id, position) in &rows.expiries {
+        let Some(state) = stored.remove(*id) else {
+            rowless.insert((*id).to_owned());
+            continue;
+        };
+        if let Some(kept) = state.expire((position.ms, position.number)) {
+            let expire = sqlx::query(EXPIRE_SESSION).bind(kept.final_status).bind(kept.metadata);
+            expire.bind(*id).execute(&mut *connection).await?;
+        }
+    }
+    Ok(rowless)
 }
 
 /// By session the newest row of the batch.
@@ -45,6 +71,7 @@ fn newest_of_each<'a>(rows: &'a [Row<'a>]) -> HashMap<&'a str, (&'a Row<'a>, Ses
             value("last_updated_at"),
             value("started_at"),
             value("metadata"),
+            value("final_status"),
         );
         sessions.entry(value("session_id").unwrap_or_default()).or_default().push((row, state));
     }
@@ -64,7 +91,7 @@ async fn stored(
         }
         for row in select.fetch_all(&mut *connection).await? {
             let text = |column: usize| row.try_get::<Option<&str>, _>(column);
-            let state = SessionState::of(text(1)?, text(3)?, text(2)?, text(4)?);
+            let state = SessionState::of(text(1)?, text(3)?, text(2)?, text(4)?, text(5)?);
             stored.insert(row.try_get(0)?, state);
         }
     }
@@ -79,6 +106,7 @@ async fn replace(connection: &mut SqliteConnection, rows: &[(&Row<'_>, Kept)]) -
                 replace = replace.bind(match column {
                     "started_at" => kept.started_at.as_deref(),
                     "metadata" => Some(kept.metadata.as_str()),
+                    "final_status" => kept.final_status.as_deref().or(value),
                     _ => value,
                 });
             }

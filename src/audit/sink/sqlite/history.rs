@@ -42,6 +42,7 @@ fn dialect() -> Dialect {
         },
         milliseconds: |column| format!("round((julianday({column}) - 2440587.5) * 86400000)"),
         list: |parameter| format!("(SELECT value, key AS n FROM json_each({parameter}))"),
+        among: |query| format!("IN ({query})"),
     }
 }
 

@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
+use super::super::row::FINISHED;
 use super::super::table::{SESSIONS, date_of};
 
 /// The members of the column `metadata`.
 type Metadata = BTreeMap<String, Box<RawValue>>;
 
 /// A position in the stream.
-type Position = (u64, u64);
+pub(super) type Position = (u64, u64);
 
 /// A state of a session, as far as it decides. Of a new record, or of a row in the table.
 #[derive(Debug, Default)]
@@ -25,11 +26,15 @@ pub(super) struct SessionState {
     updated_at: Option<DateTime<Utc>>,
     /// The text of the column.
     started_at: Option<String>,
+    /// The text of the column.
+    final_status: Option<String>,
     metadata: Metadata,
     /// Where the record with this state was queued.
     position: Option<Position>,
     /// The position of the latest write that is known.
     write: Option<Position>,
+    /// The position of the latest expiry that is known.
+    expired: Option<Position>,
 }
 
 /// What a new state changes in the table.
@@ -48,6 +53,8 @@ pub(super) enum Change {
 pub(super) struct Kept {
     pub started_at: Option<String>,
     pub metadata: String,
+    /// In place of that of the state, which is older than the expiry of its session.
+    pub final_status: Option<String>,
 }
 
 impl SessionState {
@@ -57,6 +64,7 @@ impl SessionState {
         updated_at: Option<&str>,
         started_at: Option<&str>,
         metadata: Option<&str>,
+        final_status: Option<&str>,
     ) -> Self {
         let metadata: Metadata =
             metadata.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -66,8 +74,10 @@ impl SessionState {
             created_at: created_at.filter(|_| !metadata.contains_key("created_at")).and_then(date),
             updated_at: updated_at.and_then(date),
             started_at: started_at.map(str::to_owned),
+            final_status: final_status.map(str::to_owned),
             position: position("stream_position"),
             write: position("stream_write"),
+            expired: position("stream_expired"),
             metadata,
         }
     }
@@ -101,7 +111,9 @@ impl SessionState {
 
     /// What this state changes in the row of its session.
     pub fn change(self, row: Option<Self>) -> Change {
-        let Some(row) = row else { return Change::Replace(self.into_kept()) };
+        let Some(row) = row else {
+            return Change::Replace(Self { final_status: None, ..self }.into_kept());
+        };
         let is_newer = self.is_newer_than(&row);
         let knows_start = row.started_at.is_none() && self.started_at.is_some();
         if !is_newer && !knows_start && self.write <= row.write {
@@ -112,23 +124,46 @@ impl SessionState {
             let started_at = row.started_at.or(self.started_at);
             return Change::Amend(Self { started_at, write, ..row }.into_kept());
         }
+        let keeps_status = self.is_before(row.expired) && !self.is_finished();
+        let final_status = row.final_status.filter(|_| keeps_status);
         // Keeps the keys of other programs; drops those that the sink wrote for an older state.
         let mut metadata = row.metadata;
         metadata.retain(|key, _| !is_ours(key));
         metadata.extend(self.metadata);
         let started_at = self.started_at.or(row.started_at);
-        Change::Replace(Self { started_at, write, metadata, ..Self::default() }.into_kept())
+        Change::Replace(
+            Self { started_at, final_status, write, metadata, ..Self::default() }.into_kept(),
+        )
+    }
+
+    /// Whether it is that of a session whose work was done.
+    fn is_finished(&self) -> bool {
+        self.final_status.as_deref().is_some_and(|status| FINISHED.contains(&status))
+    }
+
+    /// What a row becomes when its session expires; `None`: nothing, as a later state is stored.
+    pub fn expire(mut self, position: Position) -> Option<Kept> {
+        if self.write.max(self.position) >= Some(position) {
+            return None;
+        }
+        let (ms, number) = position;
+        let raw = RawValue::from_string(format!("[{ms},{number}]")).ok()?;
+        self.metadata.insert("stream_expired".to_owned(), raw);
+        if !self.is_finished() {
+            self.final_status = Some("expired".to_owned());
+        }
+        Some(self.into_kept())
     }
 
     fn into_kept(self) -> Kept {
-        let Self { started_at, mut metadata, write, .. } = self;
+        let Self { started_at, final_status, mut metadata, write, .. } = self;
         if let Some((ms, number)) = write
             && let Ok(raw) = RawValue::from_string(format!("[{ms},{number}]"))
         {
             metadata.insert("stream_write".to_owned(), raw);
         }
         let metadata = serde_json::to_string(&metadata).unwrap_or_default();
-        Kept { started_at, metadata }
+        Kept { started_at, metadata, final_status }
     }
 }
 

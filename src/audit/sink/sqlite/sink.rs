@@ -1,5 +1,6 @@
 //! The task that has the connection to SQLite: stores one batch after the other, and reads.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub struct SqliteSink {
 
 /// What the task is asked for, and where it answers.
 enum Request {
-    Store(Vec<Record>, oneshot::Sender<Result<(), Fault>>),
+    Store(Vec<Record>, oneshot::Sender<Result<HashSet<String>, Fault>>),
     Migrate(oneshot::Sender<Result<(), Fault>>),
     Ask(Question, oneshot::Sender<Result<Answer, Fault>>),
     Status(oneshot::Sender<Result<Status, Fault>>),
@@ -66,10 +67,11 @@ impl SqliteSink {
         BATCHES
     }
 
-    /// Stores all records or none, and those that are stored already once.
-    pub async fn store(&self, records: &[Record]) -> Result<(), Fault> {
+    /// Stores all records or none, and those that are stored already once. Returns the sessions that have
+    /// expired by these records, and have no row.
+    pub async fn store(&self, records: &[Record]) -> Result<HashSet<String>, Fault> {
         if records.is_empty() {
-            return Ok(());
+            return Ok(HashSet::new());
         }
         let records = records.to_vec();
         self.request(|answer| Request::Store(records, answer)).await

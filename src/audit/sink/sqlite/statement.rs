@@ -27,11 +27,15 @@ pub(super) fn replace_sessions(rows: usize) -> String {
 pub(super) const AMEND_SESSION: &str =
     "UPDATE sync_sessions SET started_at = ?, metadata = ? WHERE session_id = ?";
 
+/// What the expiry of its session changes in a row.
+pub(super) const EXPIRE_SESSION: &str =
+    "UPDATE sync_sessions SET final_status = ?, metadata = ? WHERE session_id = ?";
+
 /// What decides whether the state in a row is older than another one.
 pub(super) fn select_sessions(rows: usize) -> String {
     format!(
         "SELECT session_id, CAST(created_at AS TEXT), CAST(started_at AS TEXT), \
-         CAST(last_updated_at AS TEXT), CAST(metadata AS TEXT) \
+         CAST(last_updated_at AS TEXT), CAST(metadata AS TEXT), CAST(final_status AS TEXT) \
          FROM sync_sessions WHERE session_id IN ({})",
         list("?", rows)
     )

@@ -1,6 +1,8 @@
 //! The one connection of a sink: writes a batch in one transaction, and decides whose fault a refusal is;
 //! reads what is stored.
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::canary::canaries;
@@ -34,17 +36,19 @@ impl Writer {
     /// Stores all records or none. A file that was deleted or replaced meanwhile took with it what was
     /// committed, so the records are stored again, where the path leads now. Once: a file system that
     /// numbers its files anew each time would have no end of it.
-    pub async fn store(&mut self, records: &[Record]) -> Result<(), Fault> {
-        self.store_in_file(records).await?;
+    ///
+    /// Returns the sessions that have expired by these records, and have no row.
+    pub async fn store(&mut self, records: &[Record]) -> Result<HashSet<String>, Fault> {
+        let rowless = self.store_in_file(records).await?;
         match &self.idle {
             Some(opened) if !self.file.is_that_of(opened).await => {
                 self.store_in_file(records).await
             }
-            _ => Ok(()),
+            _ => Ok(rowless),
         }
     }
 
-    async fn store_in_file(&mut self, records: &[Record]) -> Result<(), Fault> {
+    async fn store_in_file(&mut self, records: &[Record]) -> Result<HashSet<String>, Fault> {
         let mut opened = self.opened().await?;
         let stored = self.store_or_judge(&mut opened.connection, records).await;
         self.keep(opened, &stored);
@@ -115,8 +119,11 @@ impl Writer {
         &self,
         connection: &mut SqliteConnection,
         records: &[Record],
-    ) -> Result<(), Fault> {
-        let Err(fault) = self.insert(connection, records).await else { return Ok(()) };
+    ) -> Result<HashSet<String>, Fault> {
+        let fault = match self.insert(connection, records).await {
+            Ok(rowless) => return Ok(rowless),
+            Err(fault) => fault,
+        };
         if fault.cause == Cause::Database {
             return Err(fault);
         }
@@ -146,11 +153,11 @@ impl Writer {
         &self,
         connection: &mut SqliteConnection,
         records: &[Record],
-    ) -> Result<(), Fault> {
+    ) -> Result<HashSet<String>, Fault> {
         let rows = Rows::of(records, &self.tables).await;
         self.file.begin(connection).await?;
         let inserted = match insert(connection, &rows).await {
-            Ok(()) => run(connection, "COMMIT").await,
+            Ok(rowless) => run(connection, "COMMIT").await.map(|()| rowless),
             Err(error) => Err(error),
         };
         self.ended(connection, inserted).await
@@ -172,7 +179,7 @@ impl Writer {
         for canary in canaries(&self.tables) {
             if inserted.is_ok() {
                 let rows = Rows::of(std::slice::from_ref(&canary), &self.tables).await;
-                inserted = insert(connection, &rows).await;
+                inserted = insert(connection, &rows).await.map(drop);
             }
         }
         let refused = inserted.map_err(|error| self.file.fault(&error));
@@ -184,14 +191,18 @@ impl Writer {
     }
 
     /// Ends a transaction that failed.
-    async fn ended(
+    async fn ended<T>(
         &self,
         connection: &mut SqliteConnection,
-        outcome: sqlx::Result<()>,
-    ) -> Result<(), Fault> {
-        let Err(error) = outcome else { return Ok(()) };
-        self.roll_back(connection).await;
-        Err(self.file.fault(&error))
+        outcome: sqlx::Result<T>,
+    ) -> Result<T, Fault> {
+        match outcome {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => {
+                self.roll_back(connection).await;
+                Err(self.file.fault(&error))
+            }
+        }
     }
 
     async fn roll_back(&self, connection: &mut SqliteConnection) {

@@ -22,8 +22,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let namespace =
-            Namespace { keys: Keys::default(), ttl_seconds: 99, replicas: None, audit: None };
+        let namespace = Namespace {
+            keys: Keys::default(),
+            ttl_seconds: 99,
+            replicas: None,
+            announce_expiry: false,
+            audit: None,
+        };
         Self {
             injected: Injected::new("memory:".into()),
             contents: Contents::new(false),

@@ -147,7 +147,7 @@ pub(super) fn settle<'a>(
     entry_ids: impl IntoIterator<Item = &'a str>,
     with_source: bool,
 ) -> Cmd {
-    let names = [&*keys.stream, &keys.delayed, &keys.tries, &keys.completed];
+    let names = [&*keys.stream, &keys.delayed, &keys.tries, &keys.completed, &keys.stored];
     let mut command = SETTLE.command(with_source, &names);
     command.arg(AUDIT_GROUP);
     for entry_id in entry_ids {

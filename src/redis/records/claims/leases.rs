@@ -17,7 +17,7 @@ pub(super) const TICK: Duration = Duration::from_secs(2);
 
 /// For how long a worker that does not announce itself counts as alive. With two `TICK`s of the others it
 /// is less than 10 s, so that its partitions are read again in that time.
-pub(super) const ALIVE: Duration = Duration::from_secs(5);
+pub(in crate::redis::records) const ALIVE: Duration = Duration::from_secs(5);
 
 /// What a worker asks the table for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

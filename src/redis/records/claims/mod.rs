@@ -20,6 +20,7 @@ use std::sync::Arc;
 use futures_util::future::Either;
 
 use self::cluster::ClusterClaims;
+pub(super) use self::leases::ALIVE;
 use self::one::OneClaims;
 use crate::engine::claims::{Answer, Lost};
 use crate::operation::names::Stream;

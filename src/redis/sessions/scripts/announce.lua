@@ -6,11 +6,6 @@
 -- undone, comes after all that may be refused; the right to XDEL, which may have to undo XADD, is checked
 -- first.
 
--- Whether the change gets a record: false where the backlog is full.
-local function has_room(stream)
-  return BACKLOG_LIMIT == 0 or redis.call('XLEN', stream) < BACKLOG_LIMIT
-end
-
 -- `document` is the session after the change; nil: it is deleted. Without a `stream` there is no record.
 -- ARGV has at `record_at` the record's id. Where the caller tells the reason of the change, its event
 -- type follows, and perhaps the name and the value of a field of the record.
