@@ -103,7 +103,7 @@ describe('a scrape of prom-client', () => {
     expect(values).toMatchObject({
       'synckairos_calls_total{db_operation_name="createSession",outcome="ok"}': 1,
       'synckairos_calls_total{db_operation_name="updateSession",outcome="ok"}': 1,
-      'synckairos_calls_total{db_operation_name="updateSession",outcome="CONCURRENCY_ERROR"}': 1,
+      'synckairos_calls_total{db_operation_name="updateSession",outcome="CONCURRENT_MODIFICATION"}': 1,
       'synckairos_calls_total{db_operation_name="queueWrite",outcome="ok"}': 1,
       synckairos_manager_ready: 1,
       synckairos_manager_conflicts_total: 1,

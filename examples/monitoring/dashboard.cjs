@@ -12,12 +12,12 @@ const FILE = path.join(__dirname, 'dashboard.json')
 
 /** The rows, and how the names of their metrics begin. */
 const ROWS = Object.freeze([
-  ['Calls', /^(db\.|synckairos\.calls)/],
-  ['Manager', /^synckairos\.manager\./],
-  ['Queue', /^synckairos\.queue\./],
+  { title: 'Calls', names: /^(db\.|synckairos\.calls)/ },
+  { title: 'Manager', names: /^synckairos\.manager\./ },
+  { title: 'Queue', names: /^synckairos\.queue\./ },
 ])
 
-const DATASOURCE = Object.freeze({ type: 'prometheus', uid: '${datasource}' })
+const DATASOURCE = Object.freeze({ type: 'prometheus', uid: '$datasource' })
 const [COLUMNS, WIDTH, HEIGHT] = [3, 8, 8]
 const UNITS = Object.freeze({ s: 's', By: 'bytes', '': 'short' })
 
@@ -26,7 +26,7 @@ function dashboard() {
   /** @type {object[]} */
   const panels = []
   let y = 0
-  for (const [title, names] of ROWS) {
+  for (const { title, names } of ROWS) {
     const metrics = METRICS.filter(({ name }) => names.test(name))
     const id = panels.length + 1
     panels.push({

@@ -51,12 +51,10 @@ function metricProducer(sources) {
 /** @param {Metric} metric @param {Reading} reading */
 function valuesOf(metric, reading) {
   if (metric.type !== 'histogram') {
-    return metric
-      .points(reading)
-      .map(({ labels: attributes, value }) => ({
-        attributes,
-        value: /** @type {unknown} */ (value),
-      }))
+    return metric.points(reading).map(({ labels: attributes, value }) => ({
+      attributes,
+      value: /** @type {unknown} */ (value),
+    }))
   }
   return metric.points(reading).map(({ labels: attributes, value: { buckets, sum, count } }) => ({
     attributes,
