@@ -54,5 +54,5 @@ fn tell(queue: &Arc<Queue>, slot: u32, trouble: Trouble) {
         Trouble::Unaudited(count) => (count as f64, None),
         Trouble::Refused(error) => (0.0, Some(to_wire(&error).into())),
     };
-    queue.push(Completion { slot, kind: Kind::Expiry, number, text, more: None });
+    queue.push(Completion { slot, kind: Kind::Expiry, number, text, more: None, waits: None });
 }
