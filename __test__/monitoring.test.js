@@ -3,6 +3,7 @@
 const { once } = require('node:events')
 const fs = require('node:fs')
 const path = require('node:path')
+const { pathToFileURL } = require('node:url')
 const { parser } = require('@prometheus-io/lezer-promql')
 const {
   AggregationTemporality,
@@ -25,7 +26,7 @@ const {
 const { metricProducer } = require('../examples/monitoring/opentelemetry.cjs')
 const { prometheusRegistry } = require('../examples/monitoring/prometheus.cjs')
 const { Audit } = require('./harness/audit.js')
-const { startScript } = require('./harness/child.js')
+const { runScript, startScript } = require('./harness/child.js')
 const { blocksOf, tableUnder } = require('./harness/documentation.js')
 const { makeState } = require('./harness/sessions.js')
 const { SqliteFile } = require('./harness/sqlite.js')
@@ -417,6 +418,15 @@ describe('the programs of the page', () => {
     const [scopes] = await once(child, 'message')
     const names = scopes.flatMap(({ metrics }) => metrics.map(({ descriptor }) => descriptor.name))
     expect(names).toContain('synckairos.queue.oldest_age')
+  })
+
+  test.each([
+    ['prometheus.cjs', 'prometheusRegistry'],
+    ['opentelemetry.cjs', 'metricProducer'],
+  ])('%s: an ES module imports its function by name', async (name, exported) => {
+    const url = pathToFileURL(path.join(directory, name))
+    const source = `import('${url}').then((it) => console.log(typeof it.${exported}))`
+    expect(await runScript(source)).toMatchObject({ stdout: 'function\n', stderr: '' })
   })
 
   test('are all run here', () => {
