@@ -81,7 +81,7 @@ describe('TypeScript', () => {
 })
 
 describe('the program that the README begins with', () => {
-  const [program, ...changes] = inLanguage('js')
+  const [program, ...changes] = inLanguage('js').filter(({ page }) => page === 'README.md')
   const [output] = inLanguage('text')
   let directory
 

@@ -45,14 +45,15 @@ impl Contents {
         self.queues.values().map(Queue::unsettled).sum()
     }
 
-    /// Appends a record. Returns `false` where the stream is full.
-    pub fn append(&mut self, stream: &Stream, mut entry: Entry, at: Moment) -> bool {
+    /// Whether the stream may take another record.
+    pub fn has_room(&mut self, stream: &Stream) -> bool {
+        self.queue(stream).0.has_room(stream.limit())
+    }
+
+    /// Appends a record.
+    pub fn append(&mut self, stream: &Stream, mut entry: Entry, at: Moment) {
         let (queue, log, wakes) = self.queue(stream);
-        if !queue.has_room(stream.limit()) {
-            return false;
-        }
         entry.logged = log.as_mut().map(|log| log.append(entry.clone()));
         queue.append(entry, at, wakes);
-        true
     }
 }

@@ -78,7 +78,12 @@ impl Side for Redis {
         let mut delete = redis::cmd("DEL");
         let queue = &names.queue;
         delete.arg(&queue.stream).arg(&queue.delayed).arg(&queue.tries).arg(&queue.dead);
-        delete.arg(&queue.index).arg(&queue.completed).arg(&queue.database).arg(names.expiries());
+        delete
+            .arg(&queue.index)
+            .arg(&queue.completed)
+            .arg(&queue.stored)
+            .arg(&queue.database)
+            .arg(names.expiries());
         for session in names.sessions() {
             delete.arg(session);
         }

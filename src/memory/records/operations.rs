@@ -18,7 +18,8 @@ impl Apply for Append {
     type Context = Stream;
 
     fn apply(self, stream: &Stream, contents: &mut Contents, at: Moment) -> Result<()> {
-        if contents.append(stream, Entry::from(self.record), at) {
+        if contents.has_room(stream) {
+            contents.append(stream, Entry::from(self.record), at);
             return Ok(());
         }
         Err(Error::BacklogFull { limit: stream.limit() })

@@ -22,16 +22,21 @@ pub(super) struct Change {
     pub now_ms: i64,
 }
 
-/// Appends the record of a change, where the sessions are audited, and publishes it. Returns `false`
-/// if it was to be audited, and the backlog is full.
+/// Whether a change gets its record: `false` where the sessions are audited and the backlog is full.
+pub(super) fn has_room(namespace: &Namespace, contents: &mut Contents) -> bool {
+    namespace.audit.as_deref().is_none_or(|stream| contents.has_room(stream))
+}
+
+/// Appends the record of a change, where the sessions are audited and there is room, and publishes it.
 pub(super) fn announce(
     namespace: &Namespace,
     contents: &mut Contents,
     change: Change,
+    has_room: bool,
     at: Moment,
-) -> bool {
+) {
     let Change { session_id, state, event_type, record_id, reason, now_ms } = change;
-    let is_audited = namespace.audit.as_deref().is_none_or(|stream| {
+    if let (Some(stream), true) = (namespace.audit.as_deref(), has_room) {
         let Reason { event_type: told, metadata } =
             reason.map(|reason| *reason).unwrap_or_default();
         let entry = Entry {
@@ -45,10 +50,9 @@ pub(super) fn announce(
             position: None,
             logged: None,
         };
-        contents.append(stream, entry, at)
-    });
+        contents.append(stream, entry, at);
+    }
     publish(namespace, contents, session_id, state, at);
-    is_audited
 }
 
 /// Publishes a session's document after a change; `None`: the session is gone.

@@ -1,7 +1,7 @@
 //! What tells of sessions that have expired. `redis/sessions/scripts/` has the same rules for Redis, in
 //! `expiry.lua`, `life.lua` and `expire.lua`.
 
-use super::change::{Change, announce, ttl};
+use super::change::{Change, announce, has_room, ttl};
 use crate::error::Result;
 use crate::memory::apply::Apply;
 use crate::memory::contents::Contents;
@@ -113,5 +113,7 @@ fn tell_expiry(
     forget(namespace, contents, &session_id);
     let event_type = EXPIRED;
     let change = Change { session_id, state: None, event_type, record_id, reason: None, now_ms };
-    announce(namespace, contents, change, at)
+    let has_room = has_room(namespace, contents);
+    announce(namespace, contents, change, has_room, at);
+    has_room
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::change::{Change, announce, publish, ttl};
+use super::change::{Change, announce, has_room, publish, ttl};
 use super::expiry::{forget, note, tell_expiry_before};
 use super::message::{Content, Message};
 use crate::document::{Draft, MAX_VERSION};
@@ -90,11 +90,13 @@ impl Apply for Write {
         let state = Some(document.clone());
         let event_type = rule.event_type();
         let change = Change { session_id, state, event_type, record_id, reason, now_ms };
+        // As on Redis: what is told before it does not take its place.
+        let has_room = has_room(namespace, contents);
         tell_expiry_before(namespace, contents, &change, at);
         note(namespace, contents, &change.session_id, at);
-        let is_audited = announce(namespace, contents, change, at);
+        announce(namespace, contents, change, has_room, at);
         contents.sessions.put(&key, document, version, at.now + ttl(namespace));
-        Ok(Written { version, unaudited: !is_audited })
+        Ok(Written { version, unaudited: !has_room })
     }
 
     fn contested(&self) -> Option<&str> {
@@ -115,7 +117,8 @@ impl Apply for Write {
             reason: None,
             now_ms: self.now_ms,
         };
-        announce(namespace, contents, change, at);
+        let has_room = has_room(namespace, contents);
+        announce(namespace, contents, change, has_room, at);
         contents.sessions.put(&key, document, version, at.now + ttl(namespace));
     }
 }
@@ -135,8 +138,9 @@ impl Apply for Delete {
             publish(namespace, contents, change.session_id, None, at);
             return Ok(Deleted { existed, unaudited: false });
         }
-        let is_audited = announce(namespace, contents, change, at);
-        Ok(Deleted { existed, unaudited: !is_audited })
+        let has_room = has_room(namespace, contents);
+        announce(namespace, contents, change, has_room, at);
+        Ok(Deleted { existed, unaudited: !has_room })
     }
 }
 
