@@ -112,6 +112,16 @@ describe('doctor', () => {
     expect(await findings()).toEqual([])
   })
 
+  test('finds that Redis is away, and looks at the database nevertheless', async () => {
+    await audit.rows('DROP TABLE sync_sessions')
+    env.REDIS_URL = 'redis://service:hunter2@127.0.0.1:1'
+    const { code, stdout, stderr } = await call('doctor', '--timeout', '1')
+    expect(stdout).toMatch(/^danger\t.*127\.0\.0\.1:1: connection refused/m)
+    expect(stdout).toMatch(/^danger\tthe table sync_sessions is missing/m)
+    expect(stdout + stderr).not.toMatch(/hunter2/)
+    expect(code).toBe(3)
+  })
+
   test('finds missing tables', async () => {
     await audit.rows('DROP TABLE sync_sessions')
     expect(await findings()).toContain(

@@ -1,5 +1,6 @@
 'use strict'
 
+const { StateError } = require('../../index.js')
 const { bullmqFindings, databaseFindings, queueFindings } = require('../checks/audit.js')
 const { finding } = require('../checks/finding.js')
 const { redisFindings } = require('../checks/redis.js')
@@ -24,19 +25,16 @@ module.exports = {
   examples: ['doctor', 'doctor --json', 'doctor --redis redis://service@redis.internal'],
 
   async run({ servers, settings, paper }) {
-    const redis = await readRedis(servers)
-    const [rights, queue, database, jobs] = await Promise.all([
-      readRights(servers.client, settings),
-      readQueue(servers),
+    const [redis, database] = await Promise.all([
+      readRedis(servers).catch((error) => {
+        if (!(error instanceof StateError)) throw error
+        return { address: servers.redisAddress, error }
+      }),
       readDatabase(servers),
-      countBullmqJobs(servers.client, settings.queueName, 'bull'),
     ])
     const findings = [
-      ...redisFindings(redis),
-      ...rightFindings(rights),
-      ...queueFindings(queue),
+      ...('error' in redis ? unreachable(redis.error) : await lookInto(redis, servers, settings)),
       ...databaseFindings(database),
-      ...bullmqFindings(jobs),
     ]
     const isHealthy = findings.every(({ level }) => level === 'unknown')
     const levels = {
@@ -46,7 +44,7 @@ module.exports = {
     }
     const lines = [
       ...paper.pairs([
-        ['redis', `${redis.address}, ${redis.topology}`],
+        ['redis', 'error' in redis ? redis.address : `${redis.address}, ${redis.topology}`],
         ['database', database === null ? null : (database.error ?? database.database)],
         ['synckairos-state', version],
       ]),
@@ -56,9 +54,37 @@ module.exports = {
       '',
       isHealthy ? paper.good('nothing found') : counted(findings.length, 'finding'),
     ]
-    const json = { healthy: isHealthy, version, findings, redis, database }
+    const told = 'error' in redis ? { ...redis, error: redis.error.message } : redis
+    const json = { healthy: isHealthy, version, findings, redis: told, database }
     return { json, lines, code: isHealthy ? ExitCode.FINE : ExitCode.FOUND }
   },
+}
+
+/**
+ * What is wrong with a Redis that answers, and with what it keeps.
+ *
+ * @param {import('../facts/redis.js').RedisFacts} redis
+ * @param {import('../command.js').Servers} servers
+ * @param {import('../command.js').Settings} settings
+ */
+async function lookInto(redis, servers, settings) {
+  const [rights, queue, jobs] = await Promise.all([
+    readRights(servers.client, settings),
+    readQueue(servers),
+    countBullmqJobs(servers.client, settings.queueName, 'bull'),
+  ])
+  return [
+    ...redisFindings(redis),
+    ...rightFindings(rights),
+    ...queueFindings(queue),
+    ...bullmqFindings(jobs),
+  ]
+}
+
+/** @param {Error} error */
+function unreachable({ message }) {
+  const mend = 'look at the address, the password, and the log of Redis'
+  return [finding('danger', message, mend, 'operations.md#when-redis-refuses')]
 }
 
 /** @param {Awaited<ReturnType<typeof readRights>>} rights */
