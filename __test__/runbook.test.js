@@ -3,28 +3,51 @@
 // The incidents of docs/runbook.md, played on real servers with the commands as the page prints them.
 
 const { Audit, running } = require('./harness/audit.js')
+const { CallableProcess } = require('./harness/callable-process.js')
+const { RedisServer } = require('./harness/redis.js')
 const { Incident, headings } = require('./harness/runbook.js')
+const { SentinelGroup } = require('./harness/sentinel.js')
 const { until } = require('./harness/until.js')
 
 jest.setTimeout(90_000)
 
 const audit = Audit.use()
-let incident
 const played = []
+let env
+let incident
 
 beforeEach(async () => {
   await audit.redis.flushall()
   // The commands of the page name no queue.
   audit.queueName = 'db-writes'
   await audit.queue({ worker: false }).migrate()
+  env = { REDIS_URL: audit.server.url, DATABASE_URL: audit.databaseUrl }
 })
+
+/** An instance whose callback takes 5 ms for each message, until it is told to hurry. */
+const SUBSCRIBER = `
+  const { RedisStateManager } = require('./index.js')
+  const manager = new RedisStateManager(process.env.REDIS_URL)
+  let patience = 5
+  const work = () => {
+    const end = performance.now() + patience
+    while (performance.now() < end);
+  }
+  manager.subscribeToUpdates(() => {})
+  manager.subscribeToWebSocket(work)
+  calls.subscribed = () => manager.subscribed()
+  calls.health = () => manager.health()
+  calls.hurry = () => {
+    patience = 0
+  }
+`
 
 /** A test of one incident, which plays all commands that the page has for it. */
 function play(heading, scene) {
   played.push(heading)
   test(heading, async () => {
     incident = new Incident(heading, {
-      env: { REDIS_URL: audit.server.url, DATABASE_URL: audit.databaseUrl },
+      env,
       redis: audit.redis,
       query: (sql) => audit.rows(sql),
     })
@@ -50,6 +73,21 @@ async function rest() {
 
 function move(manager, id, change = (state) => ({ ...state, moves: state.moves + 1 })) {
   return manager.modifySession(id, change, { event: 'moved', actor: 'bob' })
+}
+
+/** Changes the game again and again until `action` is done. */
+async function whileItMoves(manager, action) {
+  let isDone = false
+  const done = action().finally(() => {
+    isDone = true
+  })
+  await Promise.all([
+    done,
+    until(async () => {
+      await move(manager, 'game-1')
+      return isDone
+    }, 20_000),
+  ])
 }
 
 play('The backlog grows', async () => {
@@ -89,6 +127,99 @@ play('A dead letter', async () => {
     until(async () => (await queue.getMetrics()).failed === number),
   )
   await rest()
+})
+
+play('Redis lost its data', async () => {
+  const server = await RedisServer.start()
+  audit.keep({ close: () => server.stop() })
+  env.REDIS_URL = server.url
+  const queue = audit.queue({ url: server.url })
+  await games(audit.manage(queue, { url: server.url }), 3)
+  await queue.drained()
+  // It keeps nothing on disk.
+  await server.kill()
+  await server.up()
+  await rest()
+})
+
+play('A session looks wrong', async () => {
+  const queue = audit.queue()
+  const manager = audit.manage(queue)
+  await games(manager, 1)
+  const reason = { event: 'moved', actor: 'mallory' }
+  await manager.modifySession('game-1', (state) => ({ ...state, moves: -1 }), reason)
+  await queue.drained()
+  await rest()
+})
+
+play('Failover', async () => {
+  const group = await SentinelGroup.start()
+  audit.keep({ close: () => group.stop() })
+  env.REDIS_URL = group.url
+  const queue = audit.queue({ url: group.url })
+  const manager = audit.manage(queue, { url: group.url })
+  await games(manager, 3)
+  await queue.drained()
+  const master = await group.master()
+  await master.client().wait(2, 5000)
+  await master.kill()
+  for (let step = 0; step < 3; step++) await incident.next({ timeoutMs: 30_000 })
+  await master.up()
+  await rest()
+})
+
+play('Redis is full', async () => {
+  const queue = audit.queue()
+  const manager = audit.manage(queue)
+  await games(manager, 1)
+  await queue.drained()
+  await audit.redis.config('SET', 'maxmemory', '1mb')
+  audit.keep({ close: () => audit.redis.config('SET', 'maxmemory', '0') })
+  await expect(move(manager, 'game-1')).rejects.toThrow(/OOM/)
+  await rest()
+  await move(manager, 'game-1')
+})
+
+play('A frozen worker', async () => {
+  const worker = audit.worker()
+  const queue = audit.queue({ worker: false })
+  await until(async () => (await queue.metrics()).workers.length === 1)
+  const unlock = await audit.lockEvents()
+  await queue.queueWrite('game-1', running({ session_id: 'game-1' }), 'moved')
+  await until(async () => (await queue.metrics()).workers[0].claimed === 1)
+  await worker.pause()
+  await unlock()
+  await incident.next({ timeoutMs: 45_000 })
+  await worker.kill()
+  audit.worker()
+  await rest()
+})
+
+play('A bad deploy', async () => {
+  const queue = audit.queue()
+  const manager = audit.manage(queue)
+  await games(manager, 1)
+  for (let number = 1; number <= 12; number++) {
+    const renamed = (state) => ({ ...state, title: `${number}\u0000` })
+    await manager.modifySession('game-1', renamed, { event: 'renamed' })
+  }
+  await rest()
+})
+
+play('A slow subscriber', async () => {
+  const manager = audit.manage(audit.queue())
+  await games(manager, 1)
+  const subscriber = audit.keep(new CallableProcess(SUBSCRIBER, env))
+  await subscriber.call('subscribed')
+  const message = JSON.stringify({ sessionId: 'game-1', message: 1, timestamp: 1 })
+  const publish = `for i = 1, 35000 do redis.call('PUBLISH', 'ws:game-1', ARGV[1]) end`
+  await audit.redis.eval(publish, 0, message)
+  const health = () => subscriber.call('health')
+  await incident.health(health)
+  await incident.next()
+  await whileItMoves(manager, () => incident.next())
+  await subscriber.call('hurry')
+  await incident.health(health)
 })
 
 test('each incident of the page is played', () => {

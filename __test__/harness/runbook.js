@@ -63,6 +63,20 @@ class Incident {
     }
   }
 
+  /** What `health()` resolves to, until it is what the page says. @param {() => Promise<unknown>} health */
+  async health(health, { timeoutMs = 15_000 } = {}) {
+    const step = this.#steps[this.#at++]
+    if (step?.language !== 'json') throw new Error('the page tells of no health here')
+    const wanted = JSON.parse(step.command)
+    await until(async () => {
+      const { ready, reasons } = await health()
+      const isAsTold =
+        reasons.length === wanted.reasons.length &&
+        wanted.reasons.every((reason, at) => patternOf(reason).test(plain(reasons[at])))
+      return ready === wanted.ready && isAsTold
+    }, timeoutMs)
+  }
+
   /** The commands that were not played yet. */
   get left() {
     return this.#steps.slice(this.#at).map(({ command }) => command)
@@ -79,7 +93,7 @@ function stepsOf(heading) {
   const blocks = blocksOf(PAGE).filter(({ line }) => line > first && line <= last)
   return blocks.flatMap((block, at) => {
     const { language, line, text } = block
-    if (language === 'sql') return [{ language, line, command: text }]
+    if (language === 'sql' || language === 'json') return [{ language, line, command: text }]
     if (language !== 'sh') return []
     const [command, ...more] = commandsOf(block)
     if (command.startsWith(REDIS)) return [{ language, line, command }]
