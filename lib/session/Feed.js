@@ -138,6 +138,17 @@ class Feed {
   }
 
   /**
+   * Why callbacks hear late of what was published; null unless they are far behind.
+   *
+   * @returns {string | null}
+   */
+  get delay() {
+    const { messages, bytes } = this.behind
+    if (messages <= FAR_BEHIND && bytes <= this.#options.maxFeedBytes / 2) return null
+    return `${this.#server}: ${messages} messages (${bytes} bytes) wait for callbacks`
+  }
+
+  /**
    * Why callbacks are not told what is published now.
    *
    * @param {number} limitMs how long the confirmation of a subscription may take
@@ -147,10 +158,6 @@ class Feed {
     /** @type {string[]} */
     const found = []
     await this.confirmed(limitMs).catch((error) => void found.push(error.message))
-    const { messages, bytes } = this.behind
-    if (messages > FAR_BEHIND || bytes > this.#options.maxFeedBytes / 2) {
-      found.push(`${this.#server}: ${messages} messages (${bytes} bytes) wait for callbacks`)
-    }
     return found
   }
 

@@ -540,6 +540,9 @@ class RedisStateManager {
 
   async health() {
     if (this.#ended) return healthOf([new ClosedError().message])
+    // Answers of Redis wait behind these messages: asking would take as long as they do.
+    const { delay } = this.#feed
+    if (delay !== null) return healthOf([delay])
     const [redis, feed] = await Promise.all([
       RedisClient.trouble(this.#redis, PATIENCE),
       this.#feed.troubles(PATIENCE),
