@@ -76,6 +76,11 @@ function move(manager, id, change = (state) => ({ ...state, moves: state.moves +
   return manager.modifySession(id, change, { event: 'moved', actor: 'bob' })
 }
 
+/** Waits until the logger of the queue was told of it, as the page says. */
+function logged(level, isIt) {
+  return until(() => audit.logger.told[level].some(isIt))
+}
+
 /** Changes the game again and again until `action` is done. */
 async function whileItMoves(manager, action) {
   let isDone = false
@@ -113,6 +118,7 @@ play('PostgreSQL is down', async () => {
   await audit.postgres.kill()
   try {
     await move(manager, 'game-1')
+    await logged('warn', ({ message }) => message.startsWith('PostgreSQL is unavailable;'))
     await incident.next()
   } finally {
     await audit.postgres.up()
@@ -140,6 +146,7 @@ play('Redis lost its data', async () => {
   // It keeps nothing on disk.
   await server.kill()
   await server.up()
+  await logged('error', ({ err }) => err?.code === 'AUDIT_RECORDS_LOST')
   await rest()
 })
 
@@ -177,6 +184,7 @@ play('Redis is full', async () => {
   await audit.redis.config('SET', 'maxmemory', '1mb')
   audit.keep({ close: () => audit.redis.config('SET', 'maxmemory', '0') })
   await expect(move(manager, 'game-1')).rejects.toThrow(/OOM/)
+  expect(await manager.getSession('game-1')).toMatchObject({ version: 2 })
   await rest()
   await move(manager, 'game-1')
 })
