@@ -120,6 +120,7 @@ describe('a process', () => {
       const took = await ms(queue.close(${force}))
       over = true
       await Promise.all(traffic)
+      outcomes.add(await told(queue.queueWrite('session', running(), 'event')))
       await manager.close()
       console.log(JSON.stringify({ slow: took > 2500, outcomes: [...outcomes].sort() }))
     `

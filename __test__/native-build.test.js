@@ -77,8 +77,10 @@ test('setup leaves the packages alone that a link leads to', async () => {
   write('package-lock.json', '{}')
   write('package.json', '{}')
   fs.cpSync(SCRIPTS, path.join(directory, 'scripts'), { recursive: true })
-  const harness = path.join('__test__', 'harness', 'postgres-binaries.js')
-  fs.cpSync(path.join(__dirname, '..', harness), path.join(directory, harness))
+  for (const name of ['postgres-binaries.js', 'server-packages.js']) {
+    const file = path.join('__test__', 'harness', name)
+    fs.cpSync(path.join(__dirname, '..', file), path.join(directory, file))
+  }
   const setup = path.join(directory, 'scripts', 'setup.mjs')
   const source = `import(${JSON.stringify(setup)})
     .then(({ setUp }) => setUp({ packages: '.', profile: 'unoptimized', servers: [] }))`
