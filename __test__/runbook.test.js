@@ -4,6 +4,7 @@
 
 const { Audit, running } = require('./harness/audit.js')
 const { CallableProcess } = require('./harness/callable-process.js')
+const { textOf } = require('./harness/documentation.js')
 const { RedisServer } = require('./harness/redis.js')
 const { Incident, headings } = require('./harness/runbook.js')
 const { SentinelGroup } = require('./harness/sentinel.js')
@@ -212,6 +213,11 @@ play('A bad deploy', async () => {
     const renamed = (state) => ({ ...state, title: `${number}\u0000` })
     await manager.modifySession('game-1', renamed, { event: 'renamed' })
   }
+  const allAreDead = async () => (await queue.getMetrics()).failed === 12
+  await until(allAreDead)
+  // They come back.
+  expect(await queue.retryFailed()).toBe(12)
+  await until(allAreDead)
   await rest()
 })
 
@@ -237,4 +243,10 @@ play('A slow subscriber', async () => {
 
 test('each incident of the page is played', () => {
   expect(played).toEqual(headings())
+})
+
+test('the alerts that the page names are rules', () => {
+  const names = textOf('docs/runbook.md').match(/`Synckairos\w+`/g)
+  const rules = textOf('examples/monitoring/alerts.yml').match(/(?<=alert: )\w+/g)
+  expect(rules).toEqual(expect.arrayContaining(names.map((name) => name.slice(1, -1))))
 })
