@@ -10,6 +10,7 @@ import { makeSessions } from './session.mjs'
 const EXPECTED = 7_000_000_000_000_001
 const AT_ONCE = 8
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const DIGEST = /^[0-9a-f]{40}$/
 const TIME = /(?<!\d)\d{13}(?!\d)/
 
 /**
@@ -120,7 +121,9 @@ async function byHash(redis, [name = '', ...args]) {
 
 function describe(words, sessionId, audited) {
   const others = words.filter((word) => !isDocument(word))
-  const time = others.map((word) => TIME.exec(word)?.[0]).find((one) => one !== undefined)
+  // A script's digest may have as many digits in a row as a time.
+  const times = others.filter((word) => !DIGEST.test(word)).map((word) => TIME.exec(word)?.[0])
+  const time = times.find((one) => one !== undefined)
   const recordId = others.find((word) => word !== sessionId && UUID.test(word))
   if (others.length !== words.length - 1 || !words.find(isDocument).includes(EXPECTED + 1)) {
     throw new Error('an update is no longer one command that others could send as well')
