@@ -128,6 +128,8 @@ impl Supervisor {
             };
             let End::Broken(lost) = ended else { return Over::Closed };
             let node = self.port.node;
+            // What was called while the connection ended waits for another one: it counts.
+            self.shared.update(node, |_, _| Ok(()));
             let is_replaced =
                 was_connected && self.shared.look(|dispatcher| dispatcher.owes_nothing(node));
             let name = self.options.to_string();
